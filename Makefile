@@ -1,0 +1,42 @@
+# Every target sets up what it needs. PROFILE=, RUN= and the inputs below can be given on the command line.
+PYTHON  ?= python3
+VENV    ?= .venv
+PROFILE ?= local
+RUN     ?= runs/$(PROFILE)
+
+PY        := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help env check format test test-slow clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
+	@echo "Variables: PROFILE=$(PROFILE) RUN=$(RUN)"
+
+env: $(INSTALLED) ## Build the Python environment (.venv)
+
+$(INSTALLED): pyproject.toml infra/environments/local.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Soul needs Python 3.11 or newer, $(PYTHON) is {v.major}.{v.minor}: set PYTHON=")'
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Soul and its pinned dependencies into $(VENV) (about 5 minutes the first time) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c infra/environments/local.txt -e '.[dev]'
+	@touch $@
+
+check: $(INSTALLED) ## Format, lint and type checks
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: $(INSTALLED) ## Apply the formatter and the safe lint fixes
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+test: $(INSTALLED) ## Run the tests (minutes)
+	$(PY) -m pytest -m "not slow and not gpu and not network"
+
+test-slow: $(INSTALLED) ## Run the long tests (kill rounds, damaged inputs)
+	$(PY) -m pytest -m "slow and not gpu and not network"
+
+clean: ## Remove caches (environment and runs stay)
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

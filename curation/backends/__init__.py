@@ -1,0 +1,1 @@
+"""One file per model that looks at pixels or sound; stages hold the policy."""

@@ -1,0 +1,1 @@
+"""One file per stage of the curation pipeline: thresholds and decisions."""
