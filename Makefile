@@ -21,6 +21,9 @@ $(INSTALLED): pyproject.toml infra/environments/local.txt
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Soul and its pinned dependencies into $(VENV) (about 5 minutes the first time) ..."
 	@$(PY) -m pip install --quiet --disable-pip-version-check -c infra/environments/local.txt -e '.[dev]'
+	@# rapidocr asks for opencv-python, which needs libGL; the headless build is the same module without it.
+	@$(PY) -m pip uninstall --quiet --yes opencv-python
+	@$(PY) -m pip install --quiet --disable-pip-version-check -c infra/environments/local.txt --no-deps --force-reinstall opencv-python-headless
 	@touch $@
 
 check: $(INSTALLED) ## Format, lint and type checks
