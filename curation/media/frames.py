@@ -1,0 +1,125 @@
+"""Decoding frames as a player shows them: rotated, with square pixels, on a timeline that starts at 0."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from curation.media.probe import MediaError, display_size, open_video, sample_aspect_ratio, video_stream
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One decoded picture."""
+
+    time_s: float
+    image: npt.NDArray[np.uint8]
+    """`(H, W, 3)` BGR."""
+    damaged: bool
+    """The decoder had to invent part of it, or the packet before it could not be decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawFrame:
+    """A frame as the decoder gives it, with its time."""
+
+    time_s: float
+    frame: av.video.frame.VideoFrame
+    damaged: bool
+
+
+def decode(
+    container: av.container.InputContainer, start_s: float = 0.0, end_s: float = float("inf")
+) -> Iterator[RawFrame]:
+    """Frames with `start_s <= time < end_s` in order of time; an undecodable packet marks the next one.
+    A file that breaks off simply ends: compare the last time with the duration that the file claims.
+    """
+    stream = video_stream(container)
+    origin = stream_origin(stream)
+    if start_s > 0:
+        container.seek(int((Fraction(start_s) + origin) / stream.time_base), stream=stream)
+    last_s, damaged = float("-inf"), False
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+            frames = packet.decode()
+        except StopIteration:
+            return
+        except (av.error.EOFError, EOFError):
+            return
+        except (av.error.FFmpegError, ValueError):
+            damaged = True
+            continue
+        for frame in frames:
+            if frame.pts is None:
+                continue
+            time_s = float(frame.pts * stream.time_base - origin)
+            if time_s >= end_s - TIME_TOLERANCE_S:
+                return
+            if time_s < start_s - TIME_TOLERANCE_S or time_s <= last_s:
+                continue
+            yield RawFrame(time_s, frame, damaged or frame.is_corrupt)
+            last_s, damaged = time_s, False
+
+
+TIME_TOLERANCE_S = 1e-4
+"""Two times closer than this are the same frame: far below any frame period, above float rounding."""
+
+
+def stream_origin(stream: av.video.stream.VideoStream) -> Fraction:
+    """Presentation time of the first video frame, in seconds: the zero of all our times."""
+    return Fraction(stream.start_time or 0) * Fraction(stream.time_base)
+
+
+def iter_frames(
+    path: str, start_s: float = 0.0, end_s: float = float("inf"), *, short_edge: int | None = None
+) -> Iterator[Frame]:
+    """Every frame of a span, scaled down so that its short edge is at most `short_edge` pixels.
+
+    Raises:
+        MediaError: the file cannot be opened.
+    """
+    with open_video(path) as container:
+        aspect = sample_aspect_ratio(video_stream(container))
+        for raw in decode(container, start_s, end_s):
+            yield Frame(raw.time_s, to_image(raw.frame, aspect, short_edge), raw.damaged)
+
+
+def to_image(
+    frame: av.video.frame.VideoFrame, aspect: Fraction, short_edge: int | None = None
+) -> npt.NDArray[np.uint8]:
+    """`(H, W, 3)` BGR of one decoded frame, scaled, made square-pixelled and turned upright."""
+    width, height = display_size(frame.width, frame.height, aspect, 0)
+    if short_edge is not None and min(width, height) > short_edge:
+        scale = short_edge / min(width, height)
+        width, height = round(width * scale), round(height * scale)
+    image = frame.reformat(width=width, height=height, format="bgr24").to_ndarray()
+    turns = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+
+
+def sample_frames(
+    path: str, start_s: float, end_s: float, *, fps: float, short_edge: int | None = None
+) -> Iterator[Frame]:
+    """The span at a constant rate: for each tick `start_s + i / fps` the frame on screen at that time.
+
+    Raises:
+        MediaError: the file cannot be opened or has no frame in the span.
+    """
+    ticks = int(np.floor((end_s - start_s) * fps + 1e-6))
+    sent, shown = 0, None
+    for frame in iter_frames(path, start_s, end_s, short_edge=short_edge):
+        while shown is not None and sent < ticks and start_s + sent / fps < frame.time_s - TIME_TOLERANCE_S:
+            yield Frame(start_s + sent / fps, shown.image, shown.damaged)
+            sent += 1
+        shown = frame
+    if shown is None:
+        raise MediaError("undecodable", f"no frame between {start_s:.3f} s and {end_s:.3f} s")
+    for tick in range(sent, ticks):
+        yield Frame(start_s + tick / fps, shown.image, shown.damaged)
