@@ -26,9 +26,7 @@ class DlibHog:
         height, width = grey.shape
         scale = min(1.0, MAX_SHORT_EDGE_PX / min(height, width))
         if scale < 1.0:
-            grey = cv2.resize(
-                grey, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA
-            )
+            grey = cv2.resize(grey, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
         found = self._run(grey, 0) or self._run(grey, 1)
         return tuple(sorted(found, key=lambda face: -face.confidence))
 

@@ -52,9 +52,7 @@ class FacesFilter:
         return clip
 
 
-def build_tracks(
-    keyframes: tuple[Keyframe, ...], min_iou: float, max_gap_frames: int
-) -> tuple[FaceTrack, ...]:
+def build_tracks(keyframes: tuple[Keyframe, ...], min_iou: float, max_gap_frames: int) -> tuple[FaceTrack, ...]:
     """Link faces of successive keyframes by overlap, greedily; the track that covers most picture first."""
     open_tracks: list[list[tuple[int, float, FaceBox]]] = []
     done: list[list[tuple[int, float, FaceBox]]] = []

@@ -28,9 +28,7 @@ class ResolutionFilter:
         assert source.media is not None
         info, config = source.media.info, self.config
         if info.short_edge <= config.short_edge_above_px:
-            return replace(
-                source, rejection=_reject("short_edge", info.short_edge, config.short_edge_above_px)
-            )
+            return replace(source, rejection=_reject("short_edge", info.short_edge, config.short_edge_above_px))
         if 0 < info.fps < config.min_fps:
             return replace(source, rejection=_reject("frame_rate", info.fps, config.min_fps))
         return source

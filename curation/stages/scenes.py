@@ -69,14 +69,10 @@ class SceneDetection:
         if not scan.times_s:
             return source.fail("scenes", "undecodable", "no frame could be decoded")
         if scan.num_damaged > self.config.max_damaged_frames:
-            return source.fail(
-                "scenes", "damaged_frames", f"{scan.num_damaged} of {len(scan.times_s)} frames"
-            )
+            return source.fail("scenes", "damaged_frames", f"{scan.num_damaged} of {len(scan.times_s)} frames")
         end_s = scan.times_s[-1] + scan.frame_period_s
         expected_s = min(info.duration_s, source.segment_end_s)
-        if end_s - source.segment_start_s < (expected_s - source.segment_start_s) * (
-            1 - self.config.max_missing_share
-        ):
+        if end_s - source.segment_start_s < (expected_s - source.segment_start_s) * (1 - self.config.max_missing_share):
             return source.fail("scenes", "truncated", f"ends at {end_s:.2f} s of {expected_s:.2f} s")
         return replace(source, shots=scan.shots(end_s), keyframes=tuple(scan.keyframes), stats=scan.stats())
 

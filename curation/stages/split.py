@@ -85,9 +85,7 @@ class Split:
         """Intervals of the shot in which people are present; for the general pool all of it."""
         if source.pool is Pool.GENERAL:
             return [(shot.start_s, shot.end_s)]
-        inside = [
-            frame for frame in source.keyframes if shot.start_s - 1e-6 <= frame.time_s < shot.end_s - 1e-6
-        ]
+        inside = [frame for frame in source.keyframes if shot.start_s - 1e-6 <= frame.time_s < shot.end_s - 1e-6]
         present = [frame.time_s for frame in inside if self._has_face(frame)]
         intervals: list[tuple[float, float]] = []
         for time_s in present:
