@@ -6,7 +6,6 @@ import faulthandler
 import logging
 import os
 import pickle
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -190,7 +189,7 @@ def _deadline(seconds: float) -> Iterator[None]:
 
     The watchdog is a C thread, so it works even while a library hangs holding the interpreter's lock.
     """
-    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(seconds, exit=True)
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from curation.config import ConfigError
 
@@ -51,7 +51,7 @@ def resolve_pools(
     Raises:
         ConfigError: the pools do not run every stage once and in order, or ask for more CPUs than there are.
     """
-    filled = [pool if pool.stages else _with_stages(pool, stage_names) for pool in pools]
+    filled = [pool if pool.stages else replace(pool, stages=tuple(stage_names)) for pool in pools]
     planned = [stage for pool in filled for stage in pool.stages]
     if planned != list(stage_names):
         raise ConfigError(f"pools run the stages {', '.join(planned)}; they must be {', '.join(stage_names)}, in order")
@@ -59,18 +59,7 @@ def resolve_pools(
     asked = sum(size * pool.num_cpus for size, pool in zip(sizes, filled, strict=True))
     if asked >= num_cpus:
         raise ConfigError(
-            f"the profile's actors ask for {asked:g} CPUs and leave none of the cluster's {num_cpus:g} for writing shards; "
-            "lower `actors` or `num_cpus`"
+            f"the profile's actors ask for {asked:g} CPUs and leave none of the cluster's {num_cpus:g} for writing "
+            "shards; lower `actors` or `num_cpus`"
         )
     return list(zip(filled, sizes, strict=True))
-
-
-def _with_stages(pool: PoolConfig, stage_names: Sequence[str]) -> PoolConfig:
-    return PoolConfig(
-        name=pool.name,
-        stages=tuple(stage_names),
-        actors=pool.actors,
-        num_cpus=pool.num_cpus,
-        num_gpus=pool.num_gpus,
-        environment=pool.environment,
-    )

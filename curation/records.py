@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from curation.schema import Clip, Decision, Source
+import cv2
+
+from curation.schema import Clip, Decision, Keyframe, Source
+
+INDEX_ONLY = frozenset({"stage_seconds", "thumbnail"})
+"""Columns of the index that a sample's JSON leaves out."""
+THUMBNAIL_WIDTH_PX = 192
 
 
 def index_rows(source: Source, config_hash: str) -> list[dict[str, Any]]:
@@ -22,7 +29,7 @@ def sample_json(source: Source, clip: Clip, config_hash: str) -> dict[str, Any]:
     row = _clip_row(source, clip, config_hash)
     scores = dict(clip.scores)
     return {
-        **{name: value for name, value in row.items() if name not in scores and name != "stage_seconds"},
+        **{name: value for name, value in row.items() if name not in scores and name not in INDEX_ONLY},
         "audio": None
         if clip.payload.wav is None
         else {"rate_hz": clip.payload.audio_rate_hz, "num_samples": clip.payload.num_audio_samples},
@@ -40,6 +47,18 @@ def sample_json(source: Source, clip: Clip, config_hash: str) -> dict[str, Any]:
         "video": asdict(clip.media.info),
         "metadata": dict(source.metadata),
     }
+
+
+def thumbnail(keyframes: Sequence[Keyframe]) -> bytes | None:
+    """The middle keyframe as a JPEG of a few kilobytes; None when there is no keyframe."""
+    if not keyframes:
+        return None
+    image = keyframes[len(keyframes) // 2].image()
+    height = round(THUMBNAIL_WIDTH_PX * image.shape[0] / image.shape[1])
+    small = cv2.resize(image, (THUMBNAIL_WIDTH_PX, max(1, height)), interpolation=cv2.INTER_AREA)
+    ok, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 75])
+    assert ok
+    return jpeg.tobytes()
 
 
 def _source_row(source: Source, config_hash: str) -> dict[str, Any]:
@@ -65,6 +84,7 @@ def _source_row(source: Source, config_hash: str) -> dict[str, Any]:
         "num_frames": None,
         "fps": info.fps if info else None,
         "caption_brief": None,
+        "thumbnail": thumbnail(source.keyframes),
         **_decisions(decision, None),
         "audio_kept": False,
     }
@@ -87,6 +107,7 @@ def _clip_row(source: Source, clip: Clip, config_hash: str) -> dict[str, Any]:
         "num_frames": clip.payload.num_frames if clip.payload else None,
         "fps": clip.media.info.fps,
         "caption_brief": clip.caption.brief if clip.caption else None,
+        "thumbnail": thumbnail(clip.keyframes),
         **_decisions(clip.rejection, clip.audio_drop),
         "audio_kept": clip.kept and clip.payload is not None and clip.payload.wav is not None,
         **clip.scores,

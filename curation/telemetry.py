@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import ray
@@ -21,12 +22,12 @@ class Progress:
     kept: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     """By `stage/rule`."""
-    stage_seconds: Counter[str] = field(default_factory=Counter)
+    stage_seconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, source: Source) -> None:
         """Count a unit that has passed the last stage."""
         self.units += 1
-        self.stage_seconds.update({name: seconds for name, seconds in source.stage_seconds.items()})  # type: ignore[arg-type]
+        self._add_seconds(source.stage_seconds)
         if source.failure is not None:
             self.failed += 1
             self.rejected[f"{source.failure.stage}/{source.failure.rule}"] += 1
@@ -37,6 +38,19 @@ class Progress:
             self.kept += sum(clip.kept for clip in source.clips)
             decisions = [clip.rejection for clip in source.clips if clip.rejection is not None]
             self.rejected.update(f"{decision.stage}/{decision.rule}" for decision in decisions)
+
+    def merge(self, other: Progress) -> None:
+        """Add another's totals."""
+        self.units += other.units
+        self.failed += other.failed
+        self.clips += other.clips
+        self.kept += other.kept
+        self.rejected += other.rejected
+        self._add_seconds(other.stage_seconds)
+
+    def _add_seconds(self, seconds: Mapping[str, float]) -> None:
+        for stage, value in seconds.items():
+            self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + value
 
 
 class Ledger:
@@ -60,13 +74,7 @@ class Ledger:
 
     def committed(self, progress: Progress) -> None:
         """Add the totals of a written shard."""
-        mine = self.progress
-        mine.units += progress.units
-        mine.failed += progress.failed
-        mine.clips += progress.clips
-        mine.kept += progress.kept
-        mine.rejected += progress.rejected
-        mine.stage_seconds += progress.stage_seconds
+        self.progress.merge(progress)
 
     def snapshot(self) -> Progress:
         """Totals so far."""
