@@ -162,7 +162,7 @@ def ray_session(*, num_cpus: int | None = None) -> Iterator[str]:
     context.execution_options.preserve_order = False
     logging.getLogger("ray.data").setLevel(logging.WARNING)
     try:
-        yield str(ray.get_runtime_context().gcs_address if not own else _dashboard())
+        yield _dashboard()
     finally:
         if own:
             ray.shutdown()
