@@ -53,7 +53,7 @@ def _expand(location: str) -> Iterable[str]:
     try:
         fs, plain = filesystem(location)
         if any(wildcard in plain for wildcard in "*?["):
-            paths = [path for path in fs.glob(plain) if not fs.isdir(path)]
+            paths = [path for path in fs.glob(plain) if not fs.isdir(path) and not _hidden(path)]
         elif fs.isdir(plain):
             paths = [path for path in fs.find(plain) if _may_be_video(path)]
         elif fs.exists(plain):
@@ -68,9 +68,11 @@ def _expand(location: str) -> Iterable[str]:
 
 
 def _may_be_video(path: str) -> bool:
-    name = PurePosixPath(path)
-    hidden = any(part.startswith(".") for part in (name.name,))
-    return not hidden and name.suffix.lower() not in NOT_VIDEO
+    return not _hidden(path) and PurePosixPath(path).suffix.lower() not in NOT_VIDEO
+
+
+def _hidden(path: str) -> bool:
+    return PurePosixPath(path).name.startswith(".")
 
 
 def _from_manifest(location: str, pool: Pool, path_column: str | None) -> Iterable[Source]:
