@@ -7,6 +7,7 @@ inside scikit-image's wheel. Landmarks below are pixels of that 512 × 512 pictu
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -74,6 +75,11 @@ class Pose:
 
 def portrait(scale: float) -> Image:
     """The whole picture in BGR, `scale` times 512 pixels wide, sharpened for its enlargement."""
+    return _portrait(scale).copy()
+
+
+@lru_cache(maxsize=2)
+def _portrait(scale: float) -> Image:
     size = round(512 * scale)
     picture = np.ascontiguousarray(skimage.data.astronaut()[..., ::-1])
     _soften_emblem(picture)
@@ -102,11 +108,14 @@ class TalkingFace:
         self._prepare_head(*self._base_coordinates(self.head))
         self.mouth = self._window(MOUTH_REGION)
         x, y = self._base_coordinates(self.mouth)
-        self.mouth_xy = x, y
         self.lip_y = np.interp(x, LIP_X, LOWER_LIP_Y).astype(np.float32)
         self.lip_y = cv2.GaussianBlur(self.lip_y, (0, 0), scale)
         upper = cv2.GaussianBlur(np.interp(x, LIP_X, UPPER_LIP_Y).astype(np.float32), (0, 0), scale)
         self.shut_by = np.minimum(upper - self.lip_y, 0)
+        self.mouth_x, self.mouth_y = (x - x[0, 0]) * scale, (y - y[0, 0]) * scale
+        self.below_lip = y - self.lip_y
+        self.reach = np.abs(x - MOUTH_CENTRE_X)
+        self.arch = np.clip(1 - (self.reach / MOUTH_HALF_WIDTH) ** 2, 0, 1)
 
     def _window(self, region: tuple[int, int, int, int]) -> tuple[slice, slice]:
         (height, width), (left, top) = self.canvas.shape[:2], self.origin
@@ -138,24 +147,20 @@ class TalkingFace:
 
     def _move_mouth(self, face: Image, opening: float) -> None:
         """Lay the lower lip and the chin, moved, over the upper lip and teeth, with the throat between."""
-        x, y = self.mouth_xy
         window = self._inside_head(self.mouth)
         image = face[window]
-        reach = np.abs(x - MOUTH_CENTRE_X)
-        arch = np.clip(1 - (reach / MOUTH_HALF_WIDTH) ** 2, 0, 1)
-        lip_drop = (1 - opening) * self.shut_by + opening * MAX_DROP * arch
-        below = y - self.lip_y - lip_drop
+        lip_drop = (1 - opening) * self.shut_by + opening * MAX_DROP * self.arch
+        below = self.below_lip - lip_drop
         jaw = np.clip(below / CHIN_REACH, 0, 1)
-        spread = np.clip(1 - (reach / (MOUTH_HALF_WIDTH + 26 * jaw)) ** 2, 0, 1)
+        spread = np.clip(1 - (self.reach / (MOUTH_HALF_WIDTH + 26 * jaw)) ** 2, 0, 1)
         fall = 1 - jaw * jaw * (3 - 2 * jaw)
         depth = opening * MAX_DROP + (1 - opening) * float(self.shut_by.min())
         # At the lip's edge this is the lip's own shape; towards the chin it widens into the jaw's.
-        shape = np.where(arch > 0, lip_drop * (1 - jaw), 0) + depth * spread * jaw
-        source_y = (y - shape * fall - y[0, 0]) * self.scale
-        source_x = (x - x[0, 0]) * self.scale
-        lower = cv2.remap(image, source_x, source_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        throat = np.clip((y - self.lip_y) * self.scale + 0.5, 0, 1) * np.clip(lip_drop, 0, 1)
-        tongue = np.clip((y - self.lip_y) / np.maximum(lip_drop, 1e-3) * 2.2 - 1.2, 0, 1) * 0.6
+        shape = lip_drop * (1 - jaw) + depth * spread * jaw
+        source_y = self.mouth_y - shape * fall * self.scale
+        lower = cv2.remap(image, self.mouth_x, source_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        throat = np.clip(self.below_lip * self.scale + 0.5, 0, 1) * np.clip(lip_drop, 0, 1)
+        tongue = np.clip(self.below_lip / np.maximum(lip_drop, 1e-3) * 2.2 - 1.2, 0, 1) * 0.6
         inside = THROAT_BGR + tongue[..., None] * (TONGUE_BGR - THROAT_BGR)
         behind = image + throat[..., None] * (inside - image)
         front = np.clip(below * self.scale * 0.8 + 0.5, 0, 1)[..., None]

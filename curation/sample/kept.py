@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -34,7 +35,10 @@ def _montage(speech: Speech, truth: SampleTruth) -> Iterator[Image]:
 
 
 def _turned(speech: Speech, truth: SampleTruth) -> Iterator[Image]:
-    return (np.rot90(frame, 1) for frame in portrait(speech, truth))
+    return (
+        np.asarray(cv2.rotate(frame, cv2.ROTATE_90_COUNTERCLOCKWISE), np.uint8)
+        for frame in portrait(speech, truth)
+    )
 
 
 KEPT = (
@@ -53,7 +57,6 @@ KEPT = (
         replace(
             UPPER_BODY,
             name="talking_zoom.mkv",
-            duration_s=8.0,
             fps=24,
             camera_movement=CameraMovement.ZOOM_IN,
             speech_seed=103,
@@ -127,7 +130,7 @@ KEPT = (
         replace(
             TALKING,
             name="shifted_audio.mp4",
-            duration_s=12.0,
+            duration_s=10.0,
             audio="none",
             audio_reason="mismatch",
             speech_seed=110,

@@ -19,7 +19,7 @@ from curation.schema import AudioType, ShotType
 
 Image = npt.NDArray[np.uint8]
 
-SPOILT = replace(TALKING, keep=False, keep_general=False, audio="none", duration_s=4.5, speech_seed=120)
+SPOILT = replace(TALKING, keep=False, keep_general=False, audio="none", duration_s=4.2, speech_seed=120)
 WIDE = replace(SPOILT, size=(1280, 720), shot_type=ShotType.UPPER_BODY)
 TOO_POOR = ("split", "faces", "quality", "defects")
 """A picture too bad to use: measured as such, or its face not found, or called a defect."""
@@ -55,11 +55,15 @@ REJECTED = (
         sound=False,
     ),
     filmed(
-        replace(SPOILT, name="below_480p.mp4", reject_stages=("resolution",), size=(640, 360)),
+        replace(
+            SPOILT, name="below_480p.mp4", duration_s=2.0, reject_stages=("resolution",), size=(640, 360)
+        ),
         portrait,
     ),
     filmed(
-        replace(SPOILT, name="exactly_480p.mp4", reject_stages=("resolution",), size=(854, 480)),
+        replace(
+            SPOILT, name="exactly_480p.mp4", duration_s=2.0, reject_stages=("resolution",), size=(854, 480)
+        ),
         portrait,
     ),
     filmed(
@@ -68,7 +72,7 @@ REJECTED = (
             name="too_short.mp4",
             reject_stages=("scenes", "split"),
             reject_rules=("too_short",),
-            duration_s=1.5,
+            duration_s=1.6,
         ),
         portrait,
     ),
@@ -76,9 +80,9 @@ REJECTED = (
         replace(
             SPOILT,
             name="subtitled.mp4",
+            duration_s=5.0,
             reject_stages=("subtitles",),
             size=(720, 1280),
-            duration_s=6.0,
             shot_type=ShotType.UPPER_BODY,
         ),
         lambda speech, truth: spoil.subtitle(portrait(speech, truth), fps=truth.fps),
@@ -118,7 +122,7 @@ REJECTED = (
         encoding=Encoding(crf=33),
     ),
     filmed(
-        replace(SPOILT, name="blocky.avi", reject_stages=TOO_POOR, notes="MPEG-4 at its coarsest"),
+        replace(SPOILT, name="blocky.mov", reject_stages=TOO_POOR, notes="MPEG-4 at its coarsest"),
         portrait,
     ),
 )

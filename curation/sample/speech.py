@@ -78,7 +78,7 @@ def speak(duration_s: float, *, seed: int, pitch_hz: float = 205.0) -> Speech:
                 break
             vowel = VOWELS[int(rng.integers(len(VOWELS)))]
             pitch = pitch_hz * (1.12 - 0.22 * index / num_syllables) * float(rng.uniform(0.96, 1.04))
-            loudness = float(rng.uniform(0.75, 1.0)) * (0.55 + 0.45 * vowel.opening)
+            loudness = float(rng.uniform(0.75, 1.0)) * (0.35 + 0.65 * vowel.opening)
             _add(sound, _syllable(vowel, length_s, pitch, rng) * loudness, round(now * SAMPLE_RATE_HZ))
             arch = np.sin(np.linspace(0.0, np.pi, round(length_s * CONTROL_RATE_HZ))) ** 0.7
             begin = round(now * CONTROL_RATE_HZ)
@@ -105,7 +105,7 @@ def silence(duration_s: float) -> Speech:
 
 
 def _syllable(vowel: Vowel, length_s: float, pitch_hz: float, rng: np.random.Generator) -> Floats:
-    """A consonant (none, fricative or plosive) and a vowel; peak 1."""
+    """A consonant (fricative, plosive or glide) and a vowel; peaks below 1."""
     total = round(length_s * SAMPLE_RATE_HZ)
     onset = round(min(0.07, 0.3 * length_s) * SAMPLE_RATE_HZ)
     voiced = _voice(vowel, total - onset, pitch_hz, rng)
@@ -135,8 +135,9 @@ def _voice(vowel: Vowel, num: int, pitch_hz: float, rng: np.random.Generator) ->
         signal = lfilter([1.0 - radius], [1.0, -2 * radius * cosine, radius**2], signal)
     signal = np.diff(signal, prepend=0.0)
     fade = np.sin(np.linspace(0, np.pi, num)) ** 0.6
-    peak = float(np.max(np.abs(signal))) or 1.0
-    faded: Floats = np.asarray(signal / peak * fade, np.float64)
+    # Equal power, so that how open the mouth is decides how loud it is; the peaks are rounded off.
+    power = float(np.sqrt(np.mean(signal**2))) or 1.0
+    faded: Floats = np.asarray(np.tanh(0.3 * signal / power * fade), np.float64)
     return faded
 
 

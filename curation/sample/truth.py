@@ -24,7 +24,7 @@ class SampleTruth:
     reject_rules: tuple[str, ...] = ()
     """Rules that are right; any rule of the stages where empty."""
     audio: Literal["kept", "none"] = "none"
-    """What becomes of the sound of kept clips in the human pool: only a mismatch drops it, silence does not."""
+    """What becomes of the sound of kept clips in the human pool: a mismatch drops it, silence does not."""
     audio_reason: Literal["", "no_track", "mismatch"] = ""
     """Why a kept video has none."""
     audio_type: AudioType | None = None
