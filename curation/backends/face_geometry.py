@@ -24,7 +24,7 @@ def head_box(face: Box, aspect: float) -> Box:
     chin = face.y0 + face.height * CHIN_AT_FACE
     half = 0.65 * head / aspect
     middle = face.centre[0]
-    return _clipped(middle - half, chin - 1.1 * head, middle + half, chin)
+    return _clipped(middle - half, chin - head, middle + half, chin)
 
 
 def body_box(face: Box, aspect: float, *, heads: float = 8.0, half_width_heads: float = 1.6) -> Box:
