@@ -33,6 +33,11 @@ MIN_SPREAD = 0.08
 cannot be told from a single small spot. Features spread evenly over the picture have 0.29."""
 INLIER_PX = 2.0
 TRACKING_ERROR_PX = 1.0
+PATCH_RADIUS = 7
+"""Half the side of the surroundings that are compared, in pixels."""
+MIN_CORRELATION = 0.7
+"""Least likeness of a feature and what it was tracked to. Without it the noise of a plain wall passes for a
+static camera: tracked noise ends within a pixel of where it began, and back."""
 MAX_HAMMING = 64
 """A quarter of ORB's 256 bits."""
 
@@ -103,7 +108,7 @@ def background_mask(image: Gray, faces: list[Box]) -> Gray:
 
 
 def track(first: Gray, second: Gray, mask: Gray) -> tuple[Points, Points]:
-    """Corners of `first` and where they are in `second`, `(N, 2)` each; kept if tracking back returns."""
+    """Corners of `first` and where they are in `second`, `(N, 2)` each; kept if alike and if tracking back returns."""
     corners = cv2.goodFeaturesToTrack(first, MAX_FEATURES, 0.005, 7, mask=mask)
     if corners is None:
         return np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
@@ -112,7 +117,24 @@ def track(first: Gray, second: Gray, mask: Gray) -> tuple[Points, Points]:
     back, returned, _ = cv2.calcOpticalFlowPyrLK(second, first, there, None, maxLevel=4, criteria=stop)
     error = np.abs(back - corners).max(axis=(1, 2))
     kept = (found[:, 0] > 0) & (returned[:, 0] > 0) & (error < TRACKING_ERROR_PX)
-    return corners[kept, 0], there[kept, 0]
+    a, b = corners[kept, 0], there[kept, 0]
+    alike = patch_correlation(first, a, second, b) >= MIN_CORRELATION
+    return a[alike], b[alike]
+
+
+def patch_correlation(first: Gray, a: Points, second: Gray, b: Points) -> npt.NDArray[np.float32]:
+    """Normalised correlation, in [-1, 1], of the surroundings of each of the points `a` and `b`, `(N, 2)`."""
+    if len(a) == 0:
+        return np.empty(0, np.float32)
+    offsets = np.mgrid[-PATCH_RADIUS : PATCH_RADIUS + 1, -PATCH_RADIUS : PATCH_RADIUS + 1]
+    dy, dx = offsets.reshape(2, 1, -1).astype(np.float32)
+    patches = [
+        cv2.remap(image, points[:, :1] + dx, points[:, 1:] + dy, cv2.INTER_LINEAR).astype(np.float32)
+        for image, points in ((first, a), (second, b))
+    ]
+    centred = [patch - patch.mean(axis=1, keepdims=True) for patch in patches]
+    norms = np.linalg.norm(centred[0], axis=1) * np.linalg.norm(centred[1], axis=1)
+    return np.asarray((centred[0] * centred[1]).sum(axis=1) / np.maximum(norms, 1e-6), np.float32)
 
 
 def fit_similarity(a: Points, b: Points, shape: tuple[int, ...]) -> PairMotion:
