@@ -19,13 +19,13 @@ CORNER = (0.3, 0.25)
 MIN_GRADIENT = 20.0
 """Sobel magnitude (3 × 3, luma levels) from which there is an edge at all."""
 FIXED = 0.8
-"""Length of the mean gradient vector over the mean of the lengths, from which an edge stays: edges that pass by
-point in all directions and cancel out. A translucent mark over a moving picture keeps 0.8 and more."""
+"""Length of the mean gradient vector over the mean of the lengths, from which an edge stays: edges that pass
+by point in all directions and cancel out. A translucent mark over a moving picture keeps 0.8 and more."""
 PASSING = 0.6
 """The same ratio below which an edge passed by."""
 PERIPHERY = 0.25
-"""Width of the picture's rim, as a share of each side. It tells whether the camera or the background moves; the
-middle belongs to the person, who always does."""
+"""Width of the picture's rim, as a share of each side. It tells whether the camera or the background moves;
+the middle belongs to the person, who always does."""
 MIN_MOVING = 0.6
 """Share of the rim's edges outside the corner that must pass by. Before a fixed camera everything stays, so
 nothing can be said of a corner there; a logo is then left to later stages (text in it, a language model)."""
@@ -75,11 +75,11 @@ def _background_moves(edge: Mask, passing: Mask, corner: tuple[bool, bool]) -> b
     rim[inset_y : height - inset_y, inset_x : width - inset_x] = False
     rim[_corner(edge.shape, corner)] = False
     total = np.count_nonzero(edge & rim)
-    return total > 0 and np.count_nonzero(passing & rim) >= MIN_MOVING * total
+    return bool(total > 0 and np.count_nonzero(passing & rim) >= MIN_MOVING * total)
 
 
 def _stands_alone(fixed: Mask, marks: Sequence[Box], corner: tuple[bool, bool]) -> bool:
-    """Whether hardly anything but `marks` stays in their corner: else they are part of a filmed background."""
+    """Whether hardly anything else stays in the corner: else `marks` are part of a filmed background."""
     height, width = fixed.shape
     rest = np.zeros_like(fixed)
     rest[_corner(fixed.shape, corner)] = True
@@ -88,7 +88,7 @@ def _stands_alone(fixed: Mask, marks: Sequence[Box], corner: tuple[bool, bool]) 
     for mark in marks:
         x0, y0, x1, y1 = mark.pixels(width, height)
         rest[y0:y1, x0:x1] = False
-    return np.count_nonzero(rest) <= MAX_REST * total
+    return bool(np.count_nonzero(rest) <= MAX_REST * total)
 
 
 def _edges(greys: Sequence[Picture]) -> tuple[Floats, Floats]:
@@ -101,7 +101,7 @@ def _edges(greys: Sequence[Picture]) -> tuple[Floats, Floats]:
         sum_y += gradient_y
         sum_length += cv2.magnitude(gradient_x, gradient_y)
     constancy = cv2.magnitude(sum_x, sum_y) / np.maximum(sum_length, 1e-3)
-    return sum_length / len(greys), np.asarray(constancy, np.float32)
+    return np.asarray(sum_length / len(greys), np.float32), np.asarray(constancy, np.float32)
 
 
 def _marks(fixed: Mask) -> list[Box]:
@@ -121,7 +121,12 @@ def _marks(fixed: Mask) -> list[Box]:
 
 
 def _is_mark(box: Box) -> bool:
-    in_columns = MARGIN <= box.x0 and box.x1 <= CORNER[0] or 1 - CORNER[0] <= box.x0 and box.x1 <= 1 - MARGIN
-    in_rows = MARGIN <= box.y0 and box.y1 <= CORNER[1] or 1 - CORNER[1] <= box.y0 and box.y1 <= 1 - MARGIN
+    in_columns = _at_end(box.x0, box.x1, CORNER[0])
+    in_rows = _at_end(box.y0, box.y1, CORNER[1])
     as_wide = MARK_WIDTH[0] <= box.width <= MARK_WIDTH[1]
     return in_columns and in_rows and as_wide and MARK_HEIGHT[0] <= box.height <= MARK_HEIGHT[1]
+
+
+def _at_end(start: float, end: float, reach: float) -> bool:
+    """Whether `[start, end]` keeps to the first or the last `reach` of [0, 1], and off its ends."""
+    return (start >= MARGIN and end <= reach) or (start >= 1 - reach and end <= 1 - MARGIN)

@@ -11,9 +11,9 @@ from curation.schema import Clip
 class DefectDetector(Protocol):
     """Looks for defects of the picture as a whole.
 
-    Formulas measure them; a multimodal language model flags them (paper, Sec. 4.1: "poor image quality, visible
-    logos, or remaining subtitles") with its probability. Either way each kind of defect is a number that grows
-    with the defect, and the stage holds it against that kind's limit.
+    Formulas measure them; a multimodal language model flags them (paper, Sec. 4.1: "poor image quality,
+    visible logos, or remaining subtitles") with its probability. Either way each kind of defect is a number
+    that grows with the defect, and the stage holds it against that kind's limit.
     """
 
     def detect(self, clip: Clip) -> Mapping[str, float]:
@@ -28,7 +28,7 @@ def build_defect_detector(name: str) -> DefectDetector:
         ValueError: there is none of that name.
     """
     if name == "measured":
-        from curation.backends.measured_defects import MeasuredDefects  # noqa: PLC0415 (one backend a profile)
+        from curation.backends.measured_defects import MeasuredDefects  # noqa: PLC0415 (one a profile)
 
         return MeasuredDefects()
     raise ValueError(f"unknown defect detector {name!r}; known: measured")

@@ -16,8 +16,8 @@ class MeasuredDefects:
     """Borders, blurred fill, corner marks, frozen and blank spans."""
 
     def detect(self, clip: Clip) -> Mapping[str, float]:
-        """Severities: `letterbox`, `pillarbox`, `blurred_fill` (share of height or width), `logo` (share of the
-        area), `frozen_s`, `still_s`, `blank_s` (seconds).
+        """Severities: `letterbox`, `pillarbox`, `blurred_fill` (share of height or width), `logo` (share of
+        the area), `frozen_s`, `still_s`, `blank_s` (seconds).
         """
         severities: dict[str, float] = {}
         if clip.stats is not None:

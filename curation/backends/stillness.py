@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -11,12 +12,13 @@ import numpy.typing as npt
 from curation.schema import FrameStats
 
 FROZEN_CHANGE = 0.02
-"""Mean change in luma levels up to which a frame repeats the one before. Measured: the still image under speech
-0.005 at most, the calmest talking heads 0.02 on single frames and 0.08 on the calmest tenth of them."""
+"""Mean change in luma levels up to which a frame repeats the one before. Measured: 0.005
+at most in a still image under speech; 0.02 and more in talking heads, frames that files of variable rate
+repeat apart."""
 BLANK_STD = 4.0
 """Spread of luma over the picture up to which it is blank: black, white, one colour."""
 GRID = 16
-"""Keyframes are compared on a grid of so many by so many tiles, so that a moving mouth is not averaged away."""
+"""Keyframes are compared on a grid of so many tiles a side, so that a moving mouth is not averaged away."""
 STILL_TILE_CHANGE = 2.5
 """Change in luma levels of the most changed tile up to which two keyframes show the same. Measured half a
 second apart: a re-encoded still under 1, talking people 6 (an animated portrait) and more."""
@@ -41,7 +43,7 @@ def still_s(times_s: Sequence[float], images: Sequence[npt.NDArray[np.uint8]]) -
 
     Unlike `frozen_s` this overlooks single disturbed frames, such as an encoder's refresh of a still picture.
     """
-    changes = [tile_change(before, after) for before, after in zip(images, images[1:], strict=False)]
+    changes = [tile_change(before, after) for before, after in pairwise(images)]
     return _longest(np.asarray(times_s), np.asarray(changes) <= STILL_TILE_CHANGE)
 
 

@@ -46,7 +46,9 @@ def clip_from_images(images: Iterable[Image], fps: float = 25.0, *, has_audio: b
 
 
 def _clip(path: str, info: VideoInfo, start_s: float, frames: Iterable[tuple[float, Image]]) -> Clip:
-    keyframes, rows, previous, last_s = [], [], None, start_s
+    keyframes: list[Keyframe] = []
+    rows: list[tuple[float, float, float, float]] = []
+    previous, last_s = None, start_s
     for time_s, full in frames:
         image = _shrink(full)
         luma = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)

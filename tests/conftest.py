@@ -1,0 +1,30 @@
+"""Fixtures shared by all tests: real clips when they are there, and one Ray session."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real clips; tests that need it skip without it."""
+    folder = Path(os.environ.get("SOUL_SHARED", "../shared")).resolve()
+    if not (folder / "clips" / "labels.json").is_file():
+        pytest.skip("no real clips: set SOUL_SHARED")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """One small cluster for all tests: starting one takes longer than most tests."""
+    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
+    os.environ.setdefault("RAY_enable_worker_prestart", "0")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()
