@@ -18,7 +18,7 @@ class QualityConfig:
     min_score: float = 50.0
     """Score in [0, 100] below which a clip is rejected, on the backend's own scale. The paper gives no
     value. With `no_reference` one worthless part alone brings an otherwise flawless clip to 49. Measured: the
-    labelled clips to keep 79 to 100; after a Gaussian blur of 3 pixels at a short edge of 480, 24 (median)."""
+    labelled clips to keep 79 to 100; after a Gaussian blur of 3 pixels at a short edge of 480 24 (median)."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_score <= 100:

@@ -62,3 +62,11 @@ def test_a_badge_that_the_camera_passes_is_filmed() -> None:
 def test_two_keyframes_say_nothing() -> None:
     frames = [badge(frame, (0.9, 0.12)) for frame in panned(landscape(31))]
     assert corner_logo(greys(frames)[:2]) is None
+
+
+def test_a_clock_on_the_plain_wall_behind_a_speaker_is_not_claimed() -> None:
+    frames = panned(landscape(39), 0.0)
+    for index, frame in enumerate(frames):
+        frame[:150, 420:] = 180
+        cv2.ellipse(frame, (320, 300), (90, 130), 8.0 * (index % 3), 0, 360, (60, 80, 160), -1)
+    assert corner_logo(greys([badge(frame, (0.9, 0.12)) for frame in frames])) is None

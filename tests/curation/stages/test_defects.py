@@ -145,5 +145,5 @@ def test_real_clips_to_keep_have_no_defect(defects: DefectFilter, shared: Path) 
     labels = json.loads((shared / "clips" / "labels.json").read_text())
     kept = [label["file"] for label in labels if label["expect"] == "keep"]
     assert len(kept) >= 15
-    found = {file: rule(defects(clip_from_video(str(shared / "clips" / file), 0.0, 4.0))) for file in kept}
+    found = {file: rule(defects(clip_from_video(str(shared / "clips" / file), 0.0, 2.5))) for file in kept}
     assert {file: defect for file, defect in found.items() if defect} == {}
