@@ -294,24 +294,18 @@ class Clip:
     def with_scores(self, **scores: Score) -> Self:
         """A copy with `scores` added; numbers are kept as floats so that index columns have one type."""
         plain = {
-            name: float(value)
-            if isinstance(value, int | float | np.number) and not isinstance(value, bool)
-            else value
+            name: float(value) if isinstance(value, int | float | np.number) and not isinstance(value, bool) else value
             for name, value in scores.items()
         }
         return replace(self, scores=MappingProxyType({**self.scores, **plain}))
 
-    def reject(
-        self, stage: str, rule: str, value: float | None = None, threshold: float | None = None
-    ) -> Self:
+    def reject(self, stage: str, rule: str, value: float | None = None, threshold: float | None = None) -> Self:
         """A copy rejected by `stage` for `rule`; the first rejection stands."""
         if self.rejection is not None:
             return self
         return replace(self, rejection=_decision(stage, rule, value, threshold))
 
-    def drop_audio(
-        self, stage: str, rule: str, value: float | None = None, threshold: float | None = None
-    ) -> Self:
+    def drop_audio(self, stage: str, rule: str, value: float | None = None, threshold: float | None = None) -> Self:
         """A copy without its audio; the first reason stands."""
         if self.audio_drop is not None:
             return self

@@ -37,9 +37,7 @@ def read_audio(
         samples = _collect(container, stream, layout, start_s, end_s)
     if sample_rate_hz is not None and sample_rate_hz != rate:
         resampled = soxr.resample(samples.astype(np.float32), rate, sample_rate_hz)
-        samples = _fit(
-            np.clip(np.round(resampled), -32768, 32767).astype(np.int16), start_s, end_s, sample_rate_hz
-        )
+        samples = _fit(np.clip(np.round(resampled), -32768, 32767).astype(np.int16), start_s, end_s, sample_rate_hz)
         rate = sample_rate_hz
     return samples, rate
 

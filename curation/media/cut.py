@@ -142,20 +142,12 @@ def _encode(path: str, start_s: float, end_s: float, crop: Box | None, options: 
     return CutVideo(sink.getvalue(), num_frames, stream_copied=False)
 
 
-def _prepared(
-    frames: Iterator[RawFrame], aspect: Fraction, crop: Box | None
-) -> Iterator[av.video.frame.VideoFrame]:
+def _prepared(frames: Iterator[RawFrame], aspect: Fraction, crop: Box | None) -> Iterator[av.video.frame.VideoFrame]:
     """Upright, square-pixelled, cropped frames with even sides; untouched where nothing is to be done."""
     for raw in frames:
         frame = raw.frame
         frame.pict_type = 0
-        plain = (
-            aspect == 1
-            and not frame.rotation
-            and crop is None
-            and frame.width % 2 == 0
-            and frame.height % 2 == 0
-        )
+        plain = aspect == 1 and not frame.rotation and crop is None and frame.width % 2 == 0 and frame.height % 2 == 0
         if plain:
             yield frame
             continue

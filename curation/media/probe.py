@@ -77,9 +77,7 @@ def probe(path: str) -> VideoInfo:
         aspect = sample_aspect_ratio(stream)
         width, height = display_size(first.width, first.height, aspect, rotation_deg)
         duration = (
-            stream.duration * stream.time_base
-            if stream.duration
-            else Fraction(container.duration or 0, av.time_base)
+            stream.duration * stream.time_base if stream.duration else Fraction(container.duration or 0, av.time_base)
         )
         audio = next((s for s in container.streams.audio if s.codec_context is not None), None)
         return VideoInfo(

@@ -1,0 +1,31 @@
+"""Face detectors."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.schema import FaceBox
+
+
+class FaceDetector(Protocol):
+    """Finds faces in a picture."""
+
+    def detect(self, image: npt.NDArray[np.uint8]) -> tuple[FaceBox, ...]:
+        """`(H, W, 3)` BGR → faces, most confident first; the confidence scale is the detector's own."""
+        ...
+
+
+def build_face_detector(name: str) -> FaceDetector:
+    """The detector called `name`.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name == "dlib_hog":
+        from curation.backends.dlib_hog import DlibHog  # noqa: PLC0415 (backends load on demand)
+
+        return DlibHog()
+    raise ValueError(f"unknown face detector {name!r}; there is dlib_hog")

@@ -1,0 +1,57 @@
+"""The pipeline: the list of stages, in order (paper, Sec. 4.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from curation.config import fingerprint
+from curation.placement import ExecutionConfig
+from curation.planning import PlanningConfig
+from curation.shards import ShardsConfig
+from curation.stage import EachClip, Stage
+from curation.stages.export import Export, ExportConfig
+from curation.stages.faces import FacesConfig, FacesFilter
+from curation.stages.resolution import ResolutionConfig, ResolutionFilter
+from curation.stages.scenes import SceneDetection, ScenesConfig
+from curation.stages.split import Split, SplitConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StagesConfig:
+    """Thresholds and backends of every stage; their hash is stored with every decision."""
+
+    resolution: ResolutionConfig = ResolutionConfig()
+    scenes: ScenesConfig = ScenesConfig()
+    split: SplitConfig = SplitConfig()
+    faces: FacesConfig = FacesConfig()
+    export: ExportConfig = ExportConfig()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurationConfig:
+    """Everything a profile's `curation` section can say."""
+
+    stages: StagesConfig = StagesConfig()
+    planning: PlanningConfig = PlanningConfig()
+    execution: ExecutionConfig = ExecutionConfig()
+    shards: ShardsConfig = ShardsConfig()
+
+    @property
+    def hash(self) -> str:
+        """Changes with anything that can change a decision."""
+        return fingerprint(self.stages)
+
+
+STAGES: dict[str, Callable[[StagesConfig], Stage]] = {
+    "resolution": lambda config: ResolutionFilter(config.resolution),
+    "scenes": lambda config: SceneDetection(config.scenes),
+    "split": lambda config: Split(config.split),
+    "faces": lambda config: EachClip(FacesFilter(config.faces)),
+    "export": lambda config: EachClip(Export(config.export)),
+}
+
+
+def build_stages(config: StagesConfig, names: Sequence[str] = tuple(STAGES)) -> list[tuple[str, Stage]]:
+    """The named stages, ready to run; loads their backends."""
+    return [(name, STAGES[name](config)) for name in names]

@@ -1,0 +1,65 @@
+"""Where stages run: which of them share an actor, how many actors there are and what each may use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from curation.config import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoolConfig:
+    """A pool of equal actors, each running the same stages in order."""
+
+    name: str
+    stages: tuple[str, ...] = ()
+    """Names of consecutive stages; empty for all of them."""
+    actors: int | None = None
+    """Number of actors; None for one a CPU of the cluster."""
+    num_cpus: float = 0.8
+    """CPUs an actor reserves; below 1 so that the tasks that write shards always find room."""
+    num_gpus: float = 0.0
+    """GPUs an actor reserves."""
+    environment: str | None = None
+    """Path of a pip requirements file when the pool's packages cannot live beside the others'."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExecutionConfig:
+    """How a run is spread over Ray and how it deals with files that kill their worker."""
+
+    pools: tuple[PoolConfig, ...] = (PoolConfig(name="all"),)
+    writer_cpus: float = 0.2
+    """CPUs of a task that writes a shard."""
+    max_attempts: int = 3
+    """A unit that killed or hung its worker this many times is quarantined."""
+    unit_timeout_s: float = 900.0
+    """A pool's work on one unit may take this long before its worker is ended."""
+
+    def __post_init__(self) -> None:
+        """Refuse limits under which nothing could run."""
+        if self.max_attempts < 1 or self.unit_timeout_s <= 0:
+            raise ValueError("max_attempts must be at least 1 and unit_timeout_s above 0")
+
+
+def resolve_pools(
+    pools: Sequence[PoolConfig], stage_names: Sequence[str], num_cpus: float
+) -> list[tuple[PoolConfig, int]]:
+    """Each pool with its stages spelled out, and its number of actors on a cluster of `num_cpus` CPUs.
+
+    Raises:
+        ConfigError: the pools do not run every stage once and in order, or ask for more CPUs than there are.
+    """
+    filled = [pool if pool.stages else replace(pool, stages=tuple(stage_names)) for pool in pools]
+    planned = [stage for pool in filled for stage in pool.stages]
+    if planned != list(stage_names):
+        raise ConfigError(f"pools run the stages {', '.join(planned)}; they must be {', '.join(stage_names)}, in order")
+    sizes = [pool.actors if pool.actors is not None else max(1, int(num_cpus)) for pool in filled]
+    asked = sum(size * pool.num_cpus for size, pool in zip(sizes, filled, strict=True))
+    if asked >= num_cpus:
+        raise ConfigError(
+            f"the profile's actors ask for {asked:g} CPUs and leave none of the cluster's {num_cpus:g} for writing "
+            "shards; lower `actors` or `num_cpus`"
+        )
+    return list(zip(filled, sizes, strict=True))

@@ -1,0 +1,147 @@
+"""Cut shots into sub-clips of 4–5 s by the presence of people (paper, Sec. 4.1, labeling step 1)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.backends.face import build_face_detector
+from curation.schema import Clip, Keyframe, Pool, Shot, Source
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitConfig:
+    """Length of sub-clips and what counts as people being present."""
+
+    detector: str = "dlib_hog"
+    """Backend; the paper uses RetinaFace."""
+    min_clip_s: float = 4.0
+    """Paper, Sec. 4.1: sub-clips of 4–5 s."""
+    max_clip_s: float = 5.0
+    """Paper, Sec. 4.1."""
+    min_presence_confidence: float = 0.2
+    """Detector score from which a face marks people as present (dlib's own default is 0) [our choice]."""
+    max_absence_s: float = 2.0
+    """A shorter gap between keyframes with a face is a turned head or a miss, not an absence [our choice]."""
+    min_record_s: float = 0.25
+    """Trimmings shorter than this (frame rounding) get no record of their own."""
+
+    def __post_init__(self) -> None:
+        """Refuse lengths that cannot be met."""
+        if not 0 < self.min_clip_s <= self.max_clip_s:
+            raise ValueError("min_clip_s must lie between 0 and max_clip_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a shot that becomes a clip."""
+
+    shot: Shot
+    start_s: float
+    end_s: float
+    rule: str | None
+    """What rejects it; None for a clip that goes on."""
+
+
+class Split:
+    """Detect faces on the keyframes, once for all later stages, and make the clips."""
+
+    def __init__(self, config: SplitConfig) -> None:
+        self.config = config
+        self.detector = build_face_detector(config.detector)
+
+    def __call__(self, source: Source) -> Source:
+        """The source with its clips; stretches without people or too short are rejected clips."""
+        keyframes = tuple(
+            replace(keyframe, faces=self.detector.detect(keyframe.image())) for keyframe in source.keyframes
+        )
+        source = replace(source, keyframes=keyframes)
+        spans: list[Span] = []
+        for shot in source.shots:
+            spans += self._spans(source, shot)
+        clips = tuple(_clip(source, index, span) for index, span in enumerate(spans))
+        return replace(source, clips=clips)
+
+    def _spans(self, source: Source, shot: Shot) -> list[Span]:
+        """Stretches of one shot in order of time, each with the rule that rejects it, if any."""
+        spans: list[Span] = []
+        position = shot.start_s
+        for start, end in self._presence(source, shot):
+            spans.append(Span(shot, position, start, "no_people"))
+            for piece_start, piece_end in pieces(start, end, self.config.min_clip_s, self.config.max_clip_s):
+                short = piece_end - piece_start < self.config.min_clip_s - 1e-6
+                spans.append(Span(shot, piece_start, piece_end, "too_short" if short else None))
+            position = end
+        spans.append(Span(shot, position, shot.end_s, "no_people"))
+        kept = [span for span in spans if span.end_s - span.start_s >= self.config.min_record_s]
+        # Every shot leaves a record, however short it is.
+        return kept or [Span(shot, shot.start_s, shot.end_s, "too_short")]
+
+    def _presence(self, source: Source, shot: Shot) -> list[tuple[float, float]]:
+        """Intervals of the shot in which people are present; for the general pool all of it."""
+        if source.pool is Pool.GENERAL:
+            return [(shot.start_s, shot.end_s)]
+        inside = [frame for frame in source.keyframes if shot.start_s - 1e-6 <= frame.time_s < shot.end_s - 1e-6]
+        present = [frame.time_s for frame in inside if self._has_face(frame)]
+        intervals: list[tuple[float, float]] = []
+        for time_s in present:
+            if intervals and time_s - intervals[-1][1] <= self.config.max_absence_s:
+                intervals[-1] = (intervals[-1][0], time_s)
+            else:
+                intervals.append((time_s, time_s))
+        return [self._widen(interval, inside, shot) for interval in intervals]
+
+    def _has_face(self, keyframe: Keyframe) -> bool:
+        return any(face.confidence >= self.config.min_presence_confidence for face in keyframe.faces)
+
+    @staticmethod
+    def _widen(interval: tuple[float, float], inside: list[Keyframe], shot: Shot) -> tuple[float, float]:
+        """Stretch to half way to the nearest keyframe without a face, or to the shot's edge."""
+        times = [frame.time_s for frame in inside]
+        first, last = times.index(interval[0]), times.index(interval[1])
+        start = (times[first - 1] + times[first]) / 2 if first > 0 else shot.start_s
+        end = (times[last] + times[last + 1]) / 2 if last + 1 < len(times) else shot.end_s
+        return start, end
+
+
+def _clip(source: Source, index: int, span: Span) -> Clip:
+    assert source.media is not None
+    assert source.stats is not None
+    start_s = _snap(source.stats.times_s, span.start_s)
+    end_s = _snap(source.stats.times_s, span.end_s, last=span.shot.end_s)
+    clip = Clip(
+        key=source.clip_key(index),
+        source=source.uri,
+        media=source.media,
+        pool=source.pool,
+        shot=span.shot,
+        start_s=start_s,
+        end_s=end_s,
+        keyframes=tuple(k for k in source.keyframes if start_s - 1e-6 <= k.time_s < end_s - 1e-6),
+        stats=source.stats.between(start_s, end_s),
+    )
+    return clip if span.rule is None else clip.reject("split", span.rule, end_s - start_s)
+
+
+def pieces(start_s: float, end_s: float, min_s: float, max_s: float) -> list[tuple[float, float]]:
+    """Cut an interval into equal pieces of `min_s` to `max_s`, or else into `max_s` and a rest."""
+    length = end_s - start_s
+    tolerance = 0.05
+    count = max(1, math.ceil((length - tolerance) / max_s))
+    if length <= max_s + tolerance or length / count >= min_s:
+        edges = np.linspace(start_s, end_s, count + 1)
+    else:
+        edges = np.append(start_s + max_s * np.arange(count), end_s)
+    return [(float(a), float(b)) for a, b in itertools.pairwise(edges)]
+
+
+def _snap(times_s: npt.NDArray[np.float64], time_s: float, last: float | None = None) -> float:
+    """The time of the first frame at or after `time_s`; past the last frame, `last`."""
+    index = int(np.searchsorted(times_s, time_s - 1e-6))
+    if index < len(times_s):
+        return float(times_s[index])
+    return float(times_s[-1]) if last is None else last

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curation.schema import Box, FaceBox, FrameStats, Keyframe, Media, Pool, Shot, Source, VideoInfo
+from curation.stages.split import Split, SplitConfig, pieces
+
+FACE = FaceBox(box=Box(x0=0.4, y0=0.2, x1=0.6, y1=0.5), confidence=1.5)
+INFO = VideoInfo(
+    width=1280,
+    height=720,
+    fps=25,
+    duration_s=60,
+    codec="h264",
+    pixel_format="yuv420p",
+    rotation_deg=0,
+    sample_aspect_ratio=1.0,
+    audio_codec=None,
+    audio_rate_hz=0,
+    audio_channels=0,
+)
+
+
+class FacesAtTimes:
+    """A detector that is told when there is a face; keyframes carry their time as content."""
+
+    def __init__(self, present: list[tuple[float, float]]) -> None:
+        self.present = present
+
+    def detect(self, image: np.ndarray) -> tuple[FaceBox, ...]:
+        time_s = float(image)
+        return (FACE,) if any(start <= time_s < end for start, end in self.present) else ()
+
+
+def split(seconds: float, present: list[tuple[float, float]], shots: list[float], pool: Pool = Pool.HUMAN) -> Source:
+    times = np.arange(round(seconds * 25)) / 25
+    zeros = np.zeros(len(times), np.float32)
+    keyframes = tuple(Keyframe(time_s=float(t), jpeg=b"") for t in np.arange(0, seconds, 0.5))
+    source = Source(
+        uri="a.mp4",
+        pool=pool,
+        media=Media(path="a.mp4", info=INFO),
+        shots=tuple(Shot(start_s=a, end_s=b) for a, b in itertools.pairwise([0.0, *shots, seconds])),
+        keyframes=keyframes,
+        stats=FrameStats(times_s=times, luma_mean=zeros, luma_std=zeros, change=zeros),
+    )
+    stage = Split(SplitConfig())
+    stage.detector = FacesAtTimes(present)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Keyframe, "image", lambda self: np.asarray(self.time_s))
+        return stage(source)
+
+
+def summary(source: Source) -> list[tuple[float, float, str]]:
+    return [
+        (round(clip.start_s, 2), round(clip.end_s, 2), clip.rejection.rule if clip.rejection else "kept")
+        for clip in source.clips
+    ]
+
+
+def test_a_talk_is_cut_into_equal_clips() -> None:
+    assert summary(split(9, [(0, 9)], [])) == [(0, 4.52, "kept"), (4.52, 9, "kept")]
+
+
+def test_people_come_and_go() -> None:
+    assert summary(split(20, [(5, 10)], [])) == [
+        (0, 4.76, "no_people"),
+        (4.76, 9.76, "kept"),
+        (9.76, 20, "no_people"),
+    ]
+
+
+def test_a_turned_head_does_not_end_a_clip() -> None:
+    assert summary(split(5, [(0, 2), (3.5, 5)], [])) == [(0, 5, "kept")]
+
+
+def test_no_clip_crosses_a_cut() -> None:
+    assert summary(split(10, [(0, 10)], [4.2])) == [(0, 4.2, "kept"), (4.2, 9.2, "kept"), (9.2, 10, "too_short")]
+
+
+def test_the_general_pool_needs_no_people() -> None:
+    assert summary(split(10, [], [], Pool.GENERAL)) == [(0, 5, "kept"), (5, 10, "kept")]
+
+
+def test_every_shot_leaves_a_record() -> None:
+    source = split(6, [(0, 6)], [0.12, 5.9])
+    assert {clip.shot.start_s for clip in source.clips} == {0.0, 0.12, 5.9}
+
+
+@given(st.floats(0.1, 60), st.floats(0, 100))
+def test_pieces_cover_the_interval_and_all_but_the_last_fit(length: float, start: float) -> None:
+    cut = pieces(start, start + length, 4.0, 5.0)
+    assert cut[0][0] == start
+    assert cut[-1][1] == pytest.approx(start + length)
+    assert all(a[1] == b[0] for a, b in itertools.pairwise(cut))
+    assert all(3.99 <= end - begin <= 5.06 for begin, end in cut[:-1])
+    assert cut[-1][1] - cut[-1][0] <= 5.06
+    if 8.1 <= length <= 9.9 or length >= 16:
+        assert cut[-1][1] - cut[-1][0] >= 3.99
