@@ -33,7 +33,7 @@ FLOORS = (
     ("curation.planning", "curation.placement", "curation.runner"),
     ("curation.pipeline",),
     ("curation.telemetry",),
-    ("curation.engine",),
+    ("curation.engine", "curation.clip_table"),
     ("curation.console", "curation.report", "curation.summary", "curation.show", "curation.sample"),
     ("curation.__main__",),
 )

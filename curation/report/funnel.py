@@ -1,0 +1,70 @@
+"""The way of sources, then of clips, through the stages: how many enter, and which rule takes out how many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from curation.summary import Loss, Summary
+
+CLIPS_BEGIN_AT = "split"
+"""The stage that makes clips; those before it see whole sources."""
+CROPS_BEGIN_AT = "pose"
+"""The stage that adds crops; those before it do not see them."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One stage of a funnel."""
+
+    stage: str
+    num_in: int
+    """Enter the stage."""
+    num_new: int
+    """Are made by the stage."""
+    num_out: int
+    """Go on to the next."""
+    losses: tuple[Loss, ...]
+
+    @property
+    def num_lost(self) -> int:
+        """Are turned down by the stage."""
+        return self.num_in + self.num_new - self.num_out
+
+
+def source_funnel(summary: Summary) -> list[Step]:
+    """Units of work: the stages before clips exist, and any later one that a whole unit failed in."""
+    lossy = {loss.stage for loss in summary.source_losses}
+    early = _before(summary.stages, CLIPS_BEGIN_AT)
+    stages = [stage for stage in _all_stages(summary.stages, summary.source_losses) if stage in early or stage in lossy]
+    return _steps(stages, summary.num_units, {}, summary.source_losses)
+
+
+def clip_funnel(summary: Summary) -> list[Step]:
+    """Clips: the stages from the one that makes them."""
+    lossy = {loss.stage for loss in summary.clip_losses}
+    early = _before(summary.stages, CLIPS_BEGIN_AT)
+    stages = [
+        stage for stage in _all_stages(summary.stages, summary.clip_losses) if stage not in early or stage in lossy
+    ]
+    new = {CROPS_BEGIN_AT: summary.num_crops} if CROPS_BEGIN_AT in stages else {}
+    return _steps(stages, summary.num_clips - sum(new.values()), new, summary.clip_losses)
+
+
+def _before(stages: Sequence[str], name: str) -> Sequence[str]:
+    return stages[: stages.index(name)] if name in stages else stages
+
+
+def _all_stages(stages: Sequence[str], losses: Sequence[Loss]) -> list[str]:
+    """The stages that ran, then those known only by what they took out (a crashed worker, say)."""
+    return list(dict.fromkeys([*stages, *(loss.stage for loss in losses)]))
+
+
+def _steps(stages: Sequence[str], count: int, new: dict[str, int], losses: Sequence[Loss]) -> list[Step]:
+    steps = []
+    for stage in stages:
+        own = tuple(loss for loss in losses if loss.stage == stage)
+        after = count + new.get(stage, 0) - sum(loss.count for loss in own)
+        steps.append(Step(stage=stage, num_in=count, num_new=new.get(stage, 0), num_out=after, losses=own))
+        count = after
+    return steps

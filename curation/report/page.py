@@ -1,0 +1,164 @@
+"""Putting the report together: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pyarrow as pa
+import pyarrow.compute as pc
+from markupsafe import Markup
+
+from curation.clip_table import open_run, quarantined, read_clips
+from curation.report.distributions import DISTRIBUTION_COLUMNS, distributions
+from curation.report.funnel import clip_funnel, source_funnel
+from curation.report.gallery import GALLERY_COLUMNS, gallery
+from curation.shards import RunDirectory
+from curation.storage import join, read_bytes, write_atomically
+from curation.summary import SUMMARY_COLUMNS, Summary, is_source, percent, summarise_table
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReportConfig:
+    """How much the report shows."""
+
+    num_kept: int = 24
+    """Thumbnails of kept clips at most."""
+    num_per_rule: int = 6
+    """Thumbnails of each rejecting rule at most."""
+    num_quarantined: int = 100
+    """Quarantined sources listed at most; the funnel counts all of them."""
+    seed: int = 0
+    """Of the draw of thumbnails."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StageTime:
+    """What a stage cost."""
+
+    stage: str
+    seconds: float
+    share: float
+    """Of all stages, 0 to 1."""
+    per_source_second: float
+    """Seconds of work for a second of source; 0 when no header could be read."""
+
+
+def write_report(run: str, config: ReportConfig = ReportConfig()) -> str:
+    """Write `RUN/report.html` from the shard index and the quarantine files; returns its path.
+
+    Memory: the columns of all rows that the figures need (about a kilobyte a row), and the thumbnails of the drawn
+    rows alone.
+
+    Raises:
+        ConfigError: `run` is not a run directory.
+    """
+    directory = open_run(run)
+    failed = quarantined(directory)
+    columns = tuple(dict.fromkeys(SUMMARY_COLUMNS + DISTRIBUTION_COLUMNS + GALLERY_COLUMNS))
+    table = read_clips(directory, columns)
+    summary = summarise_table(table, failed)
+    script = (HERE / "report.js").read_text()
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            run=directory.run,
+            written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            summary=summary,
+            source_steps=source_funnel(summary),
+            clip_steps=clip_funnel(summary),
+            distributions=distributions(_kept_clips(table)),
+            groups=gallery(
+                directory,
+                table,
+                summary.stages,
+                num_kept=config.num_kept,
+                num_per_rule=config.num_per_rule,
+                seed=config.seed,
+            ),
+            times=stage_times(summary),
+            quarantine=_quarantine(directory, table, failed, config.num_quarantined),
+            style=Markup((HERE / "report.css").read_text()),
+            script=Markup(script),
+            script_hash=_script_hash(script),
+        )
+    )
+    path = join(directory.run, "report.html")
+    # A file name may hold bytes that are no text.
+    write_atomically(path, page.encode(errors="replace"))
+    return path
+
+
+def stage_times(summary: Summary) -> list[StageTime]:
+    """What every stage cost, in order."""
+    total = sum(summary.stage_seconds.values())
+    return [
+        StageTime(
+            stage=stage,
+            seconds=seconds,
+            share=seconds / total if total else 0.0,
+            per_source_second=seconds / summary.seconds_in if summary.seconds_in else 0.0,
+        )
+        for stage, seconds in summary.stage_seconds.items()
+    ]
+
+
+def number(value: float | None) -> str:
+    """Three significant digits, integers in full; a dash for None."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == round(value) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def span(seconds: float | None) -> str:
+    """A length of time in the unit that suits it."""
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    if seconds >= 3600:
+        return f"{seconds / 3600:,.1f} h"
+    if seconds >= 60:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds:.1f} s"
+
+
+def words(name: str | None) -> str:
+    """A rule's or attribute's name as people read it."""
+    return (name or "").replace("_", " ")
+
+
+def _kept_clips(table: pa.Table) -> pa.Table:
+    return table.filter(pc.and_(pc.fill_null(table["kept"], fill_value=False), pc.invert(is_source(table))))
+
+
+def _quarantine(directory: RunDirectory, table: pa.Table, failed: Collection[str], limit: int) -> dict[str, Any]:
+    """The quarantine files of committed failures: how many there are, and the first `limit` of them."""
+    keys = sorted(set(table.filter(is_source(table))["key"].to_pylist()) & set(failed))
+    documents = [json.loads(read_bytes(join(directory.quarantine, f"{key}.json"))) for key in keys[:limit]]
+    return {"count": len(keys), "documents": documents}
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters.update(number=number, span=span, words=words)
+    environment.globals.update(percent=percent)
+    return environment
+
+
+def _script_hash(script: str) -> str:
+    """What the page's security policy allows to run: this script and no other, whatever a file is called."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
