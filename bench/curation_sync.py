@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from curation.stages.sync import SyncConfig
 
 from bench.sync_fit import fit_map
 from bench.talking_clips import whole_shot
@@ -29,7 +30,6 @@ from curation.backends.mouth_motion import MAP_FILE, MouthMotionScorer, level_fe
 from curation.backends.sound_features import band_levels
 from curation.backends.sync import MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_HZ, SyncEvidence, pool_evidence
 from curation.media import read_audio
-from curation.stages.sync import SyncConfig
 
 CLIP_FRAMES = 100
 """4 s, the paper's shortest sub-clip."""
@@ -148,13 +148,10 @@ def report(title: str, pairs: Pairs) -> dict[str, float]:
     """Print one material's areas and return them."""
     tolerance = SyncConfig().max_offset_frames
     true, shifted, other = (
-        [evidence.agreement(tolerance) for evidence in group]
-        for group in (pairs.true, pairs.shifted, pairs.other)
+        [evidence.agreement(tolerance) for evidence in group] for group in (pairs.true, pairs.shifted, pairs.other)
     )
     areas = {"shifted": area_under_roc(true, shifted)}
-    line = (
-        f"{title:34s} {len(true):4d} true | shifted 0.4-1.5 s {areas['shifted']:.3f} ({len(shifted)} pairs)"
-    )
+    line = f"{title:34s} {len(true):4d} true | shifted 0.4-1.5 s {areas['shifted']:.3f} ({len(shifted)} pairs)"
     if other:
         areas["other"] = area_under_roc(true, other)
         line += f" | another's audio {areas['other']:.3f} ({len(other)} pairs)"
@@ -185,9 +182,7 @@ def evaluate(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
     generated = [recording for recording in recordings if recording.material == "generated"]
     held_out = Pairs(true=[], shifted=[], other=[])
     for speech in sorted({recording.speech for recording in generated}):
-        fitted = MouthMotionScorer(
-            fit_map([pair for r in generated if r.speech != speech for pair in r.pairs()])
-        )
+        fitted = MouthMotionScorer(fit_map([pair for r in generated if r.speech != speech for pair in r.pairs()]))
         sounds = list({recording.speech: recording for recording in generated}.values())
         pairs = compare(fitted, [r for r in generated if r.speech == speech], sounds)
         held_out.true.extend(pairs.true)
@@ -205,9 +200,7 @@ def main() -> None:
     arguments = parser.parse_args()
     shared = Path(os.environ.get("SOUL_SHARED", "../shared"))
     if not (shared / "clips" / "video").is_dir():
-        sys.exit(
-            f"no clips under {shared}: set SOUL_SHARED to the directory that holds clips/ and soul-bench/"
-        )
+        sys.exit(f"no clips under {shared}: set SOUL_SHARED to the directory that holds clips/ and soul-bench/")
     recordings = measure(shared)
     if arguments.fit:
         fit_map([pair for r in recordings if r.material == "generated" for pair in r.pairs()]).save(MAP_FILE)

@@ -25,9 +25,7 @@ def whole_shot(path: Path, start_s: float = 0.0, end_s: float | None = None) -> 
     end_s = info.duration_s if end_s is None else end_s
     keyframes = tuple(
         _keyframe(frame.time_s, frame.image)
-        for frame in sample_frames(
-            str(path), start_s, end_s, fps=KEYFRAMES_PER_S, short_edge=KEYFRAME_SHORT_EDGE
-        )
+        for frame in sample_frames(str(path), start_s, end_s, fps=KEYFRAMES_PER_S, short_edge=KEYFRAME_SHORT_EDGE)
     )
     return Clip(
         key=f"{path.stem}-0000",
@@ -47,9 +45,7 @@ def track_faces(keyframes: Sequence[Keyframe]) -> tuple[FaceTrack, ...]:
     tracks: list[tuple[list[float], list[FaceBox]]] = []
     for keyframe in keyframes:
         for face in keyframe.faces:
-            near = [
-                t for t in tracks if t[1][-1].box.iou(face.box) > SAME_FACE_IOU and t[0][-1] < keyframe.time_s
-            ]
+            near = [t for t in tracks if t[1][-1].box.iou(face.box) > SAME_FACE_IOU and t[0][-1] < keyframe.time_s]
             if near:
                 times, faces = max(near, key=lambda t: t[1][-1].box.iou(face.box))
                 times.append(keyframe.time_s)

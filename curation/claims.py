@@ -53,8 +53,7 @@ _CAMERA = (
     r"(?:(?:is|then|also|starts?|begins?|continues?|to|by|\w+ly(?:\s+and\s+\w+ly)?)\s+){0,4}"
 )
 _MOVES = re.compile(
-    _CAMERA
-    + r"(?:pan(?:s|ned|ning)?|tilt(?:s|ed|ing)?|zoom(?:s|ed|ing)?|roll(?:s|ed|ing)?|track(?:s|ed|ing)|"
+    _CAMERA + r"(?:pan(?:s|ned|ning)?|tilt(?:s|ed|ing)?|zoom(?:s|ed|ing)?|roll(?:s|ed|ing)?|track(?:s|ed|ing)|"
     r"orbit(?:s|ed|ing)?|dolly|dollies|truck(?:s|ing)|push(?:es|ed|ing)?|pull(?:s|ed|ing)?|handheld|hand-held|"
     r"follow(?:s|ed|ing)|circl(?:es|ed|ing)|shak(?:es|ing|y)|mov(?:es|ed|ing))\b"
     r"|\b(?:slow|gentle|smooth|quick|slight|subtle|camera)\s+(?:pan|tilt|zoom|dolly|roll)\b"
@@ -142,6 +141,4 @@ def _affirmed(texts: tuple[str, ...]) -> Iterator[str]:
     """The clauses of `texts` that negate nothing."""
     for text in texts:
         if text != NONE:
-            yield from (
-                clause for clause in _CLAUSE_END.split(text) if clause and not _NEGATION.search(clause)
-            )
+            yield from (clause for clause in _CLAUSE_END.split(text) if clause and not _NEGATION.search(clause))

@@ -10,11 +10,18 @@ from curation.placement import ExecutionConfig
 from curation.planning import PlanningConfig
 from curation.shards import ShardsConfig
 from curation.stage import EachClip, Stage
+from curation.stages.caption import CaptionConfig, CaptionStage
+from curation.stages.consistency import ConsistencyConfig, ConsistencyFilter
+from curation.stages.defects import DefectConfig, DefectFilter
 from curation.stages.export import Export, ExportConfig
 from curation.stages.faces import FacesConfig, FacesFilter
+from curation.stages.motion import MotionConfig, MotionStage
+from curation.stages.pose import PoseConfig, PoseStage
+from curation.stages.quality import QualityConfig, QualityFilter
 from curation.stages.resolution import ResolutionConfig, ResolutionFilter
 from curation.stages.scenes import SceneDetection, ScenesConfig
 from curation.stages.split import Split, SplitConfig
+from curation.stages.subtitles import SubtitleConfig, SubtitleFilter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +32,13 @@ class StagesConfig:
     scenes: ScenesConfig = ScenesConfig()
     split: SplitConfig = SplitConfig()
     faces: FacesConfig = FacesConfig()
+    quality: QualityConfig = QualityConfig()
+    subtitles: SubtitleConfig = SubtitleConfig()
+    defects: DefectConfig = DefectConfig()
+    pose: PoseConfig = PoseConfig()
+    motion: MotionConfig = MotionConfig()
+    caption: CaptionConfig = CaptionConfig()
+    consistency: ConsistencyConfig = ConsistencyConfig()
     export: ExportConfig = ExportConfig()
 
 
@@ -48,6 +62,13 @@ STAGES: dict[str, Callable[[StagesConfig], Stage]] = {
     "scenes": lambda config: SceneDetection(config.scenes),
     "split": lambda config: Split(config.split),
     "faces": lambda config: EachClip(FacesFilter(config.faces)),
+    "quality": lambda config: EachClip(QualityFilter(config.quality)),
+    "subtitles": lambda config: EachClip(SubtitleFilter(config.subtitles)),
+    "defects": lambda config: EachClip(DefectFilter(config.defects)),
+    "pose": lambda config: PoseStage(config.pose),
+    "motion": lambda config: EachClip(MotionStage(config.motion)),
+    "caption": lambda config: EachClip(CaptionStage(config.caption)),
+    "consistency": lambda config: EachClip(ConsistencyFilter(config.consistency)),
     "export": lambda config: EachClip(Export(config.export)),
 }
 

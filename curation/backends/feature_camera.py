@@ -55,9 +55,7 @@ class FeatureCamera:
             background_mask(image, faces_at(clip, keyframe.time_s))
             for image, keyframe in zip(images, clip.keyframes, strict=True)
         ]
-        return tuple(
-            self._pair(images[i], images[i + 1], masks[i], masks[i + 1]) for i in range(len(images) - 1)
-        )
+        return tuple(self._pair(images[i], images[i + 1], masks[i], masks[i + 1]) for i in range(len(images) - 1))
 
     def _pair(self, first: Gray, second: Gray, first_mask: Gray, second_mask: Gray) -> PairMotion:
         tracked = fit_similarity(*track(first, second, first_mask), first.shape)

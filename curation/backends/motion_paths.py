@@ -57,9 +57,7 @@ def mean_fit(pairs: Sequence[PairMotion]) -> float:
     return float(np.mean([pair.fit for pair in pairs])) if pairs else 0.0
 
 
-def subject_motion(
-    track: FaceTrack, pairs: Sequence[PairMotion], times_s: Sequence[float]
-) -> SubjectMotion | None:
+def subject_motion(track: FaceTrack, pairs: Sequence[PairMotion], times_s: Sequence[float]) -> SubjectMotion | None:
     """The face's motion where the picture of the longest stretch with known camera motion would be held
     still.
 

@@ -60,9 +60,7 @@ def measure_mouth(images: npt.NDArray[np.uint8]) -> MouthMotion:
             parameters = head.fit(motion)
             lower = motion[LOWER_FACE] - head.at_lower_face(parameters)
             flow[index] = cv2.resize(lower, (4, 4), interpolation=cv2.INTER_AREA)
-            magnitude[index] = cv2.resize(
-                np.hypot(lower[..., 0], lower[..., 1]), (4, 4), interpolation=cv2.INTER_AREA
-            )
+            magnitude[index] = cv2.resize(np.hypot(lower[..., 0], lower[..., 1]), (4, 4), interpolation=cv2.INTER_AREA)
             drift = DRIFT_LEAK * drift + head.at_mouth(parameters)
         centre = (MOUTH_CENTRE[0] + float(drift[0]), MOUTH_CENTRE[1] + float(drift[1]))
         for channel, plane in enumerate((luma, red)):
@@ -70,9 +68,7 @@ def measure_mouth(images: npt.NDArray[np.uint8]) -> MouthMotion:
             appearance[index, ..., channel] = cv2.resize(mouth, (4, 4), interpolation=cv2.INTER_AREA)
         previous = luma
     face_px = CROP_SIZE / CROP_MARGIN
-    return MouthMotion(
-        features=normalise(flow, magnitude, appearance), speed=magnitude.mean((1, 2)) * FPS / face_px
-    )
+    return MouthMotion(features=normalise(flow, magnitude, appearance), speed=magnitude.mean((1, 2)) * FPS / face_px)
 
 
 def normalise(
@@ -136,9 +132,9 @@ class HeadMotion:
         parameters = np.zeros(4)
         for _ in range(3):
             weighted = self.design * np.concatenate([weights, weights])[:, None]
-            parameters = np.linalg.solve(
-                weighted.T @ self.design + 1e-3 * np.eye(4), weighted.T @ target
-            ).astype(np.float64)
+            parameters = np.linalg.solve(weighted.T @ self.design + 1e-3 * np.eye(4), weighted.T @ target).astype(
+                np.float64
+            )
             error = (target - self.design @ parameters).reshape(2, -1)
             weights = (1 / (1 + (error**2).sum(0) / 0.3**2)).astype(np.float32)
         return parameters

@@ -85,9 +85,7 @@ class MouthMotionScorer:
         """`(N, 24)` sound features to `(N, K)`."""
         return with_context(features) @ self.map.sound
 
-    def compare(
-        self, lips: npt.NDArray[np.float32], sound: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float32]:
+    def compare(self, lips: npt.NDArray[np.float32], sound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Weighted mean correlation, in [-1, 1], of lips `(N, K)` with sound `(N + 30, K)` at each shift.
 
         The sound starts `MAX_SHIFT_FRAMES` before the lips, so every shift compares all N frames: `(31,)`.

@@ -15,9 +15,7 @@ FLOOR_POWER = 1e-9
 """Band power (full scale: 1) below which sound counts as silence, about -90 dB."""
 
 
-def band_levels(
-    samples: npt.NDArray[np.int16], num_frames: int, *, rate_hz: int, fps: int
-) -> npt.NDArray[np.float32]:
+def band_levels(samples: npt.NDArray[np.int16], num_frames: int, *, rate_hz: int, fps: int) -> npt.NDArray[np.float32]:
     """Natural log of the power in mel bands, `(num_frames, NUM_BANDS)`; frame i hears [i, i + 1) / fps.
 
     Args:

@@ -77,9 +77,7 @@ def pool_evidence(evidence: Sequence[SyncEvidence]) -> SyncEvidence:
         return no_evidence()
     weights = np.array([item.num_frames for item in evidence], np.float32) / num_frames
     speeds = [
-        (item.mouth_speed, item.num_frames)
-        for item in evidence
-        if item.mouth_speed is not None and item.num_frames
+        (item.mouth_speed, item.num_frames) for item in evidence if item.mouth_speed is not None and item.num_frames
     ]
     mouth_speed = float(np.average(*zip(*speeds, strict=True))) if speeds else None
     return SyncEvidence(

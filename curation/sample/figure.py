@@ -35,9 +35,7 @@ def add_person(
     mask = np.zeros((size, size), np.uint8)
     outline = np.round(np.array(OUTLINE) * scale).astype(np.int32)
     cv2.fillPoly(mask, [outline], 255)
-    mask = np.asarray(
-        cv2.GaussianBlur(cv2.erode(mask, np.ones((3, 3), np.uint8)), (0, 0), 0.9 * scale), np.uint8
-    )
+    mask = np.asarray(cv2.GaussianBlur(cv2.erode(mask, np.ones((3, 3), np.uint8)), (0, 0), 0.9 * scale), np.uint8)
     if standing:
         _draw_legs(canvas, origin, scale)
     x0, y0 = max(origin[0], 0), max(origin[1], 0)

@@ -36,8 +36,7 @@ def _montage(speech: Speech, truth: SampleTruth) -> Iterator[Image]:
 
 def _turned(speech: Speech, truth: SampleTruth) -> Iterator[Image]:
     return (
-        np.asarray(cv2.rotate(frame, cv2.ROTATE_90_COUNTERCLOCKWISE), np.uint8)
-        for frame in portrait(speech, truth)
+        np.asarray(cv2.rotate(frame, cv2.ROTATE_90_COUNTERCLOCKWISE), np.uint8) for frame in portrait(speech, truth)
     )
 
 

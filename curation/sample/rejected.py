@@ -55,15 +55,11 @@ REJECTED = (
         sound=False,
     ),
     filmed(
-        replace(
-            SPOILT, name="below_480p.mp4", duration_s=2.0, reject_stages=("resolution",), size=(640, 360)
-        ),
+        replace(SPOILT, name="below_480p.mp4", duration_s=2.0, reject_stages=("resolution",), size=(640, 360)),
         portrait,
     ),
     filmed(
-        replace(
-            SPOILT, name="exactly_480p.mp4", duration_s=2.0, reject_stages=("resolution",), size=(854, 480)
-        ),
+        replace(SPOILT, name="exactly_480p.mp4", duration_s=2.0, reject_stages=("resolution",), size=(854, 480)),
         portrait,
     ),
     filmed(

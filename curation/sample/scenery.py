@@ -73,9 +73,7 @@ def street(width: int, height: int, *, sign: str, sign_x: int, seed: int) -> Ima
             cv2.rectangle(picture, (x, y), (x + 56, y + 22), colour, -1)
     window = (sign_x - 30, int(height * 0.34), sign_x + 290, int(height * 0.8))
     cv2.rectangle(picture, window[:2], window[2:], (62, 70, 74), -1)
-    cv2.rectangle(
-        picture, (window[0] + 12, window[1] + 12), (window[2] - 12, window[3] - 12), (140, 128, 104), -1
-    )
+    cv2.rectangle(picture, (window[0] + 12, window[1] + 12), (window[2] - 12, window[3] - 12), (140, 128, 104), -1)
     board = (sign_x - 50, int(height * 0.2), sign_x + 310, int(height * 0.2) + 66)
     cv2.rectangle(picture, board[:2], board[2:], (52, 84, 40), -1)
     write(picture, sign, (sign_x + 130, board[1] + 33), size=34, colour=(205, 232, 240))

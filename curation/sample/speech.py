@@ -88,9 +88,7 @@ def speak(duration_s: float, *, seed: int, pitch_hz: float = 205.0) -> Speech:
         now += float(rng.uniform(0.3, 0.65))
     sound += rng.normal(0.0, 1e-3, len(sound))
     return Speech(
-        samples=np.round(np.clip(sound[: round(duration_s * SAMPLE_RATE_HZ)], -1, 1) * 32000).astype(
-            np.int16
-        ),
+        samples=np.round(np.clip(sound[: round(duration_s * SAMPLE_RATE_HZ)], -1, 1) * 32000).astype(np.int16),
         opening=np.clip(_smooth(opening), 0, 1)[: round(duration_s * CONTROL_RATE_HZ)],
         rounding=np.clip(_smooth(rounding), 0, 1)[: round(duration_s * CONTROL_RATE_HZ)],
     )
@@ -99,9 +97,7 @@ def speak(duration_s: float, *, seed: int, pitch_hz: float = 205.0) -> Speech:
 def silence(duration_s: float) -> Speech:
     """A shut mouth and digital silence."""
     still = np.zeros(round(duration_s * CONTROL_RATE_HZ))
-    return Speech(
-        samples=np.zeros(round(duration_s * SAMPLE_RATE_HZ), np.int16), opening=still, rounding=still
-    )
+    return Speech(samples=np.zeros(round(duration_s * SAMPLE_RATE_HZ), np.int16), opening=still, rounding=still)
 
 
 def _syllable(vowel: Vowel, length_s: float, pitch_hz: float, rng: np.random.Generator) -> Floats:

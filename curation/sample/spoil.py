@@ -29,9 +29,7 @@ def subtitle(frames: Iterable[Image], *, fps: int, every_s: float = 1.5) -> Iter
         if line not in layers:
             layer = np.full_like(frame, 128)
             height, width = frame.shape[:2]
-            write(
-                layer, LINES[line], (width // 2, int(height * 0.87)), size=width // 21, outline=width // 240
-            )
+            write(layer, LINES[line], (width // 2, int(height * 0.87)), size=width // 21, outline=width // 240)
             layers[line] = layer, np.any(layer != 128, axis=2)
         layer, drawn = layers[line]
         frame[drawn] = layer[drawn]

@@ -106,9 +106,7 @@ def close_up_take(speech: Speech, duration_s: float, *, fps: int, start_s: float
     """Head and shoulders, 1280 × 720, nearer than any other take."""
     canvas = portrait(2.9)
     performer = Performer(face=TalkingFace(canvas, (0.0, 0.0), 2.9), speech=speech, seed=9)
-    return film(
-        canvas, Camera.still(1280, 720, 20), (performer,), duration_s=duration_s, fps=fps, start_s=start_s
-    )
+    return film(canvas, Camera.still(1280, 720, 20), (performer,), duration_s=duration_s, fps=fps, start_s=start_s)
 
 
 def black_take(duration_s: float) -> Iterator[Image]:

@@ -43,9 +43,7 @@ class SampleVideo:
     """Write it to a path, whatever that path's suffix."""
 
 
-def filmed(
-    truth: SampleTruth, take: Take, *, sound: bool = True, encoding: Encoding | None = None
-) -> SampleVideo:
+def filmed(truth: SampleTruth, take: Take, *, sound: bool = True, encoding: Encoding | None = None) -> SampleVideo:
     """A video whose frames are a take and whose sound is what is said in it."""
 
     def make(path: Path) -> None:

@@ -167,10 +167,7 @@ def movement_without_displacement(caption: Caption, clip: Clip, config: Consiste
     claimed = caption.movement_direction
     if subject is None or claimed in (MovementDirection.NONE, MovementDirection.STILL):
         return None
-    still = (
-        subject.travel_heads < config.still_travel_heads
-        and abs(subject.scale_per_s) < config.still_scale_per_s
-    )
+    still = subject.travel_heads < config.still_travel_heads and abs(subject.scale_per_s) < config.still_scale_per_s
     return Finding("movement_without_displacement", subject.travel_heads, config.still_travel_heads, still)
 
 
@@ -223,9 +220,7 @@ def more_people_than_faces(caption: Caption, clip: Clip, config: ConsistencyConf
     if not caption.num_people or not clip.num_people or clip.shot_type is not ShotType.PORTRAIT:
         return None
     unseen = caption.num_people - clip.num_people
-    return Finding(
-        "more_people_than_faces", unseen, config.max_unseen_people, unseen > config.max_unseen_people
-    )
+    return Finding("more_people_than_faces", unseen, config.max_unseen_people, unseen > config.max_unseen_people)
 
 
 def talking_with_still_mouth(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:

@@ -127,8 +127,7 @@ def track_faces(keyframes: Sequence[Keyframe]) -> tuple[FaceTrack, ...]:
             open_tracks[index].append((keyframe.time_s, face))
             taken.add(index)
     tracks = [
-        FaceTrack(times_s=tuple(t for t, _ in track), faces=tuple(face for _, face in track))
-        for track in open_tracks
+        FaceTrack(times_s=tuple(t for t, _ in track), faces=tuple(face for _, face in track)) for track in open_tracks
     ]
     return tuple(sorted(tracks, key=lambda track: -track.mean_area))
 

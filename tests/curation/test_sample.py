@@ -132,9 +132,7 @@ def test_cuts_stand_out_of_the_frame_differences(sample_bucket: Path) -> None:
 def test_faces_are_found_where_people_are(sample_bucket: Path, truth: SampleTruth) -> None:
     found: list[int] = []
     absent: list[int] = []
-    for frame in sample_frames(
-        str(sample_bucket / truth.name), 0.0, truth.duration_s, fps=FACES_PER_S, short_edge=480
-    ):
+    for frame in sample_frames(str(sample_bucket / truth.name), 0.0, truth.duration_s, fps=FACES_PER_S, short_edge=480):
         empty = any(start <= frame.time_s < end for start, end in truth.rejected_spans_s)
         (absent if empty else found).append(len(_faces(frame.image)))
     assert np.mean(np.array(found) == truth.num_people) >= 0.9
@@ -143,9 +141,7 @@ def test_faces_are_found_where_people_are(sample_bucket: Path, truth: SampleTrut
 
 @pytest.mark.parametrize("name", ["talking_portrait.mp4", "anamorphic.mp4"])
 def test_the_mouth_opens_with_the_sound(sample_bucket: Path, name: str) -> None:
-    lag, correlation = _best_lag(
-        _darkness_of_mouth(sample_bucket / name), _envelope(sample_bucket / name, TRUTH[name])
-    )
+    lag, correlation = _best_lag(_darkness_of_mouth(sample_bucket / name), _envelope(sample_bucket / name, TRUTH[name]))
     assert abs(lag) <= 1
     assert correlation > 0.6
 
@@ -174,9 +170,7 @@ def test_silent_track_is_silent_and_its_mouth_shut(sample_bucket: Path) -> None:
 
 
 def test_frozen_video_does_not_move_and_the_logo_stays(sample_bucket: Path) -> None:
-    still = [
-        frame.image.astype(int) for frame in iter_frames(str(sample_bucket / "frozen.mp4"), short_edge=240)
-    ]
+    still = [frame.image.astype(int) for frame in iter_frames(str(sample_bucket / "frozen.mp4"), short_edge=240)]
     assert max(np.abs(image - still[0]).mean() for image in still) < 1.5
     panned = list(sample_frames(str(sample_bucket / "corner_logo.mp4"), 0.0, 4.0, fps=2, short_edge=360))
     spread = np.stack([frame.image for frame in panned]).astype(float).std(axis=0).mean(axis=2)

@@ -44,9 +44,7 @@ def view(picture: Image, x: float, y: float, scale: float = 1.0, roll_deg: float
     return np.asarray(seen, np.uint8)
 
 
-def moving_camera(
-    name: str, pan: float = 0.0, tilt: float = 0.0, zoom: float = 0.0, roll: float = 0.0
-) -> list[Image]:
+def moving_camera(name: str, pan: float = 0.0, tilt: float = 0.0, zoom: float = 0.0, roll: float = 0.0) -> list[Image]:
     """Keyframes under constant rates per second, the movement centred on the picture's middle."""
     times = (np.arange(NUM_KEYFRAMES) - (NUM_KEYFRAMES - 1) / 2) * KEYFRAME_PERIOD_S
     return [
@@ -128,9 +126,7 @@ def with_person(images: list[Image], xs: list[float], face_px: list[float]) -> t
     figure = scene("astronaut")[200:1800, 400:1600]
     for image, x, size in zip(images, xs, face_px, strict=True):
         y, half = HEIGHT / 3, size / 2
-        boxes.append(
-            Box(x0=(x - half) / WIDTH, y0=(y - half) / HEIGHT, x1=(x + half) / WIDTH, y1=(y + half) / HEIGHT)
-        )
+        boxes.append(Box(x0=(x - half) / WIDTH, y0=(y - half) / HEIGHT, x1=(x + half) / WIDTH, y1=(y + half) / HEIGHT))
         x0, x1 = max(0, round(x - 2 * size)), min(WIDTH, round(x + 2 * size))
         y0 = max(0, round(y - size))
         pasted = image.copy()

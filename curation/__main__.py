@@ -1,0 +1,208 @@
+"""The command line: `python -m curation plan | run | report | show | sample`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import ray
+from rich.console import Console
+
+from curation.config import ConfigError, load_section
+from curation.console import display
+from curation.engine import Report, ray_session, run_inline, run_on_ray
+from curation.pipeline import STAGES, CurationConfig
+from curation.planning import Plan, cost_per_video_s, plan_units
+from curation.report import write_report
+from curation.sample import make_bucket
+from curation.schema import Pool
+from curation.shards import RunDirectory
+from curation.show import show
+from curation.sources import list_sources
+from curation.storage import is_local, join
+from curation.summary import print_summary, summarise
+
+INPUT_HELP = (
+    "a directory (searched through), a glob, a video, any of these as s3://…, or a .csv/.jsonl/.parquet manifest with "
+    "a column of paths; without it, a small sample bucket is made in RUN/bucket"
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0 done, 2 a person's mistake, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        command: Callable[[argparse.Namespace], None] = options.command
+        command(options)
+    except (ConfigError, ConnectionError) as error:
+        print(f"curation: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("curation: interrupted; the same command goes on from what is committed", file=sys.stderr)
+        return 130
+    except ray.exceptions.RayError as error:
+        print(f"curation: the run stopped: {_last_line(error)}; the same command goes on", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m curation", description="Turn raw human video into Soul-1M: annotated WebDataset shards."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    plan = commands.add_parser("plan", help="say what a run would do and cost, without doing it")
+    _add_input(plan)
+    plan.set_defaults(command=_plan)
+
+    run = commands.add_parser("run", help="curate; goes on where an earlier run on the same RUN stopped")
+    _add_input(run)
+    run.add_argument(
+        "--engine",
+        choices=("ray", "inline"),
+        default="ray",
+        help="inline: in this process, for debugging (default: ray)",
+    )
+    run.set_defaults(command=_run)
+
+    report = commands.add_parser("report", help="write RUN/report.html from what is committed")
+    _add_run(report)
+    report.set_defaults(command=_report)
+
+    record = commands.add_parser("show", help="print the whole record of one clip or source")
+    record.add_argument("key", metavar="KEY", help="a clip's or a source's key, as in the index")
+    _add_run(record)
+    record.set_defaults(command=_show)
+
+    sample = commands.add_parser("sample", help="make the sample bucket")
+    sample.add_argument("directory", metavar="DIR", type=Path)
+    sample.set_defaults(command=_sample)
+    return parser
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run", default="runs/local", metavar="RUN", help="run directory or URI (default: %(default)s)"
+    )
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("input", nargs="?", metavar="INPUT", help=INPUT_HELP)
+    _add_run(parser)
+    parser.add_argument("--profile", default="local", help="a name in infra/profiles or a YAML file (default: local)")
+    parser.add_argument(
+        "--pool", type=Pool, choices=tuple(Pool), default=Pool.HUMAN,
+        help="general: animals, animation, scenery; faces recorded, not required; audio dropped (default: human)",
+    )  # fmt: skip
+    parser.add_argument("--path-column", metavar="NAME", help="the manifest's column of paths (default: found by name)")
+    parser.add_argument(
+        "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE",
+        help="override a field of the profile, e.g. stages.sync.min_confidence=3; may be repeated",
+    )  # fmt: skip
+
+
+def _plan(options: argparse.Namespace) -> None:
+    console, config = Console(), _config(options)
+    plan = _make_plan(options, config)
+    _print_plan(console, options, plan)
+    measured = cost_per_video_s(RunDirectory(options.run))
+    rate = measured if measured is not None else config.planning.cost_cpu_s_per_video_s
+    basis = "measured on what this run has committed" if measured is not None else "the profile's estimate"
+    console.print(f"stages  {', '.join(STAGES)}", soft_wrap=True, highlight=False)
+    console.print(
+        f"cost    about {plan.duration_s * rate / 3600:.2g} CPU hours: {rate:.2g} CPU s a second of video, {basis}",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _run(options: argparse.Namespace) -> None:
+    console = Console()
+    config = _config(options)
+    plan = _make_plan(options, config)
+    _print_plan(console, options, plan)
+    start = time.monotonic()
+    with display(console, len(plan.units)) as drawing:
+        if options.engine == "inline":
+            run_inline(plan.units, options.run, config, drawing.show)
+        else:
+            _run_on_ray(console, plan, options.run, config, drawing.show)
+    print_summary(summarise(options.run), console, time.monotonic() - start if plan.units else None)
+    console.print(f"shards  {join(options.run, 'shards')}", soft_wrap=True)
+    console.print(f"report  {write_report(options.run)}", soft_wrap=True)
+
+
+def _run_on_ray(console: Console, plan: Plan, run: str, config: CurationConfig, report: Report) -> None:
+    if not plan.units:
+        RunDirectory(run).open_session("")
+        return
+    console.print("Starting Ray ...")
+    with ray_session() as dashboard:
+        console.print(f"dashboard  {dashboard}", soft_wrap=True)
+        run_on_ray(plan.units, run, config, report)
+
+
+def _report(options: argparse.Namespace) -> None:
+    print(write_report(options.run))
+
+
+def _show(options: argparse.Namespace) -> None:
+    Console().print(show(options.run, options.key))
+
+
+def _sample(options: argparse.Namespace) -> None:
+    _make_sample(Console(), options.directory)
+
+
+def _make_sample(console: Console, directory: Path) -> None:
+    with console.status(f"Making a sample bucket in {directory} ...") as status:
+        make_bucket(
+            directory,
+            progress=lambda done, total, name: status.update(
+                f"Making a sample bucket in {directory}: {done}/{total} {name}"
+            ),
+        )
+    console.print(f"sample bucket  {directory}", soft_wrap=True)
+
+
+def _config(options: argparse.Namespace) -> CurationConfig:
+    return load_section(CurationConfig, options.profile, "curation", options.overrides)
+
+
+def _make_plan(options: argparse.Namespace, config: CurationConfig) -> Plan:
+    console = Console()
+    if options.input is None:
+        if not is_local(options.run):
+            raise ConfigError("give INPUT: a sample bucket can only be made in a local RUN")
+        bucket = Path(options.run) / "bucket"
+        _make_sample(console, bucket)
+        options.input = str(bucket)
+    sources = list_sources(options.input, options.pool, options.path_column)
+    committed = RunDirectory(options.run).committed()
+    with console.status("Reading headers ...") as status:
+        return plan_units(
+            sources, committed, config.planning, lambda count: status.update(f"Reading headers: {count}/{len(sources)}")
+        )
+
+
+def _print_plan(console: Console, options: argparse.Namespace, plan: Plan) -> None:
+    unknown = f", {plan.num_unknown} of them with an unreadable header" if plan.num_unknown else ""
+    console.print(
+        f"{plan.num_sources} sources in {options.input}: {len(plan.units)} units to do{unknown}, {plan.num_done} done; "
+        f"{plan.duration_s / 60:.1f} min of video",
+        soft_wrap=True,
+        highlight=False,
+    )
+
+
+def _last_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main())
