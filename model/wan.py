@@ -59,9 +59,12 @@ class WanCheckpoint:
         for file in _weight_files(folder):
             for key, shape in _read_shapes(file).items():
                 places[key], shapes[key] = (file, key), shape
-        if detect_layout(places) == "official":
-            places = {to_diffusers(key): place for key, place in places.items()}
-            shapes = {to_diffusers(key): shape for key, shape in shapes.items()}
+        try:
+            if detect_layout(places) == "official":
+                places = {to_diffusers(key): place for key, place in places.items()}
+                shapes = {to_diffusers(key): shape for key, shape in shapes.items()}
+        except ValueError as error:
+            raise ValueError(f"{folder}: {error}") from None
         return cls(folder=folder, stored_config=stored, places=places, shapes=shapes)
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
