@@ -1,12 +1,13 @@
 """Small networks with every part of the real one, and inputs for them."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from model import SoulTransformer3DModel
+from model.blocks import SoulTransformerBlock
 
 WAN: dict[str, Any] = {
     "num_attention_heads": 4,
@@ -35,7 +36,7 @@ def random_wan(**changes: Any) -> WanTransformer3DModel:
 
 
 def random_soul(**changes: Any) -> SoulTransformer3DModel:
-    soul = SoulTransformer3DModel(**{**WAN, **AUDIO, **changes}).eval()
+    soul: SoulTransformer3DModel = SoulTransformer3DModel(**{**WAN, **AUDIO, **changes}).eval()
     randomise(soul)
     return soul
 
@@ -46,6 +47,10 @@ def backbone_of(wan: WanTransformer3DModel) -> SoulTransformer3DModel:
         wan, zero_audio_output=True, **AUDIO
     ).eval()
     return soul
+
+
+def blocks_of(soul: SoulTransformer3DModel) -> list[SoulTransformerBlock]:
+    return cast("list[SoulTransformerBlock]", list(soul.blocks))
 
 
 def random_inputs(

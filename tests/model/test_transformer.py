@@ -10,7 +10,15 @@ from torch import Tensor
 
 from model import SoulTransformer3DModel
 from model.presets import TRANSFORMERS, TransformerConfig, build_transformer, transformer_config
-from tests.model.networks import AUDIO, backbone_of, random_inputs, random_soul, random_wan, relative_error
+from tests.model.networks import (
+    AUDIO,
+    backbone_of,
+    blocks_of,
+    random_inputs,
+    random_soul,
+    random_wan,
+    relative_error,
+)
 
 SHAPES = [
     {"batch_size": 1, "frames": 1, "height": 4, "width": 4},
@@ -82,9 +90,10 @@ def test_audio_changes_the_output_and_its_order_within_a_window_matters() -> Non
 def test_every_latent_frame_follows_its_own_timestep() -> None:
     """With attention silenced, a frame's output depends on its own timestep alone."""
     soul, inputs = random_soul(), random_inputs()
-    for block in soul.blocks:
+    for block in blocks_of(soul):
         for attention in (block.attn1, block.attn2, block.attn_audio):
-            attention.to_out[0].weight.zero_()
+            for parameter in attention.to_out.parameters():
+                parameter.zero_()
     before = soul(**inputs).sample
     inputs["timestep"][:, 1] += 100
     changed = (soul(**inputs).sample - before).abs().amax(dim=(0, 1, 3, 4)) > 0
@@ -98,7 +107,8 @@ def test_modulation_stays_fp32_under_bf16_weights_and_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         under_autocast = soul.condition_embedder(inputs["timestep"], text)
     torch.testing.assert_close(under_autocast[:2], expected[:2], rtol=0, atol=0)
-    halved = soul.bfloat16().condition_embedder(inputs["timestep"], text.bfloat16())
+    soul.bfloat16()
+    halved = soul.condition_embedder(inputs["timestep"], text.bfloat16())
     assert [part.dtype for part in halved] == [torch.float32, torch.float32, torch.bfloat16]
 
 
@@ -140,7 +150,7 @@ def test_lora_starts_as_the_model_and_trains_alone(tmp_path: Path) -> None:
     soul(**inputs).sample.square().mean().backward()
     trained = {name for name, parameter in soul.named_parameters() if parameter.grad is not None}
     assert len(trained) == 2 * len(soul.blocks) * (3 * 4 + 1)
-    with pytest.raises(ValueError, match="unknown key 'blocks.0.attn1.to_q.base_layer"):
+    with pytest.raises(ValueError, match=r"unknown key 'blocks.0.attn1.to_q.base_layer"):
         soul.export_wan(tmp_path, layout="official")
 
 
@@ -181,7 +191,7 @@ def test_block_compiles_without_graph_breaks() -> None:
     actual = soul(**inputs).sample
     torch.testing.assert_close(actual, expected)
     actual.sum().backward()
-    assert soul.blocks[0].attn_audio.to_k.weight.grad is not None
+    assert blocks_of(soul)[0].attn_audio.to_k.weight.grad is not None
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from model import SoulTransformer3DModel, wan
 from model.wan_layout import Layout, to_diffusers, to_official
-from tests.model.networks import AUDIO, WAN, random_inputs, random_soul, random_wan
+from tests.model.networks import AUDIO, WAN, blocks_of, random_inputs, random_soul, random_wan
 
 DIM = WAN["num_attention_heads"] * WAN["attention_head_dim"]
 WEIGHTS = "diffusion_pytorch_model"
@@ -153,7 +154,7 @@ def test_diffusers_loads_what_is_exported(tmp_path: Path) -> None:
 def test_audio_attention_starts_as_the_text_attention(zero_audio_output: bool) -> None:
     soul = from_wan(random_wan(), zero_audio_output=zero_audio_output)
     assert all(parameter.requires_grad and not parameter.is_meta for parameter in soul.parameters())
-    for block in soul.blocks:
+    for block in blocks_of(soul):
         text, audio = block.attn2.state_dict(), block.attn_audio.state_dict()
         silent = {name for name, tensor in audio.items() if not tensor.any()}
         assert silent == ({"to_out.0.weight", "to_out.0.bias"} if zero_audio_output else set())
@@ -170,9 +171,9 @@ def test_copies_share_no_memory() -> None:
     before = soul.state_dict()["blocks.0.attn_audio.to_q.weight"].clone()
     for parameter in wan_model.parameters():
         parameter.zero_()
-    soul.blocks[0].attn2.to_q.weight.zero_()
-    assert soul.patch_embedding.weight.any()
-    assert torch.equal(soul.blocks[0].attn_audio.to_q.weight, before)
+    blocks_of(soul)[0].attn2.to_q.weight.zero_()
+    assert soul.state_dict()["patch_embedding.weight"].any()
+    assert torch.equal(blocks_of(soul)[0].attn_audio.to_q.weight, before)
 
 
 def test_audio_embedder_is_drawn_from_the_global_generator() -> None:
@@ -239,35 +240,37 @@ print(grown / size)
     assert 0.9 < float(output) < 1.3
 
 
-def damage(folder: Path, how: str) -> None:
-    """Break an official checkpoint in one way."""
+def write_weights(folder: Path, changes: dict[str, Tensor | None]) -> None:
+    """Replace tensors of an official checkpoint; None removes one."""
+    tensors = load_file(folder / f"{WEIGHTS}.safetensors") | changes
+    save_file(
+        {key: value for key, value in tensors.items() if value is not None}, folder / f"{WEIGHTS}.safetensors"
+    )
+
+
+def truncate(folder: Path) -> None:
     weights = folder / f"{WEIGHTS}.safetensors"
-    tensors = load_file(weights)
-    if how == "no config":
-        (folder / "config.json").unlink()
-    elif how == "bad config":
-        (folder / "config.json").write_text("{")
-    elif how == "no heads":
-        (folder / "config.json").write_text("{}")
-    elif how == "no weights":
-        weights.unlink()
-    elif how == "truncated":
-        weights.write_bytes(weights.read_bytes()[:-100])
-    elif how == "missing key":
-        save_file(
-            {key: value for key, value in tensors.items() if key != "blocks.1.cross_attn.o.bias"}, weights
-        )
-    elif how == "unknown key":
-        save_file(tensors | {"img_emb.proj.0.weight": torch.zeros(1)}, weights)
-    elif how == "wrong shape":
-        save_file(tensors | {"blocks.1.ffn.0.bias": torch.zeros(3)}, weights)
-    elif how == "another model":
-        save_file({"weight": torch.zeros(1)}, weights)
-    elif how == "missing shard":
-        index = {"weight_map": dict.fromkeys(tensors, f"{WEIGHTS}-00001-of-00001.safetensors")}
-        (folder / f"{WEIGHTS}.safetensors.index.json").write_text(json.dumps(index))
-    else:
-        shutil.rmtree(folder)
+    weights.write_bytes(weights.read_bytes()[:-100])
+
+
+def point_to_missing_shard(folder: Path) -> None:
+    index = {"weight_map": {"head.head.weight": f"{WEIGHTS}-00001-of-00001.safetensors"}}
+    (folder / f"{WEIGHTS}.safetensors.index.json").write_text(json.dumps(index))
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "no config": lambda folder: (folder / "config.json").unlink(),
+    "bad config": lambda folder: (folder / "config.json").write_text("{"),
+    "no heads": lambda folder: (folder / "config.json").write_text("{}"),
+    "no weights": lambda folder: (folder / f"{WEIGHTS}.safetensors").unlink(),
+    "truncated": truncate,
+    "missing key": lambda folder: write_weights(folder, {"blocks.1.cross_attn.o.bias": None}),
+    "unknown key": lambda folder: write_weights(folder, {"img_emb.proj.0.weight": torch.zeros(1)}),
+    "wrong shape": lambda folder: write_weights(folder, {"blocks.1.ffn.0.bias": torch.zeros(3)}),
+    "another model": lambda folder: write_weights(folder, {"head.head.weight": None}),
+    "missing shard": point_to_missing_shard,
+    "no folder": shutil.rmtree,
+}
 
 
 @pytest.mark.parametrize(
@@ -288,7 +291,7 @@ def damage(folder: Path, how: str) -> None:
 )
 def test_broken_checkpoints_get_one_clear_line(tmp_path: Path, how: str, message: str) -> None:
     folder = write_official(tmp_path / "release", official_state_dict())
-    damage(folder, how)
+    DAMAGES[how](folder)
     with pytest.raises(ValueError, match=message) as caught:
         from_wan(folder)
     assert "\n" not in str(caught.value)
