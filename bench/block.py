@@ -97,15 +97,15 @@ def measure_blocks(config: BlockBenchConfig) -> list[BlockCost]:
     del reference, per_frame
 
     device = torch.device(config.device)
+    times: dict[str, list[float]] = {name: [] for name in forwards}
+    for _ in range(config.repeats):
+        for name, forward in forwards.items():
+            times[name].append(_time(forward, device))
     peaks: dict[str, int] = {}
     for name, forward in forwards.items():
         with measure_peak_memory(device) as peak:
             forward()
         peaks[name] = peak.grown_bytes
-    times: dict[str, list[float]] = {name: [] for name in forwards}
-    for _ in range(config.repeats):
-        for name, forward in forwards.items():
-            times[name].append(_time(forward, device))
     return [
         BlockCost(name=name, median_s=statistics.median(times[name]), peak_bytes=peaks[name])
         for name in forwards

@@ -1,16 +1,12 @@
-"""Peak memory of a piece of work: allocated on a CUDA device, resident on a CPU (Linux).
+"""Peak memory that a piece of work allocates for tensors, on a CUDA device or the CPU."""
 
-On the CPU, tensors below 32 MiB may count a little more: the allocator keeps some of what is freed.
-"""
-
-import ctypes
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import accumulate
 
 import torch
+from torch.autograd.profiler import profile
 
 
 @dataclass(slots=True)
@@ -23,9 +19,11 @@ class PeakMemory:
 
 @contextmanager
 def measure_peak_memory(device: torch.device) -> Iterator[PeakMemory]:
-    """Measure by how much the memory in use on `device` grew at most within the `with` block."""
+    """Measure by how much the tensors' memory on `device` grew at most within the `with` block.
+
+    On the CPU, what an operation allocates and frees within itself is not seen.
+    """
     peak = PeakMemory()
-    gc.collect()
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -34,14 +32,7 @@ def measure_peak_memory(device: torch.device) -> Iterator[PeakMemory]:
         torch.cuda.synchronize(device)
         peak.grown_bytes = torch.cuda.max_memory_allocated(device) - before
         return
-    # Freed memory that the allocator still holds would hide the first allocations.
-    ctypes.CDLL(None).malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _status_bytes("VmRSS")
-    yield peak
-    peak.grown_bytes = _status_bytes("VmHWM") - before
-
-
-def _status_bytes(field: str) -> int:
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.partition(f"{field}:")[2].split()[0])
+    with profile(profile_memory=True, use_kineto=False) as profiler:
+        yield peak
+    events = sorted(profiler.function_events or [], key=lambda event: event.time_range.end)
+    peak.grown_bytes = max(accumulate((event.self_cpu_memory_usage for event in events), initial=0))
