@@ -1,1 +1,1 @@
-"""Measurements: how well Soul's parts and its videos do."""
+"""Soul-Bench, its metrics, and what the model costs to run (paper, Sec. 4.2 and 5)."""
