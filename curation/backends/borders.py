@@ -39,9 +39,7 @@ def dark_bars(greys: Sequence[Picture]) -> tuple[float, float]:
     every keyframe; it counts when the picture starts right behind it along most of the seam, on any keyframe.
     """
     brightest = np.max(np.stack(greys), axis=0)
-    sides = [
-        _bar(np.rot90(brightest, turns), [np.rot90(grey, turns) for grey in greys]) for turns in range(4)
-    ]
+    sides = [_bar(np.rot90(brightest, turns), [np.rot90(grey, turns) for grey in greys]) for turns in range(4)]
     return _pair(sides[0], sides[2]), _pair(sides[1], sides[3])
 
 
@@ -60,9 +58,7 @@ def _bar(brightest: Picture, greys: Sequence[Picture]) -> float:
         return 0.0
     # Scaling smears the seam over a row or two.
     inside = [grey[thickness + 1 : thickness + 4].max(axis=0).astype(np.float32) for grey in greys]
-    outside = [
-        grey[max(0, thickness - 3) : max(1, thickness - 1)].max(axis=0).astype(np.float32) for grey in greys
-    ]
+    outside = [grey[max(0, thickness - 3) : max(1, thickness - 1)].max(axis=0).astype(np.float32) for grey in greys]
     starts = np.max([np.mean(i - o > STEP) for i, o in zip(inside, outside, strict=True)])
     return thickness / height if starts >= EDGE_SHARE else 0.0
 

@@ -62,9 +62,7 @@ def corner_logo(greys: Sequence[Picture]) -> Box | None:
 def _corner(shape: tuple[int, ...], corner: tuple[bool, bool]) -> tuple[slice, slice]:
     """Rows and columns of the corner `(is_left, is_top)`."""
     rows, columns = round(CORNER[1] * shape[0]), round(CORNER[0] * shape[1])
-    return slice(rows) if corner[1] else slice(-rows, None), slice(columns) if corner[0] else slice(
-        -columns, None
-    )
+    return slice(rows) if corner[1] else slice(-rows, None), slice(columns) if corner[0] else slice(-columns, None)
 
 
 def _background_moves(edge: Mask, passing: Mask, corner: tuple[bool, bool]) -> bool:

@@ -77,9 +77,7 @@ class NoReferenceScorer:
             "noise": noise,
             "blockiness": lambda grey: blockiness(grey, block_px),
         }
-        parts = {
-            name: float(np.median([measure(grey) for grey in greys])) for name, measure in measures.items()
-        }
+        parts = {name: float(np.median([measure(grey) for grey in greys])) for name, measure in measures.items()}
         parts["freeze"] = freeze(clip.stats)
         return QualityScore(score=combine(parts), parts=parts)
 
@@ -137,9 +135,7 @@ def noise(grey: Grey) -> float:
     the 10th percentile over the tiles is taken: every picture has some flat tenth.
     """
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-    return float(
-        np.percentile(_tiles(cv2.absdiff(cv2.filter2D(grey, -1, mask), 0.0)), 10) * np.sqrt(np.pi / 2) / 6
-    )
+    return float(np.percentile(_tiles(cv2.absdiff(cv2.filter2D(grey, -1, mask), 0.0)), 10) * np.sqrt(np.pi / 2) / 6)
 
 
 def blockiness(grey: Grey, block_px: float = CODEC_BLOCK_PX) -> float:

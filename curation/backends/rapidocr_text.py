@@ -46,9 +46,7 @@ class RapidOcrTextDetector:
     def detect(self, image: npt.NDArray[np.uint8]) -> tuple[TextBox, ...]:
         """The text in an `(H, W, 3)` BGR picture, from top to bottom."""
         scale = math.sqrt(PIXELS / (image.shape[0] * image.shape[1]))
-        small = (
-            cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
-        )
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
         found = self.engine(small)
         if found.boxes is None:
             return ()

@@ -97,50 +97,36 @@ def join_lines(boxes: Iterable[TextBox]) -> tuple[TextBox, ...]:
     return tuple(sorted(lines, key=lambda line: line.box.y0))
 
 
-def find_bands(
-    lines: Sequence[Sequence[TextBox]], images: Sequence[npt.NDArray[np.uint8]]
-) -> tuple[Band, ...]:
+def find_bands(lines: Sequence[Sequence[TextBox]], images: Sequence[npt.NDArray[np.uint8]]) -> tuple[Band, ...]:
     """Bands among the `lines` of several keyframes; `images` are the same keyframes, `(H, W, 3)` BGR."""
     greys = [cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) for image in images]
     open_bands: list[list[tuple[int, TextBox]]] = []
     for number, found in enumerate(lines):
         for line in found:
-            band = next(
-                (b for b in open_bands if b[-1][0] < number and _aligned(b[-1][1].box, line.box)), None
-            )
+            band = next((b for b in open_bands if b[-1][0] < number and _aligned(b[-1][1].box, line.box)), None)
             if band is None:
                 open_bands.append([(number, line)])
             else:
                 band.append((number, line))
-    return tuple(
-        Band(lines=tuple(band), motion=_band_motion(band, greys)) for band in open_bands if len(band) > 1
-    )
+    return tuple(Band(lines=tuple(band), motion=_band_motion(band, greys)) for band in open_bands if len(band) > 1)
 
 
 def encode_overlays(bands: Iterable[Band]) -> str | None:
     """JSON `[[motion, x0, y0, x1, y1], ...]`, as fractions, for a clip's scores; None without any."""
     rows = [(band.motion.value, band.box) for band in bands]
-    places = [
-        [motion, *(round(edge, 4) for edge in (box.x0, box.y0, box.x1, box.y1))] for motion, box in rows
-    ]
+    places = [[motion, *(round(edge, 4) for edge in (box.x0, box.y0, box.x1, box.y1))] for motion, box in rows]
     return json.dumps(places) if places else None
 
 
 def decode_overlays(encoded: str) -> tuple[tuple[Motion, Box], ...]:
     """What `encode_overlays` wrote: each band's motion and place."""
-    return tuple(
-        (Motion(motion), Box(x0=x0, y0=y0, x1=x1, y1=y1)) for motion, x0, y0, x1, y1 in json.loads(encoded)
-    )
+    return tuple((Motion(motion), Box(x0=x0, y0=y0, x1=x1, y1=y1)) for motion, x0, y0, x1, y1 in json.loads(encoded))
 
 
 def _continues(left: Box, right: Box) -> bool:
     height = min(left.height, right.height)
     same_row = abs(left.centre[1] - right.centre[1]) <= ROW_TOLERANCE * height
-    return (
-        same_row
-        and height >= HEIGHT_RATIO * max(left.height, right.height)
-        and right.x0 - left.x1 <= 2 * height
-    )
+    return same_row and height >= HEIGHT_RATIO * max(left.height, right.height) and right.x0 - left.x1 <= 2 * height
 
 
 def _aligned(first: Box, second: Box) -> bool:
@@ -164,9 +150,7 @@ def _hull(boxes: Sequence[Box]) -> Box:
 
 def _band_motion(band: Sequence[tuple[int, TextBox]], greys: Sequence[npt.NDArray[np.uint8]]) -> Motion:
     """The most telling motion between consecutive members: text that moved once was filmed."""
-    motions = [
-        _motion(greys[before], greys[after], line.box) for (before, line), (after, _) in pairwise(band)
-    ]
+    motions = [_motion(greys[before], greys[after], line.box) for (before, line), (after, _) in pairwise(band)]
     for motion in (Motion.MOVED, Motion.CHANGED, Motion.OVER_MOTION):
         if motion in motions:
             return motion
@@ -194,9 +178,7 @@ def _motion(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8], box: Bo
     difference = cv2.absdiff(before[:, x0:x1], after[:, x0:x1])
     reach = y1 - y0
     sides = (difference[max(0, y0 - reach) : y0], difference[y1 : y1 + reach])
-    return (
-        Motion.OVER_MOTION if all(side.size and side.mean() > MOVING_LUMA for side in sides) else Motion.STILL
-    )
+    return Motion.OVER_MOTION if all(side.size and side.mean() > MOVING_LUMA for side in sides) else Motion.STILL
 
 
 def _vertex(values: npt.NDArray[np.float32], peak: int) -> float:

@@ -32,9 +32,7 @@ def barred(greys: list[Grey], share: float, *, axis: int, luma: float = 2.0) -> 
 @pytest.mark.parametrize("share", [0.05, 0.12, 0.25, 0.5])
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("luma", [0.0, 14.0])
-def test_the_thickness_of_dark_bars_is_measured(
-    greys: list[Grey], share: float, axis: int, luma: float
-) -> None:
+def test_the_thickness_of_dark_bars_is_measured(greys: list[Grey], share: float, axis: int, luma: float) -> None:
     found = dark_bars(barred(greys, share, axis=axis, luma=luma))
     assert found[axis] == pytest.approx(share, abs=0.008)
     assert found[1 - axis] == 0

@@ -26,9 +26,7 @@ def badge(frame: Picture, centre: tuple[float, float], opacity: float = 1.0) -> 
 
 @pytest.mark.parametrize("centre", [(0.1, 0.12), (0.9, 0.12), (0.1, 0.88), (0.9, 0.88)])
 @pytest.mark.parametrize("opacity", [1.0, 0.7])
-def test_a_badge_over_a_moving_picture_is_found_in_each_corner(
-    centre: tuple[float, float], opacity: float
-) -> None:
+def test_a_badge_over_a_moving_picture_is_found_in_each_corner(centre: tuple[float, float], opacity: float) -> None:
     found = corner_logo(greys([badge(frame, centre, opacity) for frame in panned(landscape(31))]))
     assert found is not None
     assert found.x0 < centre[0] < found.x1

@@ -34,9 +34,7 @@ def strictly(values: list[float], direction: int) -> bool:
 
 
 def test_blur_lowers_sharpness(grey: Grey) -> None:
-    values = [
-        sharpness(cv2.GaussianBlur(grey, (0, 0), sigma) if sigma else grey) for sigma in (0, 1, 2, 4, 8)
-    ]
+    values = [sharpness(cv2.GaussianBlur(grey, (0, 0), sigma) if sigma else grey) for sigma in (0, 1, 2, 4, 8)]
     assert strictly(values, -1)
     assert values[0] > 0.5
     assert values[-1] < 0.3

@@ -34,9 +34,7 @@ def test_the_longest_blank_span_counts_each_frame_until_the_next() -> None:
 def test_a_moving_mouth_is_not_still_and_a_disturbed_still_is() -> None:
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 255, (480, 640)).astype(np.uint8)
-    refreshed = np.clip(picture.astype(np.int16) + rng.integers(-1, 2, picture.shape), 0, 255).astype(
-        np.uint8
-    )
+    refreshed = np.clip(picture.astype(np.int16) + rng.integers(-1, 2, picture.shape), 0, 255).astype(np.uint8)
     talking = picture.copy()
     talking[300:330, 300:340] = 255 - talking[300:330, 300:340]
     times_s = [0.0, 0.5, 1.0, 1.5]

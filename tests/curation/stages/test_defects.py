@@ -38,9 +38,7 @@ def test_a_clean_clip_passes_with_every_kind_scored(defects: DefectFilter) -> No
 
 
 @pytest.mark.parametrize(("bar", "expected"), [(5, None), (30, "letterbox"), (60, "letterbox")])
-def test_letterbox_is_rejected_and_padding_is_not(
-    defects: DefectFilter, bar: int, expected: str | None
-) -> None:
+def test_letterbox_is_rejected_and_padding_is_not(defects: DefectFilter, bar: int, expected: str | None) -> None:
     frames = [letterboxed(frame, bar) for frame in panned(landscape(41))]
     assert rule(defects(clip_from_images(frames, FPS))) == expected
 

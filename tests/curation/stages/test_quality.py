@@ -23,8 +23,7 @@ def test_a_clean_clip_passes_with_every_part_scored(quality: QualityFilter) -> N
     clip = quality(clip_from_images(panned(landscape(1)), FPS))
     assert clip.kept
     assert set(clip.scores) == {
-        f"quality_{name}"
-        for name in ("score", "sharpness", "exposure", "contrast", "noise", "blockiness", "freeze")
+        f"quality_{name}" for name in ("score", "sharpness", "exposure", "contrast", "noise", "blockiness", "freeze")
     }
 
 
