@@ -16,6 +16,7 @@ Image = npt.NDArray[np.uint8]
 KEYFRAMES_PER_S = 2.0
 KEYFRAME_SHORT_EDGE = 480
 KEYFRAME_JPEG_QUALITY = 90
+STATISTICS_SHORT_EDGE = 144
 
 
 def clip_from_video(path: str, start_s: float = 0.0, end_s: float = float("inf")) -> Clip:
@@ -50,8 +51,8 @@ def _clip(path: str, info: VideoInfo, start_s: float, frames: Iterable[tuple[flo
     rows: list[tuple[float, float, float, float]] = []
     previous, last_s = None, start_s
     for time_s, full in frames:
-        image = _shrink(full)
-        luma = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        image = _shrink(full, KEYFRAME_SHORT_EDGE)
+        luma = cv2.cvtColor(_shrink(image, STATISTICS_SHORT_EDGE), cv2.COLOR_BGR2GRAY)
         change = 0.0 if previous is None else float(cv2.absdiff(luma, previous).mean())
         rows.append((time_s, float(luma.mean()), float(luma.std()), change))
         if time_s >= start_s + len(keyframes) / KEYFRAMES_PER_S - 1e-6:
@@ -79,9 +80,9 @@ def _clip(path: str, info: VideoInfo, start_s: float, frames: Iterable[tuple[flo
     )
 
 
-def _shrink(image: Image) -> Image:
+def _shrink(image: Image, short_edge: int) -> Image:
     height, width = image.shape[:2]
-    scale = KEYFRAME_SHORT_EDGE / min(height, width)
+    scale = short_edge / min(height, width)
     if scale >= 1:
         return image
     return np.asarray(
