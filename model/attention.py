@@ -81,9 +81,7 @@ class Attention(nn.Module, AttentionModuleMixin):
         self.norm_k = FP32RMSNorm(dim, eps=eps)
         self.processor = AttentionProcessor()
 
-    def forward(
-        self, tokens: Tensor, context: Tensor | None = None, rotary_emb: RotaryTables | None = None
-    ) -> Tensor:
+    def forward(self, tokens: Tensor, context: Tensor | None = None, rotary_emb: RotaryTables | None = None) -> Tensor:
         """Attend from every token of the clip.
 
         Args:

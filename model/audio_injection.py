@@ -50,9 +50,7 @@ class AudioEmbedder(nn.Module):
 class AudioAttention(Attention):
     """Cross-attention from the tokens of each latent frame to the audio tokens of that frame only."""
 
-    def forward(
-        self, tokens: Tensor, context: Tensor | None = None, rotary_emb: RotaryTables | None = None
-    ) -> Tensor:
+    def forward(self, tokens: Tensor, context: Tensor | None = None, rotary_emb: RotaryTables | None = None) -> Tensor:
         """Attend from `tokens` `(B, F, S, D)` to `context` `(B, F, T, D)`; returns `(B, F, S, D)`."""
         assert context is not None
         assert rotary_emb is None

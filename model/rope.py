@@ -41,9 +41,7 @@ class RotaryEmbedding(nn.Module):
             raise ValueError(f"a grid of {sizes} tokens exceeds the longest axis of {self.max_seq_len}")
         # Angles in fp64 on the CPU, as the released weights were trained; some devices have no fp64.
         axes = [_angles(size, dim) for size, dim in zip(sizes, self.axis_dims, strict=True)]
-        cos, sin = (
-            _grid([table(axis).float().to(device) for axis in axes]) for table in (torch.cos, torch.sin)
-        )
+        cos, sin = (_grid([table(axis).float().to(device) for axis in axes]) for table in (torch.cos, torch.sin))
         return cos, sin
 
 

@@ -135,12 +135,8 @@ class SoulTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin, Attentio
             rearrange(table, "f s 1 d -> (f s) 1 d")
             for table in self.rope(num_frames, height, width, hidden_states.device)
         )
-        hidden_states = rearrange(
-            self.patch_embedding(hidden_states), "b d f h w -> b f (h w) d"
-        ).contiguous()
-        time_embedding, modulation, encoder_hidden_states = self.condition_embedder(
-            timestep, encoder_hidden_states
-        )
+        hidden_states = rearrange(self.patch_embedding(hidden_states), "b d f h w -> b f (h w) d").contiguous()
+        time_embedding, modulation, encoder_hidden_states = self.condition_embedder(timestep, encoder_hidden_states)
         audio_hidden_states = self.audio_embedder(audio_embeds)
 
         for block in self.blocks:
@@ -196,9 +192,7 @@ class SoulTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin, Attentio
             audio_config={"audio_dim": audio_dim, "audio_window": audio_window},
         )
 
-    def export_wan(
-        self, directory: str | PathLike[str], *, layout: Layout, max_shard_size: str = "10GB"
-    ) -> None:
+    def export_wan(self, directory: str | PathLike[str], *, layout: Layout, max_shard_size: str = "10GB") -> None:
         """Write the backbone without the audio layers, as config.json and safetensors that Wan's code loads.
 
         Args:
@@ -225,7 +219,5 @@ class SoulTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin, Attentio
         if audio_embeds is None:
             return hidden_states.new_zeros(shape)
         if audio_embeds.shape != shape:
-            raise ValueError(
-                f"audio_embeds has shape {tuple(audio_embeds.shape)}, expected (B, F, T, A) = {shape}"
-            )
+            raise ValueError(f"audio_embeds has shape {tuple(audio_embeds.shape)}, expected (B, F, T, A) = {shape}")
         return audio_embeds

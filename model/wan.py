@@ -131,9 +131,7 @@ def wan_state_dict(model: nn.Module, layout: Layout) -> dict[str, Tensor]:
         for name, tensor in model.state_dict().items()
         if _AUDIO_MODULES.isdisjoint(name.split("."))
     }
-    return (
-        official if layout == "official" else {to_diffusers(key): tensor for key, tensor in official.items()}
-    )
+    return official if layout == "official" else {to_diffusers(key): tensor for key, tensor in official.items()}
 
 
 def export_wan(

@@ -61,9 +61,7 @@ def detect_layout(keys: Iterable[str]) -> Layout:
         return "official"
     if "proj_out.weight" in keys:
         return "diffusers"
-    raise ValueError(
-        "not a Wan checkpoint: neither 'head.head.weight' nor 'proj_out.weight' is among its keys"
-    )
+    raise ValueError("not a Wan checkpoint: neither 'head.head.weight' nor 'proj_out.weight' is among its keys")
 
 
 def config_of(shapes: Mapping[str, tuple[int, ...]], stored: Mapping[str, Any]) -> dict[str, Any]:

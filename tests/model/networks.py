@@ -43,9 +43,7 @@ def random_soul(**changes: Any) -> SoulTransformer3DModel:
 
 def backbone_of(wan: WanTransformer3DModel) -> SoulTransformer3DModel:
     """Soul with the weights of `wan` and silent audio attention."""
-    soul: SoulTransformer3DModel = SoulTransformer3DModel.from_wan(
-        wan, zero_audio_output=True, **AUDIO
-    ).eval()
+    soul: SoulTransformer3DModel = SoulTransformer3DModel.from_wan(wan, zero_audio_output=True, **AUDIO).eval()
     return soul
 
 

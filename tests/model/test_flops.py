@@ -11,9 +11,7 @@ from model.presets import transformer_config
 def test_soul_5b_needs_the_derived_operations(
     height: int, width: int, num_frames: int, tokens: int, backbone_tflop: int
 ) -> None:
-    flops = count_transformer_flops(
-        transformer_config("soul-5b"), num_frames=num_frames, height=height, width=width
-    )
+    flops = count_transformer_flops(transformer_config("soul-5b"), num_frames=num_frames, height=height, width=width)
     assert flops.num_tokens == tokens
     assert flops.backbone / 1e12 == pytest.approx(backbone_tflop, rel=0.01)
     # Four projections of the queries' side and the keys' side, and a window of 16 keys.
@@ -34,6 +32,4 @@ def test_soul_5b_needs_the_derived_operations(
 )
 def test_sizes_without_latents_are_named(changes: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        count_transformer_flops(
-            transformer_config("tiny"), **({"num_frames": 5, "height": 64, "width": 64} | changes)
-        )
+        count_transformer_flops(transformer_config("tiny"), **({"num_frames": 5, "height": 64, "width": 64} | changes))

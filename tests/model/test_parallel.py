@@ -82,9 +82,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     # The server imports torch once for all ranks.
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["model.parallel", "tests.model.networks"])
-    ranks = [
-        processes.Process(target=run_rank, args=(rank, str(folder)), daemon=True) for rank in range(RANKS)
-    ]
+    ranks = [processes.Process(target=run_rank, args=(rank, str(folder)), daemon=True) for rank in range(RANKS)]
     for process in ranks:
         process.start()
     for process in ranks:
@@ -96,9 +94,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("degree", [2, 4])
-def test_outputs_and_gradients_equal_one_rank(
-    results: dict[str, Any], degree: int, checkpointing: bool
-) -> None:
+def test_outputs_and_gradients_equal_one_rank(results: dict[str, Any], degree: int, checkpointing: bool) -> None:
     expected = results["one rank"]
     actual = results[f"{degree} ranks, checkpointing {checkpointing}"]
     assert actual.keys() == expected.keys()

@@ -119,9 +119,7 @@ def test_trains_under_autocast() -> None:
         sample = soul(**inputs).sample
     assert relative_error(sample, exact) < 0.05
     sample.float().square().mean().backward()
-    assert all(
-        parameter.grad is not None and parameter.grad.isfinite().all() for parameter in soul.parameters()
-    )
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in soul.parameters())
 
 
 def test_gradient_checkpointing_gives_the_same_gradients() -> None:

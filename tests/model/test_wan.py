@@ -158,9 +158,7 @@ def test_audio_attention_starts_as_the_text_attention(zero_audio_output: bool) -
         text, audio = block.attn2.state_dict(), block.attn_audio.state_dict()
         silent = {name for name, tensor in audio.items() if not tensor.any()}
         assert silent == ({"to_out.0.weight", "to_out.0.bias"} if zero_audio_output else set())
-        assert_same(
-            {name: audio[name] for name in audio.keys() - silent}, {n: text[n] for n in text.keys() - silent}
-        )
+        assert_same({name: audio[name] for name in audio.keys() - silent}, {n: text[n] for n in text.keys() - silent})
         assert_same(block.norm_audio.state_dict(), block.norm2.state_dict())
 
 
@@ -216,9 +214,7 @@ def test_memory_holds_the_weights_once(tmp_path: Path) -> None:
     big = {**WAN, "attention_head_dim": 256, "ffn_dim": 4096, "num_layers": 3}
     with torch.device("meta"):
         shapes = {name: tensor.shape for name, tensor in WanTransformer3DModel(**big).state_dict().items()}
-    save_file(
-        {name: torch.zeros(shape) for name, shape in shapes.items()}, tmp_path / f"{WEIGHTS}.safetensors"
-    )
+    save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, tmp_path / f"{WEIGHTS}.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(big))
     program = f"""
 from pathlib import Path
@@ -234,18 +230,14 @@ grown = peak() - before
 size = sum(parameter.numel() * parameter.element_size() for parameter in soul.parameters())
 print(grown / size)
 """
-    output = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    ).stdout
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert 0.9 < float(output) < 1.3
 
 
 def write_weights(folder: Path, changes: dict[str, Tensor | None]) -> None:
     """Replace tensors of an official checkpoint; None removes one."""
     tensors = load_file(folder / f"{WEIGHTS}.safetensors") | changes
-    save_file(
-        {key: value for key, value in tensors.items() if value is not None}, folder / f"{WEIGHTS}.safetensors"
-    )
+    save_file({key: value for key, value in tensors.items() if value is not None}, folder / f"{WEIGHTS}.safetensors")
 
 
 def truncate(folder: Path) -> None:
@@ -304,9 +296,7 @@ def test_image_conditioned_models_are_refused() -> None:
 
 
 @pytest.mark.parametrize("layout", ["official", "diffusers"])
-def test_hub_ids_download_only_the_transformer(
-    tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_hub_ids_download_only_the_transformer(tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot = tmp_path / "snapshot"
     folder = snapshot / "transformer" if layout == "diffusers" else snapshot
     from_wan(random_wan()).export_wan(folder, layout=layout)
