@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from moto.server import ThreadedMotoServer
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +22,20 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[None]:
+def object_store() -> Iterator[str]:
+    """Address of an S3-compatible server on loopback, where every s3:// of the tests goes."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    os.environ["AWS_ENDPOINT_URL"] = f"http://{host}:{port}"
+    os.environ["AWS_ACCESS_KEY_ID"] = os.environ["AWS_SECRET_ACCESS_KEY"] = "test"
+    os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+    yield os.environ["AWS_ENDPOINT_URL"]
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def ray_cluster(object_store: str) -> Iterator[None]:
     """One small cluster for all tests: starting one takes longer than most tests."""
     os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
     os.environ.setdefault("RAY_enable_worker_prestart", "0")

@@ -51,9 +51,9 @@ def source_with(media: Media, name: str, clips: int, *, size: int = 100, rejecte
     return replace(source, clips=tuple(kept + lost))
 
 
-def writer(run: Path, session: str = "one", **sizes: int) -> ShardWriter:
+def writer(run: Path, session: str = "one", sizes: dict[str, int] | None = None) -> ShardWriter:
     RunDirectory(str(run)).open_session(session)
-    return ShardWriter(str(run), ShardsConfig(**sizes), "hash", session)
+    return ShardWriter(str(run), ShardsConfig(**(sizes or {})), "hash", session)
 
 
 def test_every_source_is_in_exactly_one_shard(tmp_path: Path, media: Media) -> None:
@@ -87,7 +87,7 @@ def test_shards_are_bounded_and_sources_whole(
     tmp_path: Path, media: Media, limits: dict[str, int], shards: int
 ) -> None:
     sources = [source_with(media, f"{index}.mp4", 2, size=5000) for index in range(5)]
-    names = writer(tmp_path, **limits).write(sources)
+    names = writer(tmp_path, sizes=limits).write(sources)
     assert len(names) == shards
     for name in names:
         with tarfile.open(tmp_path / "shards" / f"{name}.tar") as tar:

@@ -1,0 +1,1 @@
+"""Measurements: how well Soul's parts and its videos do."""

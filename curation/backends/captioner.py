@@ -1,0 +1,38 @@
+"""Describing clips: the interface and the known backends."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from curation.caption import Caption
+from curation.schema import Clip
+
+
+class CaptionError(Exception):
+    """The captioner gave no valid caption for this clip; the message says what it gave."""
+
+
+class Captioner(Protocol):
+    """Describes a clip from its keyframes, tracks and scores (paper: Qwen3-VL, one prompt an attribute
+    group)."""
+
+    def caption(self, clip: Clip) -> Caption:
+        """The attributes that can be confirmed, `"none"` for the rest, and both texts.
+
+        Raises:
+            CaptionError: there is no valid caption.
+        """
+        ...
+
+
+def build_captioner(name: str) -> Captioner:
+    """The backend called `name`.
+
+    Raises:
+        ValueError: there is no such backend.
+    """
+    if name == "measured":
+        from curation.backends.measured_captioner import MeasuredCaptioner  # noqa: PLC0415
+
+        return MeasuredCaptioner()
+    raise ValueError(f"unknown captioner {name!r}; known: measured")

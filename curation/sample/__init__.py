@@ -1,0 +1,6 @@
+"""A made bucket with known truth: nothing is shipped, nothing is downloaded."""
+
+from curation.sample.bucket import bucket_truth, make_bucket
+from curation.sample.truth import SampleTruth
+
+__all__ = ["SampleTruth", "bucket_truth", "make_bucket"]

@@ -1,0 +1,32 @@
+"""Describe each clip: structured attributes and two texts (paper, Sec. 4.1, automatic fine-grained
+labeling)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from curation.backends.captioner import CaptionError, build_captioner
+from curation.schema import Clip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CaptionConfig:
+    """Who captions."""
+
+    backend: str = "measured"
+    """Captioner: `measured` (states what earlier stages measured). Qwen3-VL in the paper."""
+
+
+class CaptionStage:
+    """Give every clip a caption; reject those for which the captioner has no valid one."""
+
+    def __init__(self, config: CaptionConfig) -> None:
+        self.config = config
+        self.captioner = build_captioner(config.backend)
+
+    def __call__(self, clip: Clip) -> Clip:
+        """The clip with its caption."""
+        try:
+            return replace(clip, caption=self.captioner.caption(clip))
+        except CaptionError:
+            return clip.reject("caption", "no_valid_caption")

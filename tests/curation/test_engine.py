@@ -1,0 +1,136 @@
+"""The pipeline end to end: on Ray and inline, against object storage, with files that kill or hang their worker."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import s3fs
+
+from curation import engine
+from curation.config import ConfigError, build
+from curation.pipeline import STAGES, CurationConfig
+from curation.placement import PoolConfig, resolve_pools
+from curation.planning import plan_units
+from curation.schema import Source
+from curation.shards import RunDirectory
+from curation.sources import list_sources
+from tests.curation.videos import write_video
+
+DECISION = ["key", "source_key", "kept", "reject_stage", "reject_rule", "start_s", "end_s", "audio_kept"]
+
+
+def decisions(run: str) -> list[tuple[Any, ...]]:
+    table = RunDirectory(run).index(DECISION)
+    return sorted(tuple(row[name] for name in DECISION) for row in table.to_pylist())
+
+
+def config_with(**execution: Any) -> CurationConfig:
+    return build(CurationConfig, {"shards": {"sources_per_shard": 2}, "execution": execution}, "test")
+
+
+def nothing(_: object) -> None:
+    """Ignores progress."""
+
+
+@pytest.fixture(scope="module")
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bucket")
+    write_video(folder / "scenery.mp4", seconds=1)
+    write_video(folder / "small.mp4", size=(320, 240), seconds=0.4)
+    write_video(folder / "sound.mp4", seconds=0.6, audio_seconds=0.6)
+    (folder / "broken.mp4").write_bytes(b"no video at all")
+    return folder
+
+
+def plan(location: str, run: str, config: CurationConfig) -> tuple[Source, ...]:
+    return plan_units(list_sources(location), RunDirectory(run).committed(), config.planning).units
+
+
+def test_ray_and_inline_decide_alike(ray_cluster: None, bucket: Path, tmp_path: Path) -> None:
+    config = config_with()
+    runs = [str(tmp_path / name) for name in ("inline", "ray")]
+    engine.run_inline(plan(str(bucket), runs[0], config), runs[0], config, nothing)
+    engine.run_on_ray(plan(str(bucket), runs[1], config), runs[1], config, nothing)
+    assert decisions(runs[0]) == decisions(runs[1])
+    assert {(row[3], row[4]) for row in decisions(runs[0])} >= {("resolution", "short_edge"), ("probe", "unreadable")}
+    assert not plan(str(bucket), runs[1], config)
+
+
+def test_several_pools_give_the_same(ray_cluster: None, bucket: Path, tmp_path: Path) -> None:
+    names = list(STAGES)
+    pools = [
+        {"name": "first", "stages": names[:3], "actors": 1, "num_cpus": 0.5},
+        {"name": "second", "stages": names[3:], "actors": 1, "num_cpus": 0.5},
+    ]
+    runs = [str(tmp_path / name) for name in ("inline", "ray")]
+    for run, config, execute in (
+        (runs[0], config_with(), engine.run_inline),
+        (runs[1], config_with(pools=pools), engine.run_on_ray),
+    ):
+        execute(plan(str(bucket), run, config), run, config, nothing)
+    assert decisions(runs[0]) == decisions(runs[1])
+
+
+class FaultyWorker(engine.PoolWorker):
+    """A worker in which some files crash or hang the process, as a broken file can a native library."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        run = self.runner.run
+
+        def run_or_fault(source: Source) -> Source:
+            if Path(source.uri).stem == "crash":
+                os.kill(os.getpid(), 11)
+            if Path(source.uri).stem == "hang":
+                time.sleep(3600)
+            return run(source)
+
+        self.runner.run = run_or_fault  # type: ignore[method-assign]
+
+
+def test_files_that_kill_or_hang_are_quarantined_and_the_run_goes_on(
+    ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "PoolWorker", FaultyWorker)
+    folder, run = tmp_path / "bucket", str(tmp_path / "run")
+    folder.mkdir()
+    for name in ("crash", "good", "hang", "later"):
+        write_video(folder / f"{name}.mp4", size=(320, 240), seconds=0.2)
+    config = config_with(max_attempts=2, unit_timeout_s=3.0)
+    engine.run_on_ray(plan(str(folder), run, config), run, config, nothing)
+    rules = {Path(row["source"]).stem: row["reject_rule"] for row in RunDirectory(run).index().to_pylist()}
+    assert rules == {"crash": "crashed", "hang": "crashed", "good": "short_edge", "later": "short_edge"}
+    assert len(list((tmp_path / "run" / "quarantine").iterdir())) == 2
+
+
+def test_buckets_and_runs_on_s3(ray_cluster: None, object_store: str, bucket: Path, tmp_path: Path) -> None:
+    store = s3fs.S3FileSystem()
+    store.mkdirs("raw", exist_ok=True)
+    store.mkdirs("out", exist_ok=True)
+    for path in bucket.iterdir():
+        store.put_file(str(path), f"raw/{path.name}")
+    config, run = config_with(), "s3://out/run"
+    store.pipe_file("out/run/shards/soul-orphan.tar", b"left over")
+    engine.run_on_ray(plan("s3://raw", run, config), run, config, nothing)
+    local = str(tmp_path / "local")
+    engine.run_inline(plan(str(bucket), local, config), local, config, nothing)
+    assert [row[2:] for row in decisions(run)] == [row[2:] for row in decisions(local)]
+    assert not store.exists("out/run/shards/soul-orphan.tar")
+    assert len(store.ls("out/run/quarantine")) == 1
+    assert not plan("s3://raw", run, config)
+
+
+@pytest.mark.parametrize(
+    ("pools", "message"),
+    [
+        ([PoolConfig(name="a", stages=("resolution",))], "in order"),
+        ([PoolConfig(name="a", num_cpus=1.0)], "leave none"),
+    ],
+)
+def test_pools_that_cannot_work_are_refused(pools: list[PoolConfig], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        resolve_pools(pools, tuple(STAGES), 2.0)
