@@ -143,9 +143,9 @@ def print_summary(
     segments = f"{summary.num_units:,} units of work" if summary.num_units != summary.num_sources else ""
     table.add_row("sources", f"{summary.num_sources:,}", segments)
     table.add_row("  failed", f"{summary.num_failed:,}", "in quarantine" if summary.num_failed else "")
-    _add_losses(table, summary.source_losses)
+    _add_losses(table, "left out", summary.source_losses)
     table.add_row("clips", f"{summary.num_clips:,}", f"{summary.num_crops:,} crops" if summary.num_crops else "")
-    _add_losses(table, summary.clip_losses)
+    _add_losses(table, "rejected", summary.clip_losses)
     table.add_row("kept", Text(f"{summary.num_kept:,}", "bold green"), percent(summary.num_kept, summary.num_clips))
     table.add_row("  with sound", f"{summary.num_audio_kept:,}", "")
     for reason, count in summary.audio_drops.items():
@@ -174,9 +174,9 @@ def percent(part: float, whole: float) -> str:
     return f"{share:.1f} %" if 0 < share < 9.95 else f"{share:.0f} %"
 
 
-def _add_losses(table: Table, losses: tuple[Loss, ...]) -> None:
+def _add_losses(table: Table, label: str, losses: tuple[Loss, ...]) -> None:
     for loss in losses:
-        table.add_row("  rejected", Text(f"{loss.count:,}", "red"), Text(f"{loss.stage}/{loss.rule}"))
+        table.add_row(f"  {label}", Text(f"{loss.count:,}", "red"), Text(f"{loss.stage}/{loss.rule}"))
 
 
 def _first_rows(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:

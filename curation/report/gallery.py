@@ -56,7 +56,7 @@ class Card:
         if row["num_people"] is not None:
             facts.append(f"{row['num_people']} {'person' if row['num_people'] == 1 else 'people'}")
         if row["audio_type"] and row["audio_kept"]:
-            facts.append("no voice" if row["audio_type"] == "none" else row["audio_type"])
+            facts.append({"none": "no voice", "unknown": "voice unclear"}.get(row["audio_type"], row["audio_type"]))
         if row["parent_key"]:
             facts.append("crop")
         if row["pool"] == "general":

@@ -83,11 +83,14 @@ def export(kept: Clip) -> Clip:
 def sources() -> list[Source]:
     """Five units: 1 failed, 1 turned down, 8 clips of which 5 are kept, one of them a crop."""
     talk = source("/in/talk.mp4", 1080, 1920, 15.0)
-    single = {"num_people": 1, "audio_type": AudioType.TALKING}
     talk_clips = (
-        export(clip(talk, 0, shot_type=ShotType.PORTRAIT, **single).with_scores(face_presence=0.9)),
         export(
-            clip(talk, 1, 5.0, shot_type=ShotType.UPPER_BODY, **single).drop_audio(
+            clip(talk, 0, shot_type=ShotType.PORTRAIT, num_people=1, audio_type=AudioType.TALKING).with_scores(
+                face_presence=0.9
+            )
+        ),
+        export(
+            clip(talk, 1, 5.0, shot_type=ShotType.UPPER_BODY, num_people=1, audio_type=AudioType.TALKING).drop_audio(
                 "sync", "persistent_mismatch", 0.25, 0.5
             )
         ),

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation.config import ConfigError
+from curation.records import THUMBNAIL_WIDTH_PX
 from curation.report import ReportConfig, write_report
 from curation.report.distributions import NOT_MEASURED, distributions
 from curation.report.funnel import clip_funnel, source_funnel
@@ -162,9 +163,12 @@ def test_cards_show_pictures_captions_and_reasons(page: Page) -> None:
     assert len(images) == 8
     for image in images:
         jpeg = base64.b64decode(image.removeprefix("data:image/jpeg;base64,"), validate=True)
-        assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape[1] == 192
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        assert picture is not None
+        assert picture.shape[1] == THUMBNAIL_WIDTH_PX
     assert "split/too short 1 720" not in page.text
-    assert "faces/presence 0.25, threshold 0.5 1080×1920 · 10–14.5 s talk.mp4" in page.text
+    key = sources()[0].clips[2].key
+    assert f"faces/presence 0.25, threshold 0.5 1080×1920 · 10–14.5 s {key}" in page.text
     assert "sound dropped: sync/persistent mismatch" in page.text
     filters = [button["data-filter"] for button in page.all("button")]
     assert filters == [
