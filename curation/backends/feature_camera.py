@@ -106,7 +106,7 @@ def background_mask(image: Gray, faces: list[Box]) -> Gray:
 
 
 def track(first: Gray, second: Gray, mask: Gray) -> tuple[Points, Points]:
-    """Corners of `first` and where they are in `second`, `(N, 2)` each; kept if alike and if tracking back returns."""
+    """Corners of `first` and where they are in `second`, `(N, 2)` each; kept if alike and tracked back."""
     corners = cv2.goodFeaturesToTrack(first, MAX_FEATURES, 0.005, 7, mask=mask)
     if corners is None:
         return np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)

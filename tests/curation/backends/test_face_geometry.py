@@ -1,0 +1,68 @@
+"""The eight-head figure from a face box, checked on drawn proportions and on a photograph."""
+
+from __future__ import annotations
+
+import pytest
+import skimage.data
+
+from curation.backends.face_geometry import FaceGeometry, body_box, head_box, main_track, visible_heads
+from curation.backends.pose import build_pose_estimator
+from curation.schema import Box
+from tests.curation.people_clips import detect_faces, make_clip, make_track
+
+
+def figure_face(crown: float, head: float, x: float = 0.5) -> Box:
+    """The face box of a figure whose head reaches from `crown` to `crown + head`, in a square picture."""
+    size = head / 1.5
+    return Box(x0=x - size / 2, y0=crown + head - size, x1=x + size / 2, y1=crown + head)
+
+
+@pytest.mark.parametrize("heads", [1.2, 2.0, 3.5, 6.0, 7.5])
+def test_the_lower_edge_is_found_in_heads(heads: float) -> None:
+    crown = 0.05
+    assert visible_heads(figure_face(crown, (1 - crown) / heads)) == pytest.approx(heads)
+
+
+def test_there_is_nothing_below_the_soles() -> None:
+    assert visible_heads(figure_face(0.3, 0.02)) == 8.0
+
+
+def test_head_and_body_hang_together() -> None:
+    face = figure_face(0.1, 0.2)
+    head, body = head_box(face, 2.0), body_box(face, 2.0)
+    assert (head.y0, head.y1) == pytest.approx((0.1, 0.3))
+    # 1.3 head heights across, in a picture twice as wide as high.
+    assert head.width * 2.0 == pytest.approx(1.3 * 0.2)
+    assert (body.y0, body.y1) == pytest.approx((0.3, 1.0))
+    assert body.x0 < head.x0 < head.x1 < body.x1
+    short = body_box(face, 2.0, heads=3.0)
+    assert short.y1 == pytest.approx(0.1 + 3 * 0.2)
+
+
+def test_a_photograph_of_a_head_and_shoulders() -> None:
+    """skimage's astronaut: the picture ends at the waist."""
+    image = skimage.data.astronaut()[:, :, ::-1].copy()
+    faces = detect_faces(image)
+    head = head_box(faces[0].box, 1.0)
+    # Read off the picture: much hair from row 16 on, chin at row 177 of 512.
+    assert head.y0 * 512 == pytest.approx(16, abs=20)
+    assert head.y1 * 512 == pytest.approx(177, abs=20)
+    clip = make_clip([image], (make_track([faces[0].box]),))
+    (person,) = FaceGeometry().people(clip)
+    assert person.times_s == (0.0,)
+    assert person.poses[0].head == head
+    assert 2.0 < person.poses[0].visible_heads < 4.0
+    assert person.poses[0].keypoints == ()
+    assert person.poses[0].box.y1 == 1.0
+
+
+def test_the_main_person_is_large_and_lasting() -> None:
+    small = make_track([figure_face(0.1, 0.2)] * 8)
+    false = make_track([figure_face(0.1, 0.5)])
+    assert main_track((false, small)) is small
+    assert main_track(()) is None
+
+
+def test_an_unknown_backend_is_named() -> None:
+    with pytest.raises(ValueError, match=r"unknown pose backend 'mmpose'; known: face_geometry"):
+        build_pose_estimator("mmpose")
