@@ -83,11 +83,10 @@ class RunDirectory:
         """All committed rows; `columns` that a shard lacks are null. An empty table when there are none."""
         tables = []
         for name in list_files(self.shards, ".parquet"):
-            table = pq.read_table(io.BytesIO(read_bytes(join(self.shards, name))))
-            shard = pa.array([name.removesuffix(".parquet")] * table.num_rows)
-            table = table.append_column("shard", shard)
-            if columns is not None:
-                table = table.select([column for column in columns if column in table.column_names])
+            file = pq.ParquetFile(io.BytesIO(read_bytes(join(self.shards, name))))
+            table = file.read([column for column in file.schema_arrow.names if columns is None or column in columns])
+            if columns is None or "shard" in columns:
+                table = table.append_column("shard", pa.array([name.removesuffix(".parquet")] * table.num_rows))
             tables.append(table)
         return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
@@ -64,7 +65,20 @@ def _expand(location: str) -> Iterable[str]:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"cannot list {location}: {' '.join(str(error).split())}") from error
-    return [path if is_local(location) else fs.unstrip_protocol(path) for path in paths]
+    return [_printable(path if is_local(location) else fs.unstrip_protocol(path)) for path in paths]
+
+
+def _printable(path: str) -> str:
+    """Refuse names that are not Unicode: they could be opened here, but not written into any record.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(f"rename {os.fsencode(path)!r}: file names must be valid UTF-8") from error
+    return path
 
 
 def _may_be_video(path: str) -> bool:
