@@ -26,6 +26,7 @@ FLOORS = (
     ("curation.config", "curation.caption"),
     ("curation.schema",),
     ("curation.media", "curation.stage", "curation.storage"),
+    ("curation.motion", "curation.crop", "curation.claims"),
     ("curation.backends",),
     ("curation.stages",),
     ("curation.records",),
