@@ -21,7 +21,7 @@ Points = npt.NDArray[np.float32]
 
 SHORT_EDGE = 320
 """Measured on 35 real shots: two thirds of the time of 480 pixels and the same rates to about 0.001 per
-second; the one exception is filled by a person without a visible face. At 240 a portrait's background was lost."""
+second, but for one shot that a faceless person fills. At 240 a portrait's background was lost."""
 MAX_FEATURES = 300
 MIN_INLIERS = 20
 """Fewer features can agree on a hair line or a collar: measured on plain-background portraits, where 16
