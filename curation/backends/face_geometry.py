@@ -13,9 +13,9 @@ from curation.schema import Box, Clip, FaceBox, FaceTrack
 
 HEADS_PER_FACE = 1.5
 """Head height, crown (with hair) to chin, over the height of the detector's box: dlib's HOG box runs from
-above the brows to the chin. Measured by eye on 14 real talking clips: 1.4 to 1.55; 1.8 with a lot of hair."""
+above the brows to the chin. Read off 12 real clips: about 1.35 to 1.55; 1.8 with a lot of hair."""
 CHIN_AT_FACE = 1.0
-"""The chin's place in the detector's box, from its upper edge, in box heights; measured on the same clips."""
+"""The chin's place in the detector's box, from its upper edge, in box heights; read off the same clips."""
 
 
 def head_box(face: Box, aspect: float) -> Box:

@@ -20,8 +20,8 @@ Gray = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
 
 SHORT_EDGE = 320
-"""Measured on 35 real shots: two thirds of the time of 480 pixels, the same rates to 0.001 per second
-wherever the motion is known; at 240 a portrait's static background was lost."""
+"""Measured on 35 real shots: two thirds of the time of 480 pixels and the same rates to about 0.001 per
+second, but for one shot that a faceless person fills. At 240 a portrait's background was lost."""
 MAX_FEATURES = 300
 MIN_INLIERS = 20
 """Fewer features can agree on a hair line or a collar: measured on plain-background portraits, where 16

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 import numpy as np
 import pytest
 import skimage.data
 
 from curation.backends.mouth import mouth_change
-from curation.schema import Box
+from curation.schema import Box, FaceBox
 from tests.curation.people_clips import Image, detect_faces, make_keyframe, make_track
 
 NUM_KEYFRAMES = 6
 
 
+@cache
+def portrait() -> tuple[Image, FaceBox]:
+    image = skimage.data.astronaut()[:, :, ::-1].copy()
+    return image, detect_faces(image)[0]
+
+
 def astronaut(shift: int, *, open_mouth: bool) -> tuple[Image, Box]:
     """The astronaut's portrait moved by `shift` pixels, and her face's box."""
-    image = skimage.data.astronaut()[:, :, ::-1].copy()
-    face = detect_faces(image)[0]
+    image, face = portrait()
+    image = image.copy()
     x0, y0, x1, y1 = face.box.pixels(512, 512)
     if open_mouth:
         middle, axes = ((x0 + x1) // 2, y0 + round(0.8 * (y1 - y0))), (round(0.12 * (x1 - x0)), 9)

@@ -1,0 +1,240 @@
+"""Contradictory captions are rejected by the rule that they break; consistent and uncheckable ones pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curation.backends.measured_captioner import MeasuredCaptioner
+from curation.caption import Caption
+from curation.motion import CameraMotion, SubjectMotion
+from curation.schema import AudioType, Clip, Pool, Score, ShotType
+from curation.stages.consistency import RULES, ConsistencyConfig, ConsistencyFilter
+from tests.curation.people_clips import make_clip
+
+STILL = CameraMotion(
+    pan_per_s=0.0, tilt_per_s=0.0, zoom_per_s=0.0, roll_deg_per_s=0.0, speed_per_s=0.001, shake_per_s=0.0
+)
+PANS_RIGHT = replace(STILL, pan_per_s=0.08, speed_per_s=0.07)
+ZOOMS_IN = replace(STILL, zoom_per_s=0.1, speed_per_s=0.04)
+SEATED = SubjectMotion(dx_per_s=0.0, dy_per_s=0.0, scale_per_s=0.0, travel_heads=0.1, coverage=1.0)
+SWAYS = replace(SEATED, travel_heads=0.44, dx_per_s=0.02)
+WALKS_RIGHT = replace(SEATED, dx_per_s=0.1, travel_heads=5.0)
+COMES = replace(SEATED, scale_per_s=0.2, travel_heads=0.4)
+
+BASE = make_clip([np.full((90, 160, 3), 128, np.uint8)] * 10)
+
+
+def clip_of(
+    camera: CameraMotion | None = STILL,
+    subject: SubjectMotion | None = SEATED,
+    *,
+    people: int = 1,
+    shot_type: ShotType = ShotType.UPPER_BODY,
+    mouth: float | None = None,
+    pool: Pool = Pool.HUMAN,
+) -> Clip:
+    scores: dict[str, Score] = {
+        **(camera.scores() if camera else CameraMotion.unknown()),
+        **(subject.scores() if subject else SubjectMotion.unknown()),
+        "subject_mouth_change": mouth,
+    }
+    return replace(BASE, shot_type=shot_type, num_people=people, pool=pool).with_scores(**scores)
+
+
+def verdict(clip: Clip, **caption: object) -> str | None:
+    """The rule by which the caption is rejected, or None."""
+    texts = {"brief": "A person in a room.", "detailed": "A person in a room with a window."}
+    checked = ConsistencyFilter(ConsistencyConfig())(
+        replace(clip, caption=Caption.model_validate({**texts, **caption}))
+    )
+    if checked.rejection is None:
+        assert checked.scores["consistency_contradictions"] is None
+        return None
+    assert checked.rejection.stage == "consistency"
+    assert checked.rejection.value is not None
+    assert checked.rejection.threshold is not None
+    assert checked.rejection.rule in str(checked.scores["consistency_contradictions"])
+    return checked.rejection.rule
+
+
+WALKING = {"human_action": {"legs": "walking forward"}}
+TALKING = {"human_action": {"face": "talking to the camera"}}
+
+
+@pytest.mark.parametrize(
+    ("clip", "caption", "rule"),
+    [
+        (clip_of(), {"camera_movement": "pan_left"}, "moving_camera_on_static_shot"),
+        (clip_of(), {"camera_movement": "zoom_in"}, "moving_camera_on_static_shot"),
+        (clip_of(), {"camera_movement": "handheld"}, "moving_camera_on_static_shot"),
+        (clip_of(), {"detailed": "The camera slowly pans to the right."}, "moving_camera_on_static_shot"),
+        (clip_of(), {"brief": "A man, as the camera zooms in."}, "moving_camera_on_static_shot"),
+        (clip_of(PANS_RIGHT), {"camera_movement": "static"}, "static_camera_on_moving_shot"),
+        (clip_of(PANS_RIGHT), {"brief": "A static shot of a man."}, "static_camera_on_moving_shot"),
+        (clip_of(PANS_RIGHT), {"camera_movement": "pan_left"}, "opposite_camera_movement"),
+        (clip_of(PANS_RIGHT), {"brief": "The camera pans left over a room."}, "opposite_camera_movement"),
+        (clip_of(ZOOMS_IN), {"camera_movement": "zoom_out"}, "opposite_camera_movement"),
+        (clip_of(), WALKING, "walking_without_displacement"),
+        (clip_of(subject=SWAYS), {"brief": "A man walks down a street."}, "walking_without_displacement"),
+        (clip_of(), {"detailed": "She is running. She smiles."}, "walking_without_displacement"),
+        # The camera pans over somebody who stands: they move in the picture, not in the scene.
+        (clip_of(PANS_RIGHT, SEATED), WALKING, "walking_without_displacement"),
+        (clip_of(), {"movement_direction": "left"}, "movement_without_displacement"),
+        (clip_of(), {"movement_direction": "towards_camera"}, "movement_without_displacement"),
+        (clip_of(subject=WALKS_RIGHT), {"movement_direction": "left"}, "opposite_movement_direction"),
+        (clip_of(subject=COMES), {"movement_direction": "away_from_camera"}, "opposite_movement_direction"),
+        (clip_of(subject=WALKS_RIGHT), {"movement_direction": "still"}, "still_subject_moves"),
+        (clip_of(), {"num_people": 0}, "fewer_people_than_faces"),
+        (clip_of(people=3), {"num_people": 1}, "fewer_people_than_faces"),
+        (clip_of(shot_type=ShotType.PORTRAIT), {"num_people": 5}, "more_people_than_faces"),
+        (clip_of(mouth=2.0), TALKING, "talking_with_still_mouth"),
+        (clip_of(mouth=2.0), {"brief": "A man sings."}, "talking_with_still_mouth"),
+    ],
+)
+def test_contradictions(clip: Clip, caption: dict[str, object], rule: str) -> None:
+    assert verdict(clip, **caption) == rule
+
+
+@pytest.mark.parametrize(
+    ("clip", "caption"),
+    [
+        (clip_of(), {"camera_movement": "static", "movement_direction": "still", "num_people": 1}),
+        (clip_of(), {"detailed": "The camera is static and the man does not walk. He runs a hand over it."}),
+        (clip_of(PANS_RIGHT, WALKS_RIGHT), {**WALKING, "camera_movement": "pan_right"}),
+        # A camera that follows a walker: still in the picture, not in the scene.
+        (clip_of(PANS_RIGHT, WALKS_RIGHT), {"brief": "The camera follows a man who walks."}),
+        (clip_of(subject=COMES), {**WALKING, "movement_direction": "towards_camera"}),
+        (clip_of(subject=WALKS_RIGHT), {"movement_direction": "right"}),
+        # Between still and moving no rule objects.
+        (clip_of(replace(STILL, speed_per_s=0.01)), {"camera_movement": "static"}),
+        (clip_of(replace(STILL, speed_per_s=0.01)), {"camera_movement": "handheld"}),
+        (clip_of(subject=SWAYS), {"movement_direction": "right"}),
+        (clip_of(), {"detailed": "A man stands; people walk by in the background."}),
+        (clip_of(people=2), {"num_people": 1}),
+        (clip_of(shot_type=ShotType.UPPER_BODY), {"num_people": 20}),
+        (clip_of(shot_type=ShotType.PORTRAIT), {"num_people": 3}),
+        (clip_of(pool=Pool.GENERAL), {"num_people": 0}),
+        (clip_of(mouth=15.0), TALKING),
+        (clip_of(mouth=2.0), {"human_action": {"face": "smiling, not talking"}}),
+    ],
+)
+def test_no_contradiction(clip: Clip, caption: dict[str, object]) -> None:
+    assert verdict(clip, **caption) is None
+
+
+@pytest.mark.parametrize(
+    ("clip", "caption"),
+    [
+        (clip_of(None, None), {"camera_movement": "pan_left"}),
+        (clip_of(None, None), {"camera_movement": "static"}),
+        (clip_of(None, None), {**WALKING, "movement_direction": "left"}),
+        (clip_of(subject=None), WALKING),
+        (clip_of(subject=replace(SEATED, coverage=0.4)), WALKING),
+        (clip_of(subject=None), {"movement_direction": "still"}),
+        (clip_of(mouth=None), TALKING),
+    ],
+)
+def test_rules_abstain_without_a_reliable_measurement(clip: Clip, caption: dict[str, object]) -> None:
+    assert verdict(clip, **caption) is None
+
+
+def test_talking_is_believed_where_there_is_sound() -> None:
+    info = replace(BASE.media.info, audio_codec="aac")
+    clip = replace(clip_of(mouth=2.0), media=replace(BASE.media, info=info))
+    assert verdict(replace(clip, audio_type=AudioType.TALKING), **TALKING) is None
+    assert verdict(replace(clip, audio_type=AudioType.NONE), **TALKING) == "talking_with_still_mouth"
+    dropped = clip.drop_audio("sync", "persistent_mismatch")
+    assert verdict(dropped, **TALKING) == "talking_with_still_mouth"
+
+
+def test_all_contradictions_are_recorded_and_the_first_rejects() -> None:
+    caption = Caption(brief="A man walks.", detailed="The camera pans left.", num_people=0)
+    clip = ConsistencyFilter(ConsistencyConfig())(replace(clip_of(), caption=caption))
+    assert clip.rejection is not None
+    assert clip.rejection.rule == "moving_camera_on_static_shot"
+    assert (clip.rejection.value, clip.rejection.threshold) == (0.001, 0.003)
+    assert clip.scores["consistency_contradictions"] == (
+        "moving_camera_on_static_shot, walking_without_displacement, fewer_people_than_faces"
+    )
+    assert clip.scores["consistency_claims_checked"] == 4.0
+
+
+def test_a_clip_without_caption_passes() -> None:
+    clip = clip_of()
+    assert ConsistencyFilter(ConsistencyConfig())(clip) is clip
+
+
+def test_each_rule_is_named_after_what_it_finds() -> None:
+    names = [getattr(rule, "__name__", "") for rule in RULES]
+    assert len(set(names)) == len(names) == 10
+
+
+rates = st.floats(-0.5, 0.5)
+cameras = st.builds(
+    CameraMotion,
+    pan_per_s=rates,
+    tilt_per_s=rates,
+    zoom_per_s=rates,
+    roll_deg_per_s=st.floats(-30, 30),
+    speed_per_s=st.floats(0, 0.5) | st.floats(0, 0.03),
+    shake_per_s=st.floats(0, 0.1),
+)
+subjects = st.builds(
+    SubjectMotion,
+    dx_per_s=rates,
+    dy_per_s=rates,
+    scale_per_s=rates,
+    travel_heads=st.floats(0, 10) | st.floats(0, 1),
+    coverage=st.floats(0, 1),
+)
+
+
+@given(
+    camera=st.none() | cameras,
+    subject=st.none() | subjects,
+    people=st.integers(0, 30),
+    shot_type=st.sampled_from(ShotType),
+    mouth=st.none() | st.floats(0, 40),
+    pool=st.sampled_from(Pool),
+    audio_type=st.none() | st.sampled_from(AudioType),
+    has_audio=st.booleans(),
+    sync_verdict=st.sampled_from([None, "in_sync", "unsure", "mismatch", "no_speech"]),
+)
+def test_the_measured_captioner_never_contradicts_the_measurements(
+    *,
+    camera: CameraMotion | None,
+    subject: SubjectMotion | None,
+    people: int,
+    shot_type: ShotType,
+    mouth: float | None,
+    pool: Pool,
+    audio_type: AudioType | None,
+    has_audio: bool,
+    sync_verdict: str | None,
+) -> None:
+    clip = clip_of(camera, subject, people=people, shot_type=shot_type, mouth=mouth, pool=pool)
+    info = replace(BASE.media.info, audio_codec="aac" if has_audio else None)
+    clip = replace(clip, audio_type=audio_type, media=replace(BASE.media, info=info))
+    clip = clip.with_scores(sync_verdict=sync_verdict)
+    captioned = replace(clip, caption=MeasuredCaptioner().caption(clip))
+    checked = ConsistencyFilter(ConsistencyConfig())(captioned)
+    assert checked.kept, (checked.rejection, captioned.caption)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"min_coverage": 2.0}, "min_coverage must be in"),
+        ({"still_speed_per_s": 0.1}, "must not be above moving_speed_per_s"),
+        ({"still_travel_heads": 3.0}, "must not be above moved_travel_heads"),
+        ({"max_missed_people": -1}, "must not be negative"),
+    ],
+)
+def test_bad_configuration_is_one_clear_line(changes: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ConsistencyConfig(**changes)  # type: ignore[arg-type]
