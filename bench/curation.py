@@ -51,9 +51,8 @@ def main() -> None:
     print(f"{len(paths)} files, {video_s:.1f} s of video, {len(clips)} clips, {sum(c.kept for c in clips)} kept")
     print(f"curation   {wall:7.2f} s   {video_s / wall:6.2f} source-seconds per second on one core")
     print(f"ffmpeg     {decode:7.2f} s   {video_s / decode:6.2f} source-seconds per second on one core")
-    print(
-        f"ratio      {statistics.median(w / d for w, d in zip(walls, decodes, strict=True)):7.2f}   curation / bare decoding"
-    )
+    ratio = statistics.median(w / d for w, d in zip(walls, decodes, strict=True))
+    print(f"ratio      {ratio:7.2f}   curation / bare decoding")
     middle = shares[walls.index(sorted(walls)[len(walls) // 2])]
     for stage, seconds in middle.most_common():
         print(f"  {stage:12s} {seconds:7.2f} s   {100 * seconds / sum(middle.values()):5.1f} %")

@@ -69,7 +69,7 @@ STAGES: dict[str, Callable[[StagesConfig], Stage]] = {
     "motion": lambda config: EachClip(MotionStage(config.motion)),
     "caption": lambda config: EachClip(CaptionStage(config.caption)),
     "consistency": lambda config: EachClip(ConsistencyFilter(config.consistency)),
-    "export": lambda config: EachClip(Export(config.export)),
+    "export": lambda config: Export(config.export),
 }
 
 

@@ -13,8 +13,13 @@ from curation.schema import FaceBox
 class FaceDetector(Protocol):
     """Finds faces in a picture."""
 
-    def detect(self, image: npt.NDArray[np.uint8]) -> tuple[FaceBox, ...]:
-        """`(H, W, 3)` BGR → faces, most confident first; the confidence scale is the detector's own."""
+    def detect(self, image: npt.NDArray[np.uint8], *, thorough: bool = True) -> tuple[FaceBox, ...]:
+        """`(H, W, 3)` BGR → faces, most confident first; the confidence scale is the detector's own.
+
+        Args:
+            image: the picture.
+            thorough: spend more time on small faces, where the detector has a choice.
+        """
         ...
 
 

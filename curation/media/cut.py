@@ -1,18 +1,27 @@
-"""Cutting one clip out of a source: exact to the frame, without re-encoding where that is exact."""
+"""Cutting clips out of a source: exact to the frame, without re-encoding where that is exact, in one decode."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import av
 import numpy as np
 
-from curation.media.frames import TIME_TOLERANCE_S, RawFrame, decode, stream_origin, to_image
-from curation.media.probe import MediaError, open_video, sample_aspect_ratio, video_stream
+from curation.media.frames import TIME_TOLERANCE_S, RawFrame, decode, stream_origin
+from curation.media.probe import MediaError, open_video, video_stream
 from curation.schema import Box, VideoInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What to cut: the frames with `start_s <= time < end_s`, and the part of the picture."""
+
+    start_s: float
+    end_s: float
+    crop: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,29 +33,27 @@ class CutVideo:
     stream_copied: bool
 
 
-def cut_clip(
-    path: str,
-    info: VideoInfo,
-    start_s: float,
-    end_s: float,
-    *,
-    crop: Box | None = None,
-    crf: int = 18,
-    preset: str = "veryfast",
-) -> CutVideo:
-    """The frames with `start_s <= time < end_s`, their timing kept, as mp4 bytes.
+def cut_clips(
+    path: str, info: VideoInfo, cuts: Sequence[Cut], *, crf: int = 18, preset: str = "veryfast"
+) -> list[CutVideo]:
+    """Each cut as mp4 bytes, its frames' timing kept.
 
     Packets are copied when the span begins and ends on key frames of plain H.264 that needs no cropping,
-    turning or scaling; everything else is encoded with x264 at `crf`.
+    turning or scaling; everything else is encoded with x264 at `crf`, all cuts in one pass over the file.
 
     Raises:
-        MediaError: the file cannot be opened or has no frame in the span.
+        MediaError: the file cannot be opened or has no frame in a span.
     """
-    if crop is None and _copyable(info):
-        copied = _copy(path, start_s, end_s)
+    done: dict[int, CutVideo] = {}
+    for index, cut in enumerate(cuts):
+        copied = _copy(path, cut.start_s, cut.end_s) if cut.crop is None and _copyable(info) else None
         if copied is not None:
-            return copied
-    return _encode(path, start_s, end_s, crop, {"crf": str(crf), "preset": preset})
+            done[index] = copied
+    rest = {
+        index: _Encoder(cut, {"crf": str(crf), "preset": preset}) for index, cut in enumerate(cuts) if index not in done
+    }
+    _encode(path, list(rest.values()))
+    return [done[index] if index in done else rest[index].finish() for index in range(len(cuts))]
 
 
 def _copyable(info: VideoInfo) -> bool:
@@ -63,7 +70,7 @@ def _copyable(info: VideoInfo) -> bool:
 def _copy(path: str, start_s: float, end_s: float) -> CutVideo | None:
     """Copy the span's packets, or None where their decoding would not give exactly the span's frames."""
     sink = io.BytesIO()
-    with open_video(path) as container, av.open(sink, "w", format="mp4") as output:
+    with open_video(path) as container:
         stream = video_stream(container)
         origin = stream_origin(stream)
         container.seek(int((Fraction(start_s) + origin) / stream.time_base), stream=stream)
@@ -75,13 +82,14 @@ def _copy(path: str, start_s: float, end_s: float) -> CutVideo | None:
             return None
         if any(packet.pts < first.pts for packet in packets):
             return None
-        target = output.add_stream_from_template(stream)
-        shift = first.pts
-        for packet in packets:
-            packet.pts -= shift
-            packet.dts -= shift
-            packet.stream = target
-            output.mux(packet)
+        with av.open(sink, "w", format="mp4") as output:
+            target = output.add_stream_from_template(stream)
+            shift = first.pts
+            for packet in packets:
+                packet.pts -= shift
+                packet.dts -= shift
+                packet.stream = target
+                output.mux(packet)
     mp4 = sink.getvalue()
     num_frames = count_frames(mp4)
     return CutVideo(mp4, num_frames, stream_copied=True) if num_frames == len(packets) else None
@@ -100,13 +108,16 @@ def _packets_of_span(
         if packet.pts is None or packet.dts is None:
             continue
         time_s = float(packet.pts * stream.time_base - origin)
+        if not packets and (time_s < start_s - TIME_TOLERANCE_S or not packet.is_keyframe):
+            if time_s >= start_s - TIME_TOLERANCE_S:
+                return [], False
+            continue
         if time_s >= end_s - TIME_TOLERANCE_S:
             # Decoding order: a key frame at the end means that the span is whole.
             return packets, packet.is_keyframe
-        if time_s >= start_s - TIME_TOLERANCE_S:
-            packets.append(packet)
-        elif packets:
-            return packets, False
+        if time_s < start_s - TIME_TOLERANCE_S:
+            return [], False
+        packets.append(packet)
     return packets, True
 
 
@@ -116,45 +127,71 @@ def count_frames(mp4: bytes) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
-def _encode(path: str, start_s: float, end_s: float, crop: Box | None, options: dict[str, str]) -> CutVideo:
-    sink = io.BytesIO()
-    num_frames = 0
-    with (
-        open_video(path) as container,
-        av.open(sink, "w", format="mp4") as output,
-    ):
-        source = video_stream(container)
-        target = None
-        for frame in _prepared(decode(container, start_s, end_s), sample_aspect_ratio(source), crop):
-            if target is None:
-                target = output.add_stream("libx264", rate=source.average_rate or 25, options=options)
-                target.width, target.height, target.pix_fmt = frame.width, frame.height, "yuv420p"
-                target.codec_context.time_base = source.time_base
-                target.codec_context.thread_count = source.codec_context.thread_count
-                origin = frame.pts
-            frame.pts -= origin
-            frame.time_base = source.time_base
-            output.mux(target.encode(frame))
-            num_frames += 1
-        if target is None:
-            raise MediaError("undecodable", f"no frame between {start_s:.3f} s and {end_s:.3f} s")
-        output.mux(target.encode(None))
-    return CutVideo(sink.getvalue(), num_frames, stream_copied=False)
+def _encode(path: str, encoders: Sequence[_Encoder]) -> None:
+    """Decode from the first span's start to the last one's end and hand each frame to the spans it is in."""
+    if not encoders:
+        return
+    start_s, end_s = min(e.cut.start_s for e in encoders), max(e.cut.end_s for e in encoders)
+    with open_video(path) as container:
+        stream = video_stream(container)
+        for raw in decode(container, start_s, end_s):
+            for encoder in encoders:
+                if encoder.cut.start_s - TIME_TOLERANCE_S <= raw.time_s < encoder.cut.end_s - TIME_TOLERANCE_S:
+                    encoder.add(raw, stream)
 
 
-def _prepared(frames: Iterator[RawFrame], aspect: Fraction, crop: Box | None) -> Iterator[av.video.frame.VideoFrame]:
-    """Upright, square-pixelled, cropped frames with even sides; untouched where nothing is to be done."""
-    for raw in frames:
-        frame = raw.frame
-        frame.pict_type = 0
-        plain = aspect == 1 and not frame.rotation and crop is None and frame.width % 2 == 0 and frame.height % 2 == 0
-        if plain:
-            yield frame
-            continue
-        image = to_image(frame, aspect)
-        height, width = image.shape[:2]
-        x0, y0, x1, y1 = crop.pixels(width, height) if crop else (0, 0, width, height)
-        x1, y1 = x1 - (x1 - x0) % 2, y1 - (y1 - y0) % 2
-        cut = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[y0:y1, x0:x1]), format="bgr24")
-        cut.pts = frame.pts
-        yield cut
+class _Encoder:
+    """One mp4 in the making."""
+
+    def __init__(self, cut: Cut, options: dict[str, str]) -> None:
+        self.cut = cut
+        self.options = options
+        self.sink = io.BytesIO()
+        self.num_frames = 0
+        self.output: av.container.OutputContainer | None = None
+
+    def add(self, raw: RawFrame, source: av.video.stream.VideoStream) -> None:
+        """Encode one frame of the span; the first one fixes the size."""
+        pts = raw.frame.pts
+        frame = _prepared(raw, self.cut.crop)
+        if self.output is None:
+            self._open(frame, source)
+            self.first_pts = pts
+        frame.pts, frame.time_base = pts - self.first_pts, source.time_base
+        assert self.output is not None
+        self.output.mux(self.stream.encode(frame))
+        # The decoder's frame may belong to several spans.
+        frame.pts, frame.time_base = pts, source.time_base
+        self.num_frames += 1
+
+    def finish(self) -> CutVideo:
+        """The whole mp4.
+
+        Raises:
+            MediaError: the span had no frame.
+        """
+        if self.output is None:
+            raise MediaError("undecodable", f"no frame between {self.cut.start_s:.3f} s and {self.cut.end_s:.3f} s")
+        self.output.mux(self.stream.encode(None))
+        self.output.close()
+        return CutVideo(self.sink.getvalue(), self.num_frames, stream_copied=False)
+
+    def _open(self, frame: av.video.frame.VideoFrame, source: av.video.stream.VideoStream) -> None:
+        self.output = av.open(self.sink, "w", format="mp4")
+        self.stream = self.output.add_stream("libx264", rate=source.average_rate or 25, options=self.options)
+        self.stream.width, self.stream.height, self.stream.pix_fmt = frame.width, frame.height, "yuv420p"
+        self.stream.codec_context.time_base = source.time_base
+        self.stream.codec_context.thread_count = source.codec_context.thread_count
+
+
+def _prepared(raw: RawFrame, crop: Box | None) -> av.video.frame.VideoFrame:
+    """Upright, square-pixelled, cropped, with even sides; the decoder's own frame where nothing is to be done."""
+    frame = raw.frame
+    frame.pict_type = 0
+    if raw.aspect == 1 and not frame.rotation and crop is None and frame.width % 2 == 0 and frame.height % 2 == 0:
+        return frame
+    image = raw.image()
+    height, width = image.shape[:2]
+    x0, y0, x1, y1 = crop.pixels(width, height) if crop else (0, 0, width, height)
+    x1, y1 = x1 - (x1 - x0) % 2, y1 - (y1 - y0) % 2
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(image[y0:y1, x0:x1]), format="bgr24")

@@ -26,11 +26,24 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class RawFrame:
-    """A frame as the decoder gives it, with its time."""
+    """A frame as the decoder gives it, with its time; pictures are made of it at the size that is asked for."""
 
     time_s: float
     frame: av.video.frame.VideoFrame
+    aspect: Fraction
+    """Width over height of its pixels."""
     damaged: bool
+
+    def image(self, short_edge: int | None = None) -> npt.NDArray[np.uint8]:
+        """`(H, W, 3)` BGR, square-pixelled and upright, its short edge at most `short_edge` pixels."""
+        frame = self.frame
+        width, height = display_size(frame.width, frame.height, self.aspect, 0)
+        if short_edge is not None and min(width, height) > short_edge:
+            scale = short_edge / min(width, height)
+            width, height = round(width * scale), round(height * scale)
+        image = frame.reformat(width=width, height=height, format="bgr24").to_ndarray()
+        turns = round(frame.rotation / 90) % 4
+        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
 def decode(
@@ -40,7 +53,7 @@ def decode(
     A file that breaks off simply ends: compare the last time with the duration that the file claims.
     """
     stream = video_stream(container)
-    origin = stream_origin(stream)
+    origin, aspect = stream_origin(stream), sample_aspect_ratio(stream)
     if start_s > 0:
         container.seek(int((Fraction(start_s) + origin) / stream.time_base), stream=stream)
     last_s, damaged = float("-inf"), False
@@ -64,7 +77,7 @@ def decode(
                 return
             if time_s < start_s - TIME_TOLERANCE_S or time_s <= last_s:
                 continue
-            yield RawFrame(time_s, frame, damaged or frame.is_corrupt)
+            yield RawFrame(time_s, frame, aspect, damaged or frame.is_corrupt)
             last_s, damaged = time_s, False
 
 
@@ -85,23 +98,18 @@ def iter_frames(
     Raises:
         MediaError: the file cannot be opened.
     """
+    for raw in iter_raw_frames(path, start_s, end_s):
+        yield Frame(raw.time_s, raw.image(short_edge), raw.damaged)
+
+
+def iter_raw_frames(path: str, start_s: float = 0.0, end_s: float = float("inf")) -> Iterator[RawFrame]:
+    """Every frame of a span before it is made a picture; one is valid until the next is asked for.
+
+    Raises:
+        MediaError: the file cannot be opened.
+    """
     with open_video(path) as container:
-        aspect = sample_aspect_ratio(video_stream(container))
-        for raw in decode(container, start_s, end_s):
-            yield Frame(raw.time_s, to_image(raw.frame, aspect, short_edge), raw.damaged)
-
-
-def to_image(
-    frame: av.video.frame.VideoFrame, aspect: Fraction, short_edge: int | None = None
-) -> npt.NDArray[np.uint8]:
-    """`(H, W, 3)` BGR of one decoded frame, scaled, made square-pixelled and turned upright."""
-    width, height = display_size(frame.width, frame.height, aspect, 0)
-    if short_edge is not None and min(width, height) > short_edge:
-        scale = short_edge / min(width, height)
-        width, height = round(width * scale), round(height * scale)
-    image = frame.reformat(width=width, height=height, format="bgr24").to_ndarray()
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+        yield from decode(container, start_s, end_s)
 
 
 def sample_frames(

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from curation.media import cut_clip, read_audio
-from curation.schema import Clip, Payload
+from curation.media import Cut, CutVideo, cut_clips, read_audio
+from curation.schema import Clip, Payload, Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,23 +26,29 @@ class ExportConfig:
 
 
 class Export:
-    """Fill in a clip's payload; video is copied instead of encoded only where the copy is exact."""
+    """Fill in the payloads of a source's kept clips, in one decode of the file.
+
+    Video is copied instead of encoded only where the copy is exact; rejected clips cost nothing.
+    """
 
     def __init__(self, config: ExportConfig) -> None:
         self.config = config
 
-    def __call__(self, clip: Clip) -> Clip:
-        """The clip with its mp4 and, unless its audio was dropped, its wav."""
-        info = clip.media.info
-        video = cut_clip(
-            clip.media.path,
-            info,
-            clip.start_s,
-            clip.end_s,
-            crop=clip.crop,
+    def __call__(self, source: Source) -> Source:
+        """The source; its kept clips with their mp4 and, unless their audio was dropped, their wav."""
+        assert source.media is not None
+        kept = [clip for clip in source.clips if clip.kept]
+        videos = cut_clips(
+            source.media.path,
+            source.media.info,
+            [Cut(clip.start_s, clip.end_s, clip.crop) for clip in kept],
             crf=self.config.crf,
             preset=self.config.preset,
         )
+        done = {clip.key: self._with_payload(clip, video) for clip, video in zip(kept, videos, strict=True)}
+        return replace(source, clips=tuple(done.get(clip.key, clip) for clip in source.clips))
+
+    def _with_payload(self, clip: Clip, video: CutVideo) -> Clip:
         wav, samples, rate = None, None, 0
         if clip.has_audio:
             samples, rate = read_audio(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from scenedetect import AdaptiveDetector, FrameTimecode
 
 from curation.backends.descriptor import build_descriptor
-from curation.media import Frame, iter_frames
+from curation.media import RawFrame, iter_raw_frames
 from curation.schema import FrameStats, Keyframe, Shot, Source
 
 
@@ -58,13 +58,7 @@ class SceneDetection:
         assert source.media is not None
         info = source.media.info
         scan = _Scan(self.config, self.descriptor.describe, info.fps or 25.0)
-        frames = iter_frames(
-            source.media.path,
-            source.segment_start_s,
-            source.segment_end_s,
-            short_edge=self.config.keyframe_short_edge_px,
-        )
-        for frame in frames:
+        for frame in iter_raw_frames(source.media.path, source.segment_start_s, source.segment_end_s):
             scan.add(frame)
         if not scan.times_s:
             return source.fail("scenes", "undecodable", "no frame could be decoded")
@@ -99,12 +93,12 @@ class _Scan:
         self._last_grey: npt.NDArray[np.float32] | None = None
         self._next_keyframe_s = -np.inf
 
-    def add(self, frame: Frame) -> None:
+    def add(self, frame: RawFrame) -> None:
         """Take in the next frame."""
         index = len(self.times_s)
         self.times_s.append(frame.time_s)
         self.num_damaged += frame.damaged
-        small = _shrink(frame.image, ANALYSIS_SHORT_EDGE_PX)
+        small = frame.image(ANALYSIS_SHORT_EDGE_PX)
         self._recent.append((index, small))
         self._measure(small)
         if frame.time_s >= self._next_keyframe_s - 1e-6:
@@ -114,8 +108,9 @@ class _Scan:
         while self._pending and index >= self._pending[0] + self.config.check_gap_frames:
             self._check(self._pending.pop(0))
 
-    def _keep(self, frame: Frame) -> None:
-        ok, jpeg = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, self.config.jpeg_quality])
+    def _keep(self, frame: RawFrame) -> None:
+        image = frame.image(self.config.keyframe_short_edge_px)
+        ok, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.config.jpeg_quality])
         assert ok
         self.keyframes.append(Keyframe(time_s=frame.time_s, jpeg=jpeg.tobytes()))
         period = 1.0 / self.config.keyframes_per_s
@@ -157,10 +152,3 @@ class _Scan:
         """The per-frame measurements as arrays."""
         mean, spread, change = np.asarray(self.luma, np.float32).T
         return FrameStats(times_s=np.asarray(self.times_s), luma_mean=mean, luma_std=spread, change=change)
-
-
-def _shrink(image: npt.NDArray[np.uint8], short_edge: int) -> npt.NDArray[np.uint8]:
-    height, width = image.shape[:2]
-    scale = min(1.0, short_edge / min(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -106,9 +106,7 @@ def test_shot_types_and_people(items: list[LabelledClip], labelled: list[Clip]) 
 
 def test_the_full_body_clip_is_cropped(items: list[LabelledClip]) -> None:
     stage = PoseStage(PoseConfig())
-    crops = [
-        crop for item in items for crop in stage(Source(uri=item.clip.source, clips=(item.clip,))).clips[1:]
-    ]
+    crops = [crop for item in items for crop in stage(Source(uri=item.clip.source, clips=(item.clip,))).clips[1:]]
     (crop,) = crops
     assert crop.parent_key == "liveportrait-s13"
     assert crop.shot_type is U
@@ -138,9 +136,7 @@ def test_measured_captions_are_consistent_and_say_what_is_seen(labelled: list[Cl
     assert still.caption.camera_movement is CameraMovement.STATIC
     assert still.caption.movement_direction is MovementDirection.STILL
     assert float(still.scores["subject_mouth_change"] or 0) < 1.0
-    panned = replace(
-        still, caption=still.caption.model_copy(update={"camera_movement": CameraMovement.PAN_LEFT})
-    )
+    panned = replace(still, caption=still.caption.model_copy(update={"camera_movement": CameraMovement.PAN_LEFT}))
     rejection = consistency(panned).rejection
     assert rejection is not None
     assert rejection.rule == "moving_camera_on_static_shot"

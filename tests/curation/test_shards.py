@@ -128,7 +128,7 @@ def test_a_unit_in_two_shards_is_noticed(tmp_path: Path, media: Media) -> None:
 def test_samples_stream_through_plain_webdataset(tmp_path: Path, media: Media) -> None:
     source = Source(uri="täst file.v2.mp4", media=media, pool=Pool.HUMAN, metadata={"licence": "CC0"})
     clip = replace(clip_of(source, 0), start_s=0.2, end_s=0.84, payload=None).with_scores(sharpness=3)
-    source = replace(source, clips=(Export(ExportConfig())(clip),))
+    source = Export(ExportConfig())(replace(source, clips=(clip,)))
     writer(tmp_path).write([source])
     (tar,) = (tmp_path / "shards").glob("*.tar")
     (sample,) = list(wds.WebDataset(str(tar), shardshuffle=False, empty_check=False))
