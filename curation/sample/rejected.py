@@ -19,7 +19,9 @@ from curation.schema import AudioType, ShotType
 
 Image = npt.NDArray[np.uint8]
 
-SPOILT = replace(TALKING, keep=False, keep_general=False, audio="none", duration_s=4.2, speech_seed=120)
+SPOILT = replace(
+    TALKING, keep=False, keep_general=False, audio="none", size=(560, 560), duration_s=4.2, speech_seed=120
+)
 WIDE = replace(SPOILT, size=(1280, 720), shot_type=ShotType.UPPER_BODY)
 TOO_POOR = ("split", "faces", "quality", "defects")
 """A picture too bad to use: measured as such, or its face not found, or called a defect."""
