@@ -112,20 +112,20 @@ REJECTED = (
     ),
     filmed(
         replace(SPOILT, name="blurry.mp4", reject_stages=TOO_POOR),
-        lambda speech, truth: spoil.blur(portrait(speech, truth), sigma=10.0),
+        lambda speech, truth: spoil.blur(portrait(speech, truth), sigma=5.0),
     ),
     filmed(
         replace(SPOILT, name="underexposed.mp4", reject_stages=TOO_POOR),
-        lambda speech, truth: spoil.darken(portrait(speech, truth), gain=0.09),
+        lambda speech, truth: spoil.darken(portrait(speech, truth), gain=0.13),
     ),
     filmed(
         replace(SPOILT, name="noisy.mp4", reject_stages=TOO_POOR),
-        lambda speech, truth: spoil.make_noisy(portrait(speech, truth), sigma=45.0),
-        encoding=Encoding(crf=33),
+        lambda speech, truth: spoil.make_noisy(portrait(speech, truth), sigma=40.0),
+        encoding=Encoding(crf=26),
     ),
     filmed(
         replace(SPOILT, name="blocky.mov", reject_stages=TOO_POOR, notes="MPEG-4 at its coarsest"),
-        portrait,
+        lambda speech, truth: spoil.coarsen(portrait(speech, truth), cell=14),
     ),
 )
 
