@@ -19,7 +19,9 @@ from curation.schema import AudioType, ShotType
 
 Image = npt.NDArray[np.uint8]
 
-SPOILT = replace(TALKING, keep=False, keep_general=False, audio="none", duration_s=4.2, speech_seed=120)
+SPOILT = replace(
+    TALKING, keep=False, keep_general=False, audio="none", size=(560, 560), duration_s=4.2, speech_seed=120
+)
 WIDE = replace(SPOILT, size=(1280, 720), shot_type=ShotType.UPPER_BODY)
 TOO_POOR = ("split", "faces", "quality", "defects")
 """A picture too bad to use: measured as such, or its face not found, or called a defect."""
@@ -106,20 +108,20 @@ REJECTED = (
     ),
     filmed(
         replace(SPOILT, name="blurry.mp4", reject_stages=TOO_POOR),
-        lambda speech, truth: spoil.blur(portrait(speech, truth), sigma=10.0),
+        lambda speech, truth: spoil.blur(portrait(speech, truth), sigma=5.0),
     ),
     filmed(
         replace(SPOILT, name="underexposed.mp4", reject_stages=TOO_POOR),
-        lambda speech, truth: spoil.darken(portrait(speech, truth), gain=0.09),
+        lambda speech, truth: spoil.darken(portrait(speech, truth), gain=0.13),
     ),
     filmed(
         replace(SPOILT, name="noisy.mp4", reject_stages=TOO_POOR),
-        lambda speech, truth: spoil.make_noisy(portrait(speech, truth), sigma=45.0),
-        encoding=Encoding(crf=33),
+        lambda speech, truth: spoil.make_noisy(portrait(speech, truth), sigma=40.0),
+        encoding=Encoding(crf=26),
     ),
     filmed(
         replace(SPOILT, name="blocky.mov", reject_stages=TOO_POOR, notes="MPEG-4 at its coarsest"),
-        portrait,
+        lambda speech, truth: spoil.coarsen(portrait(speech, truth), cell=14),
     ),
 )
 

@@ -66,6 +66,14 @@ def blur(frames: Iterable[Image], *, sigma: float) -> Iterator[Image]:
         yield np.asarray(cv2.resize(soft, frame.shape[1::-1], interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
+def coarsen(frames: Iterable[Image], *, cell: int) -> Iterator[Image]:
+    """Flat squares of `cell` pixels, as when a codec starves."""
+    for frame in frames:
+        height, width = frame.shape[:2]
+        cells = cv2.resize(frame, (width // cell, height // cell), interpolation=cv2.INTER_AREA)
+        yield np.asarray(cv2.resize(cells, (width, height), interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
 def darken(frames: Iterable[Image], *, gain: float) -> Iterator[Image]:
     """Badly underexposed."""
     table = np.clip(np.arange(256) * gain, 0, 255).astype(np.uint8)
@@ -74,15 +82,13 @@ def darken(frames: Iterable[Image], *, gain: float) -> Iterator[Image]:
 
 
 def make_noisy(frames: Iterable[Image], *, sigma: float, seed: int = 0) -> Iterator[Image]:
-    """Sensor noise, new on every frame, coarse enough that the encoder keeps it."""
+    """Sensor noise on every pixel, from a few pictures of it in turn."""
     rng = np.random.default_rng(seed)
     bank: list[npt.NDArray[np.int16]] = []
     for index, frame in enumerate(frames):
         if len(bank) < 6:
             height, width = frame.shape[:2]
-            grain = rng.normal(0, sigma, (height // 2, width // 2, 1)).astype(np.float32)
-            large = cv2.resize(grain, (width, height), interpolation=cv2.INTER_NEAREST)
-            bank.append(large.astype(np.int16)[..., None])
+            bank.append(rng.normal(0, sigma, (height, width, 1)).astype(np.int16))
         shown = bank[index % len(bank)]
         yield np.clip(frame.astype(np.int16) + shown, 0, 255).astype(np.uint8)
 

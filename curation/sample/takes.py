@@ -87,9 +87,9 @@ def two_people_take(speech: Speech, duration_s: float) -> Iterator[Image]:
 
 
 def full_body_take(speech: Speech, duration_s: float) -> Iterator[Image]:
-    """Head to boots outdoors, 1080 × 1920; the face is 1 in 16 of the height."""
+    """Head to boots outdoors, 1080 × 1920; the face is 1 in 18 of the height."""
     canvas = landscape(1080, 1920, seed=11)
-    face = add_person(canvas, (220, 170), 1.35, standing=True)
+    face = add_person(canvas, (240, 330), 1.2, standing=True)
     performer = Performer(face=face, speech=speech, seed=8)
     return film(canvas, Camera.still(1080, 1920), (performer,), duration_s=duration_s, fps=25)
 

@@ -42,6 +42,7 @@ class SampleTruth:
     num_people: int | None = None
     shot_type: ShotType | None = None
     camera_movement: CameraMovement | None = None
+    """`CameraMovement.NONE` (cannot be confirmed) is never wrong, another movement is."""
     speech_seed: int | None = None
     """`speak(duration_s + audio_lag_s, seed=speech_seed)` is what is said; None where nobody is."""
     audio_lag_s: float = 0.0
