@@ -9,6 +9,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import VideoReformatter
 
 from curation.media.probe import MediaError, display_size, open_video, sample_aspect_ratio, video_stream
 
@@ -33,6 +34,8 @@ class RawFrame:
     aspect: Fraction
     """Width over height of its pixels."""
     damaged: bool
+    scalers: dict[tuple[int, int], VideoReformatter]
+    """One a size, shared by the frames of a pass: setting one up costs as much as scaling."""
 
     def image(self, short_edge: int | None = None) -> npt.NDArray[np.uint8]:
         """`(H, W, 3)` BGR, square-pixelled and upright, its short edge at most `short_edge` pixels."""
@@ -41,9 +44,11 @@ class RawFrame:
         if short_edge is not None and min(width, height) > short_edge:
             scale = short_edge / min(width, height)
             width, height = round(width * scale), round(height * scale)
-        image = frame.reformat(width=width, height=height, format="bgr24").to_ndarray()
+        scaler = self.scalers.setdefault((width, height), VideoReformatter())
+        method = "AREA" if 2 * width <= frame.width else "BICUBIC"
+        image = scaler.reformat(frame, width, height, "bgr24", interpolation=method).to_ndarray()
         turns = round(frame.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
+        return np.ascontiguousarray(np.rot90(image, turns), np.uint8)
 
 
 def decode(
@@ -57,6 +62,7 @@ def decode(
     if start_s > 0:
         container.seek(int((Fraction(start_s) + origin) / stream.time_base), stream=stream)
     last_s, damaged = float("-inf"), False
+    scalers: dict[tuple[int, int], VideoReformatter] = {}
     packets = container.demux(stream)
     while True:
         try:
@@ -77,7 +83,7 @@ def decode(
                 return
             if time_s < start_s - TIME_TOLERANCE_S or time_s <= last_s:
                 continue
-            yield RawFrame(time_s, frame, aspect, damaged or frame.is_corrupt)
+            yield RawFrame(time_s, frame, aspect, damaged or frame.is_corrupt, scalers)
             last_s, damaged = time_s, False
 
 
