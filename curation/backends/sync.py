@@ -76,12 +76,11 @@ def pool_evidence(evidence: Sequence[SyncEvidence]) -> SyncEvidence:
     if num_frames == 0:
         return no_evidence()
     weights = np.array([item.num_frames for item in evidence], np.float32) / num_frames
-    speeds = [
-        (item.mouth_speed, item.num_frames)
-        for item in evidence
-        if item.mouth_speed is not None and item.num_frames
-    ]
-    mouth_speed = float(np.average(*zip(*speeds, strict=True))) if speeds else None
+    watched = [item for item in evidence if item.mouth_speed is not None and item.num_frames]
+    mouth_speed = None
+    if watched:
+        total = sum((item.mouth_speed or 0.0) * item.num_frames for item in watched)
+        mouth_speed = total / sum(item.num_frames for item in watched)
     return SyncEvidence(
         curve=np.einsum("c,cs->s", weights, np.stack([item.curve for item in evidence])),
         num_frames=num_frames,
