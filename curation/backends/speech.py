@@ -22,7 +22,7 @@ class Sound:
     speech_fraction: float
     """Fraction of the time in which a voice (or an instrument: pitch cannot tell) sounds."""
     audio_type: AudioType
-    """By sound alone; `UNKNOWN` for music, singing and speech over music, which need the lips to be told apart."""
+    """By sound alone; `UNKNOWN` for music, singing and speech over music: only lips can tell them apart."""
     confidence: float
     """Of `audio_type`, in [0, 1]."""
     held_fraction: float

@@ -26,8 +26,8 @@ class SyncEvidence:
     """Agreement of one clip's lips and sound at every shift."""
 
     curve: npt.NDArray[np.float32] = field(repr=False)
-    """`(2 · MAX_SHIFT_FRAMES + 1,)`, higher is better: entry `MAX_SHIFT_FRAMES + s` compares the lips with the
-    sound s frames later, so a peak at s > 0 means that the sound is late. (SyncNet: the negated distance.)"""
+    """`(2 · MAX_SHIFT_FRAMES + 1,)`, higher is better: entry `MAX_SHIFT_FRAMES + s` compares the lips with
+    the sound s frames later, so a peak at s > 0 means that the sound is late. (SyncNet: minus distance.)"""
     num_frames: int
     """Face frames that went into it; 0 when there was nothing to compare."""
     mouth_speed: float | None = None

@@ -36,9 +36,9 @@ class SyncConfig:
     """Offsets up to this many frames at 25 fps are in sync; LatentSync's bound (facts, 7)."""
     min_confidence: float = 0.25
     """Best minus median agreement that makes a peak, over `confidence_frames` of evidence; the scale is the
-    backend's. Measured on the material of `bench.curation_sync`, spans of 8 s: 9 % of pairs with another's sound
-    get this far on real footage, half of them at a tolerated offset; of the true pairs 75 %, all tolerated
-    (generated videos: 11 % and 98 %)."""
+    backend's. Measured on the material of `bench.curation_sync`, spans of 8 s: 9 % of pairs with another's
+    sound get this far on real footage, half of them at a tolerated offset; of the true pairs 75 %, all
+    at a tolerated one (generated videos: 11 % and 98 %)."""
     confidence_frames: int = 200
     """8 s. Chance peaks shrink with the square root of the evidence, and so does the bar; 0 keeps it fixed,
     as for SyncNet's confidence of 3."""
@@ -55,9 +55,9 @@ class SyncConfig:
     """Of a shot, below which nobody is heard."""
     silence_db: float = -60.0
     """A track whose loudest 0.1 s stays below this carries nothing (a muted track: about -90; the quietest
-    real one measured, a street from afar: -38)."""
+    real one measured, a street from afar: -40)."""
     drop_without_speech: bool = True
-    """Whether a shot in which nobody is heard loses its sound: Soul-1M knows talking, singing and no audio."""
+    """Whether a shot in which nobody is heard loses its sound: Soul-1M knows talking, singing, no audio."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_offset_frames < MAX_SHIFT_FRAMES:
@@ -72,7 +72,7 @@ class SyncConfig:
             raise ValueError(f"min_speech_fraction must be within [0, 1], got {self.min_speech_fraction}")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """A verdict with the rule and the numbers behind it."""
 
@@ -184,38 +184,28 @@ class SyncFilter:
         """The verdict on evidence of one clip or of a shot's clips together."""
         config = self.config
         if speech.fraction < config.min_speech_fraction:
-            return Judgement(
-                verdict=Verdict.NO_SPEECH,
-                rule="no_speech",
-                value=speech.fraction,
-                threshold=config.min_speech_fraction,
-            )
+            return Judgement(Verdict.NO_SPEECH, "no_speech", speech.fraction, config.min_speech_fraction)
         if evidence.num_frames == 0:
-            return Judgement(verdict=Verdict.UNSURE, rule="no_face", value=0.0, threshold=1.0)
+            return Judgement(Verdict.UNSURE, "no_face", 0, 1)
         speed = evidence.mouth_speed
         if speed is not None and speed < config.min_mouth_speed:
-            return Judgement(
-                verdict=Verdict.MISMATCH, rule="still_lips", value=speed, threshold=config.min_mouth_speed
-            )
+            return Judgement(Verdict.MISMATCH, "still_lips", speed, config.min_mouth_speed)
+        return self.judge_curve(evidence, clear_talk=speech.clear)
+
+    def judge_curve(self, evidence: SyncEvidence, *, clear_talk: bool) -> Judgement:
+        """The verdict on lips that move while somebody is heard."""
+        config = self.config
         bar = self.confidence_bar(evidence.num_frames)
-        offset = evidence.offset_frames
-        if evidence.confidence >= bar and abs(offset) <= config.max_offset_frames:
-            return Judgement(verdict=Verdict.IN_SYNC, rule="peak", value=evidence.confidence, threshold=bar)
         if evidence.confidence >= bar:
-            return Judgement(
-                verdict=Verdict.MISMATCH, rule="offset", value=offset, threshold=config.max_offset_frames
-            )
+            if abs(evidence.offset_frames) <= config.max_offset_frames:
+                return Judgement(Verdict.IN_SYNC, "peak", evidence.confidence, bar)
+            return Judgement(Verdict.MISMATCH, "offset", evidence.offset_frames, config.max_offset_frames)
         agreement = evidence.agreement(config.max_offset_frames)
         # Music hides the voice that the lips follow, so only clear talk can be contradicted by its absence.
-        persistent = evidence.num_frames >= config.persistent_frames and speech.clear
+        persistent = evidence.num_frames >= config.persistent_frames and clear_talk
         if persistent and agreement < config.max_chance_agreement:
-            return Judgement(
-                verdict=Verdict.MISMATCH,
-                rule="no_agreement",
-                value=agreement,
-                threshold=config.max_chance_agreement,
-            )
-        return Judgement(verdict=Verdict.UNSURE, rule="no_peak", value=evidence.confidence, threshold=bar)
+            return Judgement(Verdict.MISMATCH, "no_agreement", agreement, config.max_chance_agreement)
+        return Judgement(Verdict.UNSURE, "no_peak", evidence.confidence, bar)
 
     def confidence_bar(self, num_frames: int) -> float:
         """The confidence that a peak over `num_frames` needs."""
