@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from curation.backends.face_crops import track_in_picture
 from curation.backends.speech import Sound, build_speech_detector
 from curation.backends.sync import (
     MARGIN_S,
@@ -107,29 +108,30 @@ class SyncFilter:
         """Scores, verdicts and audio decisions on all kept clips of the human pool."""
         clips = list(source.clips)
         heard: dict[int, tuple[SyncEvidence, Sound]] = {}
-        by_span: dict[tuple[float, float], tuple[SyncEvidence, Sound]] = {}
-        shots: dict[Shot, list[int]] = defaultdict(list)
+        by_key: dict[str, int] = {}
+        groups: dict[tuple[Shot, bool], list[int]] = defaultdict(list)
         for index, clip in enumerate(clips):
             if not clip.kept:
                 continue
             if clip.pool is Pool.GENERAL or not clip.has_audio:
                 clips[index] = without_audio(clip)
                 continue
-            # A crop of a clip shows the same lips as its parent: same span, same evidence.
-            span = (clip.start_s, clip.end_s)
-            if span not in by_span:
-                by_span[span] = self.examine(clip)
-                shots[clip.shot].append(index)
-            heard[index] = by_span[span]
+            parent = by_key.get(clip.parent_key or "")
+            if parent is not None and same_face(clips[parent], clip):
+                heard[index] = heard[parent]  # the same pixels and the same sound
+            else:
+                heard[index] = self.examine(clip)
+            by_key[clip.key] = index
+            groups[_group(clip)].append(index)
         pooled = {
-            shot: (
+            group: (
                 pool_evidence([heard[index][0] for index in indices]),
                 summarise_speech([heard[index][1] for index in indices]),
             )
-            for shot, indices in shots.items()
+            for group, indices in groups.items()
         }
         for index, (evidence, sound) in heard.items():
-            clips[index] = self.decide(clips[index], evidence, sound, *pooled[clips[index].shot])
+            clips[index] = self.decide(clips[index], evidence, sound, *pooled[_group(clips[index])])
         return replace(source, clips=tuple(clips))
 
     def examine(self, clip: Clip) -> tuple[SyncEvidence, Sound]:
@@ -216,6 +218,23 @@ class SyncFilter:
     def silent(self, sound: Sound) -> bool:
         """Whether the track carries nothing."""
         return sound.level_db < self.config.silence_db
+
+
+def same_face(parent: Clip, crop: Clip) -> bool:
+    """Whether the largest face of a cropped clip is its parent's."""
+    if not parent.tracks or not crop.tracks:
+        return not parent.tracks and not crop.tracks
+    one, other = (track_in_picture(clip, clip.tracks[0]) for clip in (parent, crop))
+    shared = dict(zip(one.times_s, one.faces, strict=True))
+    return any(
+        time_s in shared and shared[time_s].box.iou(face.box) > 0.5
+        for time_s, face in zip(other.times_s, other.faces, strict=True)
+    )
+
+
+def _group(clip: Clip) -> tuple[Shot, bool]:
+    """Clips that are judged together: those of one shot, its crops apart (they may show another face)."""
+    return clip.shot, clip.parent_key is not None
 
 
 def without_audio(clip: Clip) -> Clip:

@@ -17,7 +17,7 @@ from curation.backends.sync import (
     no_evidence,
     pool_evidence,
 )
-from curation.schema import AudioType, Clip, Decision, Pool, Source, Verdict
+from curation.schema import AudioType, Box, Clip, Decision, FaceBox, FaceTrack, Pool, Source, Verdict
 from curation.stages.sync import SyncConfig, SyncFilter
 from tests.curation.moving_mouth import frames, source_of, syllables, voice, write_video
 
@@ -46,6 +46,20 @@ def remux(path: Path, tmp_path: Path, seed: int | None, late_frames: float = 0.0
     """The talking mouth of `talk` with the voice of another speech, a later one, or none (silence)."""
     samples = voice(syllables(SECONDS, seed=seed), late_frames) if seed else np.zeros(160_000, np.int16)
     return write_video(tmp_path / "remuxed.mp4", frames(syllables(SECONDS, seed=1), SECONDS), samples)
+
+
+def track_in(crop: Box, track: FaceTrack) -> FaceTrack:
+    """`track`, in fractions of the picture, in fractions of `crop`."""
+    faces = [
+        Box(
+            x0=(face.box.x0 - crop.x0) / crop.width,
+            y0=(face.box.y0 - crop.y0) / crop.height,
+            x1=(face.box.x1 - crop.x0) / crop.width,
+            y1=(face.box.y1 - crop.y0) / crop.height,
+        )
+        for face in track.faces
+    ]
+    return replace(track, faces=tuple(FaceBox(box=box, confidence=2.0) for box in faces))
 
 
 def evidence_of(peak: dict[int, float], num_frames: int = 100, speed: float | None = 0.1) -> SyncEvidence:
@@ -115,11 +129,21 @@ def test_rejected_clips_are_not_looked_at(talk: Path, stage: SyncFilter) -> None
 
 def test_crop_shares_its_parents_evidence(talk: Path, stage: SyncFilter) -> None:
     parent = source_of(talk, clip_s=5.0).clips[0]
-    child = replace(parent, key=parent.key + "c", parent_key=parent.key)
+    crop = Box(x0=0.2, y0=0.0, x1=0.7, y1=0.6)
+    child = replace(
+        parent,
+        key=parent.key + "c",
+        parent_key=parent.key,
+        crop=crop,
+        tracks=(track_in(crop, parent.tracks[0]),),
+    )
     source = replace(source_of(talk, clip_s=5.0), clips=(parent, child))
     one, other = stage(source).clips
     assert dict(one.scores) == dict(other.scores)
     assert one.scores["sync_pooled_num_frames"] == 125
+    # Without its parent the crop is looked at by itself, and finds the same face in the whole picture.
+    alone = stage(replace(source, clips=(child,))).clips[0]
+    assert dict(alone.scores) == pytest.approx(dict(one.scores), abs=1e-3)
 
 
 def test_clip_without_a_face_is_unsure_and_keeps_its_sound(talk: Path, stage: SyncFilter) -> None:
