@@ -22,6 +22,7 @@ from curation.stages.resolution import ResolutionConfig, ResolutionFilter
 from curation.stages.scenes import SceneDetection, ScenesConfig
 from curation.stages.split import Split, SplitConfig
 from curation.stages.subtitles import SubtitleConfig, SubtitleFilter
+from curation.stages.sync import SyncConfig, SyncFilter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,7 @@ class StagesConfig:
     defects: DefectConfig = DefectConfig()
     pose: PoseConfig = PoseConfig()
     motion: MotionConfig = MotionConfig()
+    sync: SyncConfig = SyncConfig()
     caption: CaptionConfig = CaptionConfig()
     consistency: ConsistencyConfig = ConsistencyConfig()
     export: ExportConfig = ExportConfig()
@@ -67,6 +69,7 @@ STAGES: dict[str, Callable[[StagesConfig], Stage]] = {
     "defects": lambda config: EachClip(DefectFilter(config.defects)),
     "pose": lambda config: PoseStage(config.pose),
     "motion": lambda config: EachClip(MotionStage(config.motion)),
+    "sync": lambda config: SyncFilter(config.sync),
     "caption": lambda config: EachClip(CaptionStage(config.caption)),
     "consistency": lambda config: EachClip(ConsistencyFilter(config.consistency)),
     "export": lambda config: Export(config.export),

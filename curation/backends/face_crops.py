@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from curation.media import sample_frames
-from curation.schema import Clip, FaceTrack
+from curation.schema import Box, Clip, FaceTrack
 
 SMOOTHING_FRAMES = 5.0
 """Standard deviation of the box smoothing. Detector boxes jump in steps of about a tenth of the face; a
@@ -42,7 +42,7 @@ def crop_face(clip: Clip, track: FaceTrack, *, fps: float, size: int, margin: fl
     first, stop = track_frames(clip, track, fps)
     info = clip.media.info
     centres_x, centres_y, sides = smooth_boxes(
-        track, clip.start_s + np.arange(first, stop) / fps, info.width, info.height
+        track_in_picture(clip, track), clip.start_s + np.arange(first, stop) / fps, info.width, info.height
     )
     face_px = size / margin
     short_edge = math.ceil(info.short_edge * min(1.0, face_px / float(np.median(sides))))
@@ -65,6 +65,26 @@ def crop_face(clip: Clip, track: FaceTrack, *, fps: float, size: int, margin: fl
         )
         damaged[index] = frame.damaged
     return FaceCrops(images=images, first_frame=first, damaged=damaged)
+
+
+def track_in_picture(clip: Clip, track: FaceTrack) -> FaceTrack:
+    """`track` in fractions of the displayed picture; a cropped clip gives it in fractions of its crop."""
+    crop = clip.crop
+    if crop is None:
+        return track
+    faces = tuple(
+        replace(
+            face,
+            box=Box(
+                x0=crop.x0 + face.box.x0 * crop.width,
+                y0=crop.y0 + face.box.y0 * crop.height,
+                x1=crop.x0 + face.box.x1 * crop.width,
+                y1=crop.y0 + face.box.y1 * crop.height,
+            ),
+        )
+        for face in track.faces
+    )
+    return replace(track, faces=faces)
 
 
 def track_frames(clip: Clip, track: FaceTrack, fps: float, reach_s: float = 0.5) -> tuple[int, int]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+from einops import rearrange
 from scipy.ndimage import gaussian_filter1d
 
 FPS = 25
@@ -49,7 +50,7 @@ def measure_mouth(images: npt.NDArray[np.uint8]) -> MouthMotion:
     flow = np.zeros((num_frames, 4, 4, 2), np.float32)
     magnitude = np.zeros((num_frames, 4, 4), np.float32)
     appearance = np.zeros((num_frames, 4, 4, 2), np.float32)
-    dense_flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
+    dense_flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
     head = HeadMotion()
     drift = np.zeros(2)
     previous = None
@@ -91,7 +92,7 @@ def normalise(
     for channel in range(2):
         look = high_pass(_fold(appearance[..., channel]), SLOW_APPEARANCE_FRAMES)
         parts.append(look / (look.std() + 0.5))
-    return np.clip(np.concatenate(parts, 1), -5, 5).astype(np.float32)
+    return np.asarray(np.clip(np.concatenate(parts, 1), -5, 5), np.float32)
 
 
 def high_pass(values: npt.NDArray[np.float32], frames: float) -> npt.NDArray[np.float32]:
@@ -101,7 +102,8 @@ def high_pass(values: npt.NDArray[np.float32], frames: float) -> npt.NDArray[np.
 
 def _fold(grid: npt.NDArray[np.float32], sign: int = 1) -> npt.NDArray[np.float32]:
     mirrored = grid[:, :, ::-1]
-    return ((grid + sign * mirrored) / 2)[:, :, : grid.shape[2] // 2].reshape(len(grid), -1)
+    halves = ((grid + sign * mirrored) / 2)[:, :, : grid.shape[2] // 2]
+    return np.asarray(rearrange(halves, "n h w -> n (h w)"), np.float32)
 
 
 class HeadMotion:
@@ -115,7 +117,7 @@ class HeadMotion:
         self.design = self._design(columns[UPPER_FACE], rows[UPPER_FACE])
         self.lower_design = self._design(columns[LOWER_FACE], rows[LOWER_FACE])
         self.lower_shape = rows[LOWER_FACE].shape
-        x, y = (np.array([value - CROP_SIZE / 2]) for value in MOUTH_CENTRE)
+        x, y = (np.array([value - CROP_SIZE / 2], np.float32) for value in MOUTH_CENTRE)
         self.mouth_design = self._design(x, y)
 
     @staticmethod
@@ -123,7 +125,8 @@ class HeadMotion:
         """`(2P, 4)`: x flow of all points, then y flow, linear in (shift x, shift y, scale, turn)."""
         x, y = x.ravel(), y.ravel()
         one, zero = np.ones_like(x), np.zeros_like(x)
-        return np.concatenate([np.stack([one, zero, x, -y], 1), np.stack([zero, one, y, x], 1)])
+        design = np.concatenate([np.stack([one, zero, x, -y], 1), np.stack([zero, one, y, x], 1)])
+        return np.asarray(design, np.float32)
 
     def fit(self, flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         """Robust least squares (Cauchy weights of 0.3 px: blinks and brows are outliers) over `(H, W, 2)`."""

@@ -110,11 +110,11 @@ def watch_mouth(clip: Clip) -> tuple[int, MouthMotion]:
 def level_features(levels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Band levels `(N, 24)` without slow change, about unit spread over the clip."""
     quick = high_pass(levels, SLOW_SOUND_FRAMES)
-    return np.clip(quick / (quick.std() + 0.3), -4, 4).astype(np.float32)
+    return np.asarray(np.clip(quick / (quick.std() + 0.3), -4, 4), np.float32)
 
 
 def with_context(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """`(N, C)` to `(N, 13 · C)`: each frame with its neighbours, edges repeated."""
     padded = np.pad(features, ((CONTEXT_FRAMES, CONTEXT_FRAMES), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * CONTEXT_FRAMES + 1, axis=0)
-    return rearrange(windows, "n c t -> n (t c)")
+    return np.asarray(rearrange(windows, "n c t -> n (t c)"))

@@ -32,7 +32,7 @@ def band_levels(samples: npt.NDArray[np.int16], num_frames: int, *, rate_hz: int
 
 
 def short_time_power(samples: npt.NDArray[np.int16], num_hops: int) -> npt.NDArray[np.float32]:
-    """`(num_hops, TRANSFORM // 2 + 1)` power spectra of Hann windows centred in their hops; full scale is 1."""
+    """`(num_hops, TRANSFORM // 2 + 1)` power spectra, a Hann window centred in each hop; full scale is 1."""
     before = (WINDOW - HOP) // 2
     padded = np.zeros(before + num_hops * HOP + WINDOW, np.float32)
     usable = samples[: len(padded) - before].astype(np.float32) / 32768

@@ -26,8 +26,8 @@ class SyncEvidence:
     """Agreement of one clip's lips and sound at every shift."""
 
     curve: npt.NDArray[np.float32] = field(repr=False)
-    """`(2 · MAX_SHIFT_FRAMES + 1,)`, higher is better: entry `MAX_SHIFT_FRAMES + s` compares the lips with the
-    sound s frames later, so a peak at s > 0 means that the sound is late. (SyncNet: the negated distance.)"""
+    """`(2 · MAX_SHIFT_FRAMES + 1,)`, higher is better: entry `MAX_SHIFT_FRAMES + s` compares the lips with
+    the sound s frames later, so a peak at s > 0 means that the sound is late. (SyncNet: minus distance.)"""
     num_frames: int
     """Face frames that went into it; 0 when there was nothing to compare."""
     mouth_speed: float | None = None
@@ -76,10 +76,11 @@ def pool_evidence(evidence: Sequence[SyncEvidence]) -> SyncEvidence:
     if num_frames == 0:
         return no_evidence()
     weights = np.array([item.num_frames for item in evidence], np.float32) / num_frames
-    speeds = [
-        (item.mouth_speed, item.num_frames) for item in evidence if item.mouth_speed is not None and item.num_frames
-    ]
-    mouth_speed = float(np.average(*zip(*speeds, strict=True))) if speeds else None
+    watched = [item for item in evidence if item.mouth_speed is not None and item.num_frames]
+    mouth_speed = None
+    if watched:
+        total = sum((item.mouth_speed or 0.0) * item.num_frames for item in watched)
+        mouth_speed = total / sum(item.num_frames for item in watched)
     return SyncEvidence(
         curve=np.einsum("c,cs->s", weights, np.stack([item.curve for item in evidence])),
         num_frames=num_frames,

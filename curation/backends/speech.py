@@ -1,0 +1,50 @@
+"""Whether somebody can be heard, and how: what a detector of speech returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from curation.schema import AudioType
+
+_BACKENDS = ("periodicity",)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sound:
+    """What was measured on the sound of one clip."""
+
+    level_db: float
+    """Loudest 0.1 s, in dB below full scale; -120 for digital silence."""
+    speech_fraction: float
+    """Fraction of the time in which a voice (or an instrument: pitch cannot tell) sounds."""
+    audio_type: AudioType
+    """By sound alone; `UNKNOWN` for music, singing and speech over music: only lips can tell them apart."""
+    confidence: float
+    """Of `audio_type`, in [0, 1]."""
+    held_fraction: float
+    """Fraction of the voiced time in which the pitch is held as a note is."""
+
+
+class SpeechDetector(Protocol):
+    """Listens to one clip."""
+
+    def listen(self, samples: npt.NDArray[np.int16]) -> Sound:
+        """Measure `(N,)` mono samples at 16 kHz."""
+        ...
+
+
+def build_speech_detector(name: str) -> SpeechDetector:
+    """The detector called `name`.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name == "periodicity":
+        from curation.backends.periodicity import PeriodicityDetector  # noqa: PLC0415 (loaded when used)
+
+        return PeriodicityDetector()
+    raise ValueError(f"unknown speech backend {name!r}; known: {', '.join(_BACKENDS)}")
