@@ -121,7 +121,8 @@ def _syllable(vowel: Vowel, length_s: float, pitch_hz: float, rng: np.random.Gen
 
 def _voice(vowel: Vowel, num: int, pitch_hz: float, rng: np.random.Generator) -> Floats:
     """Glottal pulses with a little jitter through the vowel's resonators, faded in and out."""
-    drift = 1.0 + 0.015 * np.sin(np.linspace(0, 3.0, num)) + 0.004 * rng.normal(0, 1, num)
+    # Speech glides: a syllable falls by about three semitones, where a sung note would be held.
+    drift = np.linspace(1.09, 0.91, num) + 0.004 * rng.normal(0, 1, num)
     phase = np.cumsum(pitch_hz * drift / SAMPLE_RATE_HZ)
     pulses = np.diff(np.floor(phase), prepend=0.0)
     signal = lfilter([1.0], [1.0, -1.8, 0.81], pulses)

@@ -187,10 +187,12 @@ class SyncFilter:
             return Judgement(Verdict.NO_SPEECH, "no_speech", speech.fraction, config.min_speech_fraction)
         if evidence.num_frames == 0:
             return Judgement(Verdict.UNSURE, "no_face", 0, 1)
+        judgement = self.judge_curve(evidence, clear_talk=speech.clear)
         speed = evidence.mouth_speed
-        if speed is not None and speed < config.min_mouth_speed:
-            return Judgement(Verdict.MISMATCH, "still_lips", speed, config.min_mouth_speed)
-        return self.judge_curve(evidence, clear_talk=speech.clear)
+        still = speed is not None and speed < config.min_mouth_speed
+        if still and judgement.verdict is not Verdict.IN_SYNC:
+            return Judgement(Verdict.MISMATCH, "still_lips", float(speed or 0.0), config.min_mouth_speed)
+        return judgement
 
     def judge_curve(self, evidence: SyncEvidence, *, clear_talk: bool) -> Judgement:
         """The verdict on lips that move while somebody is heard."""
