@@ -69,7 +69,9 @@ class WhisperAudioEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def encode_window(self, waveform: Tensor, index: int) -> Tensor:
         """Features (T, 5·M) fp32 of the `index`-th 30 s of `waveform` (N,), T ≤ 1500: cut to the true length."""
         samples = waveform[index * SAMPLES_PER_WINDOW : (index + 1) * SAMPLES_PER_WINDOW]
-        mel = self.extract_mel(samples.cpu().numpy(), sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").input_features
+        mel = self.extract_mel(
+            samples.cpu().numpy(), sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt"
+        ).input_features
         num_steps = -(-len(samples) // SAMPLES_PER_STEP)
         return self(mel.to(self.device, self.dtype))[0, :num_steps]
 

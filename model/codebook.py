@@ -37,9 +37,13 @@ class Codebook:
         if self.centroids.ndim != 2 or 0 in self.centroids.shape:
             raise ValueError(f"codebook centroids must be (K, C), got {tuple(self.centroids.shape)}")
         if self.counts.shape != self.centroids.shape[:1]:
-            raise ValueError(f"codebook has {len(self.centroids)} centroids but counts {tuple(self.counts.shape)}")
+            raise ValueError(
+                f"codebook has {len(self.centroids)} centroids but counts {tuple(self.counts.shape)}"
+            )
         if self.distance_quantiles.ndim != 1 or len(self.distance_quantiles) < 2:
-            raise ValueError("codebook distance_quantiles must hold at least the 0th and the 100th percentile")
+            raise ValueError(
+                "codebook distance_quantiles must hold at least the 0th and the 100th percentile"
+            )
         if self.distance_quantiles.diff().lt(0).any():
             raise ValueError("codebook distance_quantiles must ascend")
         if not torch.isfinite(self.centroids).all():
@@ -87,7 +91,9 @@ class Codebook:
         low, high = self.distance_quantiles[lower : lower + 2].tolist()
         return float(low + (high - low) * (position - lower))
 
-    def clamp(self, latents: Tensor, *, threshold: float | None = None, percentile: float | None = None) -> Tensor:
+    def clamp(
+        self, latents: Tensor, *, threshold: float | None = None, percentile: float | None = None
+    ) -> Tensor:
         """Pull every latent vector that lies beyond the threshold back to it, along the line to its centroid.
 
         d ≤ τ is kept bit for bit; d > τ becomes c + (z − c)·τ/d (paper, "Threshold-aware codebook replacement").

@@ -36,9 +36,60 @@ _KEPT: Final = ((0, 0, 6), (0, 1, 2), (0, 2, 1), (0, 3, 1), (1, 0, 1), (2, 0, 1)
 # three constant terms are below 0.1 and taken as zero.
 _LATENTS_MEAN: Final = {0: -9.357, 40: -2.061, 43: 2.161}
 _LATENTS_STD: Final = (
-    *(25.358, 4.974, 5.485, 2.458, 2.291, 3.01, 1.6, 1.433, 1.429, 1.947, 1.076, 0.946, 1.019, 0.993, 1.336, 0.811),
-    *(0.699, 0.727, 0.747, 0.746, 1.1, 0.599, 0.555, 0.55, 0.564, 0.59, 0.603, 0.832, 1.63, 0.663, 0.739, 0.472),
-    *(0.47, 0.5, 1.024, 0.391, 0.457, 0.538, 0.226, 0.297, 8.148, 1.001, 1.381, 8.027, 1.18, 1.927, 0.293, 0.255),
+    *(
+        25.358,
+        4.974,
+        5.485,
+        2.458,
+        2.291,
+        3.01,
+        1.6,
+        1.433,
+        1.429,
+        1.947,
+        1.076,
+        0.946,
+        1.019,
+        0.993,
+        1.336,
+        0.811,
+    ),
+    *(
+        0.699,
+        0.727,
+        0.747,
+        0.746,
+        1.1,
+        0.599,
+        0.555,
+        0.55,
+        0.564,
+        0.59,
+        0.603,
+        0.832,
+        1.63,
+        0.663,
+        0.739,
+        0.472,
+    ),
+    *(
+        0.47,
+        0.5,
+        1.024,
+        0.391,
+        0.457,
+        0.538,
+        0.226,
+        0.297,
+        8.148,
+        1.001,
+        1.381,
+        8.027,
+        1.18,
+        1.927,
+        0.293,
+        0.255,
+    ),
 )
 
 
@@ -122,7 +173,9 @@ def _basis() -> Tensor:
     colours = torch.tensor(_COLOURS, dtype=torch.float64)
     temporal, spatial = _dct(TEMPORAL_PATCH), _dct(SPATIAL_PATCH)
     patterns = [
-        torch.einsum("c,t,p,q->ctpq", colours[axis], temporal[frequency], spatial[order - x], spatial[x]).flatten()
+        torch.einsum(
+            "c,t,p,q->ctpq", colours[axis], temporal[frequency], spatial[order - x], spatial[x]
+        ).flatten()
         for axis, frequency, highest in _KEPT
         for order in range(highest + 1)
         for x in range(order + 1)

@@ -28,7 +28,9 @@ def make_latents(channels: int = 6, seed: int = 1, scale: float = 2.0) -> Tensor
 def distances(codebook: Codebook, latents: Tensor) -> Tensor:
     """Distance of each latent vector to its nearest centroid, by brute force in fp64."""
     vectors = rearrange(latents, "b c f h w -> (b f h w) c").double()
-    return torch.cdist(vectors, codebook.centroids.double(), compute_mode="donot_use_mm_for_euclid_dist").amin(1)
+    return torch.cdist(
+        vectors, codebook.centroids.double(), compute_mode="donot_use_mm_for_euclid_dist"
+    ).amin(1)
 
 
 @st.composite
@@ -77,7 +79,9 @@ def test_matches_the_formula_by_brute_force(case: tuple[Codebook, Tensor, float]
     distance, nearest = table.min(dim=1)
     centre = codebook.centroids.double()[nearest]
     expected = torch.where(
-        (distance <= threshold)[:, None], vectors, centre + (vectors - centre) * (threshold / distance)[:, None]
+        (distance <= threshold)[:, None],
+        vectors,
+        centre + (vectors - centre) * (threshold / distance)[:, None],
     )
     actual = rearrange(codebook.clamp(latents, threshold=threshold), "b c f h w -> (b f h w) c").double()
     # A vector that is as near to two centroids may go to either.
@@ -120,7 +124,9 @@ def test_a_percentile_is_the_interpolated_distance() -> None:
     assert codebook.threshold_at(0) == 0
     assert codebook.threshold_at(100) == pytest.approx(16.0)
     latents = make_latents()
-    assert torch.equal(codebook.clamp(latents, percentile=25), codebook.clamp(latents, threshold=codebook.threshold_at(25)))
+    assert torch.equal(
+        codebook.clamp(latents, percentile=25), codebook.clamp(latents, threshold=codebook.threshold_at(25))
+    )
 
 
 def test_half_precision_latents_keep_their_dtype_and_inside_points() -> None:
@@ -130,7 +136,9 @@ def test_half_precision_latents_keep_their_dtype_and_inside_points() -> None:
     inside = (distances(codebook, latents.float()) < 1 - 1e-6).reshape(2, 3, 4, 5)
     assert clamped.dtype == torch.bfloat16
     assert inside.any()
-    assert torch.equal(rearrange(clamped, "b c ... -> b ... c")[inside], rearrange(latents, "b c ... -> b ... c")[inside])
+    assert torch.equal(
+        rearrange(clamped, "b c ... -> b ... c")[inside], rearrange(latents, "b c ... -> b ... c")[inside]
+    )
 
 
 def test_saving_and_loading_keeps_every_bit(tmp_path: Path) -> None:

@@ -36,7 +36,11 @@ def test_hashed_states_are_the_same_in_every_process() -> None:
         "print(encode_text(HashedTextEncoder(), None, ['a man nods']).double().sum().item().hex())"
     )
     other = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "1"}
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONHASHSEED": "1"},
     )
     here = float(encode_text(HashedTextEncoder(), None, ["a man nods"]).double().sum()).hex()
     assert other.stdout.strip() == here
