@@ -1,0 +1,316 @@
+"""One portrait, speech and a prompt become a video of any length, clip by clip (paper, Sec. 3.2).
+
+Letters: C latent channels, F latent frames, H and W latent sides, L text tokens, T audio tokens of a latent frame,
+A audio features.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import BaseOutput
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+from model.audio import AudioFeatures, load_speech, num_video_frames
+from model.audio_encoders import AudioEncoder
+from model.codebook import Codebook
+from model.directory import CODEBOOK_FILE, check_model_directory, resolve_model_directory
+from model.image import as_rgb, check_size, fit_image, load_image, size_for_area
+from model.sampling import CleanFrames, Condition, Scheduler, denoise
+from model.text import encode_text
+from model.timeline import ClipPlan, num_clips, plan_clips
+from model.transformer import SoulTransformer3DModel
+from model.vae import Autoencoder, StreamingDecoder, encode_video
+
+ProgressCallback = Callable[[int, int], None]
+"""Called with the clip and the step that have just been finished, both from 0."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeneratedClip:
+    """What one clip adds to the video."""
+
+    plan: ClipPlan
+    """Where the clip lies on the time line."""
+    frames: np.ndarray
+    """(T, 16H, 16W, 3) uint8 RGB: the new frames, without pivot and overlap, cut to the speech."""
+    latents: Tensor
+    """(1, C, F, H, W) fp32, normalised: the whole clip, pivot and overlap included."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Job:
+    """A request, checked and encoded."""
+
+    pivot: Tensor
+    """(1, C, 1, H, W) latent of the image."""
+    audio: AudioFeatures
+    num_frames: int
+    text: Tensor
+    """(1, L, text_dim)."""
+    negative_text: Tensor | None
+    """(1, L, text_dim); None without guidance."""
+    num_steps: int
+    guidance_scale: float
+    clamp: dict[str, float]
+    """Arguments of `Codebook.clamp`."""
+    seed: int
+    on_step: ProgressCallback
+
+
+class SoulPipelineOutput(BaseOutput):
+    """A whole video: `frames` (T, 16H, 16W, 3) uint8 RGB, and the `fps` to show it at."""
+
+    frames: np.ndarray
+    fps: int
+
+
+class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
+    """Image, speech and prompt to video.
+
+    Guidance is uncond + w·(cond − uncond); the unconditional branch has the negative prompt for text and zeros for
+    audio. The pivot has no sound (zeros) in any clip: in training it is a random frame of the source video, to which no
+    moment of the sound belongs.
+
+    The configuration (`model_index.json`) holds the defaults of a model directory: steps, guidance, fps and the geometry
+    of clips. A `codebook.safetensors` in the directory is loaded with it; without one, overlaps are not clamped.
+    """
+
+    model_cpu_offload_seq = "text_encoder->audio_encoder->transformer->vae"
+    _optional_components = ["tokenizer"]  # noqa: RUF012 (diffusers' own declaration)
+
+    def __init__(
+        self,
+        transformer: SoulTransformer3DModel,
+        vae: Autoencoder,
+        audio_encoder: AudioEncoder,
+        text_encoder: Any,  # noqa: ANN401 (UMT5EncoderModel or HashedTextEncoder)
+        scheduler: Scheduler,
+        tokenizer: Any = None,  # noqa: ANN401
+        *,
+        fps: int = 25,
+        clip_latents: int = 28,
+        overlap_latents: int = 2,
+        num_inference_steps: int = 25,
+        guidance_scale: float = 5.0,
+        codebook_percentile: float = 99.0,
+        area: int = 704 * 1280,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            transformer=transformer,
+            vae=vae,
+            audio_encoder=audio_encoder,
+            text_encoder=text_encoder,
+            scheduler=scheduler,
+            tokenizer=tokenizer,
+        )
+        self.register_to_config(
+            fps=fps,
+            clip_latents=clip_latents,
+            overlap_latents=overlap_latents,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            codebook_percentile=codebook_percentile,
+            area=area,
+        )
+        self.codebook: Codebook | None = None
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **kwargs: Any) -> Self:  # noqa: ANN401
+        """Load a model directory or a Hub id; `kwargs` as in diffusers (`torch_dtype`, components, …).
+
+        Raises:
+            ValueError: the directory is incomplete or does not fit its configuration; the message names the file, and
+                the tensor if there is one.
+        """
+        directory = resolve_model_directory(source)
+        check_model_directory(directory, given=kwargs.keys())
+        pipeline: Self = super().from_pretrained(str(directory), **kwargs)
+        if (directory / CODEBOOK_FILE).is_file():
+            pipeline.codebook = Codebook.load(directory / CODEBOOK_FILE)
+        return pipeline
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:  # noqa: ANN401
+        """Write a model directory, the codebook included."""
+        super().save_pretrained(str(save_directory), **kwargs)
+        if self.codebook is not None:
+            self.codebook.save(Path(save_directory) / CODEBOOK_FILE)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> SoulPipelineOutput:  # noqa: ANN401
+        """Make the whole video at once; arguments are those of `stream`."""
+        frames = [clip.frames for clip in self.stream(*args, **kwargs)]
+        return SoulPipelineOutput(frames=np.concatenate(frames), fps=self.config.fps)
+
+    def stream(
+        self,
+        image: Image.Image | str | Path,
+        audio: Tensor | str | Path,
+        prompt: str,
+        *,
+        negative_prompt: str = "",
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        area: int | None = None,
+        codebook_threshold: float | None = None,
+        codebook_percentile: float | None = None,
+        generator: torch.Generator | None = None,
+        on_step: ProgressCallback = lambda _clip, _step: None,
+    ) -> Iterator[GeneratedClip]:
+        """Check and encode the request now, and return an iterator that makes the video clip by clip.
+
+        The video has ⌈seconds of speech · fps⌉ frames. What is held does not grow with their number.
+
+        Args:
+            image: the first frame, and the pivot of every clip; fitted by scaling and a centre crop, never stretched.
+            audio: a file, or a waveform (N,) at 16 kHz.
+            prompt: what happens in the video.
+            negative_prompt: what the unconditional branch is told.
+            num_inference_steps: denoising steps of a clip; the directory's by default.
+            guidance_scale: w; 1 or less turns guidance off. The directory's by default.
+            height: of the video, divisible by 32; given with `width`.
+            width: of the video, divisible by 32; given with `height`.
+            area: pixels of a frame, if no height and width are given: the image's shape is kept.
+            codebook_threshold: τ as a distance.
+            codebook_percentile: τ as a percentile of the training latents' distances; the directory's by default.
+            generator: source of all randomness; the same seed gives the same video on any number of clips.
+            on_step: progress.
+
+        Raises:
+            ValueError: something in the request is wrong; one line that says what.
+        """
+        picture = as_rgb(image) if isinstance(image, Image.Image) else load_image(image)
+        waveform = audio if isinstance(audio, Tensor) else load_speech(audio)
+        size = self._size(picture, height, width, area)
+        steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
+        if steps < 1:
+            raise ValueError(f"the number of steps must be at least 1, got {steps}")
+        scale = float(self.config.guidance_scale if guidance_scale is None else guidance_scale)
+        clamp = self._clamp_arguments(codebook_threshold, codebook_percentile)
+        generator = generator or torch.Generator().manual_seed(torch.seed())
+        with torch.no_grad():
+            device = self._execution_device
+            prompts = [prompt, negative_prompt] if scale > 1 else [prompt]
+            text = encode_text(self.text_encoder, self.tokenizer, prompts).to(device)
+            pixels = rearrange(fit_image(picture, *size), "b c h w -> b c 1 h w")
+            pivot = encode_video(self.vae, pixels.to(device))
+        job = _Job(
+            pivot=pivot,
+            audio=AudioFeatures(self.audio_encoder, waveform),
+            num_frames=num_video_frames(len(waveform), self.config.fps),
+            text=text[:1],
+            negative_text=text[1:] if scale > 1 else None,
+            num_steps=steps,
+            guidance_scale=scale,
+            clamp=clamp,
+            seed=int(torch.randint(2**62, (), generator=generator, device=generator.device)),
+            on_step=on_step,
+        )
+        return self._clips(job)
+
+    def num_clips(self, num_frames: int) -> int:
+        """Clips that a video of `num_frames` frames takes."""
+        geometry = {name: self.config[name] for name in ("clip_latents", "overlap_latents")}
+        return num_clips(num_frames, **geometry)
+
+    @torch.no_grad()
+    def _clips(self, job: _Job) -> Iterator[GeneratedClip]:
+        decoder = StreamingDecoder(self.vae)
+        clean = job.pivot
+        for plan in plan_clips(
+            job.num_frames,
+            clip_latents=self.config.clip_latents,
+            overlap_latents=self.config.overlap_latents,
+        ):
+            latents = self._denoise_clip(job, plan, CleanFrames(latents=clean))
+            # The time line's latents behind the overlap, which has been decoded; the first clip's image is one of them.
+            first = 0 if plan.index == 0 else plan.num_clean
+            new = latents[:, :, first : first + len(plan.decoded)]
+            frames = np.concatenate([_to_uint8(pixels) for pixels in decoder.frames(new)])
+            yield GeneratedClip(plan=plan, frames=frames[: len(plan.frames)], latents=latents)
+            overlap = latents[:, :, latents.shape[2] - self.config.overlap_latents :]
+            clean = torch.cat([job.pivot, self._clamped(overlap, job.clamp)], dim=2)
+
+    def _denoise_clip(self, job: _Job, plan: ClipPlan, clean: CleanFrames) -> Tensor:
+        window = int(self.transformer.config.audio_window)
+        sound = job.audio.of_latents(plan.sounding, window=window, fps=self.config.fps)
+        silent_pivot = torch.zeros_like(sound[:1])
+        audio = torch.cat([silent_pivot, sound])[None].to(job.pivot.device)
+        unconditional = None
+        if job.negative_text is not None:
+            unconditional = Condition(text=job.negative_text, audio=torch.zeros_like(audio))
+        noise, generator = _noise(job, plan)
+        return denoise(
+            self.transformer,
+            self.scheduler,
+            noise,
+            clean,
+            condition=Condition(text=job.text, audio=audio),
+            unconditional=unconditional,
+            guidance_scale=job.guidance_scale,
+            num_steps=job.num_steps,
+            generator=generator,
+            on_step=lambda step: job.on_step(plan.index, step),
+        )
+
+    def _clamped(self, overlap: Tensor, clamp: dict[str, float]) -> Tensor:
+        if self.codebook is None or overlap.shape[2] == 0:
+            return overlap
+        if self.codebook.centroids.device != overlap.device:
+            self.codebook = self.codebook.to(overlap.device)
+        return self.codebook.clamp(overlap, **clamp)
+
+    def _clamp_arguments(self, threshold: float | None, percentile: float | None) -> dict[str, float]:
+        if threshold is not None and percentile is not None:
+            raise ValueError("give a codebook threshold or a percentile, not both")
+        if self.codebook is None:
+            if threshold is not None or percentile is not None:
+                raise ValueError("a codebook threshold or percentile needs a codebook, and this model has none")
+            return {}
+        if threshold is not None:
+            if not threshold >= 0:
+                raise ValueError(f"the codebook threshold is a distance, got {threshold}")
+            return {"threshold": threshold}
+        percentile = self.config.codebook_percentile if percentile is None else percentile
+        return {"threshold": self.codebook.threshold_at(percentile)}
+
+    def _size(
+        self, picture: Image.Image, height: int | None, width: int | None, area: int | None
+    ) -> tuple[int, int]:
+        if (height is None) != (width is None):
+            raise ValueError("give height and width together, or neither")
+        if height is not None and width is not None:
+            if area is not None:
+                raise ValueError("give height and width, or an area, not both")
+            check_size(height, width)
+            return height, width
+        return size_for_area(picture.width, picture.height, area or self.config.area)
+
+
+def _noise(job: _Job, plan: ClipPlan) -> tuple[Tensor, torch.Generator]:
+    """The clip's noise (1, C, F, H, W), and the generator that drew it.
+
+    Each clip has its own seed, so that its noise depends on nothing but the request's seed and the clip's place; it is
+    drawn on the CPU, so that it is the same on every device.
+    """
+    digest = hashlib.blake2b(f"{job.seed}/{plan.index}".encode(), digest_size=8).digest()
+    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
+    batch, channels, _, height, width = job.pivot.shape
+    noise = torch.randn(batch, channels, plan.num_latents, height, width, generator=generator)
+    return noise.to(job.pivot.device), generator
+
+
+def _to_uint8(pixels: Tensor) -> np.ndarray:
+    """Pixels (1, 3, T, 16H, 16W) in [-1, 1] as frames (T, 16H, 16W, 3) on the CPU."""
+    levels = ((pixels[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    frames: np.ndarray = rearrange(levels, "c t h w -> t h w c").cpu().numpy()
+    return frames
