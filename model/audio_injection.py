@@ -35,6 +35,12 @@ class AudioEmbedder(nn.Module):
         self.norm = FP32LayerNorm(dim, eps)
         self.position = nn.Parameter(torch.zeros(audio_window, dim))
 
+    def reset_parameters(self) -> None:
+        """Start anew, as the constructor does."""
+        self.proj.reset_parameters()
+        self.norm.reset_parameters()
+        nn.init.zeros_(self.position)
+
     def forward(self, audio_embeds: Tensor) -> Tensor:
         """Project `(B, F, T, A)` to `(B, F, T, D)`."""
         tokens: Tensor = self.norm(self.proj(audio_embeds))

@@ -1,4 +1,4 @@
-"""One transformer block: self-attention, text attention, audio attention, feed-forward (paper, Fig. 3).
+"""One transformer block: self-attention, text attention, audio attention, feed-forward (paper, Fig. 2).
 
 Letters: B batch, F latent frames, S tokens of a latent frame, L text tokens, T audio tokens of a latent
 frame, D model width.

@@ -4,6 +4,9 @@ Letters: B batch, C latent channels, F latent frames, H×W latent height and wid
 latent frame, L text tokens, T audio tokens of a latent frame, A audio features, D model width.
 """
 
+from os import PathLike
+from typing import Self
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.loaders import PeftAdapterMixin
@@ -18,6 +21,8 @@ from model.audio_injection import AudioEmbedder
 from model.blocks import SoulTransformerBlock, modulate
 from model.conditioning import TimeTextEmbedder
 from model.rope import RotaryEmbedding
+from model.wan import WanSource, export_wan, load_wan
+from model.wan_layout import Layout
 
 
 class SoulTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin):
@@ -156,6 +161,55 @@ class SoulTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin, Attentio
             q=patch_width,
         )
         return Transformer2DModelOutput(sample=velocity) if return_dict else (velocity,)
+
+    @classmethod
+    def from_wan(
+        cls,
+        source: WanSource,
+        *,
+        zero_audio_output: bool = False,
+        torch_dtype: torch.dtype | None = None,
+        audio_dim: int = 6400,
+        audio_window: int = 16,
+    ) -> Self:
+        """Start from Wan2.2, with audio attention copied from its text attention (paper, Sec. 3.1).
+
+        The audio embedder has nothing to start from and is drawn from torch's global generator.
+
+        Args:
+            source: a directory (official release, diffusers pipeline or transformer), a Hub id, or a model.
+            zero_audio_output: whether the audio attention's output starts at zero, so that the model is
+                exactly the backbone at first; the paper copies the text attention's.
+            torch_dtype: type of the weights (modulation and norms stay fp32); None keeps the source's.
+            audio_dim: features of one audio step.
+            audio_window: audio steps a latent frame sees.
+
+        Raises:
+            ValueError: the source cannot be read or does not fit; the message names file or key.
+        """
+        return load_wan(
+            cls,
+            source,
+            zero_audio_output=zero_audio_output,
+            torch_dtype=torch_dtype,
+            keep_in_fp32=set(cls._keep_in_fp32_modules),
+            audio_config={"audio_dim": audio_dim, "audio_window": audio_window},
+        )
+
+    def export_wan(
+        self, directory: str | PathLike[str], *, layout: Layout, max_shard_size: str = "10GB"
+    ) -> None:
+        """Write the backbone without the audio layers, as config.json and safetensors that Wan's code loads.
+
+        Args:
+            directory: made if need be.
+            layout: "official" or "diffusers".
+            max_shard_size: above it the weights are sharded.
+
+        Raises:
+            ValueError: a weight has no name in Wan, e.g. an adapter's; the message names it.
+        """
+        export_wan(self, dict(self.config), directory, layout=layout, max_shard_size=max_shard_size)
 
     def _checked_audio(self, hidden_states: Tensor, timestep: Tensor, audio_embeds: Tensor | None) -> Tensor:
         """Return the audio features, zeros where there are none, after checking that all shapes agree."""

@@ -1,0 +1,234 @@
+"""Wan2.2's weights in and out: from a directory, the Hub or a diffusers model, and back to either layout."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import torch
+from diffusers import WanTransformer3DModel
+from huggingface_hub import save_torch_state_dict, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from model.audio_injection import AudioEmbedder
+from model.wan_layout import Layout, config_of, detect_layout, stored_config, to_diffusers, to_official
+
+WanSource: TypeAlias = str | PathLike[str] | WanTransformer3DModel
+"""A directory, a Hub id (`owner/name`) or a model."""
+
+ModelT = TypeVar("ModelT", bound=nn.Module)
+
+_WEIGHTS = "diffusion_pytorch_model"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_AUDIO_MODULES = {"audio_embedder", "attn_audio", "norm_audio"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WanCheckpoint:
+    """A released checkpoint whose tensors are read one at a time, under diffusers' names."""
+
+    folder: Path
+    """Where config.json and the weights are."""
+    stored_config: dict[str, Any]
+    """What config.json says."""
+    places: dict[str, tuple[Path, str]]
+    """File and key there of each tensor, by diffusers' name."""
+    shapes: dict[str, tuple[int, ...]]
+    """Shape of each tensor, by diffusers' name."""
+
+    @classmethod
+    def open(cls, folder: Path) -> "WanCheckpoint":
+        """Read config.json and the headers of the weights.
+
+        Args:
+            folder: a transformer's folder, an official release, or a diffusers pipeline (its `transformer/`).
+
+        Raises:
+            ValueError: something is missing, unreadable or not Wan2.2-TI2V's; the message names it.
+        """
+        if (folder / "transformer" / "config.json").is_file():
+            folder = folder / "transformer"
+        stored = _read_json(folder / "config.json")
+        places: dict[str, tuple[Path, str]] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
+        for file in _weight_files(folder):
+            for key, shape in _read_shapes(file).items():
+                places[key], shapes[key] = (file, key), shape
+        try:
+            if detect_layout(places) == "official":
+                places = {to_diffusers(key): place for key, place in places.items()}
+                shapes = {to_diffusers(key): shape for key, shape in shapes.items()}
+        except ValueError as error:
+            raise ValueError(f"{folder}: {error}") from None
+        return cls(folder=folder, stored_config=stored, places=places, shapes=shapes)
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield every tensor under its diffusers name."""
+        for name, (file, key) in self.places.items():
+            # Opened anew for each tensor: an open file keeps every page that was read mapped, a second copy.
+            with safe_open(file, framework="pt") as weights:
+                yield name, weights.get_tensor(key)
+
+
+def load_wan(
+    model_class: type[ModelT],
+    source: WanSource,
+    *,
+    zero_audio_output: bool,
+    torch_dtype: torch.dtype | None,
+    keep_in_fp32: set[str],
+    audio_config: dict[str, int],
+) -> ModelT:
+    """Build a model whose backbone is Wan2.2's and whose audio attention starts as its text attention.
+
+    The model is made on the meta device and filled tensor by tensor, so memory holds the weights once.
+
+    Args:
+        model_class: constructed from Wan's configuration and `audio_config`.
+        source: directory, Hub id or model; a model's weights are copied.
+        zero_audio_output: whether the audio attention's output starts at zero.
+        torch_dtype: type of the weights; None keeps the source's.
+        keep_in_fp32: modules that stay fp32 whatever `torch_dtype` is.
+        audio_config: constructor arguments of the audio layers.
+
+    Raises:
+        ValueError: the source cannot be read or does not fit; the message names file or key.
+    """
+    if isinstance(source, WanTransformer3DModel):
+        tensors: Iterator[tuple[str, Tensor]] = iter(source.state_dict().items())
+        shapes = {name: tuple(tensor.shape) for name, tensor in source.state_dict().items()}
+        stored, where = dict(source.config), "the model"
+    else:
+        checkpoint = WanCheckpoint.open(_locate(source))
+        tensors, shapes = checkpoint.tensors(), checkpoint.shapes
+        stored, where = checkpoint.stored_config, str(checkpoint.folder)
+    try:
+        with torch.device("meta"):
+            model = model_class(**config_of(shapes, stored), **audio_config)
+        _check_fit(model, shapes)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    for name, tensor in tensors:
+        kept = torch_dtype is not None and not keep_in_fp32.isdisjoint(name.split("."))
+        _place(model, name, tensor.to(torch.float32 if kept else torch_dtype or tensor.dtype, copy=True))
+    _init_audio(model, zero_output=zero_audio_output)
+    return model
+
+
+def wan_state_dict(model: nn.Module, layout: Layout) -> dict[str, Tensor]:
+    """Return the backbone's weights, without the audio layers, under the names of a layout.
+
+    Raises:
+        ValueError: a weight is not Wan's (adapters must be fused or removed first); the message names it.
+    """
+    official = {
+        to_official(name): tensor
+        for name, tensor in model.state_dict().items()
+        if _AUDIO_MODULES.isdisjoint(name.split("."))
+    }
+    return (
+        official if layout == "official" else {to_diffusers(key): tensor for key, tensor in official.items()}
+    )
+
+
+def export_wan(
+    model: nn.Module,
+    config: dict[str, Any],
+    directory: str | PathLike[str],
+    *,
+    layout: Layout,
+    max_shard_size: str = "10GB",
+) -> None:
+    """Write the backbone as a Wan2.2 checkpoint: config.json and (sharded) safetensors."""
+    state_dict = wan_state_dict(model, layout)
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    pattern = f"{_WEIGHTS}{{suffix}}.safetensors"
+    save_torch_state_dict(state_dict, folder, filename_pattern=pattern, max_shard_size=max_shard_size)
+    (folder / "config.json").write_text(json.dumps(stored_config(config, layout), indent=2) + "\n")
+
+
+def _locate(source: str | PathLike[str]) -> Path:
+    folder = Path(source)
+    if folder.is_dir():
+        return folder
+    if not isinstance(source, str) or not _HUB_ID.fullmatch(source):
+        raise ValueError(f"{source}: no such directory")
+    try:
+        wanted = ["config.json", f"{_WEIGHTS}*", "transformer/*"]
+        return Path(snapshot_download(source, allow_patterns=wanted))
+    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{source}: neither a directory nor a model that the Hub gives: {reason}") from error
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file")
+    try:
+        content = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file}: not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: not a JSON object")  # noqa: TRY004
+    return content
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    index = folder / f"{_WEIGHTS}.safetensors.index.json"
+    if not index.is_file():
+        return [folder / f"{_WEIGHTS}.safetensors"]
+    weight_map = _read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise ValueError(f"{index}: no 'weight_map'")  # noqa: TRY004
+    return [folder / name for name in sorted(set(weight_map.values()))]
+
+
+def _read_shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file")
+    try:
+        with safe_open(file, framework="pt") as weights:
+            return {key: tuple(weights.get_slice(key).get_shape()) for key in weights.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{file}: not a whole safetensors file: {error}") from None
+
+
+def _check_fit(model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Compare names and shapes with the model's backbone; raise ValueError naming the first difference."""
+    parameters = {
+        name: tuple(parameter.shape)
+        for name, parameter in model.named_parameters()
+        if _AUDIO_MODULES.isdisjoint(name.split("."))
+    }
+    for name in sorted(parameters.keys() - shapes.keys()):
+        raise ValueError(f"missing key {name!r}")
+    for name in sorted(shapes.keys() - parameters.keys()):
+        raise ValueError(f"unknown key {name!r}")
+    for name, shape in shapes.items():
+        if shape != parameters[name]:
+            raise ValueError(f"{name!r} has shape {shape}, expected {parameters[name]}")
+
+
+def _place(model: nn.Module, name: str, tensor: Tensor) -> None:
+    module, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(module), leaf, nn.Parameter(tensor))
+
+
+@torch.no_grad()
+def _init_audio(model: nn.Module, *, zero_output: bool) -> None:
+    """Copy text attention and its norm into audio attention; give the audio embedder its random start."""
+    for name, parameter in list(model.named_parameters()):
+        twin = name.replace(".attn2.", ".attn_audio.").replace(".norm2.", ".norm_audio.")
+        if twin != name:
+            zero = zero_output and ".to_out." in name
+            _place(model, twin, torch.zeros_like(parameter) if zero else parameter.detach().clone())
+    backbone = model.get_parameter("patch_embedding.weight")
+    embedder = model.get_submodule("audio_embedder")
+    assert isinstance(embedder, AudioEmbedder)
+    embedder.to_empty(device=backbone.device).to(backbone.dtype).reset_parameters()
