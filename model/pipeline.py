@@ -21,13 +21,14 @@ from torch import Tensor
 from model.audio import AudioFeatures, load_speech, num_video_frames
 from model.audio_encoders import AudioEncoder
 from model.codebook import Codebook
-from model.directory import CODEBOOK_FILE, check_model_directory, resolve_model_directory
+from model.directory import CODEBOOK_FILE, check_model_directory
 from model.image import as_rgb, check_size, fit_image, load_image, size_for_area
 from model.sampling import CleanFrames, Condition, Scheduler, denoise
 from model.text import encode_text
 from model.timeline import ClipPlan, num_clips, plan_clips
 from model.transformer import SoulTransformer3DModel
 from model.vae import Autoencoder, StreamingDecoder, encode_video
+from model.weights import locate
 
 ProgressCallback = Callable[[int, int], None]
 """Called with the clip and the step that have just been finished, both from 0."""
@@ -131,7 +132,7 @@ class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
             ValueError: the directory is incomplete or does not fit its configuration; the message names the file, and
                 the tensor if there is one.
         """
-        directory = resolve_model_directory(source)
+        directory = locate(source)
         check_model_directory(directory, given=kwargs.keys())
         pipeline: Self = super().from_pretrained(str(directory), **kwargs)
         if (directory / CODEBOOK_FILE).is_file():

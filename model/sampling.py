@@ -77,7 +77,7 @@ def set_timesteps(scheduler: Scheduler, num_steps: int, device: str | torch.devi
     """
     if num_steps < 1:
         raise ValueError(f"the number of steps must be at least 1, got {num_steps}")
-    scheduler.set_timesteps(sigmas=np.linspace(1, 0, num_steps + 1)[:-1].tolist(), device=device)
+    scheduler.set_timesteps(sigmas=np.linspace(1, 0, num_steps + 1)[:-1], device=device)
     timesteps: Tensor = scheduler.timesteps
     return timesteps
 
