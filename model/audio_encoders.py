@@ -3,7 +3,7 @@
 Letters: N samples, A features of a step, L encoder layers, M width of Whisper.
 """
 
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
@@ -139,4 +139,4 @@ class LogMelAudioEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return (mel.clamp(min=self.FLOOR).log10() - torch.tensor(self.FLOOR).log10()) / 4
 
 
-AudioEncoder = WhisperAudioEncoder | LogMelAudioEncoder
+AudioEncoder: TypeAlias = WhisperAudioEncoder | LogMelAudioEncoder

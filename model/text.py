@@ -16,7 +16,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 MAX_TOKENS = 512
-"""Text tokens of Wan2.2: padded with zero states, which attention does see (facts of the checkpoint, not masked)."""
+"""Text tokens of Wan2.2: padded with zero states, which attention does see (they are not masked)."""
 
 
 class HashedTextEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]

@@ -5,7 +5,7 @@ Latents are normalised per channel, (z − mean) / std, everywhere outside this 
 """
 
 from collections.abc import Iterator
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 import torch
 from diffusers import AutoencoderKLWan
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from model.codec import PatchDCTCodec
 
-Autoencoder = AutoencoderKLWan | PatchDCTCodec
+Autoencoder: TypeAlias = AutoencoderKLWan | PatchDCTCodec
 
 # Statistics of Wan2.2's 48 latent channels, from its published configuration.
 _WAN_LATENTS_MEAN: Final = (
@@ -133,6 +133,11 @@ class StreamingDecoder:
     def __call__(self, latents: Tensor) -> Tensor:
         """All pixels of `latents` (B, C, F, H, W): (B, 3, T, 16H, 16W) in [-1, 1], fp32."""
         return torch.cat(list(self.frames(latents)), dim=2)
+
+    @property
+    def cache_bytes(self) -> int:
+        """Memory of the causal cache; none for the codec, and constant from the third latent frame on."""
+        return sum(cached.nbytes for cached in self._cache if isinstance(cached, Tensor))
 
     def _decode(self, raw: Tensor) -> Tensor:
         vae = self.vae

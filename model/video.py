@@ -43,6 +43,7 @@ class VideoWriter:
             raise ValueError(f"videos are written as .mp4, got {self.path}")
         self.part = self.path.with_suffix(".part.mp4")
         self.fps = Fraction(fps)
+        self.height, self.width = height, width
         self.num_frames = 0
         options = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
         self._container = av.open(str(self.part), "w", format="mp4", options=options)
