@@ -66,11 +66,15 @@ def build_scheduler(name: str) -> Scheduler:
     raise ValueError(f"unknown scheduler {name!r}: choose unipc, euler or few-step")
 
 
-def set_timesteps(scheduler: Scheduler, num_steps: int, device: str | torch.device) -> Tensor:
-    """Prepare `num_steps` steps from σ = 1 to 0, evenly spaced before the shift, and return their timesteps.
+def set_timesteps(scheduler: Scheduler, num_steps: int, device: str | torch.device) -> tuple[Tensor, Tensor]:
+    """Prepare `num_steps` steps from σ = 1 to 0, evenly spaced before the shift.
 
     The sigmas are given rather than left to the scheduler: diffusers' Euler would shift its range twice. Four steps
     become 1000, 937.5, 833.3 and 625, on which the distilled student is trained.
+
+    Returns:
+        The scheduler's names of the steps, and the noise levels the network is told, 1000·σ. They differ for UniPC,
+        which cuts its timesteps to whole numbers.
 
     Raises:
         ValueError: fewer than one step.
@@ -78,8 +82,7 @@ def set_timesteps(scheduler: Scheduler, num_steps: int, device: str | torch.devi
     if num_steps < 1:
         raise ValueError(f"the number of steps must be at least 1, got {num_steps}")
     scheduler.set_timesteps(sigmas=np.linspace(1, 0, num_steps + 1)[:-1], device=device)
-    timesteps: Tensor = scheduler.timesteps
-    return timesteps
+    return scheduler.timesteps, scheduler.sigmas[:-1].float() * 1000
 
 
 def guided_velocity(
@@ -122,16 +125,17 @@ def denoise(
     """
     latents = clean.overwrite(noise)
     stochastic = {"generator": generator} if isinstance(scheduler, FlowMatchEulerDiscreteScheduler) else {}
-    for step, timestep in enumerate(set_timesteps(scheduler, num_steps, noise.device)):
+    names, levels = set_timesteps(scheduler, num_steps, noise.device)
+    for step, (name, level) in enumerate(zip(names, levels, strict=True)):
         velocity = guided_velocity(
             transformer,
             latents,
-            clean.timesteps(timestep, latents),
+            clean.timesteps(level, latents),
             condition=condition,
             unconditional=unconditional,
             guidance_scale=guidance_scale,
         )
-        latents = scheduler.step(velocity, timestep, latents, return_dict=False, **stochastic)[0]
+        latents = scheduler.step(velocity, name, latents, return_dict=False, **stochastic)[0]
         latents = clean.overwrite(latents)
         on_step(step)
     return latents

@@ -1,6 +1,7 @@
 """Video files: H.264 and AAC in MP4, written while the clips arrive."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -45,7 +46,7 @@ class VideoWriter:
         self.fps = Fraction(fps)
         self.height, self.width = height, width
         self.num_frames = 0
-        options = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
+        options = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
         self._container = av.open(str(self.part), "w", format="mp4", options=options)
         self._video = self._container.add_stream("libx264", rate=self.fps, options={"crf": str(crf)})
         self._video.width, self._video.height, self._video.pix_fmt = width, height, "yuv420p"
@@ -64,6 +65,8 @@ class VideoWriter:
         if kind is None:
             self.close()
         else:
+            with suppress(av.FFmpegError):
+                self._drain()
             self._container.close()
 
     def write(self, frames: np.ndarray) -> None:
@@ -81,14 +84,17 @@ class VideoWriter:
 
     def close(self) -> None:
         """Finish the file."""
-        self._container.mux(self._video.encode(None))
-        if self._sound is not None:
-            self._sound.finish(self.num_frames / self.fps)
+        self._drain()
         self._container.close()
         finished = self.path.with_suffix(".tmp.mp4")
         _remux(self.part, finished)
         finished.replace(self.path)
         self.part.unlink()
+
+    def _drain(self) -> None:
+        self._container.mux(self._video.encode(None))
+        if self._sound is not None:
+            self._sound.finish(self.num_frames / self.fps)
 
 
 class _Sound:

@@ -1,4 +1,3 @@
-import wave
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from model.audio import (
     num_video_frames,
 )
 from model.audio_encoders import LogMelAudioEncoder, WhisperAudioEncoder
+from tests.model.pipelines import write_wav
 
 # Twenty times within 62 s, some at the edges of frames and latents and on both sides of 30 s and 60 s.
 CLICK_TIMES_S = [
@@ -28,15 +28,6 @@ def latent_of(time_s: float) -> int:
     """The latent frame whose pixel frames are on screen at a time, by their definition."""
     frame = int(time_s * 25)
     return next(k for k in range(1000) if frame in (range(4 * k - 3, 4 * k + 1) if k else range(1)))
-
-
-def write_wav(path: Path, samples: np.ndarray, rate_hz: int) -> Path:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1 if samples.ndim == 1 else samples.shape[1])
-        file.setsampwidth(2)
-        file.setframerate(rate_hz)
-        file.writeframes((samples * 32767).astype("<i2").tobytes())
-    return path
 
 
 def core_energy(features: Tensor, latents: range) -> Tensor:
