@@ -18,7 +18,7 @@ from model.vae import wan_vae_config
 from model.weights import locate
 
 
-def build_pipeline(preset: str = "tiny", *, seed: int = 0, **overrides: Any) -> SoulPipeline:  # noqa: ANN401
+def build_pipeline(preset: str = "tiny", *, seed: int = 0, **overrides: Any) -> SoulPipeline:
     """Build a pipeline with random weights, the same for the same seed.
 
     Args:
@@ -88,14 +88,22 @@ def convert(conversion: Conversion) -> SoulPipeline:
         ValueError: something is missing or does not fit; the message names it.
     """
     scheduler = build_scheduler(conversion.scheduler)
-    parts = locate(conversion.components or conversion.wan, patterns=["vae/*", "text_encoder/*", "tokenizer/*"])
+    parts = locate(
+        conversion.components or conversion.wan, patterns=["vae/*", "text_encoder/*", "tokenizer/*"]
+    )
     for name in ("text_encoder", "tokenizer", *(() if conversion.vae else ("vae",))):
         if not (parts / name).is_dir():
             raise ValueError(
                 f"{parts}: no {name}/, which an official release lacks: "
                 "name a model in diffusers' layout with --components"
             )
-    audio_encoder = WhisperAudioEncoder.from_whisper(conversion.whisper, dtype=conversion.dtype)
+    try:
+        audio_encoder = WhisperAudioEncoder.from_whisper(locate(conversion.whisper), dtype=conversion.dtype)
+        text_encoder = UMT5EncoderModel.from_pretrained(parts / "text_encoder", dtype=conversion.dtype)
+        tokenizer = AutoTokenizer.from_pretrained(parts / "tokenizer")
+        vae = load_vae(conversion.vae) if conversion.vae else AutoencoderKLWan.from_pretrained(parts / "vae")
+    except OSError as error:
+        raise ValueError(str(error).partition("\n")[0]) from error
     transformer = SoulTransformer3DModel.from_wan(
         conversion.wan,
         zero_audio_output=conversion.zero_audio_output,
@@ -104,10 +112,10 @@ def convert(conversion: Conversion) -> SoulPipeline:
     )
     return SoulPipeline(
         transformer=transformer,
-        vae=load_vae(conversion.vae) if conversion.vae else AutoencoderKLWan.from_pretrained(parts / "vae"),
+        vae=vae,
         audio_encoder=audio_encoder,
-        text_encoder=UMT5EncoderModel.from_pretrained(parts / "text_encoder", dtype=conversion.dtype),
-        tokenizer=AutoTokenizer.from_pretrained(parts / "tokenizer"),
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
         scheduler=scheduler,
     )
 

@@ -3,6 +3,7 @@
 Letters: N samples, A features of a step, L encoder layers, M width of Whisper.
 """
 
+from pathlib import Path
 from typing import Final, Self, TypeAlias
 
 import torch
@@ -57,7 +58,7 @@ class WhisperAudioEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         self.audio_dim = 5 * d_model
 
     @classmethod
-    def from_whisper(cls, source: str, **kwargs: object) -> Self:
+    def from_whisper(cls, source: str | Path, **kwargs: object) -> Self:
         """Take the encoder out of a Whisper checkpoint (directory or Hub id); `kwargs` go to transformers."""
         whisper = WhisperModel.from_pretrained(source, **kwargs).encoder
         names = ("num_mel_bins", "d_model", "encoder_layers", "encoder_attention_heads", "encoder_ffn_dim")

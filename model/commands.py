@@ -6,7 +6,14 @@ from pathlib import Path
 import torch
 from diffusers.utils import logging as diffusers_logging
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from model import assemble
 from model.audio import load_speech, num_video_frames
@@ -116,13 +123,15 @@ def _load(options: argparse.Namespace) -> SoulPipeline:
     diffusers_logging.disable_progress_bar()
     if options.model in PRESETS and not Path(options.model).is_dir():
         if options.model != "tiny":
-            raise ValueError(f"--model {options.model}: random weights of this size are of no use, give a directory")
+            raise ValueError(
+                f"--model {options.model}: random weights of this size are of no use, give a directory"
+            )
         console.print("tiny with random weights: shows that everything runs, not what Soul can do")
         pipeline = assemble.build_pipeline(options.model)
         if dtype != torch.float32:
             pipeline = pipeline.to(dtype)
     else:
-        pipeline = SoulPipeline.from_pretrained(options.model, torch_dtype=dtype)
+        pipeline = SoulPipeline.from_pretrained(options.model, dtype=dtype)
     if options.vae is not None:
         pipeline.register_modules(vae=assemble.load_vae(options.vae).to(dtype))
     if options.scheduler is not None:

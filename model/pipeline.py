@@ -92,9 +92,9 @@ class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
         transformer: SoulTransformer3DModel,
         vae: Autoencoder,
         audio_encoder: AudioEncoder,
-        text_encoder: Any,  # noqa: ANN401 (UMT5EncoderModel or HashedTextEncoder)
+        text_encoder: Any,
         scheduler: Scheduler,
-        tokenizer: Any = None,  # noqa: ANN401
+        tokenizer: Any = None,
         *,
         fps: int = 25,
         clip_latents: int = 28,
@@ -125,8 +125,8 @@ class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
         self.codebook: Codebook | None = None
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, **kwargs: Any) -> Self:  # noqa: ANN401
-        """Load a model directory or a Hub id; `kwargs` as in diffusers (`torch_dtype`, components, …).
+    def from_pretrained(cls, source: str | Path, **kwargs: Any) -> Self:
+        """Load a model directory or a Hub id; `kwargs` as in diffusers (`dtype`, components, …).
 
         Raises:
             ValueError: the directory is incomplete or does not fit its configuration; the message names the file, and
@@ -139,13 +139,13 @@ class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
             pipeline.codebook = Codebook.load(directory / CODEBOOK_FILE)
         return pipeline
 
-    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:  # noqa: ANN401
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Write a model directory, the codebook included."""
         super().save_pretrained(str(save_directory), **kwargs)
         if self.codebook is not None:
             self.codebook.save(Path(save_directory) / CODEBOOK_FILE)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> SoulPipelineOutput:  # noqa: ANN401
+    def __call__(self, *args: Any, **kwargs: Any) -> SoulPipelineOutput:
         """Make the whole video at once; arguments are those of `stream`."""
         frames = [clip.frames for clip in self.stream(*args, **kwargs)]
         return SoulPipelineOutput(frames=np.concatenate(frames), fps=self.config.fps)
@@ -275,7 +275,9 @@ class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
             raise ValueError("give a codebook threshold or a percentile, not both")
         if self.codebook is None:
             if threshold is not None or percentile is not None:
-                raise ValueError("a codebook threshold or percentile needs a codebook, and this model has none")
+                raise ValueError(
+                    "a codebook threshold or percentile needs a codebook, and this model has none"
+                )
             return {}
         if threshold is not None:
             if not threshold >= 0:

@@ -59,7 +59,10 @@ def build_scheduler(name: str) -> Scheduler:
     """
     if name == "unipc":
         return UniPCMultistepScheduler(
-            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=SHIFT, num_train_timesteps=1000
+            prediction_type="flow_prediction",
+            use_flow_sigmas=True,
+            flow_shift=SHIFT,
+            num_train_timesteps=1000,
         )
     if name in {"euler", "few-step"}:
         return FlowMatchEulerDiscreteScheduler(shift=SHIFT, stochastic_sampling=name == "few-step")

@@ -55,7 +55,7 @@ def clean_prompt(prompt: str) -> str:
 
 
 @torch.no_grad()
-def encode_text(text_encoder: Any, tokenizer: Any, prompts: Sequence[str]) -> Tensor:  # noqa: ANN401
+def encode_text(text_encoder: Any, tokenizer: Any, prompts: Sequence[str]) -> Tensor:
     """Text states (B, L, D), zero behind the end of each prompt.
 
     Args:

@@ -144,9 +144,12 @@ class _Sound:
 
 def _remux(source: Path, target: Path) -> None:
     """Copy the packets of a fragmented file into a plain one with its index in front."""
-    with av.open(str(source)) as fragments, av.open(
-        str(target), "w", format="mp4", options={"movflags": "faststart", "movie_timescale": "48000"}
-    ) as plain:
+    with (
+        av.open(str(source)) as fragments,
+        av.open(
+            str(target), "w", format="mp4", options={"movflags": "faststart", "movie_timescale": "48000"}
+        ) as plain,
+    ):
         streams = {stream.index: plain.add_stream_from_template(stream) for stream in fragments.streams}
         for packet in fragments.demux():
             if packet.dts is not None:

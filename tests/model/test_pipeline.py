@@ -24,7 +24,9 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def clips_of(pipeline: SoulPipeline, waveform: Tensor, seed: int = 0, **options: object) -> list[GeneratedClip]:
+def clips_of(
+    pipeline: SoulPipeline, waveform: Tensor, seed: int = 0, **options: object
+) -> list[GeneratedClip]:
     return list(pipeline.stream(picture(), waveform, "a person speaks", generator=seeded(seed), **options))
 
 
@@ -160,7 +162,9 @@ def test_progress_is_reported_clip_by_clip(pipeline: SoulPipeline) -> None:
 
 def alive_bytes() -> int:
     gc.collect()
-    return sum(o.numel() * o.element_size() for o in gc.get_objects() if type(o) in {Tensor, torch.nn.Parameter})
+    return sum(
+        o.numel() * o.element_size() for o in gc.get_objects() if type(o) in {Tensor, torch.nn.Parameter}
+    )
 
 
 def resident_bytes() -> int:
