@@ -43,7 +43,7 @@ def build_pipeline(preset: str = "tiny", *, seed: int = 0, **overrides: Any) -> 
     return SoulPipeline(**components, scheduler=build_scheduler("unipc"), **(defaults | overrides))
 
 
-def build_components(config: Preset) -> dict[str, torch.nn.Module]:
+def build_components(config: Preset) -> dict[str, Any]:
     """Build a preset's networks with random weights, by their names in the pipeline."""
     return {
         "transformer": build_transformer(config.transformer),

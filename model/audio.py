@@ -1,6 +1,7 @@
 """Speech: reading it, and which 50 Hz steps of it belong to which latent frame.
 
-Letters: N samples, T audio steps (20 ms each), A features of a step, F latent frames, W steps of a latent's window.
+Letters: N samples, T audio steps (20 ms each), A features of a step, F latent frames, W steps of a latent's
+window.
 """
 
 from collections import OrderedDict
@@ -73,7 +74,7 @@ def load_speech(path: str | Path) -> Tensor:
 
 
 def num_video_frames(num_samples: int, fps: int | Fraction) -> int:
-    """Frames of a video that lasts as long as N samples of 16 kHz speech: rounded up, so that no sound is cut."""
+    """Frames of a video as long as N samples of 16 kHz speech: rounded up, so that no sound is cut."""
     return -(-(num_samples * Fraction(fps)) // SAMPLE_RATE_HZ)
 
 
@@ -85,9 +86,10 @@ def num_audio_steps(num_samples: int) -> int:
 def latent_window_starts(latents: Sequence[int], *, window: int, fps: int | Fraction = 25) -> list[int]:
     """First audio step of each latent frame's window; it may be negative.
 
-    Latent 0 covers pixel frame 0, latent k ≥ 1 the pixel frames 4k−3 … 4k. Its window is centred on these four
-    frames: at 25 fps the 8 steps 8k−6 … 8k+1 and (W − 8)/2 of context on each side. Latent 0 follows the same rule:
-    its last two steps before the context are those of frame 0, and what lies before the sound is zero.
+    Latent 0 covers pixel frame 0, latent k ≥ 1 the pixel frames 4k−3 … 4k. Its window is centred on these
+    four frames: at 25 fps the 8 steps 8k−6 … 8k+1 and (W − 8)/2 of context on each side. Latent 0 follows
+    the same rule: the last two steps of its eight are those of frame 0, and what lies before the sound is
+    zero.
     """
     steps_per_frame = STEP_RATE_HZ / Fraction(fps)
     centres = [(TEMPORAL_COMPRESSION * k - 1) * steps_per_frame for k in latents]
@@ -110,13 +112,13 @@ def align_audio(
 
 
 def encode_audio(encoder: AudioEncoder, waveform: Tensor) -> Tensor:
-    """All steps (T, A) of a waveform (N,): 30 s windows encoded one by one, concatenated, cut to the true length."""
+    """All steps (T, A) of a waveform (N,): 30 s windows, concatenated and cut to the true length."""
     features = AudioFeatures(encoder, waveform)
     return features.steps(0, features.num_steps)
 
 
 class AudioFeatures:
-    """The features of one waveform, computed window by window when asked for; only the last two windows are kept.
+    """The features of one waveform, computed window by window when asked for; the last two are kept.
 
     Whisper's features of four minutes are 300 MB: a long video must not hold them.
     """

@@ -1,4 +1,4 @@
-"""What turns sound into features: Whisper, and log-mel bins for the `tiny` preset. Both give 50 steps a second.
+"""What turns sound into features, 50 a second: Whisper, and log-mel bins for the `tiny` preset.
 
 Letters: N samples, A features of a step, L encoder layers, M width of Whisper.
 """
@@ -22,15 +22,16 @@ STEPS_PER_WINDOW: Final = 1_500
 SAMPLES_PER_WINDOW: Final = STEPS_PER_WINDOW * SAMPLES_PER_STEP
 
 
-class WhisperAudioEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class WhisperAudioEncoder(ModelMixin, ConfigMixin):
     """Whisper's encoder, read at five depths: the means of four equal groups of layers, and the last state.
 
-    With the 32 layers of whisper-large-v3 the groups are the states 0–8, 8–16, 16–24, 24–32 (each without its end) and
-    32: 5 × 1280 features. The defaults are whisper-large-v3. Only the encoder is kept, half of the model.
+    With the 32 layers of whisper-large-v3 the groups are the states 0–8, 8–16, 16–24, 24–32 (each without its
+    end) and 32: 5 × 1280 features. The defaults are whisper-large-v3. Only the encoder is kept, half of the
+    model.
     """
 
     @register_to_config
-    def __init__(
+    def __init__(  # noqa: PLR0917 (diffusers' constructors take their config by position)
         self,
         num_mel_bins: int = 128,
         d_model: int = 1280,
@@ -62,19 +63,20 @@ class WhisperAudioEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """Take the encoder out of a Whisper checkpoint (directory or Hub id); `kwargs` go to transformers."""
         whisper = WhisperModel.from_pretrained(source, **kwargs).encoder
         names = ("num_mel_bins", "d_model", "encoder_layers", "encoder_attention_heads", "encoder_ffn_dim")
-        model = cls(**{name: getattr(whisper.config, name) for name in names})
+        model: Self = cls(**{name: getattr(whisper.config, name) for name in names})
         model.encoder = whisper
         return model
 
     @torch.no_grad()
     def encode_window(self, waveform: Tensor, index: int) -> Tensor:
-        """Features (T, 5·M) fp32 of the `index`-th 30 s of `waveform` (N,), T ≤ 1500: cut to the true length."""
+        """Features (T, 5·M) fp32 of the `index`-th 30 s of `waveform` (N,), without padding: T ≤ 1500."""
         samples = waveform[index * SAMPLES_PER_WINDOW : (index + 1) * SAMPLES_PER_WINDOW]
         mel = self.extract_mel(
             samples.cpu().numpy(), sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt"
         ).input_features
         num_steps = -(-len(samples) // SAMPLES_PER_STEP)
-        return self(mel.to(self.device, self.dtype))[0, :num_steps]
+        features: Tensor = self(mel.to(self.device, self.dtype))
+        return features[0, :num_steps]
 
     def forward(self, input_features: Tensor) -> Tensor:
         """Log-mel (B, mels, 3000) to layer groups (B, 1500, 5·M) fp32."""
@@ -84,7 +86,7 @@ class WhisperAudioEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return torch.cat([*groups, states[-1].float()], dim=-1)
 
 
-class LogMelAudioEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class LogMelAudioEncoder(ModelMixin, ConfigMixin):
     """Mel bins of each 20 ms on a logarithmic scale; silence is exactly zero. No learned weights.
 
     Each step sees 40 ms, centred on it, across the edges of windows too.
@@ -112,7 +114,7 @@ class LogMelAudioEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @torch.no_grad()
     def encode_window(self, waveform: Tensor, index: int) -> Tensor:
-        """Features (T, mels) fp32 of the `index`-th 30 s of `waveform` (N,), T ≤ 1500: cut to the true length."""
+        """Features (T, mels) fp32 of the `index`-th 30 s of `waveform` (N,), without padding: T ≤ 1500."""
         start = index * SAMPLES_PER_WINDOW
         num_steps = -(-min(len(waveform) - start, SAMPLES_PER_WINDOW) // SAMPLES_PER_STEP)
         # The Fourier window of step s is centred on the step's middle, sample 320·s + 160.
@@ -121,7 +123,8 @@ class LogMelAudioEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         samples = waveform[max(begin, 0) : end]
         missing = max(-begin, 0)
         padded = functional.pad(samples, (missing, end - begin - missing - len(samples)))
-        return self(padded[None].to(self.device))[0]
+        features: Tensor = self(padded[None].to(self.device))
+        return features[0]
 
     def forward(self, waveform: Tensor) -> Tensor:
         """Waveform (B, N) to log-mel steps (B, 1 + (N − 1024) // 320, mels), fp32."""

@@ -1,6 +1,7 @@
 """The codebook of training latents and the threshold-aware clamp of generated ones (paper, Sec. 3.2).
 
-Letters: N vectors, K centroids, C channels of a latent position, B batch, F latent frames, H and W latent sides.
+Letters: N vectors, K centroids, C channels of a latent position, B batch, F latent frames, H and W latent
+sides.
 """
 
 from dataclasses import dataclass
@@ -96,9 +97,10 @@ class Codebook:
     ) -> Tensor:
         """Pull every latent vector that lies beyond the threshold back to it, along the line to its centroid.
 
-        d ≤ τ is kept bit for bit; d > τ becomes c + (z − c)·τ/d (paper, "Threshold-aware codebook replacement").
-        The radius falls short of τ by the rounding of an fp32 nearest-neighbour search (a few 1e-5 of τ), so that
-        a clamped vector is inside when it is searched again: clamping twice changes nothing.
+        d ≤ τ is kept bit for bit; d > τ becomes c + (z − c)·τ/d (paper, "Threshold-aware codebook
+        replacement"). The radius falls short of τ by the rounding of an fp32 nearest-neighbour search (a few
+        1e-5 of τ), so that a clamped vector is inside when it is searched again: clamping twice changes
+        nothing.
 
         Args:
             latents: (B, C, F, H, W), normalised; computed in fp32 and returned in its own dtype.
@@ -125,13 +127,16 @@ class Codebook:
         vectors = vectors.float()
         half_norms = self.centroids.square().sum(dim=1) / 2
         tile = GPU_TILE if vectors.is_cuda else CPU_TILE
-        return torch.cat([self._nearest_of_tile(rows, half_norms, tile) for rows in vectors.split(tile)])
+        return torch.cat(
+            [self._nearest_of_tile(rows, half_norms, tile) for rows in torch.split(vectors, tile)]
+        )
 
     def _nearest_of_tile(self, vectors: Tensor, half_norms: Tensor, tile: int) -> Tensor:
-        # min over a row is vectorised, min with its index is not (half the speed): find the tile of centroids that
-        # holds the winner first, and the winner in it afterwards, which is 1 / (number of tiles) of the work.
-        centroid_tiles = self.centroids.split(tile)
-        norm_tiles = half_norms.split(tile)
+        # min over a row is vectorised, min with its index is not (half the speed): find the tile of
+        # centroids that holds the winner first, and the winner in it afterwards, which is 1 / (number of
+        # tiles) of the work.
+        centroid_tiles = torch.split(self.centroids, tile)
+        norm_tiles = torch.split(half_norms, tile)
         best = torch.full((len(vectors),), torch.inf, device=vectors.device)
         winner = torch.zeros(len(vectors), dtype=torch.long, device=vectors.device)
         for index, (centroids, norms) in enumerate(zip(centroid_tiles, norm_tiles, strict=True)):
@@ -139,7 +144,7 @@ class Codebook:
             winner = torch.where(score < best, index, winner)
             best = torch.minimum(best, score)
         nearest = torch.zeros_like(winner)
-        for index in winner.unique().tolist():
+        for index in torch.unique(winner).tolist():
             rows = (winner == index).nonzero().squeeze(1)
             scores = torch.addmm(norm_tiles[index], vectors[rows], centroid_tiles[index].T, alpha=-1)
             nearest[rows] = scores.argmin(dim=1) + index * tile
@@ -147,10 +152,11 @@ class Codebook:
 
 
 def _pull(vectors: Tensor, centres: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """Which vectors (N, C) lie beyond `radius` of their centres (N, C), and where they land when pulled back."""
+    """Which vectors (N, C) lie beyond `radius` of their centres, and where all land when pulled to it."""
     offsets = vectors - centres
     distances = torch.linalg.vector_norm(offsets, dim=1)
-    # Bound of the error of an fp32 score, as a distance: two centroids closer than this may swap on a second search.
+    # Bound of the error of an fp32 score, as a distance: two centroids closer than this may swap on a
+    # second search.
     magnitude = torch.linalg.vector_norm(vectors, dim=1) + torch.linalg.vector_norm(centres, dim=1)
     slack = 32 * torch.finfo(torch.float32).eps * magnitude.square() / max(radius, 1e-12)
     scale = (radius - slack).clamp(min=0) / distances.clamp(min=1e-30)

@@ -1,7 +1,8 @@
-"""The patch-DCT codec: what the `tiny` preset has in place of the Wan2.2 VAE. Same geometry, nothing to download.
+"""The patch-DCT codec: what the `tiny` preset has in place of the Wan2.2 VAE, with nothing to download.
 
-A latent position holds 48 of the 3,072 DCT coefficients of 4 frames × 16 × 16 pixels × 3 colours. As in the VAE, the
-first latent frame holds the first pixel frame alone and every later one four pixel frames: 1 + 4k ↔ 1 + k.
+A latent position holds 48 of the 3,072 DCT coefficients of 4 frames × 16 × 16 pixels × 3 colours. As in the
+VAE, the first latent frame holds the first pixel frame alone and every later one four pixel frames: 1 + 4k ↔
+1 + k.
 
 Letters: B batch, C latent channels (48), F latent frames, T pixel frames, H and W latent sides.
 """
@@ -28,12 +29,13 @@ _COLOURS: Final = (
     (2**-0.5, -(2**-0.5), 0.0),
 )
 
-# Which coefficients are kept: (colour axis, temporal frequency, highest sum of the two spatial frequencies). Chosen by
-# the variance of the coefficients of 35 videos of talking people at short edge 256; the 48 keep 98 % of the variance.
+# Which coefficients are kept: (colour axis, temporal frequency, highest sum of the two spatial
+# frequencies). Chosen by the variance of the coefficients of 35 videos of talking people at short edge 256;
+# the 48 keep 98 % of the variance.
 _KEPT: Final = ((0, 0, 6), (0, 1, 2), (0, 2, 1), (0, 3, 1), (1, 0, 1), (2, 0, 1), (1, 1, 0), (2, 1, 0))
 
-# Mean and standard deviation of the kept coefficients over the same videos (pixels in [-1, 1]). Means of all but the
-# three constant terms are below 0.1 and taken as zero.
+# Mean and standard deviation of the kept coefficients over the same videos (pixels in [-1, 1]). Means of
+# all but the three constant terms are below 0.1 and taken as zero.
 _LATENTS_MEAN: Final = {0: -9.357, 40: -2.061, 43: 2.161}
 _LATENTS_STD: Final = (
     *(
@@ -93,11 +95,11 @@ _LATENTS_STD: Final = (
 )
 
 
-class PatchDCTCodec(ModelMixin, ConfigMixin):  # type: ignore[misc]
-    """A fixed orthonormal transform with the interface and geometry of `AutoencoderKLWan` (4 × 16 × 16, 48 channels).
+class PatchDCTCodec(ModelMixin, ConfigMixin):
+    """A fixed orthonormal transform with the interface of `AutoencoderKLWan` (4 × 16 × 16, 48 channels).
 
-    Latents of `encode` and `decode` are raw; `latents_mean` and `latents_std` of the configuration normalise them,
-    as with the VAE (see `model.vae`).
+    Latents of `encode` and `decode` are raw; `latents_mean` and `latents_std` of the configuration normalise
+    them, as with the VAE (see `model.vae`).
     """
 
     @register_to_config
@@ -121,7 +123,7 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):  # type: ignore[misc]
     def encode(
         self, x: Tensor, *, return_dict: bool = True
     ) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
-        """Pixels (B, 3, T, 16H, 16W) in [-1, 1], T = 1 + 4k, to a posterior without spread over (B, 48, 1+k, H, W)."""
+        """Pixels (B, 3, 1 + 4k, 16H, 16W) in [-1, 1] to a posterior (B, 48, 1 + k, H, W) without spread."""
         _, channels, frames, height, width = x.shape
         if channels != 3 or frames % TEMPORAL_PATCH != 1 or height % SPATIAL_PATCH or width % SPATIAL_PATCH:
             raise ValueError(
@@ -143,12 +145,14 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def decode(self, z: Tensor, *, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
         """Raw latents (B, 48, F, H, W) to pixels (B, 3, 1 + 4(F−1), 16H, 16W), clamped to [-1, 1]."""
-        frames = [self.decode_latent(latent, first=i == 0) for i, latent in enumerate(z.split(1, dim=2))]
+        frames = [
+            self.decode_latent(latent, first=i == 0) for i, latent in enumerate(torch.split(z, 1, dim=2))
+        ]
         pixels = torch.cat(frames, dim=2)
         return DecoderOutput(sample=pixels) if return_dict else (pixels,)
 
     def decode_latent(self, z: Tensor, *, first: bool) -> Tensor:
-        """One raw latent frame (B, 48, 1, H, W) to its pixel frames: one if it is the first of a video, else four."""
+        """One raw latent frame (B, 48, 1, H, W) to its pixel frames: one if it begins a video, else four."""
         vectors = rearrange(z, "b c f h w -> b f h w c").to(self.basis.dtype)
         pixels = rearrange(
             vectors @ self.basis.T,
@@ -165,7 +169,9 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode and decode."""
-        return self.decode(self.encode(x).latent_dist.mode()).sample  # type: ignore[union-attr]
+        (posterior,) = self.encode(x, return_dict=False)
+        (pixels,) = self.decode(posterior.mode(), return_dict=False)
+        return pixels
 
 
 def _basis() -> Tensor:

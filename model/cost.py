@@ -1,4 +1,4 @@
-"""What a preset costs at a size and length: parameters, operations, memory. Nothing is allocated: the meta device."""
+"""What a preset costs at a size and length: parameters, operations, memory; counted on the meta device."""
 
 import math
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ class PresetCost:
     forward: TransformerFlops
     """Operations of one forward over one clip."""
     activation_bytes: int
-    """Largest tensors of one block, in bf16: the feed-forward's inner states and eight of the model's width (estimate)."""
+    """Estimate of a block's, in bf16: the feed-forward's inner states and eight of the model's width."""
     decode_flops: int
     """Operations to decode one latent frame (four pixel frames)."""
     cache_bytes: int

@@ -24,7 +24,8 @@ def check_model_directory(directory: Path, *, given: Collection[str] = ()) -> No
         given: components that the caller brings and that need not be there.
 
     Raises:
-        ValueError: a missing file, a missing or unknown tensor or one of the wrong shape; the message names it.
+        ValueError: a missing file, a missing or unknown tensor or one of the wrong shape; the message names
+            it.
     """
     index = read_json(directory / INDEX_FILE)
     if index.get("_class_name") != "SoulPipeline":

@@ -57,6 +57,24 @@ def size_for_area(width: int, height: int, area: int) -> tuple[int, int]:
     )
 
 
+def choose_size(
+    image: Image.Image, *, height: int | None, width: int | None, area: int | None, default_area: int
+) -> tuple[int, int]:
+    """The video's (height, width): as asked for, or by the image's shape and an area.
+
+    Raises:
+        ValueError: one side without the other, sides and an area, or a side that does not divide by 32.
+    """
+    if (height is None) != (width is None):
+        raise ValueError("give height and width together, or neither")
+    if height is None or width is None:
+        return size_for_area(image.width, image.height, default_area if area is None else area)
+    if area is not None:
+        raise ValueError("give height and width, or an area, not both")
+    check_size(height, width)
+    return height, width
+
+
 def check_size(height: int, width: int) -> None:
     """Raise a ValueError that names the nearest valid side if a side is not a positive multiple of 32."""
     for name, side in (("height", height), ("width", width)):
@@ -68,7 +86,7 @@ def check_size(height: int, width: int) -> None:
 
 
 def fit_image(image: Image.Image, height: int, width: int) -> Tensor:
-    """The picture as pixels (1, 3, H, W) in [-1, 1]: scaled until it covers the size, then cropped at the centre.
+    """The picture as pixels (1, 3, H, W) in [-1, 1]: scaled to cover the size, then cropped at the centre.
 
     It is never stretched; what sticks out of the shape on two opposite sides is cut off in equal parts.
     """

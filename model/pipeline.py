@@ -1,11 +1,9 @@
 """One portrait, speech and a prompt become a video of any length, clip by clip (paper, Sec. 3.2).
 
-Letters: C latent channels, F latent frames, H and W latent sides, L text tokens, T audio tokens of a latent frame,
-A audio features.
+Letters: N samples, T pixel frames, C latent channels, F latent frames, H and W latent sides.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -22,16 +20,14 @@ from model.audio import AudioFeatures, load_speech, num_video_frames
 from model.audio_encoders import AudioEncoder
 from model.codebook import Codebook
 from model.directory import CODEBOOK_FILE, check_model_directory
-from model.image import as_rgb, check_size, fit_image, load_image, size_for_area
-from model.sampling import CleanFrames, Condition, Scheduler, denoise
+from model.image import as_rgb, choose_size, fit_image, load_image
+from model.job import ProgressCallback, VideoJob
+from model.sampling import CleanFrames, Scheduler, denoise
 from model.text import encode_text
 from model.timeline import ClipPlan, num_clips, plan_clips
 from model.transformer import SoulTransformer3DModel
 from model.vae import Autoencoder, StreamingDecoder, encode_video
 from model.weights import locate
-
-ProgressCallback = Callable[[int, int], None]
-"""Called with the clip and the step that have just been finished, both from 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,26 +42,6 @@ class GeneratedClip:
     """(1, C, F, H, W) fp32, normalised: the whole clip, pivot and overlap included."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Job:
-    """A request, checked and encoded."""
-
-    pivot: Tensor
-    """(1, C, 1, H, W) latent of the image."""
-    audio: AudioFeatures
-    num_frames: int
-    text: Tensor
-    """(1, L, text_dim)."""
-    negative_text: Tensor | None
-    """(1, L, text_dim); None without guidance."""
-    num_steps: int
-    guidance_scale: float
-    clamp: dict[str, float]
-    """Arguments of `Codebook.clamp`."""
-    seed: int
-    on_step: ProgressCallback
-
-
 class SoulPipelineOutput(BaseOutput):
     """A whole video: `frames` (T, 16H, 16W, 3) uint8 RGB, and the `fps` to show it at."""
 
@@ -73,21 +49,22 @@ class SoulPipelineOutput(BaseOutput):
     fps: int
 
 
-class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
+class SoulPipeline(DiffusionPipeline):
     """Image, speech and prompt to video.
 
-    Guidance is uncond + w·(cond − uncond); the unconditional branch has the negative prompt for text and zeros for
-    audio. The pivot has no sound (zeros) in any clip: in training it is a random frame of the source video, to which no
-    moment of the sound belongs.
+    Guidance is uncond + w·(cond − uncond); the unconditional branch has the negative prompt for text and
+    zeros for audio. The pivot has no sound (zeros) in any clip: in training it is a random frame of the
+    source video, to which no moment of the sound belongs.
 
-    The configuration (`model_index.json`) holds the defaults of a model directory: steps, guidance, fps and the geometry
-    of clips. A `codebook.safetensors` in the directory is loaded with it; without one, overlaps are not clamped.
+    The configuration (`model_index.json`) holds the defaults of a model directory: steps, guidance, fps and
+    the geometry of clips. A `codebook.safetensors` in the directory is loaded with it; without one, overlaps
+    are not clamped.
     """
 
     model_cpu_offload_seq = "text_encoder->audio_encoder->transformer->vae"
     _optional_components = ["tokenizer"]  # noqa: RUF012 (diffusers' own declaration)
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 (diffusers' pipelines take their components by position)
         self,
         transformer: SoulTransformer3DModel,
         vae: Autoencoder,
@@ -129,8 +106,8 @@ class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
         """Load a model directory or a Hub id; `kwargs` as in diffusers (`dtype`, components, …).
 
         Raises:
-            ValueError: the directory is incomplete or does not fit its configuration; the message names the file, and
-                the tensor if there is one.
+            ValueError: the directory is incomplete or does not fit its configuration; the message names the
+                file, and the tensor if there is one.
         """
         directory = locate(source)
         check_model_directory(directory, given=kwargs.keys())
@@ -172,7 +149,8 @@ class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
         The video has ⌈seconds of speech · fps⌉ frames. What is held does not grow with their number.
 
         Args:
-            image: the first frame, and the pivot of every clip; fitted by scaling and a centre crop, never stretched.
+            image: the first frame, and the pivot of every clip; fitted by scaling and a centre crop, never
+                stretched.
             audio: a file, or a waveform (N,) at 16 kHz.
             prompt: what happens in the video.
             negative_prompt: what the unconditional branch is told.
@@ -182,7 +160,8 @@ class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
             width: of the video, divisible by 32; given with `height`.
             area: pixels of a frame, if no height and width are given: the image's shape is kept.
             codebook_threshold: τ as a distance.
-            codebook_percentile: τ as a percentile of the training latents' distances; the directory's by default.
+            codebook_percentile: τ as a percentile of the training latents' distances; the directory's by
+                default.
             generator: source of all randomness; the same seed gives the same video on any number of clips.
             on_step: progress.
 
@@ -191,28 +170,26 @@ class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
         """
         picture = as_rgb(image) if isinstance(image, Image.Image) else load_image(image)
         waveform = audio if isinstance(audio, Tensor) else load_speech(audio)
-        size = self._size(picture, height, width, area)
+        size = choose_size(picture, height=height, width=width, area=area, default_area=self.config.area)
         steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
         if steps < 1:
             raise ValueError(f"the number of steps must be at least 1, got {steps}")
         scale = float(self.config.guidance_scale if guidance_scale is None else guidance_scale)
-        clamp = self._clamp_arguments(codebook_threshold, codebook_percentile)
+        threshold = self._threshold(codebook_threshold, codebook_percentile)
+        features = AudioFeatures(self.audio_encoder, waveform)
         generator = generator or torch.Generator().manual_seed(torch.seed())
-        with torch.no_grad():
-            device = self._execution_device
-            prompts = [prompt, negative_prompt] if scale > 1 else [prompt]
-            text = encode_text(self.text_encoder, self.tokenizer, prompts).to(device)
-            pixels = rearrange(fit_image(picture, *size), "b c h w -> b c 1 h w")
-            pivot = encode_video(self.vae, pixels.to(device))
-        job = _Job(
-            pivot=pivot,
-            audio=AudioFeatures(self.audio_encoder, waveform),
+        text, negative_text = self._encode_prompts(prompt, negative_prompt if scale > 1 else None)
+        job = VideoJob(
+            pivot=self._encode_image(fit_image(picture, *size)),
+            audio=features,
+            audio_window=int(self.transformer.config.audio_window),
             num_frames=num_video_frames(len(waveform), self.config.fps),
-            text=text[:1],
-            negative_text=text[1:] if scale > 1 else None,
+            fps=self.config.fps,
+            text=text,
+            negative_text=negative_text,
             num_steps=steps,
             guidance_scale=scale,
-            clamp=clamp,
+            threshold=threshold,
             seed=int(torch.randint(2**62, (), generator=generator, device=generator.device)),
             on_step=on_step,
         )
@@ -224,38 +201,31 @@ class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
         return num_clips(num_frames, **geometry)
 
     @torch.no_grad()
-    def _clips(self, job: _Job) -> Iterator[GeneratedClip]:
+    def _clips(self, job: VideoJob) -> Iterator[GeneratedClip]:
         decoder = StreamingDecoder(self.vae)
-        clean = job.pivot
-        for plan in plan_clips(
-            job.num_frames,
-            clip_latents=self.config.clip_latents,
-            overlap_latents=self.config.overlap_latents,
-        ):
-            latents = self._denoise_clip(job, plan, CleanFrames(latents=clean))
-            # The time line's latents behind the overlap, which has been decoded; the first clip's image is one of them.
+        clean = CleanFrames(latents=job.pivot)
+        num_overlap = self.config.overlap_latents
+        plans = plan_clips(job.num_frames, clip_latents=self.config.clip_latents, overlap_latents=num_overlap)
+        for plan in plans:
+            latents = self._denoise_clip(job, plan, clean)
+            # Pivot and overlap of later clips are not decoded: the one is never shown, the other has been.
+            # In the first clip the pivot is the image, which is the first frame.
             first = 0 if plan.index == 0 else plan.num_clean
             new = latents[:, :, first : first + len(plan.decoded)]
             frames = np.concatenate([_to_uint8(pixels) for pixels in decoder.frames(new)])
             yield GeneratedClip(plan=plan, frames=frames[: len(plan.frames)], latents=latents)
-            overlap = latents[:, :, latents.shape[2] - self.config.overlap_latents :]
-            clean = torch.cat([job.pivot, self._clamped(overlap, job.clamp)], dim=2)
+            overlap = self._clamped(latents[:, :, latents.shape[2] - num_overlap :], job.threshold)
+            clean = CleanFrames(latents=torch.cat([job.pivot, overlap], dim=2))
 
-    def _denoise_clip(self, job: _Job, plan: ClipPlan, clean: CleanFrames) -> Tensor:
-        window = int(self.transformer.config.audio_window)
-        sound = job.audio.of_latents(plan.sounding, window=window, fps=self.config.fps)
-        silent_pivot = torch.zeros_like(sound[:1])
-        audio = torch.cat([silent_pivot, sound])[None].to(job.pivot.device)
-        unconditional = None
-        if job.negative_text is not None:
-            unconditional = Condition(text=job.negative_text, audio=torch.zeros_like(audio))
-        noise, generator = _noise(job, plan)
+    def _denoise_clip(self, job: VideoJob, plan: ClipPlan, clean: CleanFrames) -> Tensor:
+        condition, unconditional = job.conditions(plan)
+        noise, generator = job.noise(plan)
         return denoise(
             self.transformer,
             self.scheduler,
             noise,
             clean,
-            condition=Condition(text=job.text, audio=audio),
+            condition=condition,
             unconditional=unconditional,
             guidance_scale=job.guidance_scale,
             num_steps=job.num_steps,
@@ -263,14 +233,24 @@ class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
             on_step=lambda step: job.on_step(plan.index, step),
         )
 
-    def _clamped(self, overlap: Tensor, clamp: dict[str, float]) -> Tensor:
-        if self.codebook is None or overlap.shape[2] == 0:
+    @torch.no_grad()
+    def _encode_image(self, pixels: Tensor) -> Tensor:
+        video = rearrange(pixels, "b c h w -> b c 1 h w")
+        return encode_video(self.vae, video.to(self._execution_device)).to(self._execution_device)
+
+    def _encode_prompts(self, prompt: str, negative_prompt: str | None) -> tuple[Tensor, Tensor | None]:
+        prompts = [prompt] if negative_prompt is None else [prompt, negative_prompt]
+        states = encode_text(self.text_encoder, self.tokenizer, prompts).to(self._execution_device)
+        return states[:1], None if negative_prompt is None else states[1:]
+
+    def _clamped(self, overlap: Tensor, threshold: float | None) -> Tensor:
+        if self.codebook is None or threshold is None or overlap.shape[2] == 0:
             return overlap
         if self.codebook.centroids.device != overlap.device:
             self.codebook = self.codebook.to(overlap.device)
-        return self.codebook.clamp(overlap, **clamp)
+        return self.codebook.clamp(overlap, threshold=threshold)
 
-    def _clamp_arguments(self, threshold: float | None, percentile: float | None) -> dict[str, float]:
+    def _threshold(self, threshold: float | None, percentile: float | None) -> float | None:
         if threshold is not None and percentile is not None:
             raise ValueError("give a codebook threshold or a percentile, not both")
         if self.codebook is None:
@@ -278,38 +258,14 @@ class SoulPipeline(DiffusionPipeline):  # type: ignore[misc]
                 raise ValueError(
                     "a codebook threshold or percentile needs a codebook, and this model has none"
                 )
-            return {}
+            return None
         if threshold is not None:
             if not threshold >= 0:
                 raise ValueError(f"the codebook threshold is a distance, got {threshold}")
-            return {"threshold": threshold}
-        percentile = self.config.codebook_percentile if percentile is None else percentile
-        return {"threshold": self.codebook.threshold_at(percentile)}
-
-    def _size(
-        self, picture: Image.Image, height: int | None, width: int | None, area: int | None
-    ) -> tuple[int, int]:
-        if (height is None) != (width is None):
-            raise ValueError("give height and width together, or neither")
-        if height is not None and width is not None:
-            if area is not None:
-                raise ValueError("give height and width, or an area, not both")
-            check_size(height, width)
-            return height, width
-        return size_for_area(picture.width, picture.height, area or self.config.area)
-
-
-def _noise(job: _Job, plan: ClipPlan) -> tuple[Tensor, torch.Generator]:
-    """The clip's noise (1, C, F, H, W), and the generator that drew it.
-
-    Each clip has its own seed, so that its noise depends on nothing but the request's seed and the clip's place; it is
-    drawn on the CPU, so that it is the same on every device.
-    """
-    digest = hashlib.blake2b(f"{job.seed}/{plan.index}".encode(), digest_size=8).digest()
-    generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)
-    batch, channels, _, height, width = job.pivot.shape
-    noise = torch.randn(batch, channels, plan.num_latents, height, width, generator=generator)
-    return noise.to(job.pivot.device), generator
+            return threshold
+        return self.codebook.threshold_at(
+            self.config.codebook_percentile if percentile is None else percentile
+        )
 
 
 def _to_uint8(pixels: Tensor) -> np.ndarray:

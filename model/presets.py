@@ -92,7 +92,7 @@ PRESETS = {
         area=256 * 256,
     ),
 }
-"""`soul-5b`: 25 steps are the paper's, guidance 5 is Wan2.2's. `tiny`: width 192, 10 steps for a CPU's sake."""
+"""`soul-5b`: 25 steps are the paper's, guidance 5 is Wan2.2's. `tiny`: width 192, sized for a CPU."""
 
 
 def get_preset(name: str) -> Preset:

@@ -1,7 +1,7 @@
 """From noise to latents: schedulers, guidance, and clean frames that stay clean.
 
-Letters: B batch, C latent channels, F latent frames, H and W latent sides, L text tokens, T audio tokens of a latent
-frame, A audio features. Timesteps run over [0, 1000], sigmas over [0, 1].
+Letters: B batch, C latent channels, F latent frames, H and W latent sides, L text tokens, T audio tokens of a
+latent frame, A audio features. Timesteps run over [0, 1000], sigmas over [0, 1].
 """
 
 from collections.abc import Callable
@@ -54,8 +54,8 @@ class CleanFrames:
 def build_scheduler(name: str) -> Scheduler:
     """A scheduler with shift 5.
 
-    `unipc` is the reference sampler; `euler` is first-order; `few-step` is for distilled models: from each x₀ prediction
-    (1 − σ′)·x₀ + σ′·fresh noise, which is how DMD trains the student.
+    `unipc` is the reference sampler; `euler` is first-order; `few-step` is for distilled models: from each x₀
+    prediction (1 − σ′)·x₀ + σ′·fresh noise, which is how DMD trains the student.
     """
     if name == "unipc":
         return UniPCMultistepScheduler(
@@ -72,12 +72,12 @@ def build_scheduler(name: str) -> Scheduler:
 def set_timesteps(scheduler: Scheduler, num_steps: int, device: str | torch.device) -> tuple[Tensor, Tensor]:
     """Prepare `num_steps` steps from σ = 1 to 0, evenly spaced before the shift.
 
-    The sigmas are given rather than left to the scheduler: diffusers' Euler would shift its range twice. Four steps
-    become 1000, 937.5, 833.3 and 625, on which the distilled student is trained.
+    The sigmas are given rather than left to the scheduler: diffusers' Euler would shift its range twice. Four
+    steps become 1000, 937.5, 833.3 and 625, on which the distilled student is trained.
 
     Returns:
-        The scheduler's names of the steps, and the noise levels the network is told, 1000·σ. They differ for UniPC,
-        which cuts its timesteps to whole numbers.
+        The scheduler's names of the steps, and the noise levels the network is told, 1000·σ. They differ for
+        UniPC, which cuts its timesteps to whole numbers.
 
     Raises:
         ValueError: fewer than one step.
@@ -99,8 +99,9 @@ def guided_velocity(
 ) -> Tensor:
     """Velocity (B, C, F, H, W) fp32: uncond + w·(cond − uncond), w being `guidance_scale`.
 
-    So w = 1 is no guidance, and without `unconditional` the network runs once. (`cond + w·(cond − uncond)` is in use
-    elsewhere; its w is ours minus one.) One branch after the other: a batch of two would double the memory.
+    So w = 1 is no guidance, and without `unconditional` the network runs once. (`cond + w·(cond − uncond)` is
+    in use elsewhere; its w is ours minus one.) One branch after the other: a batch of two would double the
+    memory.
     """
     conditional = _velocity(transformer, latents, timesteps, condition)
     if unconditional is None:

@@ -19,14 +19,20 @@ MAX_TOKENS = 512
 """Text tokens of Wan2.2: padded with zero states, which attention does see (they are not masked)."""
 
 
-class HashedTextEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class HashedTextEncoder(ModelMixin, ConfigMixin):
     """Words are looked up by their hash in a fixed random table: the same prompt is the same states anywhere.
 
-    A state is the embedding of a word plus that of the pair it forms with the word before it, so that order counts.
+    A state is the embedding of a word plus that of the pair it forms with the word before it, so that order
+    counts.
     """
 
     @register_to_config
-    def __init__(self, text_dim: int = 64, num_buckets: int = 4096, max_tokens: int = 64) -> None:
+    def __init__(
+        self,
+        text_dim: int = 64,
+        num_buckets: int = 4096,
+        max_tokens: int = 64,  # noqa: ARG002 (kept in the configuration)
+    ) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(0)
         table = torch.randn(num_buckets, text_dim, generator=generator)
@@ -34,14 +40,16 @@ class HashedTextEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     def forward(self, buckets: Tensor) -> Tensor:
         """Buckets (L, 2) of words and pairs to states (L, D)."""
-        return self.table[buckets].mean(dim=1)
+        states: Tensor = self.table[buckets].mean(dim=1)
+        return states
 
     def encode(self, prompt: str) -> Tensor:
         """States (L, D) of one prompt, L up to `max_tokens` (the rest is cut)."""
         words = re.findall(r"\w+|[^\w\s]", prompt.lower())[: self.config.max_tokens]
         pairs = zip(["", *words], words, strict=False)
         buckets = [(self._bucket(word), self._bucket(f"{before} {word}")) for before, word in pairs]
-        return self(torch.tensor(buckets, dtype=torch.long, device=self.device).reshape(-1, 2))
+        states: Tensor = self(torch.tensor(buckets, dtype=torch.long, device=self.device).reshape(-1, 2))
+        return states
 
     def _bucket(self, token: str) -> int:
         # Python's own hash differs from process to process.
@@ -50,7 +58,7 @@ class HashedTextEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
 
 def clean_prompt(prompt: str) -> str:
-    """Repair broken Unicode and HTML entities and collapse white space, as Wan's training data was cleaned."""
+    """Repair Unicode and HTML entities and collapse white space, as Wan cleans its prompts."""
     return re.sub(r"\s+", " ", html.unescape(html.unescape(ftfy.fix_text(prompt)))).strip()
 
 
@@ -59,7 +67,8 @@ def encode_text(text_encoder: Any, tokenizer: Any, prompts: Sequence[str]) -> Te
     """Text states (B, L, D), zero behind the end of each prompt.
 
     Args:
-        text_encoder: transformers' `UMT5EncoderModel` (L = 512), or a `HashedTextEncoder` (L = its `max_tokens`).
+        text_encoder: transformers' `UMT5EncoderModel` (L = 512), or a `HashedTextEncoder` (L = its
+            `max_tokens`).
         tokenizer: UMT5's tokenizer; None for hashed tokens, which need none.
         prompts: B prompts. An empty one is a valid prompt.
     """

@@ -1,13 +1,14 @@
 """Which latent frames, pixel frames and sound each clip of a long video has (paper, Sec. 3.2).
 
-All latents of a video form one time line: latent 0 holds pixel frame 0, latent k ≥ 1 the pixel frames 4k−3 … 4k.
+All latents of a video form one time line: latent 0 holds pixel frame 0, latent k ≥ 1 the pixel frames
+4k−3 … 4k.
 
     clip 0   image  1  2 …                       27      28 latents, 109 pixel frames: the image is latent 0
     clip 1   pivot              26 27  28 29 …   52      pivot, 2 overlapping, 25 new: 100 new pixel frames
     clip 2   pivot                        51 52  53 …
 
-The pivot of later clips is the image again. It has no place on the time line: it is conditioning, is never decoded and
-never shown. Overlapping latents keep the place and the sound that they had in the clip before.
+The pivot of later clips is the image again. It has no place on the time line: it is conditioning, is never
+decoded and never shown. Overlapping latents keep the place and the sound that they had in the clip before.
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ class ClipPlan:
     new: range
     """Latents of the time line that this clip denoises."""
     decoded: range
-    """Latents of the time line to be decoded after this clip: the new ones that carry speech, and the image."""
+    """Latents of the time line to be decoded after this clip: the new ones with speech, and the image."""
     frames: range
     """Pixel frames of the video that decoding gives, cut to the length of the speech."""
 
@@ -45,7 +46,7 @@ class ClipPlan:
 
     @property
     def sounding(self) -> tuple[int, ...]:
-        """Places on the time line of the clip's latents behind the pivot, in order: whose sound each one gets."""
+        """Places on the time line of the latents behind the pivot, in order: whose sound each one gets."""
         return (*self.overlap, *self.new)
 
 
@@ -58,7 +59,8 @@ def num_clips(num_frames: int, *, clip_latents: int, overlap_latents: int) -> in
 def plan_clips(num_frames: int, *, clip_latents: int, overlap_latents: int) -> Iterator[ClipPlan]:
     """Plan a video of `num_frames` pixel frames.
 
-    Every clip is denoised at its full length, as in training; the last one is decoded only as far as the speech goes.
+    Every clip is denoised at its full length, as in training; the last one is decoded only as far as the
+    speech goes.
 
     Raises:
         ValueError: no frames, or a clip that has no room for new latents.
@@ -67,7 +69,8 @@ def plan_clips(num_frames: int, *, clip_latents: int, overlap_latents: int) -> I
         raise ValueError(f"a video has at least one frame, got {num_frames}")
     if overlap_latents < 0 or clip_latents < overlap_latents + 2:
         raise ValueError(
-            f"a clip of {clip_latents} latents has no room for a pivot, {overlap_latents} overlapping latents and new ones"
+            f"a clip of {clip_latents} latents has no room for new ones behind a pivot "
+            f"and {overlap_latents} overlapping latents"
         )
     total = latent_frames(num_frames)
     first_frame = 0

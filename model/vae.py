@@ -32,7 +32,7 @@ _WAN_LATENTS_STD: Final = (
 
 
 def wan_vae_config() -> dict[str, Any]:
-    """Arguments of `AutoencoderKLWan` for the Wan2.2-TI2V-5B autoencoder: encoder 149.6M, decoder 555.0M parameters."""
+    """Arguments of `AutoencoderKLWan` for Wan2.2-TI2V-5B: encoder 149.6M, decoder 555.0M parameters."""
     return {
         "base_dim": 160,
         "decoder_base_dim": 256,
@@ -79,32 +79,35 @@ def encode_video(vae: Autoencoder, pixels: Tensor) -> Tensor:
     """
     if pixels.shape[2] % vae.config.scale_factor_temporal != 1:
         raise ValueError(f"a video has 1 + 4k frames to be encoded, got {pixels.shape[2]}")
-    latents = vae.encode(pixels.to(vae.device, vae.dtype)).latent_dist.mode().float()
+    (posterior,) = vae.encode(pixels.to(vae.device, vae.dtype), return_dict=False)
+    latents: Tensor = posterior.mode().float()
     mean, std = latent_statistics(vae)
     return (latents - mean) / std
 
 
 @torch.no_grad()
 def decode_video(vae: Autoencoder, latents: Tensor) -> Tensor:
-    """Decode normalised latents (B, C, F, H, W) at once to pixels (B, 3, 1 + 4(F−1), 16H, 16W) in [-1, 1], fp32."""
+    """Decode normalised latents (B, C, F, H, W) at once to (B, 3, 1 + 4(F−1), 16H, 16W) in [-1, 1], fp32."""
     mean, std = latent_statistics(vae)
     raw = latents.to(vae.device).float() * std + mean
-    pixels: Tensor = vae.decode(raw.to(vae.dtype)).sample.float()
-    return pixels
+    (pixels,) = vae.decode(raw.to(vae.dtype), return_dict=False)
+    decoded: Tensor = pixels.float()
+    return decoded
 
 
 def latent_statistics(vae: Autoencoder) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of the raw latents, each (1, C, 1, 1, 1) fp32 on the autoencoder's device."""
+    """Mean and standard deviation of raw latents, (1, C, 1, 1, 1) fp32 each, on the autoencoder's device."""
     mean = torch.tensor(vae.config.latents_mean, device=vae.device, dtype=torch.float32)
     std = torch.tensor(vae.config.latents_std, device=vae.device, dtype=torch.float32)
     return mean.reshape(1, -1, 1, 1, 1), std.reshape(1, -1, 1, 1, 1)
 
 
 class StreamingDecoder:
-    """Decode latent frames as they come: one in, four pixel frames out (one for the first), in constant memory.
+    """Decode latent frames as they come: one in, four pixel frames out (first: one), in constant memory.
 
-    The causal cache of the decoder's convolutions is kept from call to call, so that a video decoded clip by clip is
-    the video decoded at once, without a seam. (The stock `decode` clears its cache and concatenates quadratically.)
+    The causal cache of the decoder's convolutions is kept from call to call, so that a video decoded clip by
+    clip is the video decoded at once, without a seam. (The stock `decode` clears its cache and concatenates
+    quadratically.)
     """
 
     def __init__(self, vae: Autoencoder) -> None:
@@ -122,9 +125,9 @@ class StreamingDecoder:
 
     @torch.no_grad()
     def frames(self, latents: Tensor) -> Iterator[Tensor]:
-        """Pixels (B, 3, 1 or 4, 16H, 16W) in [-1, 1] of each latent frame of `latents` (B, C, F, H, W), in turn."""
+        """Pixels (B, 3, 1 or 4, 16H, 16W) in [-1, 1] of each frame of `latents` (B, C, F, H, W), in turn."""
         mean, std = latent_statistics(self.vae)
-        for latent in latents.split(1, dim=2):
+        for latent in torch.split(latents, 1, dim=2):
             raw = latent.to(self.vae.device).float() * std + mean
             pixels = self._decode(raw.to(self.vae.dtype))
             self._is_first = False
@@ -142,12 +145,13 @@ class StreamingDecoder:
     def _decode(self, raw: Tensor) -> Tensor:
         vae = self.vae
         if isinstance(vae, PatchDCTCodec):
-            return vae.decode_latent(raw, first=self._is_first)
+            frames: Tensor = vae.decode_latent(raw, first=self._is_first)
+            return frames
         hook = getattr(vae, "_hf_hook", None)
         if hook is not None:
             # Offloading moves the model in when `decode` is called, and this does not call it.
             hook.pre_forward(vae)
-        pixels = vae.decoder(
+        pixels: Tensor = vae.decoder(
             vae.post_quant_conv(raw), feat_cache=self._cache, feat_idx=[0], first_chunk=self._is_first
         )
         if vae.config.patch_size is not None:

@@ -20,13 +20,13 @@ _BT709: Final = 1
 class VideoWriter:
     """Write frames as they come; the sound of a file is laid under them.
 
-    While it is written the video lies in `NAME.part.mp4`, in fragments of a second, so that it can be watched from the
-    first clip on and outlives a crash. `close` turns it into `NAME.mp4` with its index in front. Leaving a `with` block
-    by an exception keeps the part and does not make the file.
+    While it is written the video lies in `NAME.part.mp4`, in fragments of a second, so that it can be watched
+    from the first clip on and outlives a crash. `close` turns it into `NAME.mp4` with its index in front.
+    Leaving a `with` block by an exception keeps the part and does not make the file.
 
-    The sound is sample-exact: sample n of the source plays at n / rate seconds. AAC starts with 1,024 samples of
-    priming, which the file's edit list skips, and its last packet is padded with silence to 1,024; the track's length in
-    the header is exact. It ends where the source or the video ends, whichever is first.
+    The sound is sample-exact: sample n of the source plays at n / rate seconds. AAC starts with 1,024 samples
+    of priming, which the file's edit list skips, and its last packet is padded with silence to 1,024; the
+    track's length in the header is exact. It ends where the source or the video ends, whichever is first.
     """
 
     def __init__(

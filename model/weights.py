@@ -1,7 +1,7 @@
 """Files of weights: finding them, reading their headers, comparing them with what a model expects."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,8 +16,8 @@ Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 """Shape of each tensor by its name."""
 
 
-def locate(source: str | Path, *, patterns: Sequence[str] | None = None) -> Path:
-    """Return the directory `source`, or a snapshot of the Hub repository of that name (only `patterns` of it).
+def locate(source: str | Path, *, patterns: list[str] | None = None) -> Path:
+    """Return the directory `source`, or a snapshot of the Hub repository of that name (its `patterns` only).
 
     Raises:
         ValueError: neither a directory nor a repository that the Hub gives.

@@ -3,6 +3,7 @@
 import wave
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,7 @@ class OracleTransformer(nn.Module):
         return ((latents - target) / sigma,)
 
 
-def oracle_pipeline(**config: object) -> SoulPipeline:
+def oracle_pipeline(**config: Any) -> SoulPipeline:
     """A `tiny` pipeline whose network is an oracle: white where there is sound, black where there is none."""
     pipeline = build_pipeline("tiny", num_inference_steps=2, guidance_scale=1.0, area=SMALL, **config)
     silent, loud = flat_latent(pipeline, -1.0), flat_latent(pipeline, 1.0)
@@ -64,7 +65,7 @@ def flat_latent(pipeline: SoulPipeline, level: float) -> Tensor:
     return encode_video(pipeline.vae, torch.full((1, 3, 1, 16, 16), level))
 
 
-def small_pipeline(**config: object) -> SoulPipeline:
+def small_pipeline(**config: Any) -> SoulPipeline:
     """A `tiny` pipeline with random weights, one layer deep in steps and size."""
     return build_pipeline("tiny", num_inference_steps=1, guidance_scale=1.0, area=SMALL, **config)
 

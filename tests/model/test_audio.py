@@ -47,7 +47,8 @@ def test_a_click_lands_in_its_latent_frame() -> None:
 
 
 def test_a_click_lands_in_its_latent_frame_through_whisper() -> None:
-    # Random weights of one width, four layers: what is tested is where in time things are, across the 30 s edge too.
+    # Random weights of one width, four layers: what is tested is where in time things are, across the 30 s
+    # edge too.
     torch.manual_seed(0)
     encoder = WhisperAudioEncoder(
         num_mel_bins=80, d_model=32, encoder_layers=4, encoder_attention_heads=2, encoder_ffn_dim=32

@@ -5,6 +5,7 @@ import torch
 from einops import rearrange
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 from torch import Tensor
 
 from model.codebook import CPU_TILE, Codebook
@@ -151,8 +152,6 @@ def test_saving_and_loading_keeps_every_bit(tmp_path: Path) -> None:
 
 
 def test_bad_codebooks_give_one_clear_line(tmp_path: Path) -> None:
-    from safetensors.torch import save_file
-
     with pytest.raises(ValueError, match="no such codebook"):
         Codebook.load(tmp_path / "absent.safetensors")
     (tmp_path / "text").write_text("not tensors")

@@ -9,7 +9,19 @@ from model.codec import PatchDCTCodec
 
 @pytest.fixture(scope="module")
 def codec() -> PatchDCTCodec:
-    return PatchDCTCodec()
+    made: PatchDCTCodec = PatchDCTCodec()
+    return made
+
+
+def encode(codec: PatchDCTCodec, pixels: Tensor) -> Tensor:
+    (posterior,) = codec.encode(pixels, return_dict=False)
+    latents: Tensor = posterior.mode()
+    return latents
+
+
+def decode(codec: PatchDCTCodec, latents: Tensor) -> Tensor:
+    (pixels,) = codec.decode(latents, return_dict=False)
+    return pixels
 
 
 def smooth_video(frames: int, size: int = 64) -> Tensor:
@@ -23,10 +35,10 @@ def smooth_video(frames: int, size: int = 64) -> Tensor:
 
 
 def test_geometry_is_the_vaes(codec: PatchDCTCodec) -> None:
-    latents = codec.encode(torch.zeros(2, 3, 9, 32, 64)).latent_dist.mode()
+    latents = encode(codec, torch.zeros(2, 3, 9, 32, 64))
     assert latents.shape == (2, 48, 3, 2, 4)
-    assert codec.decode(latents).sample.shape == (2, 3, 9, 32, 64)
-    assert codec.encode(torch.zeros(1, 3, 1, 32, 64)).latent_dist.mode().shape == (1, 48, 1, 2, 4)
+    assert decode(codec, latents).shape == (2, 3, 9, 32, 64)
+    assert encode(codec, torch.zeros(1, 3, 1, 32, 64)).shape == (1, 48, 1, 2, 4)
 
 
 def test_basis_is_orthonormal(codec: PatchDCTCodec) -> None:
@@ -35,8 +47,8 @@ def test_basis_is_orthonormal(codec: PatchDCTCodec) -> None:
 
 
 def test_latents_survive_a_round_trip(codec: PatchDCTCodec) -> None:
-    latents = codec.encode(smooth_video(9) * 0.5).latent_dist.mode()
-    again = codec.encode(codec.decode(latents).sample).latent_dist.mode()
+    latents = encode(codec, smooth_video(9) * 0.5)
+    again = encode(codec, decode(codec, latents))
     torch.testing.assert_close(again, latents, rtol=0, atol=2e-4)
 
 
@@ -55,10 +67,10 @@ def test_a_constant_colour_is_exact(codec: PatchDCTCodec) -> None:
 def test_first_frame_is_causal(codec: PatchDCTCodec) -> None:
     video, other = smooth_video(9), smooth_video(9)
     other[:, :, 5:] = torch.rand(other[:, :, 5:].shape) * 2 - 1
-    a, b = (codec.encode(v).latent_dist.mode() for v in (video, other))
+    a, b = (encode(codec, v) for v in (video, other))
     assert torch.equal(a[:, :, :2], b[:, :, :2])
     assert not torch.equal(a[:, :, 2], b[:, :, 2])
-    assert torch.equal(a[:, :, :1], codec.encode(video[:, :, :1]).latent_dist.mode())
+    assert torch.equal(a[:, :, :1], encode(codec, video[:, :, :1]))
 
 
 def test_saves_and_loads(codec: PatchDCTCodec, tmp_path: Path) -> None:

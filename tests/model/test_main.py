@@ -105,12 +105,12 @@ def test_a_mistake_gives_one_clear_line(
 
 def test_help_and_mistakes_of_a_fresh_process() -> None:
     shown = subprocess.run(
-        [sys.executable, "-m", "model", "generate", "--help"], capture_output=True, text=True
+        [sys.executable, "-m", "model", "generate", "--help"], capture_output=True, text=True, check=False
     )
     assert shown.returncode == 0
     assert "--negative-prompt" in shown.stdout
     wrong = subprocess.run(
-        [sys.executable, "-m", "model", "info", "--steps", "x"], capture_output=True, text=True
+        [sys.executable, "-m", "model", "info", "--steps", "x"], capture_output=True, text=True, check=False
     )
     assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr

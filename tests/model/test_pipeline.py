@@ -1,5 +1,7 @@
 import gc
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from model.codebook import Codebook
 from model.pipeline import GeneratedClip, SoulPipeline
 from model.vae import decode_video, encode_video
 from tests.model.pipelines import (
@@ -24,9 +27,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def clips_of(
-    pipeline: SoulPipeline, waveform: Tensor, seed: int = 0, **options: object
-) -> list[GeneratedClip]:
+def clips_of(pipeline: SoulPipeline, waveform: Tensor, seed: int = 0, **options: Any) -> list[GeneratedClip]:
     return list(pipeline.stream(picture(), waveform, "a person speaks", generator=seeded(seed), **options))
 
 
@@ -45,15 +46,15 @@ def test_frame_count_is_the_speech_rounded_up(pipeline: SoulPipeline, num_sample
 
 
 @pytest.mark.parametrize("codebook", [None, make_codebook()])
-def test_clips_agree_on_their_overlap(codebook: object) -> None:
+def test_clips_agree_on_their_overlap(codebook: Codebook | None) -> None:
     pipeline = small_pipeline()
     pipeline.codebook = codebook
     clips = clips_of(pipeline, noise(17.0))
     assert len(clips) == 5
     moved = 0.0
-    for before, after in zip(clips, clips[1:], strict=False):
+    for before, after in pairwise(clips):
         end = before.latents[:, :, -2:]
-        expected = end if codebook is None else pipeline.codebook.clamp(end, percentile=99)
+        expected = end if codebook is None else codebook.clamp(end, percentile=99)
         assert torch.equal(after.latents[:, :, 1:3], expected)
         assert torch.equal(after.latents[:, :, :1], clips[0].latents[:, :, :1])
         moved += float((expected - end).abs().max())
@@ -80,7 +81,8 @@ def test_the_first_frame_is_the_image_and_later_pivots_are_never_shown() -> None
 
 @pytest.mark.parametrize("at_s", [0.45, 2.0, 4.30, 4.36, 5.0, 8.33, 8.36, 9.9])
 def test_a_click_shows_in_its_own_frames_in_every_clip(at_s: float) -> None:
-    # 4.36 s and 8.36 s are seams of clips. A step's spectrum reaches 10 ms into its neighbours: 15 ms keeps clear.
+    # 4.36 s and 8.36 s are seams of clips. A step's spectrum reaches 10 ms into its neighbours: 15 ms keeps
+    # clear.
     frames = oracle_pipeline()(picture(), click(11.0, at_s + 0.015), "", generator=seeded()).frames
     lit = np.flatnonzero(frames[1:].mean(axis=(1, 2, 3)) > 128) + 1
     frame = int((at_s + 0.015) * 25)
@@ -142,7 +144,7 @@ def test_noise_differs_between_clips() -> None:
 
 def test_guidance_runs_the_negative_prompt_without_sound() -> None:
     pipeline = oracle_pipeline()
-    options = {"guidance_scale": 2.0, "num_inference_steps": 1}
+    options: dict[str, Any] = {"guidance_scale": 2.0, "num_inference_steps": 1}
     list(pipeline.stream(picture(), noise(1.0), "yes", negative_prompt="no", generator=seeded(), **options))
     (_, _, text, audio), (_, _, negative_text, silence) = pipeline.transformer.calls
     assert audio.abs().sum() > 0
@@ -152,7 +154,10 @@ def test_guidance_runs_the_negative_prompt_without_sound() -> None:
 
 def test_progress_is_reported_clip_by_clip(pipeline: SoulPipeline) -> None:
     steps: list[tuple[int, int]] = []
-    options = {"num_inference_steps": 2, "on_step": lambda clip, step: steps.append((clip, step))}
+    options: dict[str, Any] = {
+        "num_inference_steps": 2,
+        "on_step": lambda clip, step: steps.append((clip, step)),
+    }
     stream = pipeline.stream(picture(), noise(5.0), "", generator=seeded(), **options)
     next(stream)
     assert steps == [(0, 0), (0, 1)]
@@ -186,8 +191,8 @@ def test_memory_does_not_grow_over_a_minute(pipeline: SoulPipeline) -> None:
 
 
 def test_bad_requests_are_refused_before_anything_is_made(pipeline: SoulPipeline, tmp_path: Path) -> None:
-    def refuse(message: str, **options: object) -> None:
-        arguments = {"image": picture(), "audio": noise(1.0), "prompt": ""} | options
+    def refuse(message: str, **options: Any) -> None:
+        arguments: dict[str, Any] = {"image": picture(), "audio": noise(1.0), "prompt": ""} | options
         with pytest.raises(ValueError, match=message):
             pipeline.stream(**arguments)
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,7 +35,7 @@ def test_every_frame_and_every_latent_once(num_frames: int, geometry: tuple[int,
     assert [f for plan in plans for f in plan.frames] == list(range(num_frames))
     assert [k for plan in plans for k in plan.decoded] == list(range(latent_frames(num_frames)))
     assert all(plan.num_latents == clip_latents for plan in plans)
-    for before, after in zip(plans, plans[1:], strict=False):
+    for before, after in pairwise(plans):
         assert list(after.overlap) == list(before.new)[
             len(before.new) - overlap_latents :
         ] or overlap_latents > len(before.new)

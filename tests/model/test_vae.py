@@ -47,7 +47,7 @@ def test_streaming_equals_one_shot(vae: Autoencoder) -> None:
     latents = random_latents(7)
     whole = decode_video(vae, latents)
     decoder = StreamingDecoder(vae)
-    streamed = torch.cat([decoder(part) for part in latents.split([3, 1, 2, 1], dim=2)], dim=2)
+    streamed = torch.cat([decoder(part) for part in torch.split(latents, [3, 1, 2, 1], dim=2)], dim=2)
     assert streamed.shape == whole.shape == (1, 3, 25, 32, 64)
     # The Wan decoder's first 1×1×1 convolution sees one frame instead of seven, which rounds differently.
     assert float((streamed - whole).abs().max()) <= 1e-5
@@ -70,7 +70,7 @@ def test_two_streams_of_one_vae_do_not_mix() -> None:
     vae = small_vae()
     left, right = random_latents(4, seed=1), random_latents(4, seed=2)
     a, b = StreamingDecoder(vae), StreamingDecoder(vae)
-    mixed = [(a(x), b(y)) for x, y in zip(left.split(1, 2), right.split(1, 2), strict=True)]
+    mixed = [(a(x), b(y)) for x, y in zip(torch.split(left, 1, 2), torch.split(right, 1, 2), strict=True)]
     assert torch.equal(torch.cat([x for x, _ in mixed], 2), StreamingDecoder(vae)(left))
     assert torch.equal(torch.cat([y for _, y in mixed], 2), StreamingDecoder(vae)(right))
 

@@ -73,12 +73,13 @@ def test_the_part_can_be_watched_while_it_is_written(tmp_path: Path) -> None:
 
 
 def test_an_error_keeps_the_part_and_makes_no_file(tmp_path: Path) -> None:
-    with (
-        pytest.raises(RuntimeError, match="out of memory"),
-        VideoWriter(tmp_path / "out.mp4", height=32, width=64, fps=25) as writer,
-    ):
-        writer.write(grey_frames(60))
-        raise RuntimeError("out of memory")
+    def fail_while_writing() -> None:
+        with VideoWriter(tmp_path / "out.mp4", height=32, width=64, fps=25) as writer:
+            writer.write(grey_frames(60))
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fail_while_writing()
     assert not (tmp_path / "out.mp4").exists()
     assert len(frames_of(tmp_path / "out.part.mp4")) == 60
 
