@@ -34,16 +34,20 @@ class AttentionProcessor:
         self, attn: "Attention", tokens: Tensor, context: Tensor, rotary_emb: RotaryTables | None = None
     ) -> Tensor:
         """Attend from `tokens` `(B, N, D)` to `context` `(B, M, D)`, the same with rotary tables."""
-        query = rearrange(attn.norm_q(attn.to_q(tokens)), "b n (heads d) -> b n heads d", heads=attn.heads)
-        key = rearrange(attn.norm_k(attn.to_k(context)), "b m (heads d) -> b m heads d", heads=attn.heads)
         value = rearrange(attn.to_v(context), "b m (heads d) -> b m heads d", heads=attn.heads)
-        if rotary_emb is not None:
-            query, key = apply_rotary(query, rotary_emb), apply_rotary(key, rotary_emb)
-        attended = self.attend(query.type_as(value), key.type_as(value), value)
+        # One after the other, so that only one of them is held in fp32 at a time.
+        query = self.prepare(attn.norm_q(attn.to_q(tokens)), attn.heads, rotary_emb).type_as(value)
+        key = self.prepare(attn.norm_k(attn.to_k(context)), attn.heads, rotary_emb).type_as(value)
+        attended = self.attend(query, key, value)
         attended = rearrange(attended, "b n heads d -> b n (heads d)").type_as(tokens)
         for layer in attn.to_out:
             attended = layer(attended)
         return attended
+
+    def prepare(self, states: Tensor, heads: int, rotary_emb: RotaryTables | None) -> Tensor:
+        """Split normalised `(B, N, D)` into `(B, N, heads, d)` and rotate them."""
+        by_head: Tensor = rearrange(states, "b n (heads d) -> b n heads d", heads=heads)
+        return by_head if rotary_emb is None else apply_rotary(by_head, rotary_emb)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Run the attention kernel on `(B, N, heads, d)` queries and `(B, M, heads, d)` keys and values."""

@@ -2,8 +2,8 @@
 
 Every rank holds the same S/R positions of all latent frames, so modulation per frame, text attention and
 audio attention stay local. Only self-attention talks: an all-to-all trades positions for heads before the
-kernel and back after it. Keys and values of all positions meet there in rank order; attention does not mind, as
-RoPE was applied to each token at its own position before.
+kernel and back after it. Keys and values of all positions meet there in rank order; attention does not mind,
+as RoPE was applied to each token at its own position before.
 
 Letters: B batch, F latent frames, S tokens of a latent frame, R ranks, D model width, d channels of a head.
 """
