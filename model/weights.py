@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,7 +17,7 @@ Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 """Shape of each tensor by its name."""
 
 
-def locate(source: str | Path, *, patterns: list[str] | None = None) -> Path:
+def locate(source: str | PathLike[str], *, patterns: list[str] | None = None) -> Path:
     """Return the directory `source`, or a snapshot of the Hub repository of that name (its `patterns` only).
 
     Raises:
