@@ -43,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Several GPUs share a clip: torchrun --nproc-per-node=N -m model generate ..."
     add = parser.add_argument
     add(
         "--model",

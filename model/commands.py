@@ -1,9 +1,12 @@
 """What the commands of `python -m model` do."""
 
 import argparse
+import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from diffusers.utils import logging as diffusers_logging
 from rich.console import Console
 from rich.progress import (
@@ -20,6 +23,7 @@ from model.audio import load_speech, num_video_frames
 from model.codebook import Codebook
 from model.cost import PresetCost, preset_cost
 from model.image import AREAS, load_image
+from model.parallel import SequenceParallel
 from model.pipeline import SoulPipeline
 from model.presets import PRESETS, get_preset
 from model.sampling import build_scheduler
@@ -40,10 +44,11 @@ def generate(options: argparse.Namespace) -> None:
     if options.steps is not None and options.steps < 1:
         raise ValueError(f"--steps must be at least 1, got {options.steps}")
     pipeline = _load(options)
-
     steps = options.steps or pipeline.config.num_inference_steps
     num_frames = num_video_frames(len(waveform), pipeline.config.fps)
-    with _progress() as progress:
+    with ExitStack() as stack:
+        writes = _join_ranks(pipeline, stack)
+        progress = stack.enter_context(_progress(visible=writes))
         task = progress.add_task("denoising", total=pipeline.num_clips(num_frames) * steps)
         clips = pipeline.stream(
             image,
@@ -62,22 +67,19 @@ def generate(options: argparse.Namespace) -> None:
         )
         writer = None
         for clip in clips:
-            if writer is None:
-                writer = VideoWriter(
-                    options.out,
-                    height=clip.frames.shape[1],
-                    width=clip.frames.shape[2],
-                    fps=pipeline.config.fps,
-                    audio=options.audio,
+            if writes and writer is None:
+                height, width = clip.frames.shape[1:3]
+                writer = stack.enter_context(
+                    VideoWriter(
+                        options.out, height=height, width=width, fps=pipeline.config.fps, audio=options.audio
+                    )
                 )
-            writer.write(clip.frames)
+            if writer is not None:
+                writer.write(clip.frames)
             progress.update(task, description=f"{clip.plan.frames.stop} of {num_frames} frames")
-    assert writer is not None
-    writer.close()
-    console.print(
-        f"{options.out}: {num_frames} frames, {num_frames / pipeline.config.fps:.2f} s, "
-        f"{writer.width}x{writer.height}"
-    )
+    if writes:
+        seconds = num_frames / pipeline.config.fps
+        console.print(f"{options.out}: {num_frames} frames, {seconds:.2f} s, {width}x{height}")
 
 
 def convert(options: argparse.Namespace) -> None:
@@ -117,8 +119,22 @@ def info(options: argparse.Namespace) -> None:
         print(line)
 
 
+def _join_ranks(pipeline: SoulPipeline, stack: ExitStack) -> bool:
+    """Under torchrun, share every clip between its processes; return whether this one writes the video.
+
+    Noise is drawn from the seed on each, and the network gives each the whole clip: all decode the same.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return True
+    dist.init_process_group("nccl" if pipeline.device.type == "cuda" else "gloo")
+    stack.callback(dist.destroy_process_group)
+    stack.enter_context(SequenceParallel(pipeline.transformer))
+    return dist.get_rank() == 0
+
+
 def _load(options: argparse.Namespace) -> SoulPipeline:
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    cuda = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
+    device = options.device or (cuda if torch.cuda.is_available() else "cpu")
     dtype = getattr(torch, options.dtype or ("float32" if device == "cpu" else "bfloat16"))
     diffusers_logging.disable_progress_bar()
     if options.model in PRESETS and not Path(options.model).is_dir():
@@ -131,9 +147,11 @@ def _load(options: argparse.Namespace) -> SoulPipeline:
         if dtype != torch.float32:
             pipeline = pipeline.to(dtype)
     else:
-        pipeline = SoulPipeline.from_pretrained(options.model, dtype=dtype)
+        # The autoencoder stays fp32, as Wan runs it.
+        dtypes = {"default": dtype, "vae": torch.float32}
+        pipeline = SoulPipeline.from_pretrained(options.model, dtype=dtypes)
     if options.vae is not None:
-        pipeline.register_modules(vae=assemble.load_vae(options.vae).to(dtype))
+        pipeline.register_modules(vae=assemble.load_vae(options.vae))
     if options.scheduler is not None:
         pipeline.register_modules(scheduler=build_scheduler(options.scheduler))
     if options.codebook is not None:
@@ -160,7 +178,7 @@ def _size(size: str | None, area: str | None) -> tuple[int | None, int | None, i
     return None, None, int(area)
 
 
-def _progress() -> Progress:
+def _progress(*, visible: bool) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -169,4 +187,5 @@ def _progress() -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
+        disable=not visible,
     )
