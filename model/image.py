@@ -92,9 +92,10 @@ def fit_image(image: Image.Image, height: int, width: int) -> Tensor:
     """
     check_size(height, width)
     scale = max(height / image.height, width / image.width)
-    visible_width, visible_height = width / scale, height / scale
-    left, top = (image.width - visible_width) / 2, (image.height - visible_height) / 2
-    box = (left, top, left + visible_width, top + visible_height)
+    # Rounding must not carry the box over the edge by 1e-14, which Pillow refuses.
+    left = max((image.width - width / scale) / 2, 0.0)
+    top = max((image.height - height / scale) / 2, 0.0)
+    box = (left, top, image.width - left, image.height - top)
     fitted = image.resize((width, height), Image.Resampling.LANCZOS, box=box)
     pixels = torch.from_numpy(np.array(fitted)).float() / 127.5 - 1
     return rearrange(pixels, "h w c -> 1 c h w")

@@ -59,6 +59,22 @@ class SoulPipeline(DiffusionPipeline):
     The configuration (`model_index.json`) holds the defaults of a model directory: steps, guidance, fps and
     the geometry of clips. A `codebook.safetensors` in the directory is loaded with it; without one, overlaps
     are not clamped.
+
+    Args:
+        transformer: the network.
+        vae: a Wan autoencoder, full or efficient, or the patch-DCT codec.
+        audio_encoder: Whisper or log-mel bins.
+        text_encoder: UMT5 or hashed tokens.
+        scheduler: of flow matching, see `model.sampling.build_scheduler`.
+        tokenizer: UMT5's; None for hashed tokens.
+        fps: frames a second (25: what the published results have).
+        clip_latents: latent frames of a clip, the pivot included (paper: 28, which are 109 pixel frames).
+        overlap_latents: latent frames that a clip takes over from the one before (paper: 2).
+        num_inference_steps: denoising steps of a clip (paper: 25).
+        guidance_scale: w (Wan2.2: 5).
+        codebook_percentile: τ of the clamp, as a percentile of the training latents' distances. The paper
+            leaves τ open; 99 moves only what lies further out than nearly all that was trained on.
+        area: pixels of a frame when no size is asked for.
     """
 
     model_cpu_offload_seq = "text_encoder->audio_encoder->transformer->vae"

@@ -27,10 +27,11 @@ def directory(tmp_path: Path) -> Path:
 def test_a_directory_loads_in_a_fresh_process_and_makes_the_same_video(directory: Path) -> None:
     script = f"""
 import torch
-from model import SoulPipeline
+from model import Codebook, SoulPipeline, SoulTransformer3DModel
 from tests.model.pipelines import noise, picture
 pipeline = SoulPipeline.from_pretrained({str(directory)!r})
-assert pipeline.codebook is not None
+assert isinstance(pipeline.codebook, Codebook)
+assert isinstance(pipeline.transformer, SoulTransformer3DModel)
 frames = pipeline(picture(), noise(5.0), "hello", generator=torch.Generator().manual_seed(0)).frames
 print(frames.shape, frames.astype(int).sum())
 """

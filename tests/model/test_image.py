@@ -50,6 +50,13 @@ def test_a_circle_stays_a_circle(width: int, height: int) -> None:
     torch.testing.assert_close(centre, torch.tensor([63.5, 47.5]), rtol=0, atol=0.6)
 
 
+@given(st.integers(1, 700), st.integers(1, 700), st.integers(1, 4), st.integers(1, 4))
+def test_any_image_fits_any_size(width: int, height: int, rows: int, columns: int) -> None:
+    pixels = fit_image(Image.new("RGB", (width, height), "white"), 32 * rows, 32 * columns)
+    assert pixels.shape == (1, 3, 32 * rows, 32 * columns)
+    assert float(pixels.min()) == 1
+
+
 def test_an_image_of_the_size_is_untouched() -> None:
     values = np.random.default_rng(0).integers(0, 256, (64, 96, 3), dtype=np.uint8)
     pixels = fit_image(Image.fromarray(values), 64, 96)
