@@ -51,6 +51,7 @@ test-slow: $(INSTALLED) ## Run the long tests (kill rounds, damaged inputs)
 	$(PY) -m pytest -m "slow and not gpu and not network"
 
 generate: $(INSTALLED) ## Make a video: IMAGE= AUDIO= PROMPT= OUT= (MODEL=tiny: random weights)
+	@test -n "$$IMAGE" -a -n "$$AUDIO" || { echo "give IMAGE= and AUDIO= (and MODEL=, PROMPT=, OUT=)" >&2; exit 2; }
 	@mkdir -p "$$(dirname "$$OUT")"
 	$(PY) -m model generate --model "$$MODEL" --image "$$IMAGE" --audio "$$AUDIO" --prompt "$$PROMPT" --out "$$OUT" $(ARGS)
 

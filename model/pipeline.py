@@ -42,6 +42,7 @@ class GeneratedClip:
     """(1, C, F, H, W) fp32, normalised: the whole clip, pivot and overlap included."""
 
 
+@dataclass
 class SoulPipelineOutput(BaseOutput):
     """A whole video: `frames` (T, 16H, 16W, 3) uint8 RGB, and the `fps` to show it at."""
 
@@ -127,9 +128,10 @@ class SoulPipeline(DiffusionPipeline):
         """
         directory = locate(source)
         check_model_directory(directory, given=kwargs.keys())
+        codebook_file = directory / CODEBOOK_FILE
+        codebook = Codebook.load(codebook_file) if codebook_file.is_file() else None
         pipeline: Self = super().from_pretrained(str(directory), **kwargs)
-        if (directory / CODEBOOK_FILE).is_file():
-            pipeline.codebook = Codebook.load(directory / CODEBOOK_FILE)
+        pipeline.codebook = codebook
         return pipeline
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
