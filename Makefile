@@ -4,11 +4,20 @@ VENV    ?= .venv
 PROFILE ?= local
 RUN     ?= runs/$(PROFILE)
 
+MODEL  ?= $(RUN)/model
+IMAGE  ?=
+AUDIO  ?=
+PROMPT ?= A person talks to the camera.
+OUT    ?= $(RUN)/generated/video.mp4
+ARGS   ?=
+# The recipes read these from the environment, where quotes in a prompt do no harm.
+export MODEL IMAGE AUDIO PROMPT OUT
+
 PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env check format test test-slow clean
+.PHONY: help env check format test test-slow generate clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -40,6 +49,11 @@ test: $(INSTALLED) ## Run the tests (minutes)
 
 test-slow: $(INSTALLED) ## Run the long tests (kill rounds, damaged inputs)
 	$(PY) -m pytest -m "slow and not gpu and not network"
+
+generate: $(INSTALLED) ## Make a video: IMAGE= AUDIO= PROMPT= OUT= (MODEL=tiny: random weights)
+	@test -n "$$IMAGE" -a -n "$$AUDIO" || { echo "give IMAGE= and AUDIO= (and MODEL=, PROMPT=, OUT=)" >&2; exit 2; }
+	@mkdir -p "$$(dirname "$$OUT")"
+	$(PY) -m model generate --model "$$MODEL" --image "$$IMAGE" --audio "$$AUDIO" --prompt "$$PROMPT" --out "$$OUT" $(ARGS)
 
 clean: ## Remove caches (environment and runs stay)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,8 +1,9 @@
-"""Named sizes of the network: `soul-5b` is the paper's, `tiny` trains and samples on a CPU."""
+"""Named models: `soul-5b` is the paper's, `tiny` trains and samples on a CPU and has nothing to download."""
 
 import dataclasses
 import difflib
 from dataclasses import dataclass
+from typing import Literal
 
 from model.transformer import SoulTransformer3DModel
 
@@ -43,19 +44,67 @@ class TransformerConfig:
     """Audio steps a latent frame sees: its own 8 and 4 of context on each side (our choice, 80 ms)."""
 
 
-TRANSFORMERS = {
-    "soul-5b": TransformerConfig(),
-    "tiny": TransformerConfig(
-        num_attention_heads=4,
-        attention_head_dim=48,
-        text_dim=64,
-        freq_dim=64,
-        ffn_dim=768,
-        num_layers=6,
-        audio_dim=80,
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Preset:
+    """Every component of a pipeline, and what generation uses unless it is told otherwise."""
+
+    transformer: TransformerConfig
+    """The network."""
+    vae: Literal["wan2.2", "patch-dct"]
+    """The autoencoder: Wan2.2's (or the eVAE, which has its latent space), or the patch-DCT codec."""
+    audio_encoder: Literal["whisper-large-v3", "log-mel"]
+    """What turns sound into features."""
+    text_encoder: Literal["umt5-xxl", "hashed"]
+    """What turns the prompt into states."""
+    num_inference_steps: int
+    """Denoising steps of a clip."""
+    guidance_scale: float
+    """w of uncond + w·(cond − uncond)."""
+    area: int
+    """Pixels of a frame when no size is asked for."""
+
+
+PRESETS = {
+    "soul-5b": Preset(
+        transformer=TransformerConfig(),
+        vae="wan2.2",
+        audio_encoder="whisper-large-v3",
+        text_encoder="umt5-xxl",
+        num_inference_steps=25,
+        guidance_scale=5.0,
+        area=704 * 1280,
+    ),
+    "tiny": Preset(
+        transformer=TransformerConfig(
+            num_attention_heads=4,
+            attention_head_dim=48,
+            text_dim=64,
+            freq_dim=64,
+            ffn_dim=768,
+            num_layers=6,
+            audio_dim=80,
+        ),
+        vae="patch-dct",
+        audio_encoder="log-mel",
+        text_encoder="hashed",
+        num_inference_steps=10,
+        guidance_scale=3.0,
+        area=256 * 256,
     ),
 }
-"""Transformer of each preset. `tiny`: width 192, hashed text tokens of 64, 80 log-mel bins."""
+"""`soul-5b`: 25 steps are the paper's, guidance 5 is Wan2.2's. `tiny`: width 192, sized for a CPU."""
+
+
+def get_preset(name: str) -> Preset:
+    """Return a preset.
+
+    Raises:
+        ValueError: no such preset; the message names the nearest one.
+    """
+    if name not in PRESETS:
+        nearest = difflib.get_close_matches(name, PRESETS, n=1, cutoff=0.0)[0]
+        raise ValueError(f"unknown model preset {name!r}, did you mean {nearest!r}?")
+    return PRESETS[name]
 
 
 def transformer_config(preset: str) -> TransformerConfig:
@@ -64,10 +113,7 @@ def transformer_config(preset: str) -> TransformerConfig:
     Raises:
         ValueError: no such preset; the message names the nearest one.
     """
-    if preset not in TRANSFORMERS:
-        nearest = difflib.get_close_matches(preset, TRANSFORMERS, n=1, cutoff=0.0)[0]
-        raise ValueError(f"unknown model preset {preset!r}, did you mean {nearest!r}?")
-    return TRANSFORMERS[preset]
+    return get_preset(preset).transformer
 
 
 def build_transformer(config: TransformerConfig) -> SoulTransformer3DModel:

@@ -1,7 +1,6 @@
 """Wan2.2's weights in and out: from a directory, the Hub or a diffusers model, and back to either layout."""
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -10,21 +9,20 @@ from typing import Any, TypeAlias, TypeVar
 
 import torch
 from diffusers import WanTransformer3DModel
-from huggingface_hub import save_torch_state_dict, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-from safetensors import SafetensorError, safe_open
+from huggingface_hub import save_torch_state_dict
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from model.audio_injection import AudioEmbedder
 from model.wan_layout import Layout, config_of, detect_layout, stored_config, to_diffusers, to_official
+from model.weights import WEIGHTS, check_fit, locate, read_json, read_shapes, weight_files
 
 WanSource: TypeAlias = str | PathLike[str] | WanTransformer3DModel
 """A directory, a Hub id (`owner/name`) or a model."""
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
-_WEIGHTS = "diffusion_pytorch_model"
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_FILES = ["config.json", f"{WEIGHTS}*", "transformer/*"]
 _AUDIO_MODULES = {"audio_embedder", "attn_audio", "norm_audio"}
 
 
@@ -53,11 +51,11 @@ class WanCheckpoint:
         """
         if (folder / "transformer" / "config.json").is_file():
             folder = folder / "transformer"
-        stored = _read_json(folder / "config.json")
+        stored = read_json(folder / "config.json")
         places: dict[str, tuple[Path, str]] = {}
         shapes: dict[str, tuple[int, ...]] = {}
-        for file in _weight_files(folder):
-            for key, shape in _read_shapes(file).items():
+        for file in weight_files(folder):
+            for key, shape in read_shapes(file).items():
                 places[key], shapes[key] = (file, key), shape
         try:
             if detect_layout(places) == "official":
@@ -104,13 +102,13 @@ def load_wan(
         shapes = {name: tuple(tensor.shape) for name, tensor in source.state_dict().items()}
         stored, where = dict(source.config), "the model"
     else:
-        checkpoint = WanCheckpoint.open(_locate(source))
+        checkpoint = WanCheckpoint.open(locate(source, patterns=_HUB_FILES))
         tensors, shapes = checkpoint.tensors(), checkpoint.shapes
         stored, where = checkpoint.stored_config, str(checkpoint.folder)
     try:
         with torch.device("meta"):
             model = model_class(**config_of(shapes, stored), **audio_config)
-        _check_fit(model, shapes)
+        _check_backbone(model, shapes)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
     for name, tensor in tensors:
@@ -146,71 +144,19 @@ def export_wan(
     state_dict = wan_state_dict(model, layout)
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    pattern = f"{_WEIGHTS}{{suffix}}.safetensors"
+    pattern = f"{WEIGHTS}{{suffix}}.safetensors"
     save_torch_state_dict(state_dict, folder, filename_pattern=pattern, max_shard_size=max_shard_size)
     (folder / "config.json").write_text(json.dumps(stored_config(config, layout), indent=2) + "\n")
 
 
-def _locate(source: str | PathLike[str]) -> Path:
-    folder = Path(source)
-    if folder.is_dir():
-        return folder
-    if not isinstance(source, str) or not _HUB_ID.fullmatch(source):
-        raise ValueError(f"{source}: no such directory")
-    try:
-        wanted = ["config.json", f"{_WEIGHTS}*", "transformer/*"]
-        return Path(snapshot_download(source, allow_patterns=wanted))
-    except (HfHubHTTPError, LocalEntryNotFoundError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"{source}: neither a directory nor a model that the Hub gives: {reason}") from error
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        raise ValueError(f"{file}: no such file")
-    try:
-        content = json.loads(file.read_text())
-    except ValueError as error:
-        raise ValueError(f"{file}: not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{file}: not a JSON object")  # noqa: TRY004
-    return content
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    index = folder / f"{_WEIGHTS}.safetensors.index.json"
-    if not index.is_file():
-        return [folder / f"{_WEIGHTS}.safetensors"]
-    weight_map = _read_json(index).get("weight_map")
-    if not isinstance(weight_map, dict):
-        raise ValueError(f"{index}: no 'weight_map'")  # noqa: TRY004
-    return [folder / name for name in sorted(set(weight_map.values()))]
-
-
-def _read_shapes(file: Path) -> dict[str, tuple[int, ...]]:
-    if not file.is_file():
-        raise ValueError(f"{file}: no such file")
-    try:
-        with safe_open(file, framework="pt") as weights:
-            return {key: tuple(weights.get_slice(key).get_shape()) for key in weights.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f"{file}: not a whole safetensors file: {error}") from None
-
-
-def _check_fit(model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> None:
+def _check_backbone(model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> None:
     """Compare names and shapes with the model's backbone; raise ValueError naming the first difference."""
-    parameters = {
+    expected = {
         name: tuple(parameter.shape)
         for name, parameter in model.named_parameters()
         if _AUDIO_MODULES.isdisjoint(name.split("."))
     }
-    for name in sorted(parameters.keys() - shapes.keys()):
-        raise ValueError(f"missing key {name!r}")
-    for name in sorted(shapes.keys() - parameters.keys()):
-        raise ValueError(f"unknown key {name!r}")
-    for name, shape in shapes.items():
-        if shape != parameters[name]:
-            raise ValueError(f"{name!r} has shape {shape}, expected {parameters[name]}")
+    check_fit(expected, shapes)
 
 
 def _place(model: nn.Module, name: str, tensor: Tensor) -> None:

@@ -9,7 +9,7 @@ from peft import LoraConfig
 from torch import Tensor
 
 from model import SoulTransformer3DModel
-from model.presets import TRANSFORMERS, TransformerConfig, build_transformer, transformer_config
+from model.presets import PRESETS, TransformerConfig, build_transformer, transformer_config
 from tests.model.networks import (
     AUDIO,
     backbone_of,
@@ -239,7 +239,7 @@ def test_soul_5b_has_the_counted_parameters() -> None:
 
 
 def test_presets_are_known_by_name_and_match_the_constructor() -> None:
-    assert set(TRANSFORMERS) == {"soul-5b", "tiny"}
+    assert set(PRESETS) == {"soul-5b", "tiny"}
     config = dict(SoulTransformer3DModel(**{**AUDIO, "num_layers": 0}).config)
     names = set(TransformerConfig.__slots__)
     assert names == {name for name in config if not name.startswith("_")}

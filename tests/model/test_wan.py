@@ -14,7 +14,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from model import SoulTransformer3DModel, wan
+from model import SoulTransformer3DModel, weights
 from model.wan_layout import Layout, to_diffusers, to_official
 from tests.model.networks import AUDIO, WAN, blocks_of, random_inputs, random_soul, random_wan
 
@@ -306,7 +306,7 @@ def test_hub_ids_download_only_the_transformer(tmp_path: Path, layout: Layout, m
         asked.append((repo_id, allow_patterns))
         return str(snapshot)
 
-    monkeypatch.setattr(wan, "snapshot_download", download)
+    monkeypatch.setattr(weights, "snapshot_download", download)
     assert from_wan("Wan-AI/Wan2.2-TI2V-5B").config.num_layers == WAN["num_layers"]
     assert asked == [("Wan-AI/Wan2.2-TI2V-5B", ["config.json", f"{WEIGHTS}*", "transformer/*"])]
 
@@ -315,6 +315,6 @@ def test_an_unreachable_hub_gets_one_clear_line(monkeypatch: pytest.MonkeyPatch)
     def download(repo_id: str, *, allow_patterns: list[str]) -> str:
         raise LocalEntryNotFoundError("Cannot reach the Hub.\nSecond line.")
 
-    monkeypatch.setattr(wan, "snapshot_download", download)
+    monkeypatch.setattr(weights, "snapshot_download", download)
     with pytest.raises(ValueError, match=r"^no/such: neither a directory nor .* Cannot reach the Hub\.$"):
         from_wan("no/such")

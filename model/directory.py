@@ -1,0 +1,69 @@
+"""Model directories: saying what is wrong with a broken one before anything is loaded."""
+
+import importlib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, Final
+
+from accelerate import init_empty_weights
+from diffusers.models.modeling_utils import ModelMixin
+
+from model.weights import check_fit, read_json, read_shapes, weight_files
+
+CODEBOOK_FILE: Final = "codebook.safetensors"
+INDEX_FILE: Final = "model_index.json"
+
+_CHECKED_LIBRARIES: Final = ("model", "diffusers")
+
+
+def check_model_directory(directory: Path, *, given: Collection[str] = ()) -> None:
+    """Compare every component's files with its configuration, reading headers only.
+
+    Args:
+        directory: what `SoulPipeline.save_pretrained` wrote.
+        given: components that the caller brings and that need not be there.
+
+    Raises:
+        ValueError: a missing file, a missing or unknown tensor or one of the wrong shape; the message names
+            it.
+    """
+    index = read_json(directory / INDEX_FILE)
+    if index.get("_class_name") != "SoulPipeline":
+        raise ValueError(
+            f"{directory / INDEX_FILE}: describes a {index.get('_class_name')}, not a SoulPipeline"
+        )
+    for name, entry in index.items():
+        if name.startswith("_") or name in given or not isinstance(entry, list) or entry[0] is None:
+            continue
+        library, class_name = entry
+        if not (directory / name).is_dir():
+            raise ValueError(f"{directory}: incomplete, it has no {name}/ ({class_name})")
+        if library.partition(".")[0] not in _CHECKED_LIBRARIES:
+            continue
+        try:
+            component = getattr(importlib.import_module(library), class_name)
+        except (ImportError, AttributeError):
+            raise ValueError(
+                f"{directory / INDEX_FILE}: {library} has no {class_name} (component {name!r})"
+            ) from None
+        if issubclass(component, ModelMixin):
+            _check_component(component, directory / name)
+
+
+def _check_component(component: type[Any], folder: Path) -> None:
+    config = read_json(folder / "config.json")
+    try:
+        with init_empty_weights():
+            empty = component.from_config(config)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{folder / 'config.json'}: does not make a {component.__name__}: {error}"
+        ) from error
+    expected = {key: tuple(tensor.shape) for key, tensor in empty.state_dict().items()}
+    found: dict[str, tuple[int, ...]] = {}
+    for file in weight_files(folder):
+        found |= read_shapes(file)
+    try:
+        check_fit(expected, found)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from None

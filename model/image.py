@@ -1,0 +1,106 @@
+"""The portrait: reading it, choosing the video's size, fitting the one to the other."""
+
+import math
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from einops import rearrange
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+SIZE_MULTIPLE: Final = 32
+"""Sides divide by the autoencoder's 16 times the network's patch of 2."""
+
+AREAS: Final = {"720p": 704 * 1280, "1080p": 1088 * 1920}
+"""The paper's resolutions, in pixels; videos of other shapes have (nearly) the same area."""
+
+
+def load_image(path: str | Path) -> Image.Image:
+    """Read a picture as RGB, turned upright by its EXIF tag, transparency over white.
+
+    Raises:
+        ValueError: no such file, or not a picture.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"no such image: {path}")
+    try:
+        with Image.open(path) as image:
+            return as_rgb(image)
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(f"{path} is not an image that can be read") from error
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """The picture upright and opaque."""
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in {"RGBA", "LA", "PA"} or "transparency" in upright.info:
+        rgba = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return upright.convert("RGB")
+
+
+def size_for_area(width: int, height: int, area: int) -> tuple[int, int]:
+    """The (height, width) nearest to a picture's shape and to an area in pixels, both sides divisible by 32.
+
+    "Nearest" is the smallest sum of the errors of shape and area, as ratios.
+    """
+    if area < SIZE_MULTIPLE**2:
+        raise ValueError(f"area must be at least {SIZE_MULTIPLE}×{SIZE_MULTIPLE} pixels, got {area}")
+    shape = height / width
+    ideal_height, ideal_width = math.sqrt(area * shape), math.sqrt(area / shape)
+    candidates = [(h, w) for h in _neighbours(ideal_height) for w in _neighbours(ideal_width)]
+    return min(
+        candidates, key=lambda s: abs(math.log(s[0] / s[1] / shape)) + abs(math.log(s[0] * s[1] / area))
+    )
+
+
+def choose_size(
+    image: Image.Image, *, height: int | None, width: int | None, area: int | None, default_area: int
+) -> tuple[int, int]:
+    """The video's (height, width): as asked for, or by the image's shape and an area.
+
+    Raises:
+        ValueError: one side without the other, sides and an area, or a side that does not divide by 32.
+    """
+    if (height is None) != (width is None):
+        raise ValueError("give height and width together, or neither")
+    if height is None or width is None:
+        return size_for_area(image.width, image.height, default_area if area is None else area)
+    if area is not None:
+        raise ValueError("give height and width, or an area, not both")
+    check_size(height, width)
+    return height, width
+
+
+def check_size(height: int, width: int) -> None:
+    """Raise a ValueError that names the nearest valid side if a side is not a positive multiple of 32."""
+    for name, side in (("height", height), ("width", width)):
+        if side < SIZE_MULTIPLE or side % SIZE_MULTIPLE:
+            nearest = max(round(side / SIZE_MULTIPLE), 1) * SIZE_MULTIPLE
+            raise ValueError(
+                f"{name} {side} is not divisible by {SIZE_MULTIPLE}, the nearest that is: {nearest}"
+            )
+
+
+def fit_image(image: Image.Image, height: int, width: int) -> Tensor:
+    """The picture as pixels (1, 3, H, W) in [-1, 1]: scaled to cover the size, then cropped at the centre.
+
+    It is never stretched; what sticks out of the shape on two opposite sides is cut off in equal parts.
+    """
+    check_size(height, width)
+    scale = max(height / image.height, width / image.width)
+    # Rounding must not carry the box over the edge by 1e-14, which Pillow refuses.
+    left = max((image.width - width / scale) / 2, 0.0)
+    top = max((image.height - height / scale) / 2, 0.0)
+    box = (left, top, image.width - left, image.height - top)
+    fitted = image.resize((width, height), Image.Resampling.LANCZOS, box=box)
+    pixels = torch.from_numpy(np.array(fitted)).float() / 127.5 - 1
+    return rearrange(pixels, "h w c -> 1 c h w")
+
+
+def _neighbours(side: float) -> set[int]:
+    below = max(int(side // SIZE_MULTIPLE), 1) * SIZE_MULTIPLE
+    return {below, below + SIZE_MULTIPLE}

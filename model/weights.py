@@ -1,0 +1,99 @@
+"""Files of weights: finding them, reading their headers, comparing them with what a model expects."""
+
+import json
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+
+WEIGHTS = "diffusion_pytorch_model"
+"""Stem of the weight files of diffusers and of the official releases."""
+
+Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
+"""Shape of each tensor by its name."""
+
+
+def locate(source: str | PathLike[str], *, patterns: list[str] | None = None) -> Path:
+    """Return the directory `source`, or a snapshot of the Hub repository of that name (its `patterns` only).
+
+    Raises:
+        ValueError: neither a directory nor a repository that the Hub gives.
+    """
+    folder = Path(source)
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise ValueError(f"{source}: a file, not a directory")
+    if str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
+        raise ValueError(f"{source}: no such directory")
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=patterns))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{source}: neither a directory nor a model that the Hub gives: {reason}") from None
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ValueError: no such file, or something else in it.
+    """
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{file}: not a JSON object")  # noqa: TRY004 (the person's error)
+    return content
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the safetensors files of a model's folder, which may be sharded; they need not exist.
+
+    Raises:
+        ValueError: an index of shards that is not one.
+    """
+    index = folder / f"{WEIGHTS}.safetensors.index.json"
+    if not index.is_file():
+        return [folder / f"{WEIGHTS}.safetensors"]
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise ValueError(f"{index}: no 'weight_map'")  # noqa: TRY004 (the person's error)
+    return [folder / name for name in sorted(set(weight_map.values()))]
+
+
+def read_shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    """Read the header of a safetensors file.
+
+    Raises:
+        ValueError: no such file, or not a whole safetensors file.
+    """
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file")
+    try:
+        with safe_open(file, framework="pt") as weights:
+            return {key: tuple(weights.get_slice(key).get_shape()) for key in weights.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"{file}: not a whole safetensors file: {error}") from None
+
+
+def check_fit(expected: Shapes, found: Shapes) -> None:
+    """Compare names and shapes.
+
+    Raises:
+        ValueError: naming the first difference.
+    """
+    for name in sorted(expected.keys() - found.keys()):
+        raise ValueError(f"missing key {name!r}")
+    for name in sorted(found.keys() - expected.keys()):
+        raise ValueError(f"unknown key {name!r}")
+    for name, shape in found.items():
+        if shape != expected[name]:
+            raise ValueError(f"{name!r} has shape {shape}, expected {expected[name]}")

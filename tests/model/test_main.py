@@ -1,0 +1,147 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from model.__main__ import main
+from tests.model.pipelines import click, make_codebook, noise, picture, small_pipeline, write_wav
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inputs")
+    picture().save(folder / "portrait.png")
+    write_wav(folder / "speech.wav", noise(5.0))
+    write_wav(folder / "silent.wav", torch.zeros(16_000))
+    write_wav(folder / "empty.wav", torch.zeros(0))
+    write_wav(folder / "click.wav", click(1.0, 0.5).numpy(), 16_000)
+    (folder / "text.txt").write_text("hello")
+    make_codebook().save(folder / "codebook.safetensors")
+    pipeline = small_pipeline()
+    pipeline.save_pretrained(folder / "model")
+    return folder
+
+
+def generate(inputs: Path, out: Path, *more: str, **changes: str) -> int:
+    chosen = {
+        "model": str(inputs / "model"),
+        "image": str(inputs / "portrait.png"),
+        "audio": str(inputs / "speech.wav"),
+        "prompt": "a person speaks",
+        "out": str(out),
+    } | changes
+    return main(["generate", *(word for key, value in chosen.items() for word in (f"--{key}", value)), *more])
+
+
+def test_a_video_with_its_sound_is_written(inputs: Path, tmp_path: Path) -> None:
+    codebook = str(inputs / "codebook.safetensors")
+    assert generate(inputs, tmp_path / "out.mp4", "--codebook", codebook, "--percentile", "50") == 0
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        video = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(video) == 125
+    assert video[0].shape == (64, 64, 3)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        audio = container.streams.audio[0]
+        assert audio.duration * audio.time_base == 5
+
+
+def test_the_sound_of_the_video_is_where_it_was(inputs: Path, tmp_path: Path) -> None:
+    assert generate(inputs, tmp_path / "out.mp4", audio=str(inputs / "click.wav")) == 0
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        sound = np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+    assert int(np.abs(sound[0]).argmax()) == 8_000
+
+
+def test_the_random_preset_runs(inputs: Path, tmp_path: Path) -> None:
+    options = ("--steps", "1", "--guidance-scale", "1", "--size", "64x32")
+    short = write_wav(tmp_path / "short.wav", noise(0.2))
+    assert generate(inputs, tmp_path / "out.mp4", *options, model="tiny", audio=str(short)) == 0
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height) == (64, 32)
+        assert len(list(container.decode(video=0))) == 5
+
+
+@pytest.mark.slow
+def test_two_processes_share_the_clips_and_write_one_video(inputs: Path, tmp_path: Path) -> None:
+    assert generate(inputs, tmp_path / "one.mp4") == 0
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    words = ["-m", "model", "generate", "--model", inputs / "model", "--image", inputs / "portrait.png"]
+    words += ["--audio", inputs / "speech.wav", "--prompt", "a person speaks", "--out", tmp_path / "two.mp4"]
+    subprocess.run([*launch, *map(str, words)], check=True, capture_output=True, timeout=500)
+    one, two = (frames_of(tmp_path / name).astype(int) for name in ("one.mp4", "two.mp4"))
+    assert one.shape == two.shape == (125, 64, 64, 3)
+    # Sums in another order, then H.264: a few levels here and there.
+    assert np.abs(one - two).mean() < 1
+
+
+def frames_of(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
+MISTAKES: dict[str, tuple[Callable[[Path], dict[str, str]], tuple[str, ...], str]] = {
+    "no image": (lambda d: {"image": str(d / "absent.png")}, (), "no such image"),
+    "not an image": (lambda d: {"image": str(d / "text.txt")}, (), "not an image"),
+    "no audio": (lambda d: {"audio": str(d / "absent.wav")}, (), "no such audio file"),
+    "not audio": (lambda d: {"audio": str(d / "text.txt")}, (), "cannot be read as audio"),
+    "a picture for audio": (lambda d: {"audio": str(d / "portrait.png")}, (), "no audio stream"),
+    "silent": (lambda d: {"audio": str(d / "silent.wav")}, (), "silent"),
+    "0 s": (lambda d: {"audio": str(d / "empty.wav")}, (), "lasts 0 s"),
+    "no model": (lambda d: {"model": str(d / "absent")}, (), "no such directory"),
+    "random weights of the large preset": (lambda d: {"model": "soul-5b"}, (), "give a directory"),
+    "no codebook": (lambda d: {}, ("--codebook", "/absent.safetensors"), "no such codebook"),
+    "side not divisible": (lambda d: {}, ("--size", "100x64"), "width 100 is not divisible by 32"),
+    "no size": (lambda d: {}, ("--size", "wide"), "WIDTHxHEIGHT"),
+    "no area": (lambda d: {}, ("--area", "4k"), "--area must be 720p, 1080p"),
+    "negative steps": (lambda d: {}, ("--steps", "-3"), "--steps must be at least 1"),
+    "zero steps": (lambda d: {}, ("--steps", "0"), "--steps must be at least 1"),
+    "threshold without codebook": (lambda d: {}, ("--threshold", "1"), "needs a codebook"),
+    "not an mp4": (lambda d: {"out": str(d / "out.avi")}, (), "must end in .mp4"),
+    "no folder": (lambda d: {"out": str(d / "absent" / "out.mp4")}, (), "no such directory"),
+    "no device": (lambda d: {}, ("--device", "cuda:99"), "--device cuda:99"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_gives_one_clear_line(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    change, more, message = MISTAKES[name]
+    changes = {"out": str(tmp_path / "out.mp4")} | change(inputs)
+    out = Path(changes.pop("out"))
+    assert generate(inputs, out, *more, **changes) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert message in line
+    assert not out.exists()
+
+
+def test_help_and_mistakes_of_a_fresh_process() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "model", "generate", "--help"], capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0
+    assert "--negative-prompt" in shown.stdout
+    wrong = subprocess.run(
+        [sys.executable, "-m", "model", "info", "--steps", "x"], capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 2
+    assert "Traceback" not in wrong.stderr
+
+
+def test_info_tells_the_cost_of_the_papers_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--size", "1280x704", "--seconds", "10"]) == 0
+    text = capsys.readouterr().out
+    assert "1280x704, 250 frames, 3 clips" in text
+    assert "704,688,668" in text
+    assert "24,640 a clip" in text
+    assert "66.352 for four frames" in text
+    assert main(["info", "--size", "1280x720"]) == 2
+    assert "height 720 is not divisible by 32" in capsys.readouterr().err
+    assert main(["info", "--preset", "tinny"]) == 2
+    assert "did you mean 'tiny'" in capsys.readouterr().err

@@ -1,0 +1,101 @@
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from model.video import VideoWriter
+from tests.model.pipelines import write_wav
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def sound_of(path: Path) -> np.ndarray:
+    with av.open(str(path)) as container:
+        return np.concatenate([frame.to_ndarray() for frame in container.decode(audio=0)], axis=1)
+
+
+def grey_frames(count: int) -> np.ndarray:
+    """(T, 32, 64, 3): frame i has level 5·i modulo 200."""
+    levels = (np.arange(count) * 5 % 200).astype(np.uint8)
+    return np.broadcast_to(levels[:, None, None, None], (count, 32, 64, 3))
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 22_050, 44_100, 48_000])
+def test_sound_is_muxed_sample_exactly(tmp_path: Path, rate_hz: int) -> None:
+    num_samples, at = 2 * rate_hz + 123, rate_hz + 321
+    waveform = 0.01 * np.sin(np.arange(num_samples) * 0.1)
+    waveform[at] = 0.9
+    speech = write_wav(tmp_path / "speech.wav", waveform, rate_hz)
+    num_frames = -(-num_samples * 25 // rate_hz)
+    with VideoWriter(tmp_path / "out.mp4", height=32, width=64, fps=25, audio=speech) as writer:
+        for start in range(0, num_frames, 20):
+            writer.write(grey_frames(num_frames)[start : start + 20])
+
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stream = container.streams.audio[0]
+        assert stream.duration * stream.time_base == Fraction(num_samples, rate_hz)
+        assert stream.start_time == 0
+    sound = sound_of(tmp_path / "out.mp4")
+    assert int(np.abs(sound[0]).argmax()) == at
+    # AAC comes in packets of 1,024 samples: the last one is padded with silence.
+    assert num_samples <= sound.shape[1] < num_samples + 1024
+
+
+def test_frames_come_back_in_number_order_and_colour(tmp_path: Path) -> None:
+    frames = grey_frames(60).copy()
+    frames[30:] = (200, 60, 30)
+    with VideoWriter(tmp_path / "out.mp4", height=32, width=64, fps=25) as writer:
+        writer.write(frames)
+    back = frames_of(tmp_path / "out.mp4")
+    assert len(back) == 60
+    assert max(np.abs(a.astype(int) - b).max() for a, b in zip(back, frames, strict=True)) <= 4
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        assert container.streams.video[0].average_rate == 25
+        assert not container.streams.audio
+
+
+def test_the_part_can_be_watched_while_it_is_written(tmp_path: Path) -> None:
+    speech = write_wav(tmp_path / "speech.wav", torch.rand(16_000 * 8) * 0.1)
+    writer = VideoWriter(tmp_path / "out.mp4", height=32, width=64, fps=25, audio=speech)
+    writer.write(grey_frames(150))
+    assert len(frames_of(tmp_path / "out.part.mp4")) >= 50
+    assert not (tmp_path / "out.mp4").exists()
+    writer.write(grey_frames(50))
+    writer.close()
+    assert len(frames_of(tmp_path / "out.mp4")) == 200
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "speech.wav"]
+
+
+def test_an_error_keeps_the_part_and_makes_no_file(tmp_path: Path) -> None:
+    def fail_while_writing() -> None:
+        with VideoWriter(tmp_path / "out.mp4", height=32, width=64, fps=25) as writer:
+            writer.write(grey_frames(60))
+            raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        fail_while_writing()
+    assert not (tmp_path / "out.mp4").exists()
+    assert len(frames_of(tmp_path / "out.part.mp4")) == 60
+
+
+def test_sound_ends_with_the_video(tmp_path: Path) -> None:
+    speech = write_wav(tmp_path / "speech.wav", torch.rand(16_000 * 5) * 0.1)
+    with VideoWriter(tmp_path / "out.mp4", height=32, width=64, fps=25, audio=speech) as writer:
+        writer.write(grey_frames(50))
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stream = container.streams.audio[0]
+        assert stream.duration * stream.time_base == 2
+
+
+def test_bad_paths_give_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"\.mp4"):
+        VideoWriter(tmp_path / "out.avi", height=32, width=64, fps=25)
+    (tmp_path / "text.wav").write_text("hello")
+    with pytest.raises(ValueError, match="cannot be read as audio"):
+        VideoWriter(tmp_path / "out.mp4", height=32, width=64, fps=25, audio=tmp_path / "text.wav")
