@@ -50,9 +50,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         required=True,
         help="model directory, Hub id, or `tiny`: the small preset with random weights",
     )
-    add(
-        "--image", required=True, type=Path, help="portrait; first frame of the video and pivot of every clip"
-    )
+    add("--image", required=True, type=Path, help="portrait; first frame of the video and pivot of every clip")
     add("--audio", required=True, type=Path, help="speech: any file with sound; the video lasts as long")
     add("--prompt", required=True, help="what happens in the video")
     add("--negative-prompt", default="", help="what the unconditional branch of guidance is told")
@@ -70,13 +68,9 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     add("--codebook", type=Path, help="codebook.safetensors (default: the model directory's, if it has one)")
     clamp = parser.add_mutually_exclusive_group()
     clamp.add_argument("--threshold", type=float, help="clamp overlap latents to this distance of a centroid")
-    clamp.add_argument(
-        "--percentile", type=float, help="... to this percentile of the training latents' distances"
-    )
+    clamp.add_argument("--percentile", type=float, help="... to this percentile of the training latents' distances")
     add("--vae", help="another autoencoder, e.g. an eVAE: directory or Hub id")
-    add(
-        "--scheduler", choices=("unipc", "euler", "few-step"), help="sampler (default: the model directory's)"
-    )
+    add("--scheduler", choices=("unipc", "euler", "few-step"), help="sampler (default: the model directory's)")
     add("--device", help="cuda, cpu, ... (default: cuda if there is one)")
     add(
         "--dtype",

@@ -88,9 +88,7 @@ def convert(conversion: Conversion) -> SoulPipeline:
         ValueError: something is missing or does not fit; the message names it.
     """
     scheduler = build_scheduler(conversion.scheduler)
-    parts = locate(
-        conversion.components or conversion.wan, patterns=["vae/*", "text_encoder/*", "tokenizer/*"]
-    )
+    parts = locate(conversion.components or conversion.wan, patterns=["vae/*", "text_encoder/*", "tokenizer/*"])
     for name in ("text_encoder", "tokenizer", *(() if conversion.vae else ("vae",))):
         if not (parts / name).is_dir():
             raise ValueError(

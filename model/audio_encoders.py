@@ -71,9 +71,7 @@ class WhisperAudioEncoder(ModelMixin, ConfigMixin):
     def encode_window(self, waveform: Tensor, index: int) -> Tensor:
         """Features (T, 5·M) fp32 of the `index`-th 30 s of `waveform` (N,), without padding: T ≤ 1500."""
         samples = waveform[index * SAMPLES_PER_WINDOW : (index + 1) * SAMPLES_PER_WINDOW]
-        mel = self.extract_mel(
-            samples.cpu().numpy(), sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt"
-        ).input_features
+        mel = self.extract_mel(samples.cpu().numpy(), sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").input_features
         num_steps = -(-len(samples) // SAMPLES_PER_STEP)
         features: Tensor = self(mel.to(self.device, self.dtype))
         return features[0, :num_steps]

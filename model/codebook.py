@@ -38,13 +38,9 @@ class Codebook:
         if self.centroids.ndim != 2 or 0 in self.centroids.shape:
             raise ValueError(f"codebook centroids must be (K, C), got {tuple(self.centroids.shape)}")
         if self.counts.shape != self.centroids.shape[:1]:
-            raise ValueError(
-                f"codebook has {len(self.centroids)} centroids but counts {tuple(self.counts.shape)}"
-            )
+            raise ValueError(f"codebook has {len(self.centroids)} centroids but counts {tuple(self.counts.shape)}")
         if self.distance_quantiles.ndim != 1 or len(self.distance_quantiles) < 2:
-            raise ValueError(
-                "codebook distance_quantiles must hold at least the 0th and the 100th percentile"
-            )
+            raise ValueError("codebook distance_quantiles must hold at least the 0th and the 100th percentile")
         if self.distance_quantiles.diff().lt(0).any():
             raise ValueError("codebook distance_quantiles must ascend")
         if not torch.isfinite(self.centroids).all():
@@ -92,9 +88,7 @@ class Codebook:
         low, high = self.distance_quantiles[lower : lower + 2].tolist()
         return float(low + (high - low) * (position - lower))
 
-    def clamp(
-        self, latents: Tensor, *, threshold: float | None = None, percentile: float | None = None
-    ) -> Tensor:
+    def clamp(self, latents: Tensor, *, threshold: float | None = None, percentile: float | None = None) -> Tensor:
         """Pull every latent vector that lies beyond the threshold back to it, along the line to its centroid.
 
         d ≤ τ is kept bit for bit; d > τ becomes c + (z − c)·τ/d (paper, "Threshold-aware codebook
@@ -127,9 +121,7 @@ class Codebook:
         vectors = vectors.float()
         half_norms = self.centroids.square().sum(dim=1) / 2
         tile = GPU_TILE if vectors.is_cuda else CPU_TILE
-        return torch.cat(
-            [self._nearest_of_tile(rows, half_norms, tile) for rows in torch.split(vectors, tile)]
-        )
+        return torch.cat([self._nearest_of_tile(rows, half_norms, tile) for rows in torch.split(vectors, tile)])
 
     def _nearest_of_tile(self, vectors: Tensor, half_norms: Tensor, tile: int) -> Tensor:
         # min over a row is vectorised, min with its index is not (half the speed): find the tile of

@@ -145,9 +145,7 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):
 
     def decode(self, z: Tensor, *, return_dict: bool = True) -> DecoderOutput | tuple[Tensor]:
         """Raw latents (B, 48, F, H, W) to pixels (B, 3, 1 + 4(F−1), 16H, 16W), clamped to [-1, 1]."""
-        frames = [
-            self.decode_latent(latent, first=i == 0) for i, latent in enumerate(torch.split(z, 1, dim=2))
-        ]
+        frames = [self.decode_latent(latent, first=i == 0) for i, latent in enumerate(torch.split(z, 1, dim=2))]
         pixels = torch.cat(frames, dim=2)
         return DecoderOutput(sample=pixels) if return_dict else (pixels,)
 
@@ -179,9 +177,7 @@ def _basis() -> Tensor:
     colours = torch.tensor(_COLOURS, dtype=torch.float64)
     temporal, spatial = _dct(TEMPORAL_PATCH), _dct(SPATIAL_PATCH)
     patterns = [
-        torch.einsum(
-            "c,t,p,q->ctpq", colours[axis], temporal[frequency], spatial[order - x], spatial[x]
-        ).flatten()
+        torch.einsum("c,t,p,q->ctpq", colours[axis], temporal[frequency], spatial[order - x], spatial[x]).flatten()
         for axis, frequency, highest in _KEPT
         for order in range(highest + 1)
         for x in range(order + 1)

@@ -70,9 +70,7 @@ def generate(options: argparse.Namespace) -> None:
             if writes and writer is None:
                 height, width = clip.frames.shape[1:3]
                 writer = stack.enter_context(
-                    VideoWriter(
-                        options.out, height=height, width=width, fps=pipeline.config.fps, audio=options.audio
-                    )
+                    VideoWriter(options.out, height=height, width=width, fps=pipeline.config.fps, audio=options.audio)
                 )
             if writer is not None:
                 writer.write(clip.frames)
@@ -139,9 +137,7 @@ def _load(options: argparse.Namespace) -> SoulPipeline:
     diffusers_logging.disable_progress_bar()
     if options.model in PRESETS and not Path(options.model).is_dir():
         if options.model != "tiny":
-            raise ValueError(
-                f"--model {options.model}: random weights of this size are of no use, give a directory"
-            )
+            raise ValueError(f"--model {options.model}: random weights of this size are of no use, give a directory")
         console.print("tiny with random weights: shows that everything runs, not what Soul can do")
         pipeline = assemble.build_pipeline(options.model)
         if dtype != torch.float32:

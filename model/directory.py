@@ -29,9 +29,7 @@ def check_model_directory(directory: Path, *, given: Collection[str] = ()) -> No
     """
     index = read_json(directory / INDEX_FILE)
     if index.get("_class_name") != "SoulPipeline":
-        raise ValueError(
-            f"{directory / INDEX_FILE}: describes a {index.get('_class_name')}, not a SoulPipeline"
-        )
+        raise ValueError(f"{directory / INDEX_FILE}: describes a {index.get('_class_name')}, not a SoulPipeline")
     for name, entry in index.items():
         if name.startswith("_") or name in given or not isinstance(entry, list) or entry[0] is None:
             continue
@@ -43,9 +41,7 @@ def check_model_directory(directory: Path, *, given: Collection[str] = ()) -> No
         try:
             component = getattr(importlib.import_module(library), class_name)
         except (ImportError, AttributeError):
-            raise ValueError(
-                f"{directory / INDEX_FILE}: {library} has no {class_name} (component {name!r})"
-            ) from None
+            raise ValueError(f"{directory / INDEX_FILE}: {library} has no {class_name} (component {name!r})") from None
         if issubclass(component, ModelMixin):
             _check_component(component, directory / name)
 
@@ -56,9 +52,7 @@ def _check_component(component: type[Any], folder: Path) -> None:
         with init_empty_weights():
             empty = component.from_config(config)
     except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{folder / 'config.json'}: does not make a {component.__name__}: {error}"
-        ) from error
+        raise ValueError(f"{folder / 'config.json'}: does not make a {component.__name__}: {error}") from error
     expected = {key: tuple(tensor.shape) for key, tensor in empty.state_dict().items()}
     found: dict[str, tuple[int, ...]] = {}
     for file in weight_files(folder):

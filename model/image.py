@@ -52,9 +52,7 @@ def size_for_area(width: int, height: int, area: int) -> tuple[int, int]:
     shape = height / width
     ideal_height, ideal_width = math.sqrt(area * shape), math.sqrt(area / shape)
     candidates = [(h, w) for h in _neighbours(ideal_height) for w in _neighbours(ideal_width)]
-    return min(
-        candidates, key=lambda s: abs(math.log(s[0] / s[1] / shape)) + abs(math.log(s[0] * s[1] / area))
-    )
+    return min(candidates, key=lambda s: abs(math.log(s[0] / s[1] / shape)) + abs(math.log(s[0] * s[1] / area)))
 
 
 def choose_size(
@@ -80,9 +78,7 @@ def check_size(height: int, width: int) -> None:
     for name, side in (("height", height), ("width", width)):
         if side < SIZE_MULTIPLE or side % SIZE_MULTIPLE:
             nearest = max(round(side / SIZE_MULTIPLE), 1) * SIZE_MULTIPLE
-            raise ValueError(
-                f"{name} {side} is not divisible by {SIZE_MULTIPLE}, the nearest that is: {nearest}"
-            )
+            raise ValueError(f"{name} {side} is not divisible by {SIZE_MULTIPLE}, the nearest that is: {nearest}")
 
 
 def fit_image(image: Image.Image, height: int, width: int) -> Tensor:

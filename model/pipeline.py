@@ -273,17 +273,13 @@ class SoulPipeline(DiffusionPipeline):
             raise ValueError("give a codebook threshold or a percentile, not both")
         if self.codebook is None:
             if threshold is not None or percentile is not None:
-                raise ValueError(
-                    "a codebook threshold or percentile needs a codebook, and this model has none"
-                )
+                raise ValueError("a codebook threshold or percentile needs a codebook, and this model has none")
             return None
         if threshold is not None:
             if not threshold >= 0:
                 raise ValueError(f"the codebook threshold is a distance, got {threshold}")
             return threshold
-        return self.codebook.threshold_at(
-            self.config.codebook_percentile if percentile is None else percentile
-        )
+        return self.codebook.threshold_at(self.config.codebook_percentile if percentile is None else percentile)
 
 
 def _to_uint8(pixels: Tensor) -> np.ndarray:

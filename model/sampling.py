@@ -145,9 +145,7 @@ def denoise(
     return latents
 
 
-def _velocity(
-    transformer: SoulTransformer3DModel, latents: Tensor, timesteps: Tensor, condition: Condition
-) -> Tensor:
+def _velocity(transformer: SoulTransformer3DModel, latents: Tensor, timesteps: Tensor, condition: Condition) -> Tensor:
     dtype = transformer.dtype
     velocity: Tensor = transformer(
         latents.to(dtype), timesteps, condition.text.to(dtype), condition.audio.to(dtype), return_dict=False

@@ -73,9 +73,7 @@ class VideoWriter:
         """Append frames (T, H, W, 3) uint8 RGB, and the sound that belongs to them."""
         for picture in frames:
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            frame = frame.reformat(
-                format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-            )
+            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
             frame.pts, frame.time_base = self.num_frames, 1 / self.fps
             self._container.mux(self._video.encode(frame))
             self.num_frames += 1
@@ -146,9 +144,7 @@ def _remux(source: Path, target: Path) -> None:
     """Copy the packets of a fragmented file into a plain one with its index in front."""
     with (
         av.open(str(source)) as fragments,
-        av.open(
-            str(target), "w", format="mp4", options={"movflags": "faststart", "movie_timescale": "48000"}
-        ) as plain,
+        av.open(str(target), "w", format="mp4", options={"movflags": "faststart", "movie_timescale": "48000"}) as plain,
     ):
         streams = {stream.index: plain.add_stream_from_template(stream) for stream in fragments.streams}
         for packet in fragments.demux():

@@ -39,9 +39,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
         UMT5Config(vocab_size=300, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
     ).save_pretrained(folder / "text_encoder")
     letters = {chr(97 + i): i + 2 for i in range(26)}
-    tokenizer = Tokenizer(
-        models.WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 28, **letters}, unk_token="<unk>")
-    )
+    tokenizer = Tokenizer(models.WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 28, **letters}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"

@@ -29,9 +29,7 @@ def make_latents(channels: int = 6, seed: int = 1, scale: float = 2.0) -> Tensor
 def distances(codebook: Codebook, latents: Tensor) -> Tensor:
     """Distance of each latent vector to its nearest centroid, by brute force in fp64."""
     vectors = rearrange(latents, "b c f h w -> (b f h w) c").double()
-    return torch.cdist(
-        vectors, codebook.centroids.double(), compute_mode="donot_use_mm_for_euclid_dist"
-    ).amin(1)
+    return torch.cdist(vectors, codebook.centroids.double(), compute_mode="donot_use_mm_for_euclid_dist").amin(1)
 
 
 @st.composite

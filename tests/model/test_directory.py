@@ -98,9 +98,7 @@ BREAKS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no weights": (lambda d: (d / "transformer" / WEIGHTS).unlink(), f"transformer/{WEIGHTS}: no such file"),
     "cut weights": (
-        lambda d: (d / "transformer" / WEIGHTS).write_bytes(
-            (d / "transformer" / WEIGHTS).read_bytes()[:100_000]
-        ),
+        lambda d: (d / "transformer" / WEIGHTS).write_bytes((d / "transformer" / WEIGHTS).read_bytes()[:100_000]),
         "not a whole safetensors file",
     ),
     "missing key": (

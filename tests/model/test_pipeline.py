@@ -167,9 +167,7 @@ def test_progress_is_reported_clip_by_clip(pipeline: SoulPipeline) -> None:
 
 def alive_bytes() -> int:
     gc.collect()
-    return sum(
-        o.numel() * o.element_size() for o in gc.get_objects() if type(o) in {Tensor, torch.nn.Parameter}
-    )
+    return sum(o.numel() * o.element_size() for o in gc.get_objects() if type(o) in {Tensor, torch.nn.Parameter})
 
 
 def resident_bytes() -> int:

@@ -36,9 +36,9 @@ def test_every_frame_and_every_latent_once(num_frames: int, geometry: tuple[int,
     assert [k for plan in plans for k in plan.decoded] == list(range(latent_frames(num_frames)))
     assert all(plan.num_latents == clip_latents for plan in plans)
     for before, after in pairwise(plans):
-        assert list(after.overlap) == list(before.new)[
-            len(before.new) - overlap_latents :
-        ] or overlap_latents > len(before.new)
+        assert list(after.overlap) == list(before.new)[len(before.new) - overlap_latents :] or overlap_latents > len(
+            before.new
+        )
         assert after.new.start == before.new.stop
 
 
