@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from curation.config import ConfigError
 from curation.shards import RunDirectory
-from curation.storage import filesystem, join, list_files, read_bytes
+from curation.storage import filesystem, list_files
 
 COLUMNS: dict[str, pa.DataType] = {
     "key": pa.string(),
@@ -75,9 +73,7 @@ def schema(columns: Sequence[str]) -> pa.Schema:
 
 def read_shard(directory: RunDirectory, shard: str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """The rows of one shard; a column of `columns` that it lacks is left out."""
-    file = pq.ParquetFile(io.BytesIO(read_bytes(join(directory.shards, f"{shard}.parquet"))))
-    names = file.schema_arrow.names
-    rows: list[dict[str, Any]] = file.read([name for name in names if columns is None or name in columns]).to_pylist()
+    rows: list[dict[str, Any]] = directory.shard_index(shard, columns).to_pylist()
     return rows
 
 

@@ -20,7 +20,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import webdataset as wds
 
 from curation.config import ConfigError
 from curation.records import index_rows, sample_json
@@ -83,12 +82,19 @@ class RunDirectory:
         """All committed rows; `columns` that a shard lacks are null. An empty table when there are none."""
         tables = []
         for name in list_files(self.shards, ".parquet"):
-            file = pq.ParquetFile(io.BytesIO(read_bytes(join(self.shards, name))))
-            table = file.read([column for column in file.schema_arrow.names if columns is None or column in columns])
+            shard = name.removesuffix(".parquet")
+            table = self.shard_index(shard, columns)
             if columns is None or "shard" in columns:
-                table = table.append_column("shard", pa.array([name.removesuffix(".parquet")] * table.num_rows))
+                table = table.append_column("shard", pa.array([shard] * table.num_rows))
             tables.append(table)
         return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+
+    def shard_index(self, shard: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of one shard; a column of `columns` that it lacks is left out."""
+        # Threads of Arrow's that still run when the interpreter ends can abort it; shards are small.
+        file = pq.ParquetFile(io.BytesIO(read_bytes(join(self.shards, f"{shard}.parquet"))), pre_buffer=False)
+        wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
+        return file.read(wanted, use_threads=False)
 
     def committed(self) -> set[str]:
         """Keys of the units of work that are done.
@@ -176,10 +182,13 @@ class ShardWriter:
             near.mkdir(parents=True, exist_ok=True)
         handle, staged = tempfile.mkstemp(prefix=".soul-", suffix=".tmp", dir=near)
         try:
-            with os.fdopen(handle, "wb") as file, wds.TarWriter(file, encoder=False, mtime=0) as tar:
+            with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
                 for source in sources:
                     for clip in exported(source):
-                        tar.write(_sample(source, clip, self.config_hash))
+                        for extension, content in _files(source, clip, self.config_hash).items():
+                            member = tarfile.TarInfo(f"{clip.key}.{extension}")
+                            member.size = len(content)
+                            tar.addfile(member, io.BytesIO(content))
             if near is not None:
                 Path(staged).chmod(0o644)
                 Path(staged).replace(plain)
@@ -207,13 +216,12 @@ def _size(clip: Clip) -> int:
     return len(clip.payload.mp4) + len(clip.payload.wav or b"") + 4096
 
 
-def _sample(source: Source, clip: Clip, config_hash: str) -> dict[str, Any]:
+def _files(source: Source, clip: Clip, config_hash: str) -> dict[str, bytes]:
+    """A sample's files by extension; WebDataset wants them one after the other."""
     assert clip.payload is not None
-    sample: dict[str, Any] = {"__key__": clip.key, "mp4": clip.payload.mp4}
-    if clip.payload.wav is not None:
-        sample["wav"] = clip.payload.wav
-    record = sample_json(source, clip, config_hash)
-    return {**sample, "json": json.dumps(record, ensure_ascii=False).encode()}
+    record = json.dumps(sample_json(source, clip, config_hash), ensure_ascii=False).encode()
+    sound = {} if clip.payload.wav is None else {"wav": clip.payload.wav}
+    return {"mp4": clip.payload.mp4, **sound, "json": record}
 
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:

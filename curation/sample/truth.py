@@ -24,9 +24,9 @@ class SampleTruth:
     reject_rules: tuple[str, ...] = ()
     """Rules that are right; any rule of the stages where empty."""
     audio: Literal["kept", "none"] = "none"
-    """What becomes of the sound of kept clips in the human pool: a mismatch drops it, silence does not."""
-    audio_reason: Literal["", "no_track", "mismatch"] = ""
-    """Why a kept video has none."""
+    """What becomes of the sound of kept clips in the human pool."""
+    audio_reason: Literal["", "sync/no_audio_stream", "sync/offset", "sync/silent"] = ""
+    """Why a kept video has none, as the index says it."""
     audio_type: AudioType | None = None
     """What is heard; None where there is no file to hear."""
     readable: bool = True

@@ -107,7 +107,7 @@ def test_size_rate_length_and_tracks(sample_bucket: Path, truth: SampleTruth) ->
     times = [frame.time_s for frame in iter_frames(path, short_edge=64)]
     assert len(times) == round(truth.duration_s * truth.fps)
     assert times[-1] == pytest.approx(truth.duration_s - 1 / truth.fps, abs=2e-3)
-    silent = truth.audio_reason == "no_track" or truth.name == "scenery.webm"
+    silent = truth.audio_reason == "sync/no_audio_stream" or truth.name == "scenery.webm"
     assert (info.audio_codec is None) == silent
 
 
