@@ -146,13 +146,15 @@ def ray_session(*, num_cpus: int | None = None) -> Iterator[str]:
         os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
         os.environ.setdefault("RAY_enable_worker_prestart", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # Ray's own processes otherwise write to this terminal; set it to "info" to look into the cluster itself.
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         shared = "RAY_ADDRESS" in os.environ
         root = str(Path(__file__).resolve().parent.parent)
         ray.init(
             num_cpus=None if shared else num_cpus,
             include_dashboard=None if shared else True,
             log_to_driver=False,
-            logging_level=logging.WARNING,
+            logging_level=logging.ERROR,
             # A cluster's machines get the code; a local cluster has it.
             runtime_env={"working_dir": root, "excludes": [".git", ".venv", "runs"]} if shared else None,
         )
@@ -160,7 +162,7 @@ def ray_session(*, num_cpus: int | None = None) -> Iterator[str]:
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     context.execution_options.preserve_order = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         yield _dashboard()
     finally:

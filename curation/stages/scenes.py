@@ -28,8 +28,9 @@ class ScenesConfig:
     """PySceneDetect's default: no two cuts closer than this."""
     descriptor: str = "colour_edges"
     """Backend of the second look at each cut; the paper uses DINOv2."""
-    min_cut_distance: float = 0.12
-    """A cut stands only if the descriptors on its two sides differ by this [measured on real cuts]."""
+    min_cut_distance: float = 0.02
+    """A cut stands only if the descriptors on its two sides differ by this: real cuts measure 0.03 (a jump within
+    one scene) to 0.66, frames as far apart within a shot 0.002 to 0.02 [measured on labelled clips]."""
     check_gap_frames: int = 3
     """How far before and after the cut the compared frames lie, so that a flash of 1–2 frames is no cut."""
     keyframes_per_s: float = 2.0
