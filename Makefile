@@ -4,6 +4,8 @@ VENV    ?= .venv
 PROFILE ?= local
 RUN     ?= runs/$(PROFILE)
 
+INPUT  ?=
+POOL   ?= human
 MODEL  ?= $(RUN)/model
 IMAGE  ?=
 AUDIO  ?=
@@ -17,11 +19,11 @@ PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env check format test test-slow generate clean
+.PHONY: help env check format test test-slow curate report generate clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
-	@echo "Variables: PROFILE=$(PROFILE) RUN=$(RUN)"
+	@echo "Variables: PROFILE=$(PROFILE) RUN=$(RUN) ARGS= (further options of the command behind the target)"
 
 env: $(INSTALLED) ## Build the Python environment (.venv)
 
@@ -49,6 +51,12 @@ test: $(INSTALLED) ## Run the tests (minutes)
 
 test-slow: $(INSTALLED) ## Run the long tests (kill rounds, damaged inputs)
 	$(PY) -m pytest -m "slow and not gpu and not network"
+
+curate: $(INSTALLED) ## Curate INPUT= (default: a sample bucket made on the spot) into RUN=; POOL=human|general
+	$(PY) -m curation run $(if $(INPUT),"$(INPUT)") --run "$(RUN)" --profile $(PROFILE) --pool $(POOL) $(ARGS)
+
+report: $(INSTALLED) ## Write RUN/report.html again
+	$(PY) -m curation report --run "$(RUN)"
 
 generate: $(INSTALLED) ## Make a video: IMAGE= AUDIO= PROMPT= OUT= (MODEL=tiny: random weights)
 	@test -n "$$IMAGE" -a -n "$$AUDIO" || { echo "give IMAGE= and AUDIO= (and MODEL=, PROMPT=, OUT=)" >&2; exit 2; }

@@ -142,7 +142,9 @@ def _run_on_ray(console: Console, plan: Plan, run: str, config: CurationConfig, 
         return
     console.print("Starting Ray ...")
     with ray_session() as dashboard:
-        console.print(f"dashboard  {dashboard}  (it asks for the token that `ray get-auth-token` prints)", soft_wrap=True)
+        console.print(
+            f"dashboard  {dashboard} (it asks for the token that `ray get-auth-token` prints)", soft_wrap=True
+        )
         run_on_ray(plan.units, run, config, report)
 
 
