@@ -13,7 +13,8 @@ import dlib
 import numpy as np
 
 from curation.media import probe, sample_frames
-from curation.schema import Box, Clip, FaceBox, FaceTrack, Keyframe, Media, Pool, Shot
+from curation.observations import Box, FaceBox, FaceTrack, Keyframe
+from curation.schema import Clip, Media, Pool, Shot
 
 KEYFRAMES_PER_S = 2
 KEYFRAME_SHORT_EDGE = 480

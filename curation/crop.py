@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import cv2
 
-from curation.schema import Box, Clip, FaceBox, FaceTrack, Keyframe
+from curation.observations import Box, FaceBox, FaceTrack, Keyframe
+from curation.schema import Clip
 
 JPEG_QUALITY = 90
 """As the scene pass writes keyframes."""

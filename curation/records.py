@@ -9,7 +9,8 @@ from typing import Any
 
 import cv2
 
-from curation.schema import Clip, Decision, Keyframe, Source
+from curation.observations import Keyframe
+from curation.schema import Clip, Decision, Source
 
 INDEX_ONLY = frozenset({"stage_seconds", "thumbnail"})
 """Columns of the index that a sample's JSON leaves out."""

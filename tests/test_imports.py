@@ -23,7 +23,7 @@ ONLY_ENCODE = "curation/encode"
 """The one place in curation that may use the model."""
 
 FLOORS = (
-    ("curation.config", "curation.caption"),
+    ("curation.config", "curation.caption", "curation.observations"),
     ("curation.schema",),
     ("curation.media", "curation.stage", "curation.storage"),
     ("curation.motion", "curation.crop", "curation.claims"),

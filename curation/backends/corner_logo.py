@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from curation.schema import Box
+from curation.observations import Box
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

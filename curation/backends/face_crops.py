@@ -11,7 +11,8 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from curation.media import sample_frames
-from curation.schema import Box, Clip, FaceTrack
+from curation.observations import Box, FaceTrack
+from curation.schema import Clip
 
 SMOOTHING_FRAMES = 5.0
 """Standard deviation of the box smoothing. Detector boxes jump in steps of about a tenth of the face; a

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from curation.backends.camera import PairMotion
 from curation.backends.face_geometry import HEADS_PER_FACE
 from curation.motion import CameraMotion, SubjectMotion
-from curation.schema import FaceTrack
+from curation.observations import FaceTrack
 
 Array = npt.NDArray[np.float64]
 

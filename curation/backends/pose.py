@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from curation.schema import Box, Clip
+from curation.observations import Box
+from curation.schema import Clip
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from curation.schema import Box
+from curation.observations import Box
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

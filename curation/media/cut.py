@@ -12,7 +12,8 @@ import numpy as np
 
 from curation.media.frames import TIME_TOLERANCE_S, RawFrame, decode, stream_origin
 from curation.media.probe import MediaError, open_video, video_stream
-from curation.schema import Box, VideoInfo
+from curation.observations import Box
+from curation.schema import VideoInfo
 
 
 @dataclass(frozen=True, slots=True)

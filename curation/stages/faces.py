@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curation.schema import Clip, FaceBox, FaceTrack, Keyframe, Pool
+from curation.observations import FaceBox, FaceTrack, Keyframe
+from curation.schema import Clip, Pool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,8 @@ import numpy as np
 
 from curation.backends.pose import TrackedPerson, build_pose_estimator
 from curation.crop import crop_clip
-from curation.schema import Box, Clip, Pool, ShotType, Source
+from curation.observations import Box
+from curation.schema import Clip, Pool, ShotType, Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,7 +13,8 @@ from scenedetect import AdaptiveDetector, FrameTimecode
 
 from curation.backends.descriptor import build_descriptor
 from curation.media import RawFrame, iter_raw_frames
-from curation.schema import FrameStats, Keyframe, Shot, Source
+from curation.observations import FrameStats, Keyframe
+from curation.schema import Shot, Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

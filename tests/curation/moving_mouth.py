@@ -11,7 +11,8 @@ import numpy.typing as npt
 from skimage import data
 
 from curation.media import probe
-from curation.schema import Box, Clip, FaceBox, FaceTrack, Media, Pool, Shot, Source
+from curation.observations import Box, FaceBox, FaceTrack
+from curation.schema import Clip, Media, Pool, Shot, Source
 
 FPS = 25
 RATE_HZ = 16_000

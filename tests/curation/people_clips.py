@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.media import iter_frames, probe
-from curation.schema import Box, Clip, FaceBox, FaceTrack, FrameStats, Keyframe, Media, Pool, Shot, VideoInfo
+from curation.observations import Box, FaceBox, FaceTrack, FrameStats, Keyframe
+from curation.schema import Clip, Media, Pool, Shot, VideoInfo
 
 Image = npt.NDArray[np.uint8]
 

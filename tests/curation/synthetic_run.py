@@ -8,19 +8,8 @@ import cv2
 import numpy as np
 
 from curation.caption import Caption
-from curation.schema import (
-    AudioType,
-    Clip,
-    Decision,
-    Keyframe,
-    Media,
-    Payload,
-    Pool,
-    Shot,
-    ShotType,
-    Source,
-    VideoInfo,
-)
+from curation.observations import Keyframe
+from curation.schema import AudioType, Clip, Decision, Media, Payload, Pool, Shot, ShotType, Source, VideoInfo
 from curation.shards import RunDirectory, ShardsConfig, ShardWriter
 
 SECONDS = {"probe": 0.5, "resolution": 0.0, "scenes": 1.0, "split": 0.5, "faces": 1.0, "pose": 1.0, "export": 4.0}

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from curation.crop import crop_clip, inner_box, outer_box
-from curation.schema import Box, FaceBox, Pool
+from curation.observations import Box, FaceBox
+from curation.schema import Pool
 from tests.curation.people_clips import make_clip, make_keyframe, make_track
 
 CROP = Box(x0=0.25, y0=0.0, x1=0.75, y1=0.5)

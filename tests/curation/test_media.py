@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from curation.media import Cut, MediaError, cut_clips, iter_frames, probe, read_audio, sample_frames
-from curation.schema import Box
+from curation.observations import Box
 from tests.curation.videos import frame_number, tone, write_video
 
 

@@ -17,7 +17,8 @@ from curation.backends.sync import (
     no_evidence,
     pool_evidence,
 )
-from curation.schema import AudioType, Box, Clip, Decision, FaceBox, FaceTrack, Pool, Source, Verdict
+from curation.observations import Box, FaceBox, FaceTrack
+from curation.schema import AudioType, Clip, Decision, Pool, Source, Verdict
 from curation.stages.sync import SyncConfig, SyncFilter
 from tests.curation.moving_mouth import frames, source_of, syllables, voice, write_video
 

@@ -7,7 +7,8 @@ import pytest
 
 from curation.backends.face_crops import crop_face
 from curation.media import probe
-from curation.schema import Box, Clip, FaceBox, FaceTrack, Media, Pool, Shot
+from curation.observations import Box, FaceBox, FaceTrack
+from curation.schema import Clip, Media, Pool, Shot
 from tests.curation.moving_mouth import write_video
 
 WIDTH, HEIGHT, FACE_PX = 640, 360, 80

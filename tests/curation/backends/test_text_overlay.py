@@ -11,7 +11,7 @@ from curation.backends.text_overlay import (
     find_bands,
     join_lines,
 )
-from curation.schema import Box
+from curation.observations import Box
 from tests.curation.drawn_scenes import Picture, landscape, panned, write
 
 

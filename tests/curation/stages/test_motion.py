@@ -7,7 +7,8 @@ import pytest
 import skimage.data
 
 from curation.motion import CameraMotion, SubjectMotion
-from curation.schema import Box, Clip
+from curation.observations import Box
+from curation.schema import Clip
 from curation.stages.motion import MotionConfig, MotionStage
 from tests.curation.people_clips import Image, make_clip, make_track
 
