@@ -102,7 +102,7 @@ def find_material(shared: Path) -> Iterator[tuple[str, str, Path, float, float |
 
 def record(material: str, speech: str, path: Path, start_s: float, end_s: float | None) -> Recording:
     """Measure the mouth in every 4 s clip of one shot."""
-    shot = whole_shot(path, start_s, end_s, thorough=material != "generated")
+    shot = whole_shot(path, start_s, end_s)
     samples, _ = read_audio(str(path), shot.start_s, shot.end_s, sample_rate_hz=SYNC_RATE_HZ)
     crops = crop_face(shot, shot.tracks[0], fps=SYNC_FPS, size=CROP_SIZE, margin=CROP_MARGIN)
     heard = samples[crops.first_frame * SYNC_RATE_HZ // SYNC_FPS :, 0]

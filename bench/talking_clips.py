@@ -2,37 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import cv2
-import dlib
-import numpy as np
 
-from curation.media import probe, sample_frames
-from curation.observations import Box, FaceBox, FaceTrack, Keyframe
+from curation.backends.face import FaceDetector, build_face_detector
+from curation.media import Frame, probe, sample_frames
+from curation.observations import FaceTrack, Keyframe
 from curation.schema import Clip, Media, Pool, Shot
+from curation.stages.faces import FacesConfig, build_tracks
+from curation.stages.split import SplitConfig
 
 KEYFRAMES_PER_S = 2
 KEYFRAME_SHORT_EDGE = 480
-SAME_FACE_IOU = 0.3
 
 
-def whole_shot(path: Path, start_s: float = 0.0, end_s: float | None = None, *, thorough: bool = True) -> Clip:
-    """The span of `path` (all of it by default) as one clip with keyframes and face tracks.
-
-    Faces are looked for in the doubled picture, as curation does; without `thorough` only where the picture
-    as it is shows none, which is four times cheaper and places the boxes less exactly.
-    """
+def whole_shot(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Clip:
+    """The span of `path` (all of it by default) as one clip, keyframes and face tracks made as curation makes them."""
     info = probe(str(path))
     end_s = info.duration_s if end_s is None else end_s
     keyframes = tuple(
-        _keyframe(frame.time_s, frame.image, thorough=thorough)
+        _keyframe(frame)
         for frame in sample_frames(str(path), start_s, end_s, fps=KEYFRAMES_PER_S, short_edge=KEYFRAME_SHORT_EDGE)
     )
+    faces = FacesConfig()
     return Clip(
         key=f"{path.stem}-0000",
         source=str(path),
@@ -42,8 +37,19 @@ def whole_shot(path: Path, start_s: float = 0.0, end_s: float | None = None, *, 
         start_s=start_s,
         end_s=end_s,
         keyframes=keyframes,
-        tracks=track_faces(keyframes),
+        tracks=build_tracks(keyframes, faces.min_iou, faces.max_gap_frames),
     )
+
+
+def _keyframe(frame: Frame) -> Keyframe:
+    ok, jpeg = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, 90])
+    assert ok
+    return Keyframe(time_s=frame.time_s, jpeg=jpeg.tobytes(), faces=_detector().detect(frame.image))
+
+
+@cache
+def _detector() -> FaceDetector:
+    return build_face_detector(SplitConfig().detector)
 
 
 def split_shot(shot: Clip, shortest_s: float = 4.0, longest_s: float = 5.0) -> tuple[Clip, ...]:
@@ -71,48 +77,3 @@ def _between(track: FaceTrack, start_s: float, end_s: float) -> FaceTrack | None
         times_s=tuple(track.times_s[index] for index in inside),
         faces=tuple(track.faces[index] for index in inside),
     )
-
-
-def track_faces(keyframes: Sequence[Keyframe]) -> tuple[FaceTrack, ...]:
-    """Join the keyframes' faces by overlap with each track's last box; largest mean area first."""
-    tracks: list[tuple[list[float], list[FaceBox]]] = []
-    for keyframe in keyframes:
-        for face in keyframe.faces:
-            near = [t for t in tracks if t[1][-1].box.iou(face.box) > SAME_FACE_IOU and t[0][-1] < keyframe.time_s]
-            if near:
-                times, faces = max(near, key=lambda t: t[1][-1].box.iou(face.box))
-                times.append(keyframe.time_s)
-                faces.append(face)
-            else:
-                tracks.append(([keyframe.time_s], [face]))
-    done = [FaceTrack(times_s=tuple(times), faces=tuple(faces)) for times, faces in tracks]
-    longest = max((len(track.times_s) for track in done), default=0)
-    lasting = [track for track in done if len(track.times_s) >= longest / 2]
-    return tuple(sorted(lasting, key=lambda track: -track.mean_area))
-
-
-def _keyframe(time_s: float, image: Any, *, thorough: bool) -> Keyframe:
-    height, width = image.shape[:2]
-    rgb = np.ascontiguousarray(image[:, :, ::-1])
-    found, scores, _ = _detector().run(rgb, int(thorough), 0.0)
-    if not found and not thorough:
-        found, scores, _ = _detector().run(rgb, 1, 0.0)
-    faces = tuple(
-        FaceBox(
-            box=Box(
-                x0=box.left() / width,
-                y0=box.top() / height,
-                x1=(box.right() + 1) / width,
-                y1=(box.bottom() + 1) / height,
-            ),
-            confidence=score,
-        )
-        for box, score in zip(found, scores, strict=True)
-    )
-    _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    return Keyframe(time_s=time_s, jpeg=jpeg.tobytes(), faces=faces)
-
-
-@cache
-def _detector() -> Any:
-    return dlib.get_frontal_face_detector()

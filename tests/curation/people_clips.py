@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import dlib
 import numpy as np
 import numpy.typing as npt
 
-from curation.media import iter_frames, probe
+from curation.backends.face import FaceDetector, build_face_detector
 from curation.observations import Box, FaceBox, FaceTrack, FrameStats, Keyframe
 from curation.schema import Clip, Media, Pool, Shot, VideoInfo
+from curation.stages.faces import FacesConfig, build_tracks
+from tests.curation.clip_from_video import clip_from_video
 
 Image = npt.NDArray[np.uint8]
 
@@ -88,83 +89,22 @@ def make_track(boxes: Iterable[Box], first: int = 0) -> FaceTrack:
 
 
 @cache
-def _detector() -> Any:
-    return dlib.get_frontal_face_detector()
+def _detector() -> FaceDetector:
+    return build_face_detector("dlib_hog")
 
 
 def detect_faces(image: Image) -> tuple[FaceBox, ...]:
-    """Faces by dlib's HOG detector, the picture upsampled once."""
-    height, width = image.shape[:2]
-    found, confidences, _ = _detector().run(np.ascontiguousarray(image[:, :, ::-1]), 1, 0.0)
-    return tuple(
-        FaceBox(
-            box=Box(
-                x0=max(0.0, r.left() / width),
-                y0=max(0.0, r.top() / height),
-                x1=min(1.0, r.right() / width),
-                y1=min(1.0, r.bottom() / height),
-            ),
-            confidence=float(confidence),
-        )
-        for r, confidence in zip(found, confidences, strict=True)
-    )
+    """Faces as curation finds them."""
+    return _detector().detect(image)
 
 
-def track_faces(keyframes: Sequence[Keyframe]) -> tuple[FaceTrack, ...]:
-    """Join each face to the open track that it overlaps most (IoU > 0.2, gap of one keyframe)."""
-    open_tracks: list[list[tuple[float, FaceBox]]] = []
-    for keyframe in keyframes:
-        taken: set[int] = set()
-        for face in keyframe.faces:
-            overlaps = [
-                (track[-1][1].box.iou(face.box), index)
-                for index, track in enumerate(open_tracks)
-                if index not in taken and keyframe.time_s - track[-1][0] < 2.5 * KEYFRAME_PERIOD_S
-            ]
-            best, index = max(overlaps, default=(0.0, -1))
-            if best <= 0.2:
-                open_tracks.append([])
-                index = len(open_tracks) - 1
-            open_tracks[index].append((keyframe.time_s, face))
-            taken.add(index)
-    tracks = [
-        FaceTrack(times_s=tuple(t for t, _ in track), faces=tuple(face for _, face in track)) for track in open_tracks
-    ]
-    return tuple(sorted(tracks, key=lambda track: -track.mean_area))
-
-
-def clip_from_video(path: Path, start_s: float = 0.0, end_s: float = float("inf")) -> Clip:
+def clip_with_faces(path: Path, start_s: float = 0.0, end_s: float = float("inf")) -> Clip:
     """The span `[start_s, end_s)` of a file as one clip with keyframes, statistics and face tracks."""
-    info = probe(str(path))
-    keyframes: list[Keyframe] = []
-    rows: list[tuple[float, float, float, float]] = []
-    previous: Image | None = None
-    for frame in iter_frames(str(path), start_s, end_s, short_edge=480):
-        luma = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8)
-        change = 0.0 if previous is None else float(cv2.absdiff(luma, previous).mean())
-        rows.append((frame.time_s, float(luma.mean()), float(luma.std()), change))
-        previous = luma
-        if frame.time_s >= start_s + len(keyframes) * KEYFRAME_PERIOD_S - 1e-6:
-            keyframes.append(make_keyframe(frame.time_s, frame.image, detect_faces(frame.image)))
-    columns = np.array(rows).reshape(-1, 4).T
-    end_s = min(end_s, float(columns[0][-1]) + 1 / (info.fps or 25.0))
-    clip = Clip(
-        key=path.stem.replace(".", "_"),
-        source=str(path),
-        media=Media(path=str(path), info=info),
-        pool=Pool.HUMAN,
-        shot=Shot(start_s=start_s, end_s=end_s),
-        start_s=start_s,
-        end_s=end_s,
-        keyframes=tuple(keyframes),
-        stats=FrameStats(
-            times_s=columns[0],
-            luma_mean=columns[1].astype(np.float32),
-            luma_std=columns[2].astype(np.float32),
-            change=columns[3].astype(np.float32),
-        ),
-    )
-    return replace(clip, tracks=track_faces(keyframes))
+    clip = clip_from_video(str(path), start_s, end_s)
+    keyframes = tuple(replace(keyframe, faces=detect_faces(keyframe.image())) for keyframe in clip.keyframes)
+    config = FacesConfig()
+    tracks = build_tracks(keyframes, config.min_iou, config.max_gap_frames)
+    return replace(clip, keyframes=keyframes, tracks=tracks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +126,6 @@ def labelled_clips() -> list[LabelledClip]:
         bounds = [0.0, *label["cuts_s"], label["duration_s"]]
         for shot, (begin, end) in enumerate(pairwise(bounds)):
             middle, half = (begin + end) / 2, min(2.5, (end - begin) / 2 - (0.1 if label["cuts_s"] else 0.0))
-            clip = clip_from_video(SHARED / "clips" / label["file"], max(0.0, middle - half), middle + half)
+            clip = clip_with_faces(SHARED / "clips" / label["file"], max(0.0, middle - half), middle + half)
             out.append(LabelledClip(clip, label, shot))
     return out
