@@ -184,10 +184,24 @@ def _make_plan(options: argparse.Namespace, config: CurationConfig) -> Plan:
         _make_sample(console, bucket)
         options.input = str(bucket)
     sources = list_sources(options.input, options.pool, options.path_column)
-    committed = RunDirectory(options.run).committed()
+    directory = RunDirectory(options.run)
+    committed = directory.committed()
+    _warn_of_other_configurations(console, directory, config)
     with console.status("Reading headers ...") as status:
         return plan_units(
             sources, committed, config.planning, lambda count: status.update(f"Reading headers: {count}/{len(sources)}")
+        )
+
+
+def _warn_of_other_configurations(console: Console, directory: RunDirectory, config: CurationConfig) -> None:
+    table = directory.index(["config_hash"])
+    others = set(table["config_hash"].to_pylist()) - {config.hash} if table.num_rows else set()
+    if others:
+        console.print(
+            f"note: {directory.run} already holds clips decided under other settings ({', '.join(sorted(others))}; now "
+            f"{config.hash}); they stay as they are. Use another --run to decide everything anew.",
+            soft_wrap=True,
+            highlight=False,
         )
 
 
