@@ -33,7 +33,7 @@ def test_run_resume_plan_report_show(bucket: Path, tmp_path: Path, capsys: pytes
     assert main(["plan", str(bucket), "--run", str(directory)]) == 0
     assert "measured on what this run has committed" in capsys.readouterr().out
     assert main(["report", "--run", str(directory)]) == 0
-    (row,) = [path for path in (directory / "shards").glob("*.parquet")]
+    (row,) = (directory / "shards").glob("*.parquet")
     assert row.is_file()
 
 
