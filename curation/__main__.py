@@ -125,13 +125,14 @@ def _run(options: argparse.Namespace) -> None:
     config = _config(options)
     plan = _make_plan(options, config)
     _print_plan(console, options, plan)
+    before = summarise(options.run) if plan.num_done else None
     start = time.monotonic()
     with display(console, len(plan.units)) as drawing:
         if options.engine == "inline":
             run_inline(plan.units, options.run, config, drawing.show)
         else:
             _run_on_ray(console, plan, options.run, config, drawing.show)
-    print_summary(summarise(options.run), console, time.monotonic() - start if plan.units else None)
+    print_summary(summarise(options.run), console, time.monotonic() - start if plan.units else None, before)
     console.print(f"shards  {join(options.run, 'shards')}", soft_wrap=True)
     console.print(f"report  {write_report(options.run)}", soft_wrap=True)
 
