@@ -34,7 +34,7 @@ class SyncConfig:
     speech_backend: str = "periodicity"
     """Detector of speech."""
     max_offset_frames: int = 6
-    """Offsets up to this many frames at 25 fps are in sync; LatentSync's bound (facts, 7)."""
+    """Offsets up to this many frames at 25 fps are in sync; LatentSync's data filter."""
     min_confidence: float = 0.25
     """Best minus median agreement that makes a peak, over `confidence_frames` of evidence; the scale is the
     backend's. Measured on the material of `bench.curation_sync`, spans of 8 s: 9 % of pairs with another's
