@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -69,7 +70,7 @@ def _clip(path: str, info: VideoInfo, start_s: float, frames: Iterable[tuple[flo
     )
     end_s = last_s + 1.0 / (info.fps or 25.0)
     return Clip(
-        key="clip-0000",
+        key=Path(path).stem.replace(".", "_"),
         source=path,
         media=Media(path=path, info=info),
         pool=Pool.HUMAN,
