@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import cv2
 
 from curation.backends.face import FaceDetector, build_face_detector
 from curation.media import Frame, probe, sample_frames
-from curation.observations import FaceTrack, Keyframe
+from curation.observations import Keyframe
 from curation.schema import Clip, Media, Pool, Shot
 from curation.stages.faces import FacesConfig, build_tracks
 from curation.stages.split import SplitConfig
@@ -50,30 +49,3 @@ def _keyframe(frame: Frame) -> Keyframe:
 @cache
 def _detector() -> FaceDetector:
     return build_face_detector(SplitConfig().detector)
-
-
-def split_shot(shot: Clip, shortest_s: float = 4.0, longest_s: float = 5.0) -> tuple[Clip, ...]:
-    """As many clips of `shortest_s` to `longest_s` as fit, at least one, each with its part of the tracks."""
-    num_clips = max(1, int(shot.duration_s // shortest_s))
-    length_s = min(longest_s, shot.duration_s / num_clips)
-    starts = [shot.start_s + index * length_s for index in range(num_clips)]
-    return tuple(
-        replace(
-            shot,
-            key=f"{shot.key[:-4]}{index:04d}",
-            start_s=start_s,
-            end_s=start_s + length_s,
-            tracks=tuple(part for track in shot.tracks if (part := _between(track, start_s, start_s + length_s))),
-        )
-        for index, start_s in enumerate(starts)
-    )
-
-
-def _between(track: FaceTrack, start_s: float, end_s: float) -> FaceTrack | None:
-    inside = [index for index, time_s in enumerate(track.times_s) if start_s - 1e-6 <= time_s < end_s]
-    if not inside:
-        return None
-    return FaceTrack(
-        times_s=tuple(track.times_s[index] for index in inside),
-        faces=tuple(track.faces[index] for index in inside),
-    )

@@ -37,16 +37,16 @@ class SyncConfig:
     """Offsets up to this many frames at 25 fps are in sync; LatentSync's data filter."""
     min_confidence: float = 0.25
     """Best minus median agreement that makes a peak, over `confidence_frames` of evidence; the scale is the
-    backend's. Measured on the material of `bench.curation_sync`, spans of 8 s: 9 % of pairs with another's
-    sound get this far on real footage, half of them at a tolerated offset; of the true pairs 75 %, all
-    at a tolerated one (generated videos: 11 % and 98 %)."""
+    backend's. Measured on the real footage of `bench.curation_sync`, spans of 8 s: 11 % of 80 pairs with
+    another's sound get this far, half of them at a tolerated offset; of the 20 true pairs 60 %, all at a
+    tolerated one."""
     confidence_frames: int = 200
     """8 s. Chance peaks shrink with the square root of the evidence, and so does the bar; 0 keeps it fixed,
     as for SyncNet's confidence of 3."""
     max_chance_agreement: float = 0.12
     """Agreement within the tolerated offset that chance reaches; below it, after `persistent_frames`, lips
-    and sound have nothing to do with each other. Over 8 s of real footage 5 % of true pairs stay below (over
-    16 s none), 78 % of shifted and 65 % of foreign ones."""
+    and sound have nothing to do with each other. Over 8 s of real footage 2 of 20 true pairs stay below
+    (over 16 s none of 5), 73 % of shifted and 69 % of foreign ones."""
     persistent_frames: int = 150
     """6 s of face: less evidence than that without any peak leaves the verdict open."""
     min_mouth_speed: float = 0.025

@@ -18,7 +18,9 @@ from curation.backends.sync import (
     pool_evidence,
 )
 from curation.observations import Box, FaceBox, FaceTrack
-from curation.schema import AudioType, Clip, Decision, Pool, Source, Verdict
+from curation.pipeline import StagesConfig, build_stages
+from curation.runner import StageRunner
+from curation.schema import AudioType, Clip, Pool, Source, Verdict
 from curation.stages.sync import SyncConfig, SyncFilter
 from tests.curation.moving_mouth import frames, source_of, syllables, voice, write_video
 
@@ -203,7 +205,6 @@ def test_bad_configuration_is_named() -> None:
         ("video-retalking-5.mp4", None),
         ("sadtalker-wda_katiehill_000.mp4", None),
         ("liveportrait-d10.mp4", None),
-        ("wan2.2-video.mp4", None),
         ("derived-res_482.mp4", None),
         ("derived-vp9_opus.webm", None),
         ("derived-desync_audio_late_600ms.mp4", "mismatch"),
@@ -214,16 +215,14 @@ def test_bad_configuration_is_named() -> None:
         ("liveportrait-d13.mp4", "no_audio_stream"),
     ],
 )
-def test_labelled_clips(name: str, drop: str | None, stage: SyncFilter) -> None:
-    from bench.talking_clips import split_shot, whole_shot  # noqa: PLC0415 (loads dlib)
-
-    shot = whole_shot(SHARED / "clips" / "video" / name)
-    source = Source(uri=name, pool=Pool.HUMAN, media=shot.media, clips=split_shot(shot))
-    done = stage(source)
-    verdicts = {clip.scores.get("sync_pooled_verdict", "no_audio_stream") for clip in done.clips}
-    assert all((clip.audio_drop is None) == (drop is None) for clip in done.clips), drop_rules(done)
+def test_labelled_clips(name: str, drop: str | None) -> None:
+    stages = build_stages(StagesConfig(), ("scenes", "split", "faces", "sync"))
+    done = StageRunner(stages, raise_bugs=True).run(Source(uri=str(SHARED / "clips" / "video" / name)))
+    kept = [clip for clip in done.clips if clip.kept]
+    verdicts = {clip.scores.get("sync_pooled_verdict", "no_audio_stream") for clip in kept}
+    assert kept
+    assert all((clip.audio_drop is None) == (drop is None) for clip in kept), drop_rules(done)
     assert drop is None or verdicts == {drop}
-    assert all(isinstance(clip.audio_drop, Decision | None) for clip in done.clips)
 
 
 @pytest.mark.clips
@@ -234,6 +233,6 @@ def test_true_pairs_of_real_footage_score_above_false_ones() -> None:
 
     real = [item for item in find_material(SHARED) if item[0] != "generated"]
     areas = evaluate([record(*item) for item in real])["real"]
-    # Measured: 0.94 shifted, 0.94 another's audio, over 20 spans of 8 s of five recordings.
+    # Measured: 0.926 shifted, 0.919 another's audio, over 20 spans of 8 s of five recordings.
     assert areas["shifted"] > 0.88
     assert areas["other"] > 0.86
