@@ -73,7 +73,7 @@ def schema(columns: Sequence[str]) -> pa.Schema:
 
 def read_shard(directory: RunDirectory, shard: str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """The rows of one shard; a column of `columns` that it lacks is left out."""
-    rows: list[dict[str, Any]] = directory.shard_index(shard, columns).to_pylist()
+    rows: list[dict[str, Any]] = directory.rows_of(shard, columns).to_pylist()
     return rows
 
 

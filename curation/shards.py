@@ -8,25 +8,16 @@ committed and is removed when the next run starts; a group of sources of which n
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import os
 import tarfile
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from curation.commits import CommitDirectory, staged_tar
 from curation.config import ConfigError
 from curation.records import index_rows, sample_json
 from curation.schema import Clip, Source
-from curation.storage import filesystem, is_local, join, list_files, read_bytes, remove, write_atomically
-
-SESSION_FILE = "_session"
+from curation.storage import filesystem, join, write_atomically
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,56 +36,14 @@ class ShardsConfig:
             raise ValueError("sources_per_shard, max_samples and max_bytes must be at least 1")
 
 
-class TakenOverError(RuntimeError):
-    """Another run has started on the same directory; this one may not commit any more."""
-
-
-class RunDirectory:
-    """The shards and quarantine of one run, on any file system that fsspec reaches."""
+class RunDirectory(CommitDirectory):
+    """The shards and quarantine of one curation run, on any file system that fsspec reaches."""
 
     def __init__(self, run: str) -> None:
         self.run = run.rstrip("/")
         self.shards = join(self.run, "shards")
         self.quarantine = join(self.run, "quarantine")
-
-    def open_session(self, session: str) -> int:
-        """Take the directory over and remove what earlier runs left uncommitted; returns how many files."""
-        write_atomically(join(self.shards, SESSION_FILE), session.encode())
-        committed = {name.removesuffix(".parquet") for name in list_files(self.shards, ".parquet")}
-        names = list_files(self.shards)
-        orphans = [
-            name for name in names if name.endswith(".tmp") or (name.endswith(".tar") and name[:-4] not in committed)
-        ]
-        for name in orphans:
-            remove(join(self.shards, name))
-        return len(orphans)
-
-    def check_session(self, session: str) -> None:
-        """Refuse to go on after another run took over.
-
-        Raises:
-            TakenOverError: it did.
-        """
-        if read_bytes(join(self.shards, SESSION_FILE)).decode() != session:
-            raise TakenOverError(f"another run has started on {self.run}")
-
-    def index(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All committed rows; `columns` that a shard lacks are null. An empty table when there are none."""
-        tables = []
-        for name in list_files(self.shards, ".parquet"):
-            shard = name.removesuffix(".parquet")
-            table = self.shard_index(shard, columns)
-            if columns is None or "shard" in columns:
-                table = table.append_column("shard", pa.array([shard] * table.num_rows))
-            tables.append(table)
-        return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
-
-    def shard_index(self, shard: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of one shard; a column of `columns` that it lacks is left out."""
-        # Threads of Arrow's that still run when the interpreter ends can abort it; shards are small.
-        file = pq.ParquetFile(io.BytesIO(read_bytes(join(self.shards, f"{shard}.parquet"))), pre_buffer=False)
-        wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
-        return file.read(wanted, use_threads=False)
+        super().__init__(self.shards)
 
     def committed(self) -> set[str]:
         """Keys of the units of work that are done.
@@ -168,34 +117,15 @@ class ShardWriter:
         if any(exported(source) for source in sources):
             self._write_tar(join(self.directory.shards, f"{name}.tar"), sources)
         rows = [row for source in sources for row in index_rows(source, self.config_hash)]
-        sink = io.BytesIO()
-        pq.write_table(_table(rows), sink)
-        self.directory.check_session(self.session)
-        write_atomically(join(self.directory.shards, f"{name}.parquet"), sink.getvalue())
+        self.directory.commit(name, rows, self.session)
         return name
 
     def _write_tar(self, path: str, sources: list[Source]) -> None:
-        """Stage the tar on local disk beside its place (or in the temporary directory), then move it there."""
-        fs, plain = filesystem(path)
-        near = Path(plain).parent if is_local(path) else None
-        if near is not None:
-            near.mkdir(parents=True, exist_ok=True)
-        handle, staged = tempfile.mkstemp(prefix=".soul-", suffix=".tmp", dir=near)
-        try:
-            with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
-                for source in sources:
-                    for clip in exported(source):
-                        for extension, content in _files(source, clip, self.config_hash).items():
-                            member = tarfile.TarInfo(f"{clip.key}.{extension}")
-                            member.size = len(content)
-                            tar.addfile(member, io.BytesIO(content))
-            if near is not None:
-                Path(staged).chmod(0o644)
-                Path(staged).replace(plain)
-            else:
-                fs.put_file(staged, plain)
-        finally:
-            Path(staged).unlink(missing_ok=True)
+        with staged_tar(path) as tar:
+            for source in sources:
+                for clip in exported(source):
+                    for extension, content in _files(source, clip, self.config_hash).items():
+                        tar.add(f"{clip.key}.{extension}", content)
 
     def _quarantine(self, source: Source) -> None:
         assert source.failure is not None
@@ -222,9 +152,3 @@ def _files(source: Source, clip: Clip, config_hash: str) -> dict[str, bytes]:
     record = json.dumps(sample_json(source, clip, config_hash), ensure_ascii=False).encode()
     sound = {} if clip.payload.wav is None else {"wav": clip.payload.wav}
     return {"mp4": clip.payload.mp4, **sound, "json": record}
-
-
-def _table(rows: list[dict[str, Any]]) -> pa.Table:
-    """Rows with differing scores as one table: a column for every name, null where a row lacks it."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return pa.table({name: [row.get(name) for row in rows] for name in names})

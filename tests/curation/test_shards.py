@@ -10,10 +10,11 @@ import pytest
 import soundfile
 import webdataset as wds
 
+from curation.commits import TakenOverError
 from curation.config import ConfigError
 from curation.media import probe
 from curation.schema import Clip, Decision, Media, Payload, Pool, Shot, Source
-from curation.shards import RunDirectory, ShardsConfig, ShardWriter, TakenOverError
+from curation.shards import RunDirectory, ShardsConfig, ShardWriter
 from curation.stages.export import Export, ExportConfig
 from tests.curation.videos import write_video
 

@@ -1,0 +1,145 @@
+"""The commit rule of every job that writes shards: tars first, then one Parquet file, whose appearance is the commit.
+
+A directory of commits has a `<name>.parquet` for each commit and tars beside it or one level below. A tar that no
+commit names was never committed and is removed when the next run opens the directory. All paths go through fsspec.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curation.storage import filesystem, is_local, join, list_files, read_bytes, remove, write_atomically
+
+SESSION_FILE = "_session"
+
+
+class TakenOverError(RuntimeError):
+    """Another run has started on the same directory; this one may not commit any more."""
+
+
+class CommitDirectory:
+    """Commits of one job on any file system that fsspec reaches."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path.rstrip("/")
+
+    def open_session(self, session: str) -> int:
+        """Take the directory over and remove what earlier runs left uncommitted; returns how many files."""
+        write_atomically(join(self.path, SESSION_FILE), session.encode())
+        committed = set(self.names())
+        orphans = [
+            name
+            for folder in ("", *list_folders(self.path))
+            for name in (join(folder, file).lstrip("/") for file in list_files(join(self.path, folder)))
+            if name.endswith(".tmp") or (name.endswith(".tar") and name[:-4].rpartition("/")[2] not in committed)
+        ]
+        for name in orphans:
+            remove(join(self.path, name))
+        return len(orphans)
+
+    def check_session(self, session: str) -> None:
+        """Refuse to go on after another run took over.
+
+        Raises:
+            TakenOverError: it did.
+        """
+        if read_bytes(join(self.path, SESSION_FILE)).decode() != session:
+            raise TakenOverError(f"another run has started on {self.path}")
+
+    def names(self) -> list[str]:
+        """Names of the commits, sorted."""
+        return [name.removesuffix(".parquet") for name in list_files(self.path, ".parquet")]
+
+    def index(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All committed rows; `columns` that a commit lacks are null. An empty table when there are none.
+
+        The column `shard`, if asked for or if all are, is the name of the commit.
+        """
+        tables = []
+        for name in self.names():
+            table = self.rows_of(name, columns)
+            if columns is None or "shard" in columns:
+                table = table.append_column("shard", pa.array([name] * table.num_rows))
+            tables.append(table)
+        return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+
+    def rows_of(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of one commit; a column of `columns` that it lacks is left out."""
+        # Threads of Arrow's that still run when the interpreter ends can abort it; commits are small.
+        file = pq.ParquetFile(io.BytesIO(read_bytes(join(self.path, f"{name}.parquet"))), pre_buffer=False)
+        wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
+        return file.read(wanted, use_threads=False)
+
+    def commit(self, name: str, rows: Sequence[Mapping[str, Any]], session: str) -> None:
+        """Publish the rows: everything they speak of lies in its place by now.
+
+        Raises:
+            TakenOverError: another run has started on the directory.
+        """
+        sink = io.BytesIO()
+        pq.write_table(_table(rows), sink)
+        self.check_session(session)
+        write_atomically(join(self.path, f"{name}.parquet"), sink.getvalue())
+
+
+class StagedTar:
+    """A tar under construction; its members can be found again by offset."""
+
+    def __init__(self, tar: tarfile.TarFile) -> None:
+        self._tar = tar
+
+    def add(self, name: str, content: bytes) -> int:
+        """Append a file; returns where its content begins in the tar, in bytes."""
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        self._tar.addfile(member, io.BytesIO(content))
+        return int(self._tar.offset) - -(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+
+
+@contextmanager
+def staged_tar(path: str) -> Iterator[StagedTar]:
+    """Write a tar on local disk beside its place (or in the temporary directory) and move it there at the end.
+
+    Nothing is left behind when the block raises.
+    """
+    fs, plain = filesystem(path)
+    near = Path(plain).parent if is_local(path) else None
+    if near is not None:
+        near.mkdir(parents=True, exist_ok=True)
+    handle, staged = tempfile.mkstemp(prefix=".soul-", suffix=".tmp", dir=near)
+    try:
+        with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
+            yield StagedTar(tar)
+        if near is not None:
+            Path(staged).chmod(0o644)
+            Path(staged).replace(plain)
+        else:
+            fs.put_file(staged, plain)
+    finally:
+        Path(staged).unlink(missing_ok=True)
+
+
+def list_folders(directory: str) -> list[str]:
+    """Names of the folders directly in a directory, sorted; [] when there is none."""
+    fs, plain = filesystem(directory)
+    try:
+        entries = fs.ls(plain, detail=True)
+    except FileNotFoundError:
+        return []
+    return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "directory")
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Rows with differing columns as one table: a column for every name, null where a row lacks it."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pa.table({name: [row.get(name) for row in rows] for name in names})

@@ -1,0 +1,282 @@
+"""Encoded shards: what training reads. Latents, references, text states and audio features of each kept clip.
+
+`RUN/encoded/<stage>/` holds one Parquet file for each curated shard, its commit, and the tars under
+`<frames>x<height>x<width>/`, a folder for each bucket of clips that may share a batch. A tar is plain WebDataset:
+`<key>.safetensors`, `<key>.json` and, when the clip has sound, `<key>.wav`. The Parquet file has a row for every kept
+clip of the curated shard, encoded or not, with the place of its files in the tar, so that any sample can be read by
+itself.
+
+Letters: C latent channels, F latent frames, H and W latent sides, N references, L text tokens, D width of text
+states, T audio steps (20 ms each), A features of a step, P codebook vectors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from curation.commits import CommitDirectory, StagedTar, staged_tar
+from curation.config import ConfigError
+from curation.storage import filesystem, join, list_files, read_bytes, write_atomically
+
+ABOUT_FILE: Final = "encoding.json"
+UNCONDITIONAL_FILE: Final = "unconditional.safetensors"
+NEGATIVE: Final = "negative"
+"""Pool of clips made under the negative prompt, beside curation's `human` and `general`."""
+
+
+class BadSampleError(ValueError):
+    """A sample that cannot be trained on: damaged, or not of the shape its bucket says."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoding:
+    """What all samples of a stage have in common."""
+
+    stage: str
+    """Name of the stage: `720p` or `1080p`."""
+    area: int
+    """Pixels of a frame; sides differ from bucket to bucket."""
+    fps: int
+    """Frames a second."""
+    clip_frames: int
+    """Pixel frames of a whole clip, 4k + 1."""
+    latent_channels: int
+    """C."""
+    text_dim: int
+    """D."""
+    text_tokens: int
+    """L that text states are zero-padded to for the network."""
+    audio_dim: int
+    """A."""
+    encoders: str
+    """Fingerprint of the networks that encoded: stages whose fingerprints differ do not mix."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedSample:
+    """One clip as training sees it."""
+
+    key: str
+    """The curated clip's key."""
+    source: str
+    """The video that it comes from."""
+    pool: str
+    """`human`, `general` or `negative`."""
+    prompts: tuple[str, ...]
+    """Captions, most detailed first; any one describes the clip."""
+    fps: int
+    """Frames a second."""
+    latents: Tensor = field(repr=False)
+    """(C, F, H, W), normalised; latent frame 0 holds pixel frame 0, frame k ≥ 1 the pixel frames 4k−3 … 4k."""
+    reference_latents: Tensor = field(repr=False)
+    """(N, C, H, W), normalised: random single frames of the same shot of the source."""
+    text_states: tuple[Tensor, ...] = field(repr=False)
+    """(L_i, D) for each prompt, without padding."""
+    audio_features: Tensor | None = field(repr=False, default=None)
+    """(T, A) at 50 Hz; None without sound."""
+    audio_first_step: int = 0
+    """Index of the first audio step, 0 being the one at which pixel frame 0 begins: negative when the sound
+    starts before the clip."""
+    wav: bytes | None = field(repr=False, default=None)
+    """The sound of exactly the clip's frames, 16 kHz mono, for looking at validation videos."""
+
+    @property
+    def num_frames(self) -> int:
+        """Pixel frames, 4k + 1."""
+        return 1 + 4 * (self.latents.shape[1] - 1)
+
+    def to_bytes(self) -> bytes:
+        """The tensors as a safetensors file in fp16, the rest in its metadata."""
+        tensors = {"latents": self.latents, "reference_latents": self.reference_latents}
+        tensors |= {f"text_states.{index}": states for index, states in enumerate(self.text_states)}
+        if self.audio_features is not None:
+            tensors["audio_features"] = self.audio_features
+        metadata = {
+            "key": self.key,
+            "source": self.source,
+            "pool": self.pool,
+            "prompts": json.dumps(self.prompts),
+            "fps": str(self.fps),
+            "audio_first_step": str(self.audio_first_step),
+        }
+        return save({name: tensor.half().contiguous() for name, tensor in tensors.items()}, metadata)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> EncodedSample:
+        """Read what `to_bytes` wrote; tensors stay fp16, `wav` is not part of it.
+
+        Raises:
+            BadSampleError: not such a file.
+        """
+        try:
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+            tensors = load(data)
+            prompts = tuple(json.loads(header["prompts"]))
+            return cls(
+                key=header["key"],
+                source=header["source"],
+                pool=header["pool"],
+                prompts=prompts,
+                fps=int(header["fps"]),
+                latents=tensors["latents"],
+                reference_latents=tensors["reference_latents"],
+                text_states=tuple(tensors[f"text_states.{index}"] for index in range(len(prompts))),
+                audio_features=tensors.get("audio_features"),
+                audio_first_step=int(header["audio_first_step"]),
+            )
+        except (SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise BadSampleError(f"not an encoded sample: {type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """A kept clip that could not be encoded."""
+
+    key: str
+    source: str
+    pool: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodedClip:
+    """A sample on its way into a shard, with the latent vectors that it gives to the codebook."""
+
+    sample: EncodedSample
+    height: int
+    """Of the pixels that were encoded."""
+    width: int
+    codebook_vectors: npt.NDArray[np.float16] = field(repr=False)
+    """(P, C): latent positions drawn at random from the clip, its share of the stratified reservoir."""
+
+    @property
+    def bucket(self) -> str:
+        """Folder of clips that may share a batch."""
+        return f"{self.sample.num_frames}x{self.height}x{self.width}"
+
+
+class EncodedDirectory(CommitDirectory):
+    """`RUN/encoded/<stage>`: encoded shards and what they have in common."""
+
+    def describe(self, encoding: Encoding, unconditional: Tensor) -> None:
+        """Write what all samples share: the encoding, and the empty prompt's text states (L, D).
+
+        Raises:
+            ConfigError: the directory was begun with another encoding.
+        """
+        if list_files(self.path, ABOUT_FILE):
+            if self.encoding() != encoding:
+                raise ConfigError(
+                    f"{self.path} was encoded with other settings or encoders; use another run directory, or delete it"
+                )
+            return
+        write_atomically(join(self.path, UNCONDITIONAL_FILE), save({"text_states": unconditional.half()}))
+        write_atomically(join(self.path, ABOUT_FILE), json.dumps(asdict(encoding), indent=1).encode())
+
+    def encoding(self) -> Encoding:
+        """What all samples have in common.
+
+        Raises:
+            ConfigError: nothing has been encoded here, or the file cannot be read.
+        """
+        try:
+            return Encoding(**json.loads(read_bytes(join(self.path, ABOUT_FILE))))
+        except FileNotFoundError:
+            raise ConfigError(
+                f"{self.path} holds no encoded shards (no {ABOUT_FILE}); run `make encode` first"
+            ) from None
+        except (ValueError, TypeError) as error:
+            raise ConfigError(f"{join(self.path, ABOUT_FILE)} cannot be read: {error}") from error
+
+    def unconditional(self) -> Tensor:
+        """Text states (L, D) of the empty prompt."""
+        states: Tensor = load(read_bytes(join(self.path, UNCONDITIONAL_FILE)))["text_states"]
+        return states
+
+    def read(self, tar: str, offset: int, size: int) -> bytes:
+        """`size` bytes at `offset` of one of the directory's tars.
+
+        Raises:
+            OSError: it is missing or shorter.
+        """
+        fs, plain = filesystem(join(self.path, tar))
+        data = fs.cat_file(plain, start=offset, end=offset + size)
+        if len(data) != size:
+            raise OSError(f"{join(self.path, tar)} is shorter than its index says")
+        return bytes(data)
+
+
+class EncodedShardWriter:
+    """Writes the clips of one curated shard and commits them."""
+
+    def __init__(self, directory: EncodedDirectory, session: str) -> None:
+        self.directory = directory
+        self.session = session
+
+    def write(self, name: str, clips: Iterable[EncodedClip | Skipped]) -> list[dict[str, Any]]:
+        """Consume the clips one by one, a tar for each bucket, and commit; returns the committed rows.
+
+        Raises:
+            TakenOverError: another run has started on the directory.
+        """
+        rows: list[dict[str, Any]] = []
+        with ExitStack() as stack:
+            tars: dict[str, StagedTar] = {}
+            for clip in clips:
+                if isinstance(clip, Skipped):
+                    rows.append({**asdict(clip), "encoded": False})
+                    continue
+                tar = f"{clip.bucket}/{name}.tar"
+                if tar not in tars:
+                    tars[tar] = stack.enter_context(staged_tar(join(self.directory.path, tar)))
+                rows.append(_row(clip, tar, tars[tar]))
+        self.directory.commit(name, rows, self.session)
+        return rows
+
+
+def _row(clip: EncodedClip, tar: str, staged: StagedTar) -> dict[str, Any]:
+    """Add a clip's files to its tar; the index row says where they lie."""
+    sample = clip.sample
+    about: Mapping[str, Any] = {
+        "key": sample.key,
+        "source": sample.source,
+        "pool": sample.pool,
+        "bucket": clip.bucket,
+        "num_frames": sample.num_frames,
+        "height": clip.height,
+        "width": clip.width,
+        "fps": sample.fps,
+        "has_audio": sample.audio_features is not None,
+    }
+    tensors = sample.to_bytes()
+    offset = staged.add(f"{sample.key}.safetensors", tensors)
+    document = {**about, "prompts": sample.prompts, "num_references": len(sample.reference_latents)}
+    staged.add(f"{sample.key}.json", json.dumps(document, ensure_ascii=False).encode())
+    wav_offset = None if sample.wav is None else staged.add(f"{sample.key}.wav", sample.wav)
+    return {
+        **about,
+        "encoded": True,
+        "reason": None,
+        "tar": tar,
+        "offset": offset,
+        "size": len(tensors),
+        "wav_offset": wav_offset,
+        "wav_size": None if sample.wav is None else len(sample.wav),
+        "codebook_vectors": clip.codebook_vectors.astype(np.float16).tobytes(),
+    }
+
+
+def codebook_vectors(rows: Mapping[str, Any], channels: int) -> Tensor:
+    """(P, C) fp32: the codebook vectors of one index row."""
+    return torch.from_numpy(np.frombuffer(rows["codebook_vectors"], np.float16).reshape(-1, channels)).float()
