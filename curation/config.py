@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import difflib
 import hashlib
@@ -36,15 +37,46 @@ def load_section(cls: type[T], profile: str, section: str, overrides: Sequence[s
         ConfigError: no such file, unreadable YAML, an unknown key (the nearest known one is named) or a value
             of the wrong type or range.
     """
-    path = _profile_path(profile)
+    return build(cls, layered(overrides, profile_section(profile, section)), f"{profile}: {section}")
+
+
+def profile_section(profile: str, section: str) -> dict[str, Any]:
+    """The mapping at a dotted path of a profile; empty when the profile says nothing there."""
+    values = read_yaml(_profile_path(profile))
+    for key in section.split("."):
+        values = values.get(key) or {}
+        if not isinstance(values, dict):
+            raise ConfigError(f"{profile}: {section}: expected a mapping, found {values!r}")
+    return values
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds."""
     try:
         document = yaml.safe_load(path.read_text()) or {}
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"cannot read {path}: {_one_line(error)}") from error
-    values = document.get(section) or {}
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: expected a mapping, found {document!r}")
+    return document
+
+
+def layered(overrides: Sequence[str], *layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings laid over each other, later ones on top, and `dotted.key=value` overrides over all."""
+    values: dict[str, Any] = {}
+    for layer in layers:
+        _lay_over(values, layer)
     for override in overrides:
         _apply(values, override)
-    return build(cls, values, f"{path.name}: {section}")
+    return values
+
+
+def _lay_over(values: dict[str, Any], layer: Mapping[str, Any]) -> None:
+    for key, value in layer.items():
+        if isinstance(value, Mapping) and isinstance(values.get(key), dict):
+            _lay_over(values[key], value)
+        else:
+            values[key] = copy.deepcopy(value)
 
 
 def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:

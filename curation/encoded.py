@@ -110,7 +110,8 @@ class EncodedSample:
             "fps": str(self.fps),
             "audio_first_step": str(self.audio_first_step),
         }
-        return save({name: tensor.half().contiguous() for name, tensor in tensors.items()}, metadata)
+        data: bytes = save({name: tensor.half().contiguous() for name, tensor in tensors.items()}, metadata)
+        return data
 
     @classmethod
     def from_bytes(cls, data: bytes) -> EncodedSample:

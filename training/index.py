@@ -1,0 +1,122 @@
+"""What there is to train on: one entry for each encoded sample, by pool and bucket."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from curation.config import ConfigError
+from curation.encoded import EncodedDirectory
+from curation.storage import join, list_files
+
+_COLUMNS: Final = (
+    *("key", "source", "pool", "bucket", "encoded", "tar", "offset", "size", "wav_offset", "wav_size", "shard"),
+)
+
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Location:
+    """Where a sample lies."""
+
+    key: str
+    bucket: str
+    """`<frames>x<height>x<width>`."""
+    tar: str
+    offset: int
+    size: int
+    wav: tuple[int, int] | None
+    """Offset and size of its sound."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Latent frames, height and width that the bucket stands for."""
+        frames, height, width = (int(side) for side in self.bucket.split("x"))
+        return 1 + (frames - 1) // 4, height // 16, width // 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleIndex:
+    """The encoded samples of a stage, in an order that depends on nothing but their keys."""
+
+    table: pa.Table = field(repr=False)
+    """A row for each sample."""
+    pools: Mapping[str, Integers] = field(repr=False)
+    """Rows to train on, by pool."""
+    held_out: Integers = field(repr=False)
+    """Rows that are kept for validation."""
+    fingerprint: str
+    """Changes when samples are added or removed."""
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def buckets(self, rows: Sequence[int] | Integers) -> list[str]:
+        """Bucket of each of `rows`."""
+        names: list[str] = self.table["bucket"].take(pa.array(rows)).to_pylist()
+        return names
+
+    def location(self, row: int) -> Location:
+        """Where the sample of a row lies."""
+        values = {name: self.table[name][row].as_py() for name in _COLUMNS if name in self.table.column_names}
+        wav = None if values.get("wav_offset") is None else (values["wav_offset"], values["wav_size"])
+        names = ("key", "bucket", "tar", "offset", "size")
+        return Location(**{name: values[name] for name in names}, wav=wav)
+
+
+def read_index(directory: EncodedDirectory, *, held_out_fraction: float) -> SampleIndex:
+    """Read what is committed.
+
+    Whole sources are held out, chosen by the hash of their name, so that no validation clip comes from a video
+    that was trained on. With a fraction above 0 at least one source is, if there are two.
+
+    Raises:
+        ConfigError: nothing is there, or a committed shard's tar is missing.
+    """
+    directory.encoding()
+    table = directory.index(_COLUMNS)
+    if table.num_rows and "encoded" in table.column_names:
+        table = table.filter(table["encoded"])
+    if not table.num_rows or "tar" not in table.column_names:
+        raise ConfigError(f"{directory.path} holds no encoded samples; run `make encode` first")
+    table = table.sort_by([("key", "ascending"), ("shard", "ascending")])
+    _check_tars(directory, table)
+    held_out = _held_out_sources(table["source"].to_pylist(), held_out_fraction)
+    is_held_out = np.array([source in held_out for source in table["source"].to_pylist()])
+    pools = np.array(table["pool"].to_pylist())
+    rows = np.arange(table.num_rows)
+    # A clip made under the negative prompt shows nothing that one wants to validate.
+    return SampleIndex(
+        table=table,
+        pools={str(pool): rows[(pools == pool) & ~is_held_out] for pool in np.unique(pools)},
+        held_out=rows[is_held_out & (pools == "human")],
+        fingerprint=hashlib.sha256("|".join(table["key"].to_pylist()).encode()).hexdigest()[:12],
+    )
+
+
+def _held_out_sources(sources: Sequence[str], fraction: float) -> set[str]:
+    by_hash = sorted(set(sources), key=lambda source: hashlib.sha256(source.encode()).digest())
+    if fraction <= 0 or len(by_hash) < 2:
+        return set()
+    return set(by_hash[: max(1, round(fraction * len(by_hash)))])
+
+
+def _check_tars(directory: EncodedDirectory, table: pa.Table) -> None:
+    """Name missing shards now rather than in the middle of an epoch."""
+    named = set(table["tar"].to_pylist())
+    folders = {tar.rpartition("/")[0] for tar in named}
+    there = {f"{folder}/{name}" for folder in folders for name in list_files(join(directory.path, folder), ".tar")}
+    missing = sorted(named - there)
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ConfigError(
+            f"{directory.path}: the shard {missing[0]}{more} is missing though its index is there; restore it, or "
+            "delete its .parquet and run `make encode` again"
+        )

@@ -1,0 +1,82 @@
+"""Flow matching on the frames to be predicted (stages 720p and 1080p).
+
+x_t = (1 − σ)·x₀ + σ·noise, and the network predicts the velocity noise − x₀. Clean frames are put back after the noise
+is added, have timestep 0, and are left out of the loss.
+
+Letters: B batch, C latent channels, F latent frames, H and W latent sides. σ runs over [0, 1], timesteps over
+[0, 1000].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from training.conditioning import Batch
+
+VelocityModel = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""(noisy latents, timesteps (B, F), text, audio) to velocity (B, C, F, H, W)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlowMatchingConfig:
+    """How noise levels are drawn."""
+
+    shift: float = 5.0
+    """σ = shift·u / (1 + (shift − 1)·u) with uniform u (Wan2.2-TI2V-5B: 5)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FlowMatchingLoss:
+    """What one micro-batch gives."""
+
+    loss: Tensor = field(repr=False)
+    """Scalar: weighted mean over the batch, to be differentiated."""
+    per_sample: Tensor
+    """(B,) mean squared error of each sample's predicted frames, detached."""
+    sigmas: Tensor
+    """(B,) noise levels."""
+
+
+def shifted(uniform: Tensor, shift: float) -> Tensor:
+    """Noise levels σ of uniform numbers in [0, 1], pushed towards 1 by `shift`."""
+    return shift * uniform / (1 + (shift - 1) * uniform)
+
+
+def add_noise(latents: Tensor, noise: Tensor, sigmas: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
+    """Noisy latents (B, C, F, H, W), clean frames kept, and the timesteps (B, F) that the network is told.
+
+    Args:
+        latents: (B, C, F, H, W), x₀.
+        noise: of the same shape.
+        sigmas: (B,).
+        clean: (B, F) bool.
+    """
+    sigma = sigmas[:, None, None, None, None]
+    noisy = torch.where(clean[:, None, :, None, None], latents, (1 - sigma) * latents + sigma * noise)
+    return noisy, torch.where(clean, 0.0, 1000 * sigmas[:, None])
+
+
+def per_sample_error(prediction: Tensor, target: Tensor, frame_mask: Tensor) -> Tensor:
+    """(B,) mean squared error over the frames whose mask (B, 1, F, 1, 1) is 1, in fp32."""
+    squared = (prediction.float() - target.float()).square() * frame_mask
+    _, channels, _, height, width = prediction.shape
+    return squared.sum(dim=(1, 2, 3, 4)) / (frame_mask.sum(dim=(1, 2, 3, 4)) * channels * height * width)
+
+
+def flow_matching_loss(
+    model: VelocityModel, batch: Batch, config: FlowMatchingConfig, *, sigmas: Tensor | None = None
+) -> FlowMatchingLoss:
+    """The loss of a micro-batch; `sigmas` (B,) fixes the noise levels, for validation."""
+    random = batch.random("flow-matching")
+    noise = random.normal(*batch.latents.shape[1:])
+    if sigmas is None:
+        sigmas = shifted(random.uniform(), config.shift)
+    noisy_latents, timesteps = add_noise(batch.latents, noise, sigmas, batch.clean)
+    velocity = model(noisy_latents, timesteps, batch.text, batch.audio)
+    per_sample = per_sample_error(velocity, noise - batch.latents, batch.frame_mask())
+    loss = (per_sample * batch.weights).mean()
+    return FlowMatchingLoss(loss=loss, per_sample=per_sample.detach(), sigmas=sigmas)

@@ -1,0 +1,140 @@
+"""Processes that train together: who they are, however they were launched, and which of them share a clip."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch.distributed import ProcessGroup
+
+from curation.config import ConfigError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ranks:
+    """This process among those that train together."""
+
+    rank: int
+    world: int
+    device: torch.device
+    sequence_group: ProcessGroup | None = field(repr=False)
+    """Ranks that share every clip; None when each has its own."""
+    sequence_parallel: int
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files and talks to people."""
+        return self.rank == 0
+
+    @property
+    def data_rank(self) -> int:
+        """Which of the ranks that read different data this is."""
+        return self.rank // self.sequence_parallel
+
+    @property
+    def num_data_ranks(self) -> int:
+        """Ranks that read different data."""
+        return self.world // self.sequence_parallel
+
+    def any(self, flag: bool) -> bool:  # noqa: FBT001 (reads as any(…))
+        """Whether the flag is set on any rank."""
+        value = torch.tensor([float(flag)], device=self.device)
+        dist.all_reduce(value, op=dist.ReduceOp.MAX)
+        return bool(value.item())
+
+    def gather(self, value: T) -> list[T]:
+        """Everyone's value, in the order of ranks."""
+        values: list[Any] = [None] * self.world
+        dist.all_gather_object(values, value)
+        return values
+
+    def broadcast(self, value: T) -> T:
+        """The main process's value."""
+        values = [value]
+        dist.broadcast_object_list(values, src=0, device=self.device)
+        return values[0]
+
+    def barrier(self) -> None:
+        """Wait for everyone."""
+        dist.barrier()
+
+
+def join_ranks(sequence_parallel: int = 1) -> Ranks:
+    """Join the processes that `deepspeed`, `torchrun`, Slurm or Ray started; alone when none of them did.
+
+    Raises:
+        ConfigError: the number of processes is not a multiple of `sequence_parallel`.
+    """
+    _complete_environment(os.environ)
+    has_gpu = torch.cuda.is_available()
+    if not has_gpu:
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    import deepspeed  # noqa: PLC0415 (it looks for its accelerator when it is imported)
+
+    local_rank = int(os.environ["LOCAL_RANK"])
+    device = torch.device("cuda", local_rank) if has_gpu else torch.device("cpu")
+    if has_gpu:
+        torch.cuda.set_device(device)
+    if not dist.is_initialized():
+        backend = "nccl" if has_gpu else "gloo"
+        deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
+    world = dist.get_world_size()
+    if sequence_parallel < 1 or world % sequence_parallel:
+        raise ConfigError(
+            f"{world} processes cannot share clips by {sequence_parallel}: parallel.sequence_parallel must "
+            "divide their number"
+        )
+    group = None
+    if sequence_parallel > 1:
+        members = [list(range(first, first + sequence_parallel)) for first in range(0, world, sequence_parallel)]
+        group, _ = dist.new_subgroups_by_enumeration(members)  # type: ignore[no-untyped-call]
+    return Ranks(
+        rank=dist.get_rank(), world=world, device=device, sequence_group=group, sequence_parallel=sequence_parallel
+    )
+
+
+def leave_ranks() -> None:
+    """Part from the others."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _complete_environment(environment: Any) -> None:
+    """Say in torch's terms what Slurm's `srun` said in its own, or that this process is alone."""
+    if "RANK" in environment:
+        environment.setdefault("LOCAL_RANK", "0")
+        return
+    alone = {
+        "RANK": "0",
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": "1",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(_free_port()),
+    }
+    environment.update(_of_slurm(environment) or alone)
+
+
+def _of_slurm(environment: Mapping[str, str]) -> dict[str, str]:
+    # A lone `python` inside an allocation has no step: only srun's processes have.
+    if "SLURM_STEP_ID" not in environment or int(environment.get("SLURM_STEP_NUM_TASKS", "1")) < 2:
+        return {}
+    return {
+        "RANK": environment["SLURM_PROCID"],
+        "LOCAL_RANK": environment["SLURM_LOCALID"],
+        "WORLD_SIZE": environment["SLURM_STEP_NUM_TASKS"],
+        "MASTER_ADDR": environment.get("MASTER_ADDR", environment.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1")),
+        "MASTER_PORT": environment.get("MASTER_PORT", str(20_000 + int(environment["SLURM_JOB_ID"]) % 20_000)),
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,0 +1,141 @@
+"""What a stage ends with: a model directory that `SoulPipeline` loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from huggingface_hub import save_torch_state_dict
+from torch import Tensor
+
+from curation.config import ConfigError
+from model.assemble import build_pipeline
+from model.codebook import Codebook
+from model.directory import CODEBOOK_FILE, INDEX_FILE, check_model_directory
+from model.presets import PRESETS
+from model.transformer import SoulTransformer3DModel
+from model.weights import locate
+
+CONFIG_FILE: Final = "config.json"
+
+
+def initial_directory(source: str, aside: Path, *, seed: int) -> Path:
+    """The model directory that a stage starts from.
+
+    Args:
+        source: a model directory, a Hub id, or `tiny` (random weights, written to `aside`).
+        aside: where a preset's directory is made.
+        seed: of a preset's weights.
+
+    Raises:
+        ConfigError: it is missing or incomplete; one line that says what.
+    """
+    if source in PRESETS and not Path(source).is_dir():
+        if source != "tiny":
+            raise ConfigError(f"{source}: to start from random weights makes no sense at this size, give a directory")
+        if not (aside / INDEX_FILE).is_file():
+            shutil.rmtree(aside, ignore_errors=True)
+            build_pipeline(source, seed=seed).save_pretrained(aside)
+        return aside
+    try:
+        directory = locate(source)
+        check_model_directory(directory)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return directory
+
+
+def write_result(
+    target: Path,
+    initial: Path,
+    *,
+    component: str,
+    state: Mapping[str, Tensor],
+    dtype: torch.dtype,
+    defaults: Mapping[str, Any],
+    codebook: Path | None = None,
+) -> None:
+    """Write a model directory: that of `initial` with one component's weights replaced. Whole or not at all.
+
+    Args:
+        target: replaced if it exists.
+        initial: whose other components are taken over, as hard links where the file system has them.
+        component: folder of what was trained, `transformer` or `vae`.
+        state: its weights.
+        dtype: they are stored as; what has to stay fp32 does.
+        defaults: configuration of the pipeline to be changed, e.g. `num_inference_steps`.
+        codebook: a codebook file to put in; `initial`'s own otherwise.
+    """
+    aside = target.with_name(f"{target.name}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    replaced = (initial / component).resolve()
+    shutil.copytree(
+        initial.resolve(),
+        aside,
+        copy_function=_link,
+        ignore=lambda folder, names: _weights(names) if Path(folder).resolve() == replaced else [],
+    )
+    save_torch_state_dict(
+        {name: _stored(name, tensor, dtype) for name, tensor in state.items()},
+        aside / component,
+        filename_pattern="diffusion_pytorch_model{suffix}.safetensors",
+        max_shard_size="10GB",
+    )
+    index = json.loads((initial / INDEX_FILE).read_text()) | dict(defaults)
+    _rewrite(aside / INDEX_FILE, json.dumps(index, indent=2))
+    if codebook is not None:
+        Codebook.load(codebook)
+        (aside / CODEBOOK_FILE).unlink(missing_ok=True)
+        shutil.copyfile(codebook, aside / CODEBOOK_FILE)
+    check_model_directory(aside)
+    _replace(target, aside)
+
+
+def point_to(link: Path, directory: Path) -> None:
+    """Make `link` lead to `directory`, whatever it led to before.
+
+    Raises:
+        ConfigError: something that is not such a link is in its place.
+    """
+    if link.exists() and not link.is_symlink():
+        raise ConfigError(f"{link} is not a link made by training: move it away")
+    aside = link.with_name(f".{link.name}.tmp")
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(os.path.relpath(directory, link.parent))
+    aside.replace(link)
+
+
+def _weights(names: list[str]) -> list[str]:
+    return [name for name in names if name.endswith((".safetensors", ".safetensors.index.json", ".bin"))]
+
+
+def _stored(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    keeps_fp32 = any(part in name for part in SoulTransformer3DModel._keep_in_fp32_modules)
+    return tensor.float() if keeps_fp32 else tensor.to(dtype)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target, follow_symlinks=True)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _rewrite(path: Path, text: str) -> None:
+    """Replace a file that may be a hard link to another directory's."""
+    path.unlink(missing_ok=True)
+    path.write_text(text)
+
+
+def _replace(target: Path, aside: Path) -> None:
+    old = target.with_name(f"{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    aside.rename(target)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,76 @@
+"""How fast a training is: seconds, tokens and floating-point operations of its steps against what the device can do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+import torch
+
+from model.flops import count_transformer_flops
+from model.presets import TransformerConfig
+from training.data import MicroBatch
+from training.metrics import Averages
+
+PEAK_BF16_FLOPS: Final = {
+    "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12,
+    "RTX 4090": 165e12, "RTX 5090": 209e12,
+}  # fmt: skip
+"""Dense bf16 with fp32 accumulation, from the data sheets; the first name that the device's holds counts."""
+
+
+class Throughput:
+    """Adds the speed of each step to the averages.
+
+    Model FLOPs utilisation counts three forwards a step (a backward is two), whatever is computed twice to save memory.
+
+    Args:
+        config: of the network.
+        device: what it runs on; where its peak is not known there is no MFU.
+        ranks_per_sample: ranks that share a sample (sequence parallelism).
+        text_tokens: length of the text states.
+    """
+
+    def __init__(
+        self, config: TransformerConfig, device: torch.device, *, ranks_per_sample: int, text_tokens: int
+    ) -> None:
+        self.config = config
+        self.peak = _peak(device)
+        self.ranks_per_sample = ranks_per_sample
+        self.text_tokens = text_tokens
+
+    def add(self, averages: Averages, batches: Sequence[MicroBatch], *, seconds: float, wait_s: float) -> None:
+        """Take in one step of this rank.
+
+        Args:
+            averages: where `s_per_step`, `data_wait_s`, `tokens_per_s` (of this rank) and `mfu` are added.
+            batches: what the step was made of.
+            seconds: how long it took, waiting included.
+            wait_s: how long it waited for data.
+        """
+        flops = tokens = 0
+        for batch in batches:
+            frames, height, width = (int(side) for side in batch.plan.bucket.split("x"))
+            cost = _cost(self.config, frames, height, width, self.text_tokens)
+            flops += 3 * cost[0] * len(batch.samples) // self.ranks_per_sample
+            tokens += cost[1] * len(batch.samples) // self.ranks_per_sample
+        averages.add("s_per_step", seconds)
+        averages.add("data_wait_s", wait_s)
+        averages.add("tokens_per_s", tokens, seconds)
+        averages.add("tflops", flops / 1e12, seconds)
+        if self.peak is not None:
+            averages.add("mfu", flops / self.peak, seconds)
+
+
+@lru_cache(maxsize=256)
+def _cost(config: TransformerConfig, frames: int, height: int, width: int, text_tokens: int) -> tuple[int, int]:
+    flops = count_transformer_flops(config, num_frames=frames, height=height, width=width, num_text_tokens=text_tokens)
+    return flops.total, flops.num_tokens
+
+
+def _peak(device: torch.device) -> float | None:
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next((peak for key, peak in PEAK_BF16_FLOPS.items() if key in name), None)
