@@ -8,7 +8,7 @@ left of a bucket at the end of an epoch makes a smaller batch, so that nothing i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -40,6 +40,8 @@ class BatchPlan:
     bucket: str
     draws: tuple[Draw, ...]
     """At most the effective batch size; fewer at the end of a bucket."""
+    is_last: bool = False
+    """Whether it ends its epoch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +84,14 @@ class Plan:
 
     def epoch(self, epoch: int) -> Iterator[BatchPlan]:
         """The batches of an epoch, in order."""
+        batches = self._batches(epoch)
+        planned = next(batches)
+        for following in batches:
+            yield planned
+            planned = following
+        yield replace(planned, is_last=True)
+
+    def _batches(self, epoch: int) -> Iterator[BatchPlan]:
         rows = self._rows(epoch)
         first = epoch * len(rows)
         waiting: dict[str, list[Draw]] = {}

@@ -9,13 +9,15 @@ Letters: B batch, C latent channels, F latent frames, H and W latent sides. σ r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from training.conditioning import Batch
+from training.engine import TrainedModel
+from training.metrics import Averages
 
 VelocityModel = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(noisy latents, timesteps (B, F), text, audio) to velocity (B, C, F, H, W)."""
@@ -80,3 +82,49 @@ def flow_matching_loss(
     per_sample = per_sample_error(velocity, noise - batch.latents, batch.frame_mask())
     loss = (per_sample * batch.weights).mean()
     return FlowMatchingLoss(loss=loss, per_sample=per_sample.detach(), sigmas=sigmas)
+
+
+class FlowMatching:
+    """The objective of the stages 720p and 1080p."""
+
+    VALIDATION_SIGMAS = (0.3, 0.6, 0.85, 0.97)
+    """Noise levels at which held-out samples are judged."""
+
+    def __init__(self, model: TrainedModel, config: FlowMatchingConfig) -> None:
+        self.models: Sequence[TrainedModel] = (model,)
+        self.model = model
+        self.config = config
+
+    def train_step(self, batches: Sequence[Batch], *, step: int, total_steps: int) -> Averages:
+        """See `Objective.train_step`; logs the loss, by noise level too, the gradient's norm and the rate."""
+        averages = Averages()
+        for batch in batches:
+            result = flow_matching_loss(self.model.velocity, batch, self.config)
+            self.model.backward(result.loss, step=step, total_steps=total_steps)
+            log_by_noise_level(averages, result, batch.weights)
+        averages.add("grad_norm", self.model.grad_norm)
+        averages.add("lr", self.model.lr)
+        return averages
+
+    @torch.no_grad()
+    def validation_loss(self, batch: Batch) -> Tensor:
+        """(B,) errors, averaged over fixed noise levels."""
+        model = self.model.module
+        errors = []
+        for sigma in self.VALIDATION_SIGMAS:
+            sigmas = torch.full((len(batch.latents),), sigma, device=batch.latents.device)
+            errors.append(
+                flow_matching_loss(
+                    lambda *inputs: model(*inputs, return_dict=False)[0], batch, self.config, sigmas=sigmas
+                ).per_sample
+            )
+        return torch.stack(errors).mean(dim=0)
+
+
+def log_by_noise_level(averages: Averages, result: FlowMatchingLoss, weights: Tensor) -> None:
+    """Add each sample's error to the mean, and to that of its fifth of the noise levels; fillers are left out."""
+    for error, sigma, weight in zip(result.per_sample.tolist(), result.sigmas.tolist(), weights.tolist(), strict=True):
+        if weight:
+            fifth = min(int(sigma * 5), 4)
+            averages.add("loss", error)
+            averages.add(f"loss_sigma_{fifth / 5:.1f}_{(fifth + 1) / 5:.1f}", error)

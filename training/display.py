@@ -1,0 +1,70 @@
+"""What a person sees of a training: a progress bar on a terminal, lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+SHOWN = (
+    "loss",
+    "validation_loss",
+    "grad_norm",
+    "lr",
+    "s_per_step",
+    "tokens_per_s",
+    "mfu",
+    "data_wait_s",
+    "audio_delta",
+)
+
+
+class Display:
+    """Draws the progress of the main process; silent on the others."""
+
+    def __init__(self, *, visible: bool) -> None:
+        self.console = Console(stderr=True, quiet=not visible)
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=self.console,
+            disable=not visible or not self.console.is_terminal,
+        )
+        self.task: TaskID | None = None
+
+    def start(self, step: int, total: int) -> None:
+        """Begin to draw."""
+        self.progress.start()
+        self.task = self.progress.add_task("training", completed=step, total=total)
+
+    def show(self, step: int, values: Mapping[str, float]) -> None:
+        """Draw the averages of the last steps."""
+        text = "  ".join(f"{name} {values[name]:.4g}" for name in SHOWN if name in values)
+        if self.task is not None:
+            self.progress.update(self.task, completed=step, description=f"loss {values.get('loss', float('nan')):.4f}")
+        self.console.print(f"step {step}  {text}", soft_wrap=True, highlight=False)
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self.console.print(line, soft_wrap=True, highlight=False)
+
+    def say_briefly(self, what: str) -> None:
+        """What goes on just now, in place of the bar's name."""
+        if self.task is not None:
+            self.progress.update(self.task, description=what)
+
+    def stop(self) -> None:
+        """Draw no more."""
+        self.progress.stop()

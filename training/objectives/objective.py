@@ -1,0 +1,33 @@
+"""What the trainer asks of an objective, so that one loop serves every stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+from training.conditioning import Batch
+from training.engine import TrainedModel
+from training.metrics import Averages
+
+
+class Objective(Protocol):
+    """Something to be minimised, with the networks that it trains."""
+
+    models: Sequence[TrainedModel]
+    """All trained networks; the first is what the stage is about: its average becomes the result."""
+
+    def train_step(self, batches: Sequence[Batch], *, step: int, total_steps: int) -> Averages:
+        """One optimizer step, on this rank's micro-batches of one effective batch; returns what is to be logged.
+
+        Args:
+            batches: on the ranks' device.
+            step: its number, from 0.
+            total_steps: of the training, for schedules.
+        """
+        ...
+
+    def validation_loss(self, batch: Batch) -> Tensor:
+        """(B,) errors of held-out samples under fixed noise; the same every time for the same weights."""
+        ...

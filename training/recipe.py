@@ -1,0 +1,115 @@
+"""A stage's recipe: every number of it, read from `training/recipes/<stage>.yaml` and scaled by the profile."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from curation.config import ConfigError, build, layered, profile_section, read_yaml
+from training.checkpoints import CheckpointConfig
+from training.conditioning import ConditioningConfig
+from training.data import DataConfig, Share
+from training.ema import EmaConfig
+from training.engine import OptimizerConfig, ParallelConfig
+from training.objectives.flow_matching import FlowMatchingConfig
+from training.ranks import Ranks
+from training.validation import ValidationConfig
+
+RECIPES: Final = Path(__file__).resolve().parent / "recipes"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerationConfig:
+    """What the stage's model directory tells the pipeline to use unless it is told otherwise."""
+
+    num_inference_steps: int = 25
+    """Paper, Sec. 5.1."""
+    guidance_scale: float = 5.0
+    """Wan2.2's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """Everything that decides what a stage does."""
+
+    encoded: str
+    """Folder of `RUN/encoded` that is trained on: `720p` or `1080p`."""
+    initial: str = ""
+    """What it starts from: a model directory, a Hub id, `tiny` (random weights), or `stage:<name>` for the result
+    of another stage of the same run. Empty: has to be given."""
+    epochs: float = 1.0
+    """Passes over the largest pool."""
+    steps: int | None = None
+    """Optimizer steps, in place of epochs."""
+    batch_size: int = 64
+    """Samples of an optimizer step over all ranks (the paper trains on 64 GPUs and says no more); on fewer GPUs
+    gradients are accumulated until it is reached."""
+    micro_batch: int = 1
+    """Samples of a forward on one rank."""
+    seed: int = 0
+    """Of everything random."""
+    data: DataConfig = field(default_factory=DataConfig)
+    conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
+    flow_matching: FlowMatchingConfig = field(default_factory=FlowMatchingConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    parallel: ParallelConfig = field(default_factory=ParallelConfig)
+    ema: EmaConfig = field(default_factory=EmaConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    log_every: int = 10
+    """Steps between two lines of the log."""
+    audio_delta_every: int = 50
+    """Steps between two looks at how much the prediction changes when the sound is taken away."""
+    store_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """Of the weights in the model directory; modulation and norms stay fp32."""
+
+    def __post_init__(self) -> None:
+        """Refuse what trains nothing."""
+        if min(self.batch_size, self.micro_batch, self.log_every, self.audio_delta_every) < 1:
+            raise ValueError("batch_size, micro_batch, log_every and audio_delta_every must be at least 1")
+        if self.epochs <= 0 or (self.steps is not None and self.steps < 1):
+            raise ValueError("epochs must be above 0, steps at least 1")
+
+    def share(self, ranks: Ranks) -> Share:
+        """What this rank takes of each effective batch.
+
+        Raises:
+            ConfigError: the ranks' micro-batches do not add up to the effective batch.
+        """
+        at_once = self.micro_batch * ranks.num_data_ranks
+        if self.batch_size % at_once:
+            below, above = self.batch_size // at_once * at_once, -(-self.batch_size // at_once) * at_once
+            nearest = f"{below} or {above}" if below else str(above)
+            raise ConfigError(
+                f"batch_size {self.batch_size} is not a multiple of {ranks.num_data_ranks} ranks × micro_batch "
+                f"{self.micro_batch}: the nearest that are: {nearest}"
+            )
+        return Share(
+            rank=ranks.data_rank,
+            num_ranks=ranks.num_data_ranks,
+            micro_batch=self.micro_batch,
+            accumulation=self.batch_size // at_once,
+        )
+
+
+def stages() -> list[str]:
+    """Names of all stages."""
+    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def load_recipe(stage: str, profile: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A stage's recipe: its file, then the profile's `training.<stage>`, then `dotted.key=value` overrides.
+
+    Raises:
+        ConfigError: no such stage or profile, an unknown key or a bad value; one line that names it.
+    """
+    if stage not in stages():
+        nearest = difflib.get_close_matches(stage, stages(), n=1, cutoff=0.0)[0]
+        raise ConfigError(f"unknown stage {stage!r}, did you mean {nearest!r}? There are: {', '.join(stages())}")
+    published: dict[str, Any] = read_yaml(RECIPES / f"{stage}.yaml")
+    scaled = profile_section(profile, f"training.{stage}")
+    return build(Recipe, layered(overrides, published, scaled), f"training.{stage}")

@@ -1,0 +1,240 @@
+"""One stage of a run: put together from its recipe, trained, and made into a model directory."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLWan
+from diffusers.utils import logging as diffusers_logging
+
+from curation.config import ConfigError
+from curation.encoded import EncodedDirectory, Encoding
+from curation.storage import is_local
+from model.codec import PatchDCTCodec
+from model.parallel import SequenceParallel
+from model.presets import TransformerConfig
+from model.sampling import build_scheduler
+from model.transformer import SoulTransformer3DModel
+from model.vae import Autoencoder
+from training.checkpoints import Checkpoints
+from training.conditioning import Conditioner
+from training.data import SampleReader
+from training.display import Display
+from training.ema import full_state_dict
+from training.engine import TrainedModel
+from training.index import read_index
+from training.objectives.flow_matching import FlowMatching
+from training.plan import Plan
+from training.ranks import Ranks
+from training.recipe import Recipe
+from training.result import initial_directory, point_to, write_result
+from training.throughput import Throughput
+from training.trainer import Trainer
+from training.validation import load_held_out
+
+
+def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: str | None = None) -> Path:
+    """Train a stage to its end, going on from its newest checkpoint, and write its model directory.
+
+    Args:
+        stage: its name: what it makes lies in `RUN/train/<stage>`.
+        recipe: all its numbers.
+        run: the run directory.
+        ranks: who trains.
+        initial: what it starts from, in place of the recipe's.
+
+    Returns:
+        The model directory.
+
+    Raises:
+        ConfigError: something that was asked for cannot be; one line.
+        DivergedError: the training broke down.
+        StoppedError: a SIGTERM came; a checkpoint has been written.
+        CheckpointError: a checkpoint could not be written.
+    """
+    if not is_local(str(run)):
+        raise ConfigError(f"{run}: training writes its checkpoints to a file system, not to an object store")
+    diffusers_logging.disable_progress_bar()
+    folder = run / "train" / stage
+    start = _on_main(
+        ranks, lambda: initial_directory(_source(recipe, run, initial), folder / "initial", seed=recipe.seed)
+    )
+    display = Display(visible=ranks.is_main)
+    trainer = build_trainer(recipe, run, folder, ranks, start=start, display=display)
+    try:
+        trainer.train()
+    finally:
+        display.stop()
+        if trainer.metrics is not None:
+            trainer.metrics.close()
+    return _finish(trainer, recipe, run, start)
+
+
+def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, start: Path, display: Display) -> Trainer:
+    """Everything a training is made of; `start` is the model directory that it begins with."""
+    share = recipe.share(ranks)
+    directory = EncodedDirectory(str(run / "encoded" / recipe.encoded))
+    encoding = directory.encoding()
+    samples = read_index(directory, held_out_fraction=recipe.data.held_out_fraction)
+    plan = Plan(samples=samples, weights=recipe.data.pools, batch_size=recipe.batch_size, seed=recipe.seed)
+    transformer = _load_transformer(start)
+    _check_fit(transformer, encoding, directory.path)
+    config = transformer.config
+    conditioner = Conditioner(
+        recipe.conditioning,
+        seed=recipe.seed,
+        audio_window=config.audio_window,
+        audio_dim=config.audio_dim,
+        text_tokens=encoding.text_tokens,
+        free_text=directory.unconditional(),
+    )
+    reader = SampleReader(directory, samples)
+    model = TrainedModel(
+        "transformer",
+        transformer,
+        optimizer=recipe.optimizer,
+        parallel=recipe.parallel,
+        ema=recipe.ema,
+        ranks=ranks,
+        micro_batch=recipe.micro_batch,
+        accumulation=share.accumulation,
+    )
+    if ranks.sequence_group is not None:
+        SequenceParallel(transformer, ranks.sequence_group)
+    validation = recipe.validation
+    num_held_out = max(validation.videos, validation.loss_samples) if validation.every else 0
+    return Trainer(
+        recipe=recipe,
+        folder=folder,
+        ranks=ranks,
+        share=share,
+        plan=plan,
+        reader=reader,
+        conditioner=conditioner,
+        objective=FlowMatching(model, recipe.flow_matching),
+        checkpoints=Checkpoints(folder / "checkpoints", recipe.checkpoint, ranks),
+        throughput=Throughput(
+            _transformer_config(transformer),
+            ranks.device,
+            ranks_per_sample=ranks.sequence_parallel,
+            text_tokens=encoding.text_tokens,
+        ),
+        display=display,
+        held_out=load_held_out(samples.held_out, reader, conditioner, num_held_out),
+        vae=load_vae(start, ranks.device) if validation.every and validation.videos else None,
+        scheduler=build_scheduler("unipc"),
+        total_steps=num_steps(recipe, plan),
+    )
+
+
+def num_steps(recipe: Recipe, plan: Plan) -> int:
+    """Optimizer steps of a whole training."""
+    if recipe.steps is not None:
+        return recipe.steps
+    whole = int(recipe.epochs)
+    steps = sum(plan.num_batches(epoch) for epoch in range(whole))
+    return steps + math.ceil((recipe.epochs - whole) * plan.num_batches(whole))
+
+
+def load_vae(directory: Path, device: torch.device) -> Autoencoder:
+    """The autoencoder of a model directory, fp32."""
+    kind = json.loads((directory / "model_index.json").read_text())["vae"][1]
+    loader = PatchDCTCodec if kind == "PatchDCTCodec" else AutoencoderKLWan
+    vae: Autoencoder = loader.from_pretrained(directory / "vae").to(device).eval()
+    return vae
+
+
+def _finish(trainer: Trainer, recipe: Recipe, run: Path, start: Path) -> Path:
+    """Write the stage's model directory, and lead `RUN/model` to it."""
+    model, ranks = trainer.objective.models[0], trainer.ranks
+    assert model.ema is not None
+    target = trainer.folder / "model"
+    with model.ema.swapped_in():
+        state = full_state_dict(model.module, ranks)
+    codebook = run / "codebook.safetensors"
+    encoding = trainer.reader.encoding
+    defaults: dict[str, Any] = {
+        "fps": encoding.fps,
+        "clip_latents": 1 + (encoding.clip_frames - 1) // 4,
+        "overlap_latents": recipe.conditioning.overlap_latents,
+        "area": encoding.area,
+        **asdict(recipe.generation),
+    }
+    if ranks.is_main:
+        write_result(
+            target,
+            start,
+            component="transformer",
+            state=state,
+            dtype=getattr(torch, recipe.store_dtype),
+            defaults=defaults,
+            codebook=codebook if codebook.is_file() else None,
+        )
+        point_to(run / "model", target)
+    ranks.barrier()
+    return target
+
+
+def _source(recipe: Recipe, run: Path, given: str | None) -> str:
+    """What the stage starts from, as a directory, Hub id or preset."""
+    source = given or recipe.initial
+    if not source:
+        raise ConfigError(
+            "this stage starts from a model directory: give one with --model (MODEL=), e.g. what "
+            "`python -m model convert` makes of Wan2.2-TI2V-5B"
+        )
+    kind, separator, stage = source.partition("stage:")
+    if kind or not separator:
+        return source
+    directory = run / "train" / stage / "model"
+    if not directory.is_dir():
+        raise ConfigError(
+            f"this stage starts from the result of {stage!r}, and {directory} is not there: train {stage} first, or "
+            "give another model directory with --model"
+        )
+    return str(directory)
+
+
+def _on_main(ranks: Ranks, action: Any) -> Any:
+    """Do something on the main process and give all its result, or its error."""
+    result: tuple[Any, ConfigError | None] = (None, None)
+    if ranks.is_main:
+        try:
+            result = (action(), None)
+        except ConfigError as error:
+            result = (None, error)
+    value, problem = ranks.broadcast(result)
+    if problem is not None:
+        raise problem
+    return value
+
+
+def _load_transformer(directory: Path) -> SoulTransformer3DModel:
+    transformer: SoulTransformer3DModel = SoulTransformer3DModel.from_pretrained(
+        directory / "transformer", torch_dtype=torch.float32
+    )
+    transformer.train()
+    return transformer
+
+
+def _check_fit(transformer: SoulTransformer3DModel, encoding: Encoding, where: str) -> None:
+    config = transformer.config
+    for name, expected, found in (
+        ("latent channels", config.in_channels, encoding.latent_channels),
+        ("text states", config.text_dim, encoding.text_dim),
+        ("audio features", config.audio_dim, encoding.audio_dim),
+    ):
+        if expected != found:
+            raise ConfigError(
+                f"{where} was encoded for another model: its {name} have {found} channels, the network takes {expected}"
+            )
+
+
+def _transformer_config(transformer: SoulTransformer3DModel) -> TransformerConfig:
+    values = {name: transformer.config[name] for name in TransformerConfig.__dataclass_fields__}
+    return TransformerConfig(**values | {"patch_size": tuple(values["patch_size"])})

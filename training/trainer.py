@@ -1,0 +1,226 @@
+"""The training loop, the same for every stage."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from model.sampling import Scheduler
+from model.transformer import SoulTransformer3DModel
+from model.vae import Autoencoder
+from training.checkpoints import Checkpoints, TrainState
+from training.conditioning import Batch, Conditioner
+from training.data import MicroBatch, SampleReader, Share, load_steps
+from training.display import Display
+from training.metrics import Averages, MetricsLog
+from training.objectives.objective import Objective
+from training.plan import Plan
+from training.ranks import Ranks
+from training.recipe import Recipe
+from training.throughput import Throughput
+from training.validation import HeldOut, make_clip, share_of, write_clip
+
+
+class DivergedError(RuntimeError):
+    """The loss or its gradient is not a number; the last checkpoint is from before."""
+
+
+class StoppedError(RuntimeError):
+    """Training was asked to stop, and has saved where it is."""
+
+
+@dataclass(kw_only=True)
+class Trainer:
+    """Takes an objective through the data; all ranks run it alike."""
+
+    recipe: Recipe
+    folder: Path
+    """Of the stage: checkpoints, metrics, validation videos."""
+    ranks: Ranks
+    share: Share
+    plan: Plan
+    reader: SampleReader
+    conditioner: Conditioner
+    objective: Objective
+    checkpoints: Checkpoints
+    throughput: Throughput
+    display: Display
+    held_out: Sequence[HeldOut]
+    vae: Autoencoder | None
+    """Decodes validation videos; None when none are made."""
+    scheduler: Scheduler
+    total_steps: int
+    state: TrainState = field(default_factory=TrainState)
+    metrics: MetricsLog | None = None
+    _stop: bool = False
+
+    def train(self) -> None:
+        """Go on from the newest checkpoint, to the end.
+
+        Raises:
+            DivergedError: the gradient is not finite.
+            StoppedError: a SIGTERM came; a checkpoint has been written.
+            CheckpointError: a checkpoint could not be written.
+        """
+        self.resume()
+        signal.signal(signal.SIGTERM, self._ask_to_stop)
+        averages = Averages()
+        for batches, wait_s in self.steps():
+            start = time.perf_counter()
+            conditioned = [self.conditioner(batch.samples).to(self.ranks.device) for batch in batches]
+            averages.merge(self.objective.train_step(conditioned, step=self.state.step, total_steps=self.total_steps))
+            self.check_finite(batches)
+            self.advance(batches)
+            seconds = time.perf_counter() - start + wait_s
+            self.throughput.add(averages, batches, seconds=seconds, wait_s=wait_s)
+
+            step, is_last = self.state.step, self.state.step == self.total_steps
+            if step % self.recipe.audio_delta_every == 0:
+                self.measure_audio(conditioned[0], averages)
+            if self.is_due(self.recipe.validation.every) or (is_last and self.recipe.validation.every):
+                self.validate(averages)
+            if self.is_due(self.recipe.log_every) or is_last:
+                self.log(averages)
+            if self.is_due(self.recipe.checkpoint.every) or is_last:
+                self.save()
+            if self.ranks.any(self._stop) and not is_last:
+                self.save()
+                raise StoppedError(f"stopped at step {step} of {self.total_steps}; the same command goes on")
+
+    def steps(self) -> Iterator[tuple[list[MicroBatch], float]]:
+        """The steps that are left: this rank's micro-batches, and the seconds it waited for them."""
+        loader = load_steps(
+            self.plan, self.reader, self.share, self.recipe.data, epoch=self.state.epoch, batch=self.state.batch
+        )
+        for _ in range(self.state.step, self.total_steps):
+            start = time.perf_counter()
+            batches = next(loader)
+            yield batches, time.perf_counter() - start
+
+    def resume(self) -> None:
+        """Take up the newest checkpoint that is whole, if there is one."""
+        state, notes = self.checkpoints.resume(self.objective.models)
+        for note in notes:
+            self.display.say(note)
+        fingerprint = self.plan.samples.fingerprint
+        if state is not None:
+            self.state = state
+            self.display.say(f"going on from step {state.step} of {self.total_steps}")
+            if state.data != fingerprint:
+                self.display.say("the encoded samples have changed since: this epoch begins anew with those there now")
+                self.state.batch = 0
+        self.state.data = fingerprint
+        self.metrics = MetricsLog(self.folder, self.state.step) if self.ranks.is_main else None
+        self.display.start(self.state.step, self.total_steps)
+
+    def advance(self, batches: Sequence[MicroBatch]) -> None:
+        """Note what has been done, and what could not be read."""
+        plan = batches[0].plan
+        skipped = [
+            line for part in self.ranks.gather([line for each in batches for line in each.skipped]) for line in part
+        ]
+        if skipped:
+            self.record_skipped(skipped)
+        state = self.state
+        state.step += 1
+        state.samples += len(plan.draws)
+        state.skipped += len(skipped)
+        state.epoch, state.batch = (plan.epoch + 1, 0) if plan.is_last else (plan.epoch, plan.index + 1)
+
+    def record_skipped(self, skipped: Sequence[str]) -> None:
+        """Write damaged samples down; too many of them stop the training."""
+        if self.ranks.is_main:
+            with (self.folder / "skipped.txt").open("a") as file:
+                file.writelines(f"step {self.state.step + 1}: {line}\n" for line in skipped)
+        self.display.say(f"skipped a damaged sample: {skipped[0]}")
+        total, limit = self.state.skipped + len(skipped), self.recipe.data.max_skipped
+        seen = self.state.samples + self.recipe.batch_size
+        # A few bad ones at the very beginning are no rate yet.
+        if total > max(limit * seen, 2):
+            raise DivergedError(
+                f"{total} of the first {seen} samples are damaged, more than data.max_skipped ({limit:g}); see "
+                f"{self.folder / 'skipped.txt'}"
+            )
+
+    def check_finite(self, batches: Sequence[MicroBatch]) -> None:
+        """Stop before anything is saved of a training that has broken down."""
+        norms = [model.grad_norm for model in self.objective.models]
+        if all(math.isfinite(norm) for norm in norms):
+            return
+        keys = ", ".join(loaded.sample.key for batch in batches for loaded in batch.samples if loaded.weight)
+        last = self.checkpoints.paths()
+        raise DivergedError(
+            f"step {self.state.step + 1}: the loss or its gradient is not a number (samples on this rank: {keys}); "
+            + (f"the last good checkpoint is {last[-1]}" if last else "there is no checkpoint yet")
+        )
+
+    @torch.no_grad()
+    def measure_audio(self, batch: Batch, averages: Averages) -> None:
+        """How much the prediction changes, relative to its size, when the sound is taken away."""
+        model = self.objective.models[0].module
+        noise = batch.random("audio-delta").normal(*batch.latents.shape[1:])
+        mask = batch.frame_mask()
+        latents = batch.latents * (1 - mask) + noise * mask
+        timesteps = 1000.0 * (~batch.clean).float()
+        velocities = [
+            model(latents, timesteps, batch.text, audio, return_dict=False)[0].float() * mask
+            for audio in (batch.audio, torch.zeros_like(batch.audio))
+        ]
+        for heard, unheard, audio in zip(*velocities, batch.audio, strict=True):
+            if audio.any():
+                averages.add("audio_delta", float((heard - unheard).norm() / heard.norm().clamp(min=1e-12)))
+
+    @torch.no_grad()
+    def validate(self, averages: Averages) -> None:
+        """Loss and videos of held-out samples, under the averaged weights."""
+        model = self.objective.models[0]
+        if model.ema is None or not self.held_out:
+            return
+        self.display.say_briefly("validating")
+        model.module.eval()
+        config, rank, num_ranks = self.recipe.validation, self.ranks.data_rank, self.ranks.num_data_ranks
+        with model.ema.swapped_in():
+            for each in share_of(self.held_out[: config.loss_samples], rank, num_ranks):
+                error: Tensor = self.objective.validation_loss(each.batch.to(self.ranks.device))
+                averages.add("validation_loss", float(error.sum()), len(error))
+            for each in share_of(self.held_out[: config.videos], rank, num_ranks):
+                self.make_video(each)
+        model.module.train()
+        self.ranks.barrier()
+
+    def make_video(self, held_out: HeldOut) -> None:
+        """Make a held-out clip into a video under its own pivot, text and sound."""
+        if self.vae is None:
+            return
+        batch = held_out.batch.to(self.ranks.device)
+        transformer = cast("SoulTransformer3DModel", self.objective.models[0].module)
+        frames = make_clip(transformer, self.scheduler, self.vae, batch, self.recipe.validation)
+        path = self.folder / "validation" / f"step-{self.state.step:08d}" / f"{held_out.sample.key}.mp4"
+        write_clip(path, frames, fps=held_out.sample.fps, wav=held_out.wav)
+
+    def log(self, averages: Averages) -> None:
+        """Write the averages since the last look."""
+        values = averages.collect(self.ranks) | {"epoch": self.state.epoch, "samples": self.state.samples}
+        if self.metrics is not None:
+            self.metrics.write(self.state.step, values)
+        self.display.show(self.state.step, values)
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        self.display.say_briefly("saving")
+        self.checkpoints.save(self.state, self.objective.models)
+
+    def is_due(self, every: int) -> bool:
+        """Whether something done every so many steps is to be done now."""
+        return every > 0 and self.state.step % every == 0
+
+    def _ask_to_stop(self, _signal: int, _frame: object) -> None:
+        self._stop = True

@@ -1,0 +1,120 @@
+"""Looking at a training while it goes on: the loss of held-out samples, and the videos they become."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+
+from curation.encoded import BadSampleError, EncodedSample
+from model.sampling import CleanFrames, Condition, Scheduler, denoise
+from model.transformer import SoulTransformer3DModel
+from model.vae import Autoencoder, StreamingDecoder
+from model.video import VideoWriter
+from training.conditioning import Batch, Conditioner
+from training.data import SampleReader
+from training.index import Integers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValidationConfig:
+    """What is looked at, and how often."""
+
+    every: int = 500
+    """Optimizer steps between two looks; 0 looks never."""
+    videos: int = 4
+    """Held-out clips that are made into videos."""
+    loss_samples: int = 32
+    """Held-out clips whose loss is measured."""
+    steps: int = 25
+    """Denoising steps of a video."""
+    guidance_scale: float = 5.0
+    """w of uncond + w·(cond − uncond); 1 is none."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldOut:
+    """A held-out sample, ready for the network."""
+
+    sample: EncodedSample
+    batch: Batch
+    wav: bytes | None
+
+
+def load_held_out(rows: Integers, reader: SampleReader, conditioner: Conditioner, num: int) -> list[HeldOut]:
+    """Up to `num` held-out samples, evenly chosen; damaged ones are left out."""
+    chosen = rows[np.linspace(0, len(rows) - 1, min(num, len(rows))).astype(int)] if len(rows) else rows
+    loaded = []
+    for row in dict.fromkeys(chosen.tolist()):
+        try:
+            sample = reader.read(row)
+            loaded.append(HeldOut(sample=sample, batch=conditioner.unvaried(sample), wav=reader.read_wav(row)))
+        except (BadSampleError, OSError):
+            continue
+    return loaded
+
+
+@torch.no_grad()
+def make_clip(
+    transformer: SoulTransformer3DModel,
+    scheduler: Scheduler,
+    vae: Autoencoder,
+    batch: Batch,
+    config: ValidationConfig,
+) -> np.ndarray:
+    """One clip from its pivot, text and sound: frames (T, 16H, 16W, 3) uint8 RGB, the pivot's first."""
+    generator = torch.Generator().manual_seed(batch.seed)
+    noise = torch.randn(batch.latents.shape, generator=generator).to(batch.latents.device)
+    free = batch.unconditional()
+    latents = denoise(
+        transformer,
+        scheduler,
+        noise,
+        CleanFrames(latents=batch.latents[:, :, :1]),
+        condition=Condition(text=batch.text, audio=batch.audio),
+        unconditional=Condition(text=free.text, audio=free.audio) if config.guidance_scale > 1 else None,
+        guidance_scale=config.guidance_scale,
+        num_steps=config.steps,
+        generator=generator,
+        on_step=lambda _step: None,
+    )
+    pixels = StreamingDecoder(vae)(latents)[0]
+    levels = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    frames: np.ndarray = rearrange(levels, "c t h w -> t h w c").cpu().numpy()
+    return frames
+
+
+def write_clip(path: Path, frames: np.ndarray, *, fps: int, wav: bytes | None) -> None:
+    """Write frames as an mp4, with their sound when there is one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = frames.shape[1:3]
+    with _file_of(wav) as audio, VideoWriter(path, height=height, width=width, fps=fps, audio=audio) as writer:
+        writer.write(frames)
+
+
+def share_of(items: Sequence[HeldOut], rank: int, num_ranks: int) -> list[HeldOut]:
+    """A rank's part, as many for each: where they do not divide, the last are done twice.
+
+    With ZeRO-3 the ranks need each other in every forward, so all must make as many.
+    """
+    if not items:
+        return []
+    each = -(-len(items) // num_ranks)
+    return [items[(rank + index * num_ranks) % len(items)] for index in range(each)]
+
+
+@contextmanager
+def _file_of(wav: bytes | None) -> Iterator[Path | None]:
+    if wav is None:
+        yield None
+        return
+    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+        file.write(wav)
+        file.flush()
+        yield Path(file.name)
