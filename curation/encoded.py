@@ -280,4 +280,6 @@ def _row(clip: EncodedClip, tar: str, staged: StagedTar) -> dict[str, Any]:
 
 def codebook_vectors(rows: Mapping[str, Any], channels: int) -> Tensor:
     """(P, C) fp32: the codebook vectors of one index row."""
-    return torch.from_numpy(np.frombuffer(rows["codebook_vectors"], np.float16).reshape(-1, channels)).float()
+    vectors = np.frombuffer(rows["codebook_vectors"], np.float16).reshape(-1, channels)
+    # Torch warns of the buffer itself, which cannot be written to; this is the copy that fp32 takes anyway.
+    return torch.from_numpy(vectors.astype(np.float32))

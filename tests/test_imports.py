@@ -14,8 +14,11 @@ TOP = ("curation", "model", "training", "bench", "infra", "tests")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "model": ("model",),
     "curation": ("curation", "model"),
-    "training": ("training", "model", "curation.schema", "curation.config", "curation.storage", "curation.encoded"),
-    "bench": ("bench", "model", "curation"),
+    "training": (
+        *("training", "model", "curation.schema", "curation.config", "curation.storage"),
+        *("curation.commits", "curation.encoded"),
+    ),
+    "bench": ("bench", "model", "curation", "training"),
 }
 """Top-level folders: what their files may import of ours."""
 
