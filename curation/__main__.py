@@ -12,8 +12,9 @@ import ray
 from rich.console import Console
 
 from curation.config import ConfigError, load_section
-from curation.console import display
-from curation.engine import Report, ray_session, run_inline, run_on_ray
+from curation.console import announced_ray, display
+from curation.curate import CurationJob
+from curation.engine import run_inline, run_on_ray
 from curation.pipeline import STAGES, CurationConfig
 from curation.planning import Plan, cost_per_video_s, plan_units
 from curation.report import write_report
@@ -126,27 +127,18 @@ def _run(options: argparse.Namespace) -> None:
     plan = _make_plan(options, config)
     _print_plan(console, options, plan)
     before = summarise(options.run) if plan.num_done else None
-    start = time.monotonic()
+    start, job = time.monotonic(), CurationJob(run=options.run, config=config)
     with display(console, len(plan.units)) as drawing:
         if options.engine == "inline":
-            run_inline(plan.units, options.run, config, drawing.show)
+            run_inline(plan.units, job, drawing.show)
+        elif plan.units:
+            with announced_ray(console):
+                run_on_ray(plan.units, job, drawing.show)
         else:
-            _run_on_ray(console, plan, options.run, config, drawing.show)
+            job.open()
     print_summary(summarise(options.run), console, time.monotonic() - start if plan.units else None, before)
     console.print(f"shards  {join(options.run, 'shards')}", soft_wrap=True)
     console.print(f"report  {write_report(options.run)}", soft_wrap=True)
-
-
-def _run_on_ray(console: Console, plan: Plan, run: str, config: CurationConfig, report: Report) -> None:
-    if not plan.units:
-        RunDirectory(run).open_session("")
-        return
-    console.print("Starting Ray ...")
-    with ray_session() as dashboard:
-        console.print(
-            f"dashboard  {dashboard} (it asks for the token that `ray get-auth-token` prints)", soft_wrap=True
-        )
-        run_on_ray(plan.units, run, config, report)
 
 
 def _report(options: argparse.Namespace) -> None:

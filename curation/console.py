@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -13,10 +14,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.text import Text
 
+from curation.engine import ray_session
 from curation.telemetry import Progress
 
 PLAIN_INTERVAL_S = 15.0
 """Without a terminal (CI, a log file) a line is printed this often."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """What a job calls what it does."""
+
+    doing: str
+    counts: Literal["units", "clips"]
+    """What the bar counts."""
+    kept: str
+    rejected: str
+
+
+CURATION = Words(doing="curating", counts="units", kept="kept", rejected="rejected")
+ENCODING = Words(doing="encoding", counts="clips", kept="encoded", rejected="skipped")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -25,9 +42,12 @@ class Display:
 
     console: Console
     total: int
+    """Units, or clips where the job counts those."""
+    words: Words
     bar: Bar = field(init=False)
     live: Live | None = None
     _last_line_s: float = field(default_factory=time.monotonic)
+    _start_s: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         """Prepare the bar."""
@@ -39,31 +59,46 @@ class Display:
             TimeRemainingColumn(),
         )
         self.bar = Bar(*columns, console=self.console)
-        self.bar.add_task("curating", total=self.total)
+        self.bar.add_task(self.words.doing, total=self.total)
 
     def show(self, progress: Progress) -> None:
         """Redraw."""
-        self.bar.update(self.bar.task_ids[0], completed=progress.units)
+        done = progress.units if self.words.counts == "units" else progress.clips + progress.in_work
+        line = self._counts(progress)
+        self.bar.update(self.bar.task_ids[0], completed=done)
         if self.live is not None:
-            self.live.update(Group(self.bar, Text(counts(progress))))
-        elif progress.units == self.total or time.monotonic() - self._last_line_s > PLAIN_INTERVAL_S:
+            self.live.update(Group(self.bar, Text(line)))
+        elif done == self.total or time.monotonic() - self._last_line_s > PLAIN_INTERVAL_S:
             self._last_line_s = time.monotonic()
-            self.console.print(f"{progress.units}/{self.total} units; {counts(progress)}", highlight=False)
+            self.console.print(f"{done}/{self.total} {self.words.counts}; {line}", highlight=False)
 
-
-def counts(progress: Progress) -> str:
-    """One line: clips, kept, and what was rejected by stage and rule, most frequent first."""
-    rejected = ", ".join(f"{rule} {count}" for rule, count in progress.rejected.most_common())
-    return f"{progress.clips} clips, {progress.kept} kept" + (f"; rejected: {rejected}" if rejected else "")
+    def _counts(self, progress: Progress) -> str:
+        """One line: clips, how many of them a second, kept, and what was rejected why, most frequent first."""
+        clips = progress.clips + progress.in_work
+        rate = clips / max(time.monotonic() - self._start_s, 1e-9)
+        rejected = ", ".join(f"{rule} {count}" for rule, count in progress.rejected.most_common())
+        line = f"{clips} clips ({rate:.2g} a second), {progress.kept} {self.words.kept}"
+        return line + (f"; {self.words.rejected}: {rejected}" if rejected else "")
 
 
 @contextmanager
-def display(console: Console, total: int) -> Iterator[Display]:
+def display(console: Console, total: int, words: Words = CURATION) -> Iterator[Display]:
     """A live display on a terminal, lines now and then elsewhere."""
-    drawing = Display(console=console, total=total)
+    drawing = Display(console=console, total=total, words=words)
     if not console.is_terminal:
         yield drawing
         return
     with Live(drawing.bar, console=console, refresh_per_second=4) as live:
         drawing.live = live
         yield drawing
+
+
+@contextmanager
+def announced_ray(console: Console) -> Iterator[None]:
+    """A Ray session, and where it can be watched."""
+    console.print("Starting Ray ...")
+    with ray_session() as dashboard:
+        console.print(
+            f"dashboard  {dashboard} (it asks for the token that `ray get-auth-token` prints)", soft_wrap=True
+        )
+        yield

@@ -1,4 +1,8 @@
-"""Running the pipeline: over a Ray cluster, or in this process for debugging."""
+"""Running a job: over a Ray cluster, or in this process for debugging.
+
+A job's units pass through pools of actors one at a time and are committed a few at a time. A unit that kills or
+hangs its worker is taken up again a bounded number of times; what then becomes of it is the job's to say.
+"""
 
 from __future__ import annotations
 
@@ -6,67 +10,117 @@ import faulthandler
 import logging
 import os
 import pickle
-import uuid
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 import ray
 
-from curation.pipeline import STAGES, CurationConfig, build_stages
-from curation.placement import PoolConfig, resolve_pools
-from curation.runner import StageRunner
-from curation.schema import Source
-from curation.shards import RunDirectory, ShardWriter
-from curation.telemetry import Progress, StageMetrics, start_ledger
+from curation.config import ConfigError
+from curation.placement import ExecutionConfig, PoolConfig, resolve_pools
+from curation.telemetry import Progress, start_ledger
 
 MAX_BLOCKS = 4096
 """Ray Data's work is one block a unit up to here; beyond, a block has several, which a retry takes up together."""
+REPORT_INTERVAL_S = 1.0
 
+U = TypeVar("U")
+T = TypeVar("T")
 Report = Callable[[Progress], None]
+Alive = Callable[[], None]
+"""Called by a worker now and then while it works on one unit, so that it is not taken for hanging."""
 
 
-def run_inline(units: Sequence[Source], run: str, config: CurationConfig, report: Report) -> None:
+class Worker(Protocol[U]):
+    """What an actor holds: loaded models, ready for any number of units."""
+
+    def run(self, unit: U, alive: Alive) -> U:
+        """The unit further on; bad data becomes a record on it."""
+        ...
+
+
+class Job(Protocol[U]):
+    """A kind of work; pickled to wherever it runs."""
+
+    @property
+    def execution(self) -> ExecutionConfig:
+        """Placement and limits."""
+        ...
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """What pools of actors can divide among themselves."""
+        ...
+
+    @property
+    def units_per_commit(self) -> int:
+        """How many finished units are committed together."""
+        ...
+
+    def open(self) -> None:
+        """Take the output directory over and clear what earlier runs left uncommitted."""
+
+    def key(self, unit: U) -> str:
+        """Name of a unit, unique within the run."""
+        ...
+
+    def worker(self, stages: Sequence[str], *, debug: bool) -> Worker[U]:
+        """Load what these stages need; with `debug`, unexpected exceptions are let out."""
+        ...
+
+    def give_up(self, unit: U, detail: str) -> U:
+        """A unit that no worker survived, as a record."""
+        ...
+
+    def commit(self, units: Sequence[U]) -> Progress:
+        """Publish finished units and count them."""
+        ...
+
+
+def run_inline(units: Sequence[U], job: Job[U], report: Report) -> None:
     """Process the units one after the other in this process; an unexpected exception is a traceback.
 
     Args:
-        units: what `plan_units` laid out.
-        run: the run directory.
-        config: see `CurationConfig`; placement and limits do not apply.
-        report: called with the totals after every unit.
+        units: what is to be done.
+        job: the kind of work; its placement and limits do not apply.
+        report: called with the totals after every commit, and whenever the worker says that it is alive.
     """
-    writer = ShardWriter(run, config.shards, config.hash, _take_over(run))
-    runner = StageRunner(build_stages(config.stages), raise_bugs=True)
-    progress, batch = Progress(), list[Source]()
-    for unit in units:
-        batch.append(runner.run(unit))
-        progress.add(batch[-1])
+    job.open()
+    worker = job.worker(job.stages, debug=True)
+    progress, batch = Progress(), list[U]()
+
+    def alive() -> None:
+        progress.in_work += 1
         report(progress)
-        if len(batch) == config.shards.sources_per_shard:
-            writer.write(batch)
+
+    for number, unit in enumerate(units, start=1):
+        batch.append(worker.run(unit, alive))
+        if len(batch) == job.units_per_commit or number == len(units):
+            progress.in_work = 0
+            progress.merge(job.commit(batch))
+            report(progress)
             batch.clear()
-    writer.write(batch)
 
 
-def run_on_ray(units: Sequence[Source], run: str, config: CurationConfig, report: Report) -> None:
-    """Stream the units through pools of actors into shard-writing tasks; needs `ray_session`.
+def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
+    """Stream the units through pools of actors into committing tasks; needs `ray_session`.
 
     A worker that dies is replaced and its unit taken up again, a bounded number of times.
 
     Args:
-        units: what `plan_units` laid out.
-        run: the run directory; remote workers must reach it too.
-        config: see `CurationConfig`.
-        report: called with the totals after every committed shard.
+        units: what is to be done.
+        job: the kind of work; remote workers must reach its directories too.
+        report: called with the totals every second and at the end.
 
     Raises:
         ConfigError: the profile's pools do not fit the stages or the cluster.
         ray.exceptions.RayError: the run cannot go on (another run took the directory over, say).
     """
-    pools = resolve_pools(config.execution.pools, tuple(STAGES), ray.cluster_resources().get("CPU", 0))
-    session = _take_over(run)
+    pools = _pools(job)
+    job.open()
     if not units:
         return
     ledger = start_ledger()
@@ -75,7 +129,7 @@ def run_on_ray(units: Sequence[Source], run: str, config: CurationConfig, report
     for pool, size in pools:
         dataset = dataset.map_batches(
             PoolWorker,
-            fn_constructor_kwargs={"config": config, "pool": pool, "ledger": ledger},
+            fn_constructor_kwargs={"job": job, "pool": pool, "ledger": ledger},
             batch_size=1,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=2),
@@ -85,52 +139,72 @@ def run_on_ray(units: Sequence[Source], run: str, config: CurationConfig, report
         )
     dataset = dataset.map_batches(
         write_batch,
-        fn_kwargs={"run": run, "config": config, "session": session, "ledger": ledger},
-        batch_size=config.shards.sources_per_shard,
+        fn_kwargs={"job": job, "ledger": ledger},
+        batch_size=job.units_per_commit,
         batch_format="pyarrow",
-        num_cpus=config.execution.writer_cpus,
+        num_cpus=job.execution.writer_cpus,
     )
-    for _ in dataset.iter_rows():
-        report(ray.get(ledger.snapshot.remote()))
+    with _reporting(ledger, report):
+        for _ in dataset.iter_rows():
+            pass
+
+
+def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:
+    """Call a function once where the actors of the job's first pool will run: with their GPU and environment.
+
+    Raises:
+        ConfigError: as the function, or as `run_on_ray`.
+    """
+    pool, _ = _pools(job)[0]
+    task = ray.remote(num_cpus=pool.num_cpus, num_gpus=pool.num_gpus, max_retries=0, **_environment(pool))(_call)
+    try:
+        result: T = ray.get(task.remote(function))
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, ConfigError):
+            raise ConfigError(str(error.cause)) from None
+        raise
+    return result
 
 
 class PoolWorker:
     """An actor that takes one unit at a time through its pool's stages."""
 
-    def __init__(self, config: CurationConfig, pool: PoolConfig, ledger: ray.actor.ActorHandle) -> None:
-        self.limits = config.execution
+    def __init__(self, job: Job[Any], pool: PoolConfig, ledger: ray.actor.ActorHandle) -> None:
+        self.job = job
         self.pool = pool.name
         self.ledger = ledger
-        self.runner = StageRunner(build_stages(config.stages, pool.stages))
-        self.metrics = StageMetrics()
+        self.worker = job.worker(pool.stages, debug=False)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """One pickled unit in, the same unit further on out."""
         units = [self._process(pickle.loads(data)) for data in batch["unit"].to_pylist()]
         return pa.table({"unit": pa.array([pickle.dumps(unit) for unit in units], pa.large_binary())})
 
-    def _process(self, unit: Source) -> Source:
-        attempt = ray.get(self.ledger.begin.remote(self.pool, unit.key))
-        if attempt > self.limits.max_attempts:
-            detail = f"its worker in pool {self.pool!r} died or hung {self.limits.max_attempts} times"
-            result = unit.fail("worker", "crashed", detail)
+    def _process(self, unit: Any) -> Any:
+        limits, key = self.job.execution, self.job.key(unit)
+        attempt = ray.get(self.ledger.begin.remote(self.pool, key))
+        if attempt > limits.max_attempts:
+            result = self.job.give_up(
+                unit, f"its worker in pool {self.pool!r} died or hung {limits.max_attempts} times"
+            )
         else:
-            with _deadline(self.limits.unit_timeout_s):
-                result = self.runner.run(unit)
-        ray.get(self.ledger.end.remote(self.pool, unit.key))
-        self.metrics.record(unit, result)
+            with _deadline(limits.unit_timeout_s) as rearm:
+
+                def alive() -> None:
+                    rearm()
+                    self.ledger.advance.remote(key)
+
+                result = self.worker.run(unit, alive)
+        ray.get(self.ledger.end.remote(self.pool, key))
         return result
 
 
-def write_batch(batch: pa.Table, run: str, config: CurationConfig, session: str, ledger: Any) -> pa.Table:
-    """Commit finished units; returns the names of their shards."""
+def write_batch(batch: pa.Table, job: Job[Any], ledger: Any) -> pa.Table:
+    """Commit finished units; returns their keys."""
     units = [pickle.loads(data) for data in batch["unit"].to_pylist()]
-    names = ShardWriter(run, config.shards, config.hash, session).write(units)
-    progress = Progress()
-    for unit in units:
-        progress.add(unit)
-    ray.get(ledger.committed.remote(progress))
-    return pa.table({"shard": names})
+    keys = [job.key(unit) for unit in units]
+    ray.get(ledger.committed.remote(keys, job.commit(units)))
+    return pa.table({"unit": keys})
 
 
 @contextmanager
@@ -175,10 +249,15 @@ def _dashboard() -> str:
     return f"http://{url}" if url else "not running"
 
 
-def _take_over(run: str) -> str:
-    session = uuid.uuid4().hex
-    RunDirectory(run).open_session(session)
-    return session
+def _pools(job: Job[Any]) -> list[tuple[PoolConfig, int]]:
+    resources = ray.cluster_resources()
+    return resolve_pools(
+        job.execution.pools, job.stages, num_cpus=resources.get("CPU", 0), num_gpus=resources.get("GPU", 0)
+    )
+
+
+def _call(function: Callable[[], T]) -> T:
+    return function()
 
 
 def _environment(pool: PoolConfig) -> dict[str, Any]:
@@ -186,13 +265,40 @@ def _environment(pool: PoolConfig) -> dict[str, Any]:
 
 
 @contextmanager
-def _deadline(seconds: float) -> Iterator[None]:
-    """End this process, with every thread's stack in its log, if the block takes longer.
+def _reporting(ledger: ray.actor.ActorHandle, report: Report) -> Iterator[None]:
+    """Report the ledger's totals every second from a thread, and once more when the block has ended well."""
+    done = threading.Event()
 
-    The watchdog is a C thread, so it works even while a library hangs holding the interpreter's lock.
-    """
-    faulthandler.dump_traceback_later(seconds, exit=True)
+    def poll() -> None:
+        while not done.wait(REPORT_INTERVAL_S):
+            try:
+                report(ray.get(ledger.snapshot.remote()))
+            except ray.exceptions.RayError:
+                return  # the run itself meets the same error and tells of it
+
+    thread = threading.Thread(target=poll, daemon=True)
+    thread.start()
     try:
         yield
+    finally:
+        done.set()
+        thread.join()
+    report(ray.get(ledger.snapshot.remote()))
+
+
+@contextmanager
+def _deadline(seconds: float) -> Iterator[Callable[[], None]]:
+    """End this process, with every thread's stack in its log, if the block takes longer.
+
+    Yields a function that starts the time anew. The watchdog is a C thread, so it works even while a library hangs
+    holding the interpreter's lock.
+    """
+
+    def rearm() -> None:
+        faulthandler.dump_traceback_later(seconds, exit=True)
+
+    rearm()
+    try:
+        yield rearm
     finally:
         faulthandler.cancel_dump_traceback_later()

@@ -16,7 +16,7 @@ class PoolConfig:
     stages: tuple[str, ...] = ()
     """Names of consecutive stages; empty for all of them."""
     actors: int | None = None
-    """Number of actors; None for one a CPU of the cluster."""
+    """Number of actors; None for one a CPU of the cluster, or as many as its GPUs hold if they ask for any."""
     num_cpus: float = 0.8
     """CPUs an actor reserves; below 1 so that the tasks that write shards always find room."""
     num_gpus: float = 0.0
@@ -33,9 +33,9 @@ class ExecutionConfig:
     writer_cpus: float = 0.2
     """CPUs of a task that writes a shard."""
     max_attempts: int = 3
-    """A unit that killed or hung its worker this many times is quarantined."""
+    """A unit that killed or hung its worker this many times is given up: recorded as a failure."""
     unit_timeout_s: float = 900.0
-    """A pool's work on one unit may take this long before its worker is ended."""
+    """A worker that works on one unit this long without a sign of life is ended. Encoding gives one with every clip."""
 
     def __post_init__(self) -> None:
         """Refuse limits under which nothing could run."""
@@ -44,18 +44,21 @@ class ExecutionConfig:
 
 
 def resolve_pools(
-    pools: Sequence[PoolConfig], stage_names: Sequence[str], num_cpus: float
+    pools: Sequence[PoolConfig], stage_names: Sequence[str], *, num_cpus: float, num_gpus: float = 0.0
 ) -> list[tuple[PoolConfig, int]]:
-    """Each pool with its stages spelled out, and its number of actors on a cluster of `num_cpus` CPUs.
+    """Each pool with its stages spelled out, and its number of actors on a cluster of so many CPUs and GPUs.
 
     Raises:
-        ConfigError: the pools do not run every stage once and in order, or ask for more CPUs than there are.
+        ConfigError: the pools do not run every stage once and in order, or ask for more CPUs or GPUs than there are.
     """
     filled = [pool if pool.stages else replace(pool, stages=tuple(stage_names)) for pool in pools]
     planned = [stage for pool in filled for stage in pool.stages]
     if planned != list(stage_names):
         raise ConfigError(f"pools run the stages {', '.join(planned)}; they must be {', '.join(stage_names)}, in order")
-    sizes = [pool.actors if pool.actors is not None else max(1, int(num_cpus)) for pool in filled]
+    sizes = [pool.actors if pool.actors is not None else _actors(pool, num_cpus, num_gpus) for pool in filled]
+    asked = sum(size * pool.num_gpus for size, pool in zip(sizes, filled, strict=True))
+    if asked > num_gpus:
+        raise ConfigError(f"the profile's actors ask for {asked:g} GPUs and the cluster has {num_gpus:g}")
     asked = sum(size * pool.num_cpus for size, pool in zip(sizes, filled, strict=True))
     if asked >= num_cpus:
         raise ConfigError(
@@ -63,3 +66,8 @@ def resolve_pools(
             "shards; lower `actors` or `num_cpus`"
         )
     return list(zip(filled, sizes, strict=True))
+
+
+def _actors(pool: PoolConfig, num_cpus: float, num_gpus: float) -> int:
+    fitting = num_gpus / pool.num_gpus if pool.num_gpus else num_cpus
+    return max(1, int(fitting))

@@ -35,10 +35,11 @@ FLOORS = (
     ("curation.records", "curation.commits"),
     ("curation.shards", "curation.sources", "curation.encoded"),
     ("curation.planning", "curation.placement", "curation.runner"),
-    ("curation.pipeline",),
     ("curation.telemetry",),
-    ("curation.engine", "curation.clip_table"),
-    ("curation.console", "curation.report", "curation.summary", "curation.show", "curation.sample"),
+    ("curation.engine", "curation.clip_table", "curation.pipeline"),
+    ("curation.curate", "curation.console"),
+    ("curation.encode",),
+    ("curation.report", "curation.summary", "curation.show", "curation.sample"),
     ("curation.__main__",),
 )
 """Curation from the ground up: a file imports its own floor or those below."""

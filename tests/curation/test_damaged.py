@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from curation.curate import CurationJob
 from curation.engine import run_on_ray
 from curation.pipeline import CurationConfig
 from curation.planning import plan_units
@@ -82,7 +83,7 @@ def run_all(folder: Path, run: Path, talking: Path, every: int) -> Counter[str]:
     config = CurationConfig()
     plan = plan_units(list_sources(str(folder)), set(), config.planning)
     assert len(plan.units) == len(files)
-    run_on_ray(plan.units, str(run), config, lambda _: None)
+    run_on_ray(plan.units, CurationJob(run=str(run), config=config), lambda _: None)
     rows = RunDirectory(str(run)).index().to_pylist()
     assert {row["source"] for row in rows} == {str(path) for path in files}
     lost = [row for row in rows if not row["kept"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import s3fs
 
 from curation import engine
 from curation.config import ConfigError, build
+from curation.curate import CurationJob, CurationWorker
 from curation.pipeline import STAGES, CurationConfig
 from curation.placement import PoolConfig, resolve_pools
 from curation.planning import plan_units
@@ -53,8 +55,8 @@ def plan(location: str, run: str, config: CurationConfig) -> tuple[Source, ...]:
 def test_ray_and_inline_decide_alike(ray_cluster: None, bucket: Path, tmp_path: Path) -> None:
     config = config_with()
     runs = [str(tmp_path / name) for name in ("inline", "ray")]
-    engine.run_inline(plan(str(bucket), runs[0], config), runs[0], config, nothing)
-    engine.run_on_ray(plan(str(bucket), runs[1], config), runs[1], config, nothing)
+    engine.run_inline(plan(str(bucket), runs[0], config), CurationJob(run=runs[0], config=config), nothing)
+    engine.run_on_ray(plan(str(bucket), runs[1], config), CurationJob(run=runs[1], config=config), nothing)
     assert decisions(runs[0]) == decisions(runs[1])
     assert {(row[3], row[4]) for row in decisions(runs[0])} >= {("resolution", "short_edge"), ("probe", "unreadable")}
     assert not plan(str(bucket), runs[1], config)
@@ -71,16 +73,16 @@ def test_several_pools_give_the_same(ray_cluster: None, bucket: Path, tmp_path: 
         (runs[0], config_with(), engine.run_inline),
         (runs[1], config_with(pools=pools), engine.run_on_ray),
     ):
-        execute(plan(str(bucket), run, config), run, config, nothing)
+        execute(plan(str(bucket), run, config), CurationJob(run=run, config=config), nothing)
     assert decisions(runs[0]) == decisions(runs[1])
 
 
-class FaultyWorker(engine.PoolWorker):
-    """A worker in which some files crash or hang the process, as a broken file can a native library."""
+class FaultyJob(CurationJob):
+    """Some files crash or hang the process, as a broken file can a native library."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        run = self.runner.run
+    def worker(self, stages: Sequence[str], *, debug: bool) -> CurationWorker:
+        worker = super().worker(stages, debug=debug)
+        run = worker.runner.run
 
         def run_or_fault(source: Source) -> Source:
             if Path(source.uri).stem == "crash":
@@ -89,19 +91,17 @@ class FaultyWorker(engine.PoolWorker):
                 time.sleep(3600)
             return run(source)
 
-        self.runner.run = run_or_fault  # type: ignore[method-assign]
+        worker.runner.run = run_or_fault  # type: ignore[method-assign]
+        return worker
 
 
-def test_files_that_kill_or_hang_are_quarantined_and_the_run_goes_on(
-    ray_cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine, "PoolWorker", FaultyWorker)
+def test_files_that_kill_or_hang_are_quarantined_and_the_run_goes_on(ray_cluster: None, tmp_path: Path) -> None:
     folder, run = tmp_path / "bucket", str(tmp_path / "run")
     folder.mkdir()
     for name in ("crash", "good", "hang", "later"):
         write_video(folder / f"{name}.mp4", size=(320, 240), seconds=0.2)
     config = config_with(max_attempts=2, unit_timeout_s=3.0)
-    engine.run_on_ray(plan(str(folder), run, config), run, config, nothing)
+    engine.run_on_ray(plan(str(folder), run, config), FaultyJob(run=run, config=config), nothing)
     rules = {Path(row["source"]).stem: row["reject_rule"] for row in RunDirectory(run).index().to_pylist()}
     assert rules == {"crash": "crashed", "hang": "crashed", "good": "short_edge", "later": "short_edge"}
     assert len(list((tmp_path / "run" / "quarantine").iterdir())) == 2
@@ -115,9 +115,9 @@ def test_buckets_and_runs_on_s3(ray_cluster: None, object_store: str, bucket: Pa
         store.put_file(str(path), f"raw/{path.name}")
     config, run = config_with(), "s3://out/run"
     store.pipe_file("out/run/shards/soul-orphan.tar", b"left over")
-    engine.run_on_ray(plan("s3://raw", run, config), run, config, nothing)
+    engine.run_on_ray(plan("s3://raw", run, config), CurationJob(run=run, config=config), nothing)
     local = str(tmp_path / "local")
-    engine.run_inline(plan(str(bucket), local, config), local, config, nothing)
+    engine.run_inline(plan(str(bucket), local, config), CurationJob(run=local, config=config), nothing)
     assert [row[2:] for row in decisions(run)] == [row[2:] for row in decisions(local)]
     assert not store.exists("out/run/shards/soul-orphan.tar")
     assert len(store.ls("out/run/quarantine")) == 1
@@ -129,8 +129,15 @@ def test_buckets_and_runs_on_s3(ray_cluster: None, object_store: str, bucket: Pa
     [
         ([PoolConfig(name="a", stages=("resolution",))], "in order"),
         ([PoolConfig(name="a", num_cpus=1.0)], "leave none"),
+        ([PoolConfig(name="a", actors=1, num_gpus=1.0)], "ask for 1 GPUs and the cluster has 0"),
     ],
 )
 def test_pools_that_cannot_work_are_refused(pools: list[PoolConfig], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        resolve_pools(pools, tuple(STAGES), 2.0)
+        resolve_pools(pools, tuple(STAGES), num_cpus=2.0)
+
+
+def test_actors_are_as_many_as_fit() -> None:
+    pools = (PoolConfig(name="a", num_gpus=0.5, num_cpus=2.0),)
+    assert resolve_pools(pools, ("encode",), num_cpus=64, num_gpus=8)[0][1] == 16
+    assert resolve_pools((PoolConfig(name="a"),), ("encode",), num_cpus=4)[0][1] == 4

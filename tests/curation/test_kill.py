@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from curation.curate import CurationJob
 from curation.engine import run_inline
 from curation.pipeline import CurationConfig
 from curation.planning import plan_units
@@ -38,7 +39,8 @@ def bucket(sample_bucket: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="module")
 def undisturbed(bucket: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
     run, config = str(tmp_path_factory.mktemp("undisturbed")), CurationConfig()
-    run_inline(plan_units(list_sources(str(bucket)), set(), config.planning).units, run, config, lambda _: None)
+    units = plan_units(list_sources(str(bucket)), set(), config.planning).units
+    run_inline(units, CurationJob(run=run, config=config), lambda _: None)
     return decisions(run)
 
 

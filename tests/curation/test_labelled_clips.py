@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from curation.curate import CurationJob
 from curation.engine import run_on_ray
 from curation.pipeline import CurationConfig
 from curation.planning import plan_units
@@ -36,7 +37,7 @@ def labels(shared: Path) -> list[dict[str, Any]]:
 def rows(ray_cluster: None, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
     run, config = str(tmp_path_factory.mktemp("labelled")), CurationConfig()
     units = plan_units(list_sources(str(shared / "clips" / "video")), set(), config.planning).units
-    run_on_ray(units, run, config, lambda _: None)
+    run_on_ray(units, CurationJob(run=run, config=config), lambda _: None)
     by_video: Rows = defaultdict(list)
     for row in RunDirectory(run).index().to_pylist():
         by_video[Path(row["source"]).name].append(row)

@@ -13,6 +13,7 @@ import pytest
 import soundfile
 import webdataset as wds
 
+from curation.curate import CurationJob
 from curation.engine import run_inline, run_on_ray
 from curation.pipeline import CurationConfig
 from curation.planning import plan_units
@@ -37,7 +38,7 @@ def by_video(run: Path) -> Rows:
 def run(ray_cluster: None, sample_bucket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory, config = tmp_path_factory.mktemp("run"), CurationConfig()
     plan = plan_units(list_sources(str(sample_bucket)), set(), config.planning)
-    run_on_ray(plan.units, str(directory), config, lambda _: None)
+    run_on_ray(plan.units, CurationJob(run=str(directory), config=config), lambda _: None)
     return directory
 
 
@@ -127,7 +128,7 @@ def test_the_general_pool_needs_no_faces_and_keeps_no_sound(sample_bucket: Path,
     for name in names:
         sources = list_sources(str(sample_bucket / name), Pool.GENERAL)
         units = plan_units(sources, set(), config.planning).units
-        run_inline(units, str(tmp_path), config, lambda _: None)
+        run_inline(units, CurationJob(run=str(tmp_path), config=config), lambda _: None)
     general = by_video(tmp_path)
     for name in names:
         assert {row["kept"] for row in general[name]} == {TRUTH[name].keep_general}, name
