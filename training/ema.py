@@ -98,7 +98,7 @@ class Ema:
             _partition(parameter).copy_(shard)
             return
         whole = shard.new_empty(self.ranks.world * shard.numel())
-        dist.all_gather_into_tensor(whole, shard)
+        dist.all_gather_single(whole, shard)
         parameter.data.copy_(whole[: parameter.numel()].view_as(parameter))
 
     def _to_home(self, shard: Tensor) -> Tensor:

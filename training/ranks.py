@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -43,11 +42,11 @@ class Ranks:
         """Ranks that read different data."""
         return self.world // self.sequence_parallel
 
-    def any(self, flag: bool) -> bool:  # noqa: FBT001 (reads as any(…))
-        """Whether the flag is set on any rank."""
-        value = torch.tensor([float(flag)], device=self.device)
-        dist.all_reduce(value, op=dist.ReduceOp.MAX)
-        return bool(value.item())
+    def sum(self, *values: float) -> list[float]:
+        """Each value, summed over the ranks."""
+        sums = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(sums)
+        return sums.tolist()
 
     def gather(self, value: T) -> list[T]:
         """Everyone's value, in the order of ranks."""
@@ -78,12 +77,17 @@ def join_ranks(sequence_parallel: int = 1) -> Ranks:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     import deepspeed  # noqa: PLC0415 (it looks for its accelerator when it is imported)
 
+    # Its all-reduce between CPU processes would be compiled by a C++ compiler, which need not be there.
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     local_rank = int(os.environ["LOCAL_RANK"])
     device = torch.device("cuda", local_rank) if has_gpu else torch.device("cpu")
     if has_gpu:
         torch.cuda.set_device(device)
     if not dist.is_initialized():
         backend = "nccl" if has_gpu else "gloo"
+        if "RANK" not in os.environ:
+            store = dist.HashStore()  # type: ignore[attr-defined]
+            dist.init_process_group(backend, store=store, rank=0, world_size=1)
         deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
     world = dist.get_world_size()
     if sequence_parallel < 1 or world % sequence_parallel:
@@ -107,18 +111,10 @@ def leave_ranks() -> None:
 
 
 def _complete_environment(environment: Any) -> None:
-    """Say in torch's terms what Slurm's `srun` said in its own, or that this process is alone."""
-    if "RANK" in environment:
-        environment.setdefault("LOCAL_RANK", "0")
-        return
-    alone = {
-        "RANK": "0",
-        "LOCAL_RANK": "0",
-        "WORLD_SIZE": "1",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(_free_port()),
-    }
-    environment.update(_of_slurm(environment) or alone)
+    """Say in torch's terms what Slurm's `srun` said in its own."""
+    if "RANK" not in environment:
+        environment.update(_of_slurm(environment))
+    environment.setdefault("LOCAL_RANK", "0")
 
 
 def _of_slurm(environment: Mapping[str, str]) -> dict[str, str]:
@@ -132,9 +128,3 @@ def _of_slurm(environment: Mapping[str, str]) -> dict[str, str]:
         "MASTER_ADDR": environment.get("MASTER_ADDR", environment.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1")),
         "MASTER_PORT": environment.get("MASTER_PORT", str(20_000 + int(environment["SLURM_JOB_ID"]) % 20_000)),
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

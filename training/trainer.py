@@ -60,7 +60,8 @@ class Trainer:
     total_steps: int
     state: TrainState = field(default_factory=TrainState)
     metrics: MetricsLog | None = None
-    _stop: bool = False
+    _asked_to_stop: bool = False
+    _stops: bool = False
 
     def train(self) -> None:
         """Go on from the newest checkpoint, to the end.
@@ -91,7 +92,7 @@ class Trainer:
                 self.log(averages)
             if self.is_due(self.recipe.checkpoint.every) or is_last:
                 self.save()
-            if self.ranks.any(self._stop) and not is_last:
+            if self._stops and not is_last:
                 self.save()
                 raise StoppedError(f"stopped at step {step} of {self.total_steps}; the same command goes on")
 
@@ -124,19 +125,20 @@ class Trainer:
     def advance(self, batches: Sequence[MicroBatch]) -> None:
         """Note what has been done, and what could not be read."""
         plan = batches[0].plan
-        skipped = [
-            line for part in self.ranks.gather([line for each in batches for line in each.skipped]) for line in part
-        ]
-        if skipped:
-            self.record_skipped(skipped)
+        num_skipped, num_asked_to_stop = self.ranks.sum(sum(len(each.skipped) for each in batches), self._asked_to_stop)
+        if num_skipped:
+            self.record_skipped(batches)
+        self._stops = num_asked_to_stop > 0
         state = self.state
         state.step += 1
         state.samples += len(plan.draws)
-        state.skipped += len(skipped)
+        state.skipped += int(num_skipped)
         state.epoch, state.batch = (plan.epoch + 1, 0) if plan.is_last else (plan.epoch, plan.index + 1)
 
-    def record_skipped(self, skipped: Sequence[str]) -> None:
+    def record_skipped(self, batches: Sequence[MicroBatch]) -> None:
         """Write damaged samples down; too many of them stop the training."""
+        mine = [line for each in batches for line in each.skipped]
+        skipped = [line for part in self.ranks.gather(mine) for line in part]
         if self.ranks.is_main:
             with (self.folder / "skipped.txt").open("a") as file:
                 file.writelines(f"step {self.state.step + 1}: {line}\n" for line in skipped)
@@ -223,4 +225,4 @@ class Trainer:
         return every > 0 and self.state.step % every == 0
 
     def _ask_to_stop(self, _signal: int, _frame: object) -> None:
-        self._stop = True
+        self._asked_to_stop = True

@@ -1,0 +1,22 @@
+"""Trainings in this rank, one after the other: `torchrun … rank_worker.py '{"folder": ["override", …], …}'`."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from training.ranks import join_ranks
+from training.recipe import load_recipe
+from training.stage import run_stage
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    for run, overrides in json.loads(sys.argv[1]).items():
+        recipe = load_recipe("720p", "local", overrides)
+        run_stage("720p", recipe, Path(run), join_ranks(recipe.parallel.sequence_parallel))
+
+
+if __name__ == "__main__":
+    main()
