@@ -86,7 +86,7 @@ def negatives_command(options: argparse.Namespace) -> None:
             config=config,
             on_steps=lambda steps: bar.advance(task, steps),
         )
-        rows = _write(directory, plan, maker, lambda line: _say(console, line))
+        rows = _write(directory, plan, maker, lambda line: _say(console, line), log=bar.disable)
     made = sum(row["encoded"] for row in rows)
     _say(console, f"made  {made:,} clips in {len(plan.units):,} commits of {directory.path}")
     for reason in sorted({row["reason"] for row in rows if not row["encoded"]}):
@@ -97,8 +97,9 @@ def negatives_command(options: argparse.Namespace) -> None:
 
 
 def _write(
-    directory: EncodedDirectory, plan: NegativesPlan, maker: NegativeMaker, say: Callable[[str], None]
+    directory: EncodedDirectory, plan: NegativesPlan, maker: NegativeMaker, say: Callable[[str], None], *, log: bool
 ) -> list[dict[str, Any]]:
+    """Make and commit what is planned; with `log`, say so after each commit. Returns the committed rows."""
     session = uuid.uuid4().hex
     removed = directory.open_session(session)
     if removed:
@@ -108,6 +109,8 @@ def _write(
     try:
         for name, candidates in plan.units:
             rows += writer.write(name, maker.clips(candidates))
+            if log:
+                say(f"committed  {len(rows):,} of {plan.num_missing:,}")
     except TakenOverError as error:
         raise ConfigError(f"stopped: {error}; encoding and negatives cannot run at once") from error
     except torch.OutOfMemoryError as error:

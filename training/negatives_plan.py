@@ -69,14 +69,16 @@ def plan_negatives(
     Raises:
         ConfigError: there are no human samples.
     """
-    rows = directory.index(_COLUMNS).to_pylist()
-    human = [_candidate(row) for row in rows if row["pool"] == HUMAN and row["encoded"]]
+    table = directory.index(_COLUMNS)
+    keys, pools, encoded = (table[name].to_pylist() if table.num_rows else [] for name in ("key", "pool", "encoded"))
+    human = [row for row, pool in enumerate(pools) if pool == HUMAN and encoded[row]]
     if not human:
         raise ConfigError(
             f"{directory.path} holds no encoded samples of the pool {HUMAN}: nothing to make negatives of"
         )
-    chosen = sorted(human, key=lambda candidate: (digest(seed, candidate.key), candidate.key))[:count]
-    made = {row["key"] for row in rows if row["pool"] == NEGATIVE}
+    ordered = sorted(human, key=lambda row: (digest(seed, keys[row]), keys[row]))
+    chosen = [_candidate(row) for row in table.take(ordered[:count]).to_pylist()]
+    made = {key for key, pool in zip(keys, pools, strict=True) if pool == NEGATIVE}
     missing = [candidate for candidate in chosen if candidate.negative_key(settings) not in made]
     return NegativesPlan(
         num_human=len(human),

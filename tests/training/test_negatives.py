@@ -260,6 +260,17 @@ def test_fewer_human_samples_than_asked_for_is_said(run: Path, model: Path, caps
     assert len(negative_rows(run)) == 6
 
 
+def test_half_precision_makes_the_same_clips_roughly(run: Path, model: Path) -> None:
+    run_command(run, model, count=1)
+    ((key, exact),) = negative_rows(run).items()
+    exact_latents = read(run, exact).latents.float()
+    make_encoded_run(run / "half", shards=SHARDS)
+    run_command(run / "half", model, "--dtype", "bfloat16", count=1)
+    half_latents = read(run / "half", negative_rows(run / "half")[key]).latents.float()
+    assert not torch.equal(half_latents, exact_latents)
+    assert float((half_latents - exact_latents).std() / exact_latents.std()) < 0.05
+
+
 def test_damaged_samples_are_records(run: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = run / "encoded" / "720p"
     (folder / "17x64x96" / "shard-001.tar").unlink()
