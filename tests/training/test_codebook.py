@@ -1,3 +1,4 @@
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,6 +179,23 @@ def test_the_reservoir_is_uniform_and_does_not_repeat() -> None:
     # scaled by (n − 1) / (n − k) it has its distribution.
     statistic = chisquare(hits).statistic * 99 / 80
     assert 60 < statistic < 150, "0.1 % and 99.9 % quantiles of chi-square with 99 degrees of freedom are 60 and 149"
+
+
+class Endless:
+    """200 chunks of 5,000 vectors, 192 MB in all, made when they are asked for."""
+
+    def __iter__(self) -> Iterator[Vectors]:
+        random = np.random.default_rng(0)
+        return (random.standard_normal((5000, 48), np.float32) for _ in range(200))
+
+
+def test_a_stream_is_not_held() -> None:
+    tracemalloc.start()
+    built = build_codebook(Endless(), CodebookConfig(centroids=20, iterations=2))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert built.num_vectors == 1_000_000
+    assert peak < 30e6, "a chunk is 1 MB, the sample 1 MB, a million distances and their sorted copy 4 MB each"
 
 
 def test_the_file_loads_and_clamps(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import argparse
 import json
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import torch
@@ -160,6 +161,26 @@ def test_vectors_that_are_not_finite_are_said(tmp_path: Path, capsys: pytest.Cap
     directory.commit("shard-000", rows, "by-hand")
     run_command("--run", tmp_path, "--iterations", "1")
     assert "passed over 2 vectors with NaN or infinity" in said(capsys)
+
+
+def test_a_run_in_a_bucket_is_read_and_written(tmp_path: Path, object_store: str) -> None:
+    make_encoded_run(tmp_path, shards=[[HUMAN] * 2, [HUMAN]])
+    fs = fsspec.filesystem("s3")
+    fs.mkdir("codebook-run")
+    fs.put(str(tmp_path / "encoded"), "codebook-run/run/encoded", recursive=True)
+    run_command("--run", tmp_path, "--iterations", "2")
+    run_command("--run", "s3://codebook-run/run", "--iterations", "2")
+    fs.get_file("codebook-run/run/codebook.safetensors", str(tmp_path / "fetched.safetensors"))
+    remote, local = (Codebook.load(tmp_path / f"{name}.safetensors") for name in ("fetched", "codebook"))
+    assert torch.equal(remote.centroids, local.centroids)
+    assert fs.exists("codebook-run/run/codebook.png")
+
+
+def test_a_place_that_cannot_be_written_to_is_one_clear_line(tmp_path: Path) -> None:
+    make_encoded_run(tmp_path, shards=[[HUMAN]])
+    (tmp_path / "codebook.safetensors").mkdir()
+    with pytest.raises(ConfigError, match=r"cannot write .*codebook\.safetensors: "):
+        run_command("--run", tmp_path, "--iterations", "1")
 
 
 def model_directory(path: Path, in_channels: int) -> Path:

@@ -1,0 +1,256 @@
+"""Failure cases under a negative prompt: what the model makes of encoded human clips when told to fail (paper,
+Sec. 3.2, "Hybrid-modality training with negative guidance").
+
+The paper trains on "human-related failure cases" synthesised with negative prompts and says no more. Ours: the clip's
+own reference is the pivot, its sound is heard, the negative prompt is what the picture is made from, and it becomes
+the caption. So the network learns what the words mean that guidance later leads away from.
+
+Letters: B batch, C latent channels, F latent frames, H and W latent sides, L text tokens, D width of text states.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from curation.config import ConfigError
+from curation.encoded import NEGATIVE, BadSampleError, EncodedClip, EncodedDirectory, EncodedSample, Encoding, Skipped
+from model.audio import align_audio
+from model.sampling import CleanFrames, Condition, Scheduler, denoise
+from model.text import encode_text
+from model.transformer import SoulTransformer3DModel
+from training.negatives_plan import Candidate, digest
+
+NEGATIVE_PROMPT: Final = (
+    "A badly generated video: blurred face with melting features, distorted mouth, deformed teeth, lips that miss the "
+    "words, crossed eyes, extra fingers, fused hands, twisted limbs, the identity drifts, flicker, jitter, ghosting, "
+    "frozen and motionless, washed-out or oversaturated colours, noise, compression blocks, watermark"
+)
+"""The failures that we see most in generated people, in our words; it fits into 64 hashed tokens."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NegativesConfig:
+    """How failure cases are made."""
+
+    prompt: str = NEGATIVE_PROMPT
+    """What the clips are made from, and their caption."""
+    count: int = 64
+    """Clips; no more than there are human samples. The paper says not how many: the mixture weighs the pool."""
+    num_steps: int = 10
+    """Denoising steps: fewer than the paper's 25 of a good video, which these need not be."""
+    guidance_scale: float = 1.0
+    """w of uncond + w·(cond − uncond); 1, no guidance, costs half and leaves more failures in."""
+    seed: int = 0
+    """Of the choice of samples, of their references and of the noise."""
+    batch_size: int = 1
+    """Clips that are denoised at once."""
+    clips_per_commit: int = 8
+    """Clips that an interrupted run loses at most."""
+
+    def __post_init__(self) -> None:
+        if not self.prompt.strip():
+            raise ConfigError("negatives: the negative prompt is empty")
+        for name in ("count", "num_steps", "batch_size", "clips_per_commit"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"negatives: {name} must be at least 1, got {getattr(self, name)}")
+        if not self.guidance_scale >= 1:
+            raise ConfigError(f"negatives: guidance_scale must be at least 1 (no guidance), got {self.guidance_scale}")
+
+    def settings(self, transformer: SoulTransformer3DModel) -> str:
+        """Eight digits that change with anything that changes the clips, the network's weights included."""
+        return digest(self.prompt, self.num_steps, self.guidance_scale, self.seed, _weights_digest(transformer))[:8]
+
+
+class NegativeMaker:
+    """Denoises human samples under the negative prompt.
+
+    Args:
+        transformer: the network, on the device that is to be used.
+        scheduler: of flow matching.
+        directory: where the samples lie.
+        states: (L, D) text states of the negative prompt, see `encode_prompt`.
+        config: steps, guidance and seed.
+        on_steps: told the number of denoising steps that have been done or saved, a clip's each.
+
+    Raises:
+        ConfigError: the network does not fit the encoded shards.
+    """
+
+    def __init__(
+        self,
+        transformer: SoulTransformer3DModel,
+        scheduler: Scheduler,
+        directory: EncodedDirectory,
+        *,
+        states: Tensor,
+        config: NegativesConfig,
+        on_steps: Callable[[int], None] = lambda _steps: None,
+    ) -> None:
+        self.transformer = transformer
+        self.scheduler = scheduler
+        self.directory = directory
+        self.states = states.cpu()
+        self.config = config
+        self.on_steps = on_steps
+        self.settings = config.settings(transformer)
+        self.encoding = directory.encoding()
+        check_fit(transformer, self.encoding)
+        self._text = self._padded(self.states)
+        self._free_text = self._padded(directory.unconditional())
+
+    def clips(self, candidates: Sequence[Candidate]) -> Iterator[EncodedClip | Skipped]:
+        """A failure case of each candidate; a damaged one becomes the record of why there is none."""
+        for bucket, group in groupby(candidates, key=lambda candidate: candidate.bucket):
+            same_shape = list(group)
+            for start in range(0, len(same_shape), self.config.batch_size):
+                yield from self._batch(same_shape[start : start + self.config.batch_size], bucket)
+
+    def _batch(self, candidates: Sequence[Candidate], bucket: str) -> Iterator[EncodedClip | Skipped]:
+        loaded: list[tuple[Candidate, EncodedSample]] = []
+        for candidate in candidates:
+            try:
+                loaded.append((candidate, self._load(candidate)))
+            except (BadSampleError, OSError) as error:
+                self.on_steps(self.config.num_steps)
+                yield self._skipped(candidate, f"cannot be read: {error}")
+        if not loaded:
+            return
+        latents = self._denoise([sample for _, sample in loaded])
+        height, width = (int(side) for side in bucket.split("x")[1:])
+        for (candidate, sample), made in zip(loaded, latents.half(), strict=True):
+            if not torch.isfinite(made).all():
+                yield self._skipped(candidate, "the network made NaN or infinity of it")
+                continue
+            negative = replace(
+                sample,
+                key=candidate.negative_key(self.settings),
+                pool=NEGATIVE,
+                prompts=(self.config.prompt,),
+                text_states=(self.states,),
+                latents=made,
+            )
+            # Made latents must not enter the codebook, which is of real ones.
+            vectors = np.empty((0, self.encoding.latent_channels), np.float16)
+            yield EncodedClip(sample=negative, height=height, width=width, codebook_vectors=vectors)
+
+    @torch.no_grad()
+    def _denoise(self, samples: Sequence[EncodedSample]) -> Tensor:
+        """Clips (B, C, F, H, W) fp32 on the CPU; frame 0 is the pivot."""
+        device = self.transformer.device
+        pivots, noise = zip(*(self._drawn(sample) for sample in samples), strict=True)
+        audio = torch.stack([self._audio(sample) for sample in samples]).to(device)
+        guided = self.config.guidance_scale > 1
+        latents = denoise(
+            self.transformer,
+            self.scheduler,
+            torch.stack(noise).to(device),
+            CleanFrames(latents=torch.stack(pivots).to(device)),
+            condition=Condition(text=self._repeated(self._text, samples), audio=audio),
+            unconditional=(
+                Condition(text=self._repeated(self._free_text, samples), audio=torch.zeros_like(audio))
+                if guided
+                else None
+            ),
+            guidance_scale=self.config.guidance_scale,
+            num_steps=self.config.num_steps,
+            generator=torch.Generator().manual_seed(self._seed("steps", *(sample.key for sample in samples))),
+            on_step=lambda _step: self.on_steps(len(samples)),
+        )
+        on_cpu: Tensor = latents.cpu()
+        return on_cpu
+
+    def _drawn(self, sample: EncodedSample) -> tuple[Tensor, Tensor]:
+        """A pivot (C, 1, H, W) and noise (C, F, H, W), which depend on nothing but the seed and the sample's key."""
+        reference = random.Random(self._seed("pivot", sample.key)).randrange(len(sample.reference_latents))
+        generator = torch.Generator().manual_seed(self._seed("noise", sample.key))
+        noise = torch.randn(sample.latents.shape, generator=generator)
+        return sample.reference_latents[reference, :, None].float(), noise
+
+    def _audio(self, sample: EncodedSample) -> Tensor:
+        """(F, T, A): the windows of each latent frame; the pivot has no sound."""
+        num_frames = sample.latents.shape[1]
+        window = int(self.transformer.config.audio_window)
+        audio = torch.zeros(num_frames, window, self.encoding.audio_dim)
+        if sample.audio_features is not None:
+            audio[1:] = align_audio(
+                sample.audio_features.float(),
+                range(1, num_frames),
+                window=window,
+                fps=sample.fps,
+                first_step=sample.audio_first_step,
+            )
+        return audio
+
+    def _load(self, candidate: Candidate) -> EncodedSample:
+        """Read a sample with its sound, and check that it is what its bucket says."""
+        sample = EncodedSample.from_bytes(self.directory.read(candidate.tar, candidate.offset, candidate.size))
+        channels = self.encoding.latent_channels
+        if sample.latents.shape != (channels, *candidate.latent_size):
+            raise BadSampleError(f"latents of {tuple(sample.latents.shape)} in bucket {candidate.bucket}")
+        num_references, *reference_shape = sample.reference_latents.shape
+        if num_references == 0 or tuple(reference_shape) != (channels, *candidate.latent_size[1:]):
+            raise BadSampleError(f"reference latents of {tuple(sample.reference_latents.shape)}")
+        if sample.audio_features is not None and sample.audio_features.shape[1] != self.encoding.audio_dim:
+            raise BadSampleError(f"audio features of {tuple(sample.audio_features.shape)}")
+        if candidate.wav is None:
+            return sample
+        return replace(sample, wav=self.directory.read(candidate.tar, *candidate.wav))
+
+    def _skipped(self, candidate: Candidate, reason: str) -> Skipped:
+        key = candidate.negative_key(self.settings)
+        return Skipped(key=key, source=candidate.source, pool=NEGATIVE, reason=reason)
+
+    def _padded(self, states: Tensor) -> Tensor:
+        """(L, D) fp32, zeros behind the prompt's end."""
+        states = states.float()[: self.encoding.text_tokens]
+        return functional.pad(states, (0, 0, 0, self.encoding.text_tokens - len(states)))
+
+    def _repeated(self, text: Tensor, samples: Sequence[EncodedSample]) -> Tensor:
+        return text.to(self.transformer.device).expand(len(samples), *text.shape)
+
+    def _seed(self, *parts: Any) -> int:
+        return int(digest(self.config.seed, *parts), 16)
+
+
+def encode_prompt(text_encoder: Any, tokenizer: Any, prompt: str) -> Tensor:
+    """Text states (L, D) of a prompt without the padding, fp32 on the CPU.
+
+    Raises:
+        ConfigError: nothing of the prompt is left when it is cleaned.
+    """
+    states = encode_text(text_encoder, tokenizer, [prompt])[0].float().cpu()
+    # Padding is exactly zero, and the state of a token never is.
+    tokens = states.any(dim=1).nonzero()
+    if len(tokens) == 0:
+        raise ConfigError(f"negatives: the negative prompt {prompt!r} has no words")
+    return states[: int(tokens.max()) + 1]
+
+
+def check_fit(transformer: SoulTransformer3DModel, encoding: Encoding) -> None:
+    """Compare the widths that network and encoded shards must share.
+
+    Raises:
+        ConfigError: one differs; the message names it.
+    """
+    widths = (("in_channels", "latent_channels"), ("text_dim", "text_dim"), ("audio_dim", "audio_dim"))
+    for of_model, of_encoding in widths:
+        expected, found = transformer.config[of_model], getattr(encoding, of_encoding)
+        if expected != found:
+            raise ConfigError(
+                f"the model does not fit the encoded shards: its {of_model} is {expected}, their {of_encoding} {found}"
+            )
+
+
+def _weights_digest(transformer: SoulTransformer3DModel) -> str:
+    """Changes with the first values of every weight: training moves all of them, reading all would take long."""
+    heads = [weight.detach().flatten()[:16].bfloat16() for _, weight in sorted(transformer.named_parameters())]
+    return digest(torch.cat([head.cpu() for head in heads]).view(torch.int16).tolist())

@@ -1,0 +1,154 @@
+"""`python -m training negatives`: failure cases of a run's human samples, as a pool beside its encoded shards."""
+
+from __future__ import annotations
+
+import argparse
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from diffusers.utils import logging as diffusers_logging
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from curation.commits import TakenOverError
+from curation.config import ConfigError
+from curation.encoded import EncodedDirectory, EncodedShardWriter
+from curation.storage import join
+from model.pipeline import SoulPipeline
+from training.negatives import NegativeMaker, NegativesConfig, encode_prompt
+from training.negatives_plan import NegativesPlan, plan_negatives
+
+
+def add_negatives_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command; their defaults are those of `NegativesConfig`."""
+    defaults = NegativesConfig()
+    add = parser.add_argument
+    add("--run", default="runs/local", metavar="RUN", help="run directory or URI (default: %(default)s)")
+    add("--stage", required=True, help="encoded stage to read and to add to: 720p or 1080p")
+    add("--model", required=True, metavar="DIR", help="model directory or Hub id that makes the clips")
+    add("--count", type=int, default=defaults.count, help="clips to have in the end (default: %(default)s)")
+    add("--negative-prompt", default=defaults.prompt, metavar="TEXT", help="default: %(default)s")
+    add("--steps", type=int, default=defaults.num_steps, help="denoising steps of a clip (default: %(default)s)")
+    add(
+        "--guidance-scale",
+        type=float,
+        default=defaults.guidance_scale,
+        help="w of uncond + w*(cond - uncond), 1 = off (default: %(default)s)",
+    )
+    add("--seed", type=int, default=defaults.seed, help="default: %(default)s")
+    add("--batch-size", type=int, default=defaults.batch_size, help="clips at once (default: %(default)s)")
+    add("--device", help="cuda, cpu, ... (default: cuda if there is one)")
+    add("--dtype", choices=("bfloat16", "float32"), help="of the network (default: bfloat16, float32 on a CPU)")
+
+
+def negatives_command(options: argparse.Namespace) -> None:
+    """Make what is missing of the failure cases asked for; stopping and starting again loses one commit at most.
+
+    Raises:
+        ConfigError: nothing encoded, a model that does not fit, or another job on the same directory.
+        ValueError: the model directory is incomplete.
+    """
+    console = Console(stderr=True)
+    config = NegativesConfig(
+        prompt=options.negative_prompt,
+        count=options.count,
+        num_steps=options.steps,
+        guidance_scale=options.guidance_scale,
+        seed=options.seed,
+        batch_size=options.batch_size,
+    )
+    directory = EncodedDirectory(join(options.run, "encoded", options.stage))
+    # Fails at once where nothing is encoded: loading the model takes a minute.
+    directory.encoding()
+    pipeline = _load(options)
+    states = encode_prompt(pipeline.text_encoder, pipeline.tokenizer, config.prompt)
+    # UMT5 is larger than the network, and has said all that it will be asked.
+    pipeline.register_modules(text_encoder=None)
+    plan = plan_negatives(
+        directory,
+        config.settings(pipeline.transformer),
+        count=config.count,
+        seed=config.seed,
+        clips_per_commit=config.clips_per_commit,
+    )
+    _announce(console, plan, config)
+    if not plan.units:
+        return
+    with _progress(console) as bar:
+        task = bar.add_task("denoising", total=plan.num_missing * config.num_steps)
+        maker = NegativeMaker(
+            pipeline.transformer,
+            pipeline.scheduler,
+            directory,
+            states=states,
+            config=config,
+            on_steps=lambda steps: bar.advance(task, steps),
+        )
+        rows = _write(directory, plan, maker, lambda line: _say(console, line), log=bar.disable)
+    made = sum(row["encoded"] for row in rows)
+    _say(console, f"made  {made:,} clips in {len(plan.units):,} commits of {directory.path}")
+    for reason in sorted({row["reason"] for row in rows if not row["encoded"]}):
+        number = sum(row["reason"] == reason for row in rows)
+        _say(console, f"skipped  {number:,}: {reason}")
+    if not made:
+        raise ConfigError(f"none of {len(rows):,} clips could be made, see above")
+
+
+def _write(
+    directory: EncodedDirectory, plan: NegativesPlan, maker: NegativeMaker, say: Callable[[str], None], *, log: bool
+) -> list[dict[str, Any]]:
+    """Make and commit what is planned; with `log`, say so after each commit. Returns the committed rows."""
+    session = uuid.uuid4().hex
+    removed = directory.open_session(session)
+    if removed:
+        say(f"removed {removed:,} files that an interrupted run left")
+    writer = EncodedShardWriter(directory, session)
+    rows: list[dict[str, Any]] = []
+    try:
+        for name, candidates in plan.units:
+            rows += writer.write(name, maker.clips(candidates))
+            if log:
+                say(f"committed  {len(rows):,} of {plan.num_missing:,}")
+    except TakenOverError as error:
+        raise ConfigError(f"stopped: {error}; encoding and negatives cannot run at once") from error
+    except torch.OutOfMemoryError as error:
+        raise ConfigError(f"the GPU's memory is not enough for --batch-size {maker.config.batch_size}") from error
+    except OSError as error:
+        raise ConfigError(f"cannot write to {directory.path}: {error}; the same command goes on") from error
+    return rows
+
+
+def _load(options: argparse.Namespace) -> SoulPipeline:
+    """What denoising needs of a model directory: no autoencoder, no ear."""
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = getattr(torch, options.dtype or ("float32" if device == "cpu" else "bfloat16"))
+    diffusers_logging.disable_progress_bar()
+    pipeline = SoulPipeline.from_pretrained(options.model, dtype=dtype, vae=None, audio_encoder=None)
+    try:
+        on_device: SoulPipeline = pipeline.to(device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {device}: {str(error).partition(chr(10))[0]}") from error
+    return on_device
+
+
+def _announce(console: Console, plan: NegativesPlan, config: NegativesConfig) -> None:
+    if plan.num_chosen < config.count:
+        _say(console, f"{plan.num_human:,} human samples are fewer than {config.count:,}: each is used once")
+    if plan.num_others:
+        _say(console, f"{plan.num_others:,} negatives of other settings or weights stay in the pool")
+    done = plan.num_chosen - plan.num_missing
+    if plan.num_missing == 0:
+        _say(console, f"nothing to do: all {done:,} negatives are there")
+    else:
+        _say(console, f"to make  {plan.num_missing:,} clips" + (f"; {done:,} are there" if done else ""))
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    return Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal)
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, highlight=False, soft_wrap=True)
