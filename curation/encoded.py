@@ -110,7 +110,8 @@ class EncodedSample:
             "fps": str(self.fps),
             "audio_first_step": str(self.audio_first_step),
         }
-        return save({name: tensor.half().contiguous() for name, tensor in tensors.items()}, metadata)
+        data: bytes = save({name: tensor.half().contiguous() for name, tensor in tensors.items()}, metadata)
+        return data
 
     @classmethod
     def from_bytes(cls, data: bytes) -> EncodedSample:
@@ -216,7 +217,7 @@ class EncodedDirectory(CommitDirectory):
             OSError: it is missing or shorter.
         """
         fs, plain = filesystem(join(self.path, tar))
-        data = bytes(fs.cat_file(plain, start=offset, end=offset + size))
+        data: bytes = fs.cat_file(plain, start=offset, end=offset + size)
         if len(data) != size:
             raise OSError(f"{join(self.path, tar)} is shorter than its index says")
         return data
@@ -292,4 +293,5 @@ def _row(clip: EncodedClip, tar: str, staged: StagedTar) -> dict[str, Any]:
 
 def codebook_vectors(rows: Mapping[str, Any], channels: int) -> Tensor:
     """(P, C) fp32: the codebook vectors of one index row."""
-    return torch.from_numpy(np.frombuffer(rows["codebook_vectors"], np.float16).reshape(-1, channels)).float()
+    vectors = np.frombuffer(rows["codebook_vectors"], np.float16).astype(np.float32)
+    return torch.from_numpy(vectors.reshape(-1, channels))

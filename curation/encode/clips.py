@@ -22,25 +22,25 @@ from curation.shards import RunDirectory
 
 
 def encode_shard(
-    run: RunDirectory, shard: str, encoder: ClipEncoder, config: EncodeConfig, area: int, alive: Callable[[], None]
+    run: RunDirectory, shard: str, encoder: ClipEncoder, *, area: int, alive: Callable[[], None]
 ) -> Iterator[EncodedClip | Skipped]:
     """Encode the kept clips of a committed shard; those that cannot be are told why.
 
     Args:
         run: where the shard is.
         shard: its name.
-        encoder: the networks.
-        config: see `EncodeConfig`.
+        encoder: the networks, and the settings.
         area: pixels of a frame.
         alive: called with every clip.
     """
+    config = encoder.config
     groups = group_clips(kept_clips(run, shard), area=area, num_references=config.num_references)
     if not groups:
         return
     with open_shard(run, shard) as reader:
         materials = ahead(read_material(reader, groups, config))
         for _, members in groupby(materials, key=lambda item: id(item[0])):
-            yield from _encode_group(members, encoder, config, alive)
+            yield from _encode_group(members, encoder, alive)
 
 
 def skip_all(run: RunDirectory, shard: str, reason: str) -> Iterator[Skipped]:
@@ -50,7 +50,7 @@ def skip_all(run: RunDirectory, shard: str, reason: str) -> Iterator[Skipped]:
 
 
 def _encode_group(
-    members: Iterator[tuple[Group, Material]], encoder: ClipEncoder, config: EncodeConfig, alive: Callable[[], None]
+    members: Iterator[tuple[Group, Material]], encoder: ClipEncoder, alive: Callable[[], None]
 ) -> Iterator[EncodedClip | Skipped]:
     """Samples wait for the references that later clips of the group lend them; only latents are kept so long."""
     lent: dict[Draw, Tensor] = {}
@@ -62,7 +62,7 @@ def _encode_group(
         waiting.append((group, _encode(material, encoder)))
         alive()
     for group, sample in waiting:
-        yield sample if isinstance(sample, Skipped) else _finish(sample, group, lent, config)
+        yield sample if isinstance(sample, Skipped) else _finish(sample, group, lent, encoder.config)
 
 
 def _encode(material: Material, encoder: ClipEncoder) -> EncodedSample | Skipped:

@@ -121,7 +121,7 @@ class EncodeWorker:
         """
         job = self.job
         area = job.config.target(job.stage).area
-        clips = encode_shard(RunDirectory(job.run), unit.name, self.encoder, job.config, area, alive)
+        clips = encode_shard(RunDirectory(job.run), unit.name, self.encoder, area=area, alive=alive)
         return replace(unit, rows=self.writer.stage(unit.name, clips))
 
 

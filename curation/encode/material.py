@@ -71,9 +71,9 @@ def _read(
             )
             _check(clip, files, group.size, config)
         except MediaError as error:
-            singles = read_pictures(files.mp4, times_s, (), asked, group.size, pool).singles
+            singles = read_pictures(files.mp4, times_s, shown=(), singles=asked, size=group.size, pool=pool).singles
             return replace(material, singles=singles, problem=_reason(error))
-        pictures = read_pictures(files.mp4, times_s, window.shown, asked, group.size, pool)
+        pictures = read_pictures(files.mp4, times_s, shown=window.shown, singles=asked, size=group.size, pool=pool)
         sound = _sound(clip, files, window.start, len(window.shown), config)
         return replace(material, singles=pictures.singles, window=pictures.window, sound=sound)
     except MediaError as error:

@@ -66,6 +66,7 @@ def choose_window(times_s: Sequence[float], *, fps: int, clip_frames: int, min_f
 def read_pictures(
     path: str,
     times_s: Sequence[float],
+    *,
     shown: Sequence[int],
     singles: Collection[int],
     size: tuple[int, int],
@@ -102,4 +103,4 @@ def read_pictures(
 
 def _fit(image: Pixels, size: tuple[int, int]) -> Pixels:
     rgb = Image.fromarray(np.ascontiguousarray(image[..., ::-1]))
-    return np.asarray(cover(rgb, *size))
+    return np.array(cover(rgb, *size))

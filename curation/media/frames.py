@@ -104,14 +104,13 @@ def frame_times(path: str) -> list[float]:
     """
     with open_video(path) as container:
         stream = video_stream(container)
-        origin = stream_origin(stream)
+        origin, time_base = stream_origin(stream), stream.time_base
         try:
-            shown = {
-                packet.pts for packet in container.demux(stream) if packet.pts is not None and not packet.is_discard
-            }
+            packets = [packet for packet in container.demux(stream) if packet.pts is not None]
+            shown = {packet.pts for packet in packets if not packet.is_discard}
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaError("undecodable", str(error)) from error
-    return [float(pts * stream.time_base - origin) for pts in sorted(shown)]
+        return [float(pts * time_base - origin) for pts in sorted(shown)]
 
 
 def iter_frames(
