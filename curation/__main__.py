@@ -1,4 +1,4 @@
-"""The command line: `python -m curation plan | run | report | show | sample`."""
+"""The command line: `python -m curation plan | run | encode | report | show | sample`."""
 
 from __future__ import annotations
 
@@ -62,13 +62,18 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="curate; goes on where an earlier run on the same RUN stopped")
     _add_input(run)
-    run.add_argument(
-        "--engine",
-        choices=("ray", "inline"),
-        default="ray",
-        help="inline: in this process, for debugging (default: ray)",
-    )
+    _add_engine(run)
     run.set_defaults(command=_run)
+
+    encode = commands.add_parser("encode", help="turn curated shards into what training reads; adds what is new")
+    _add_run(encode)
+    encode.add_argument("--stage", required=True, metavar="STAGE", help="720p or 1080p: a stage of the profile")
+    encode.add_argument(
+        "--model", metavar="DIR", help="whose encoders: a model directory, a Hub id or `tiny` (default: the profile's)"
+    )
+    _add_profile(encode, "min_frames=33")
+    _add_engine(encode)
+    encode.set_defaults(command=_encode)
 
     report = commands.add_parser("report", help="write RUN/report.html from what is committed")
     _add_run(report)
@@ -94,16 +99,29 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def _add_input(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", nargs="?", metavar="INPUT", help=INPUT_HELP)
     _add_run(parser)
-    parser.add_argument("--profile", default="local", help="a name in infra/profiles or a YAML file (default: local)")
     parser.add_argument(
         "--pool", type=Pool, choices=tuple(Pool), default=Pool.HUMAN,
         help="general: animals, animation, scenery; faces recorded, not required; audio dropped (default: human)",
     )  # fmt: skip
     parser.add_argument("--path-column", metavar="NAME", help="the manifest's column of paths (default: found by name)")
+    _add_profile(parser, "stages.sync.min_confidence=3")
+
+
+def _add_profile(parser: argparse.ArgumentParser, example: str) -> None:
+    parser.add_argument("--profile", default="local", help="a name in infra/profiles or a YAML file (default: local)")
     parser.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE",
-        help="override a field of the profile, e.g. stages.sync.min_confidence=3; may be repeated",
+        help=f"override a field of the profile, e.g. {example}; may be repeated",
     )  # fmt: skip
+
+
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--engine",
+        choices=("ray", "inline"),
+        default="ray",
+        help="inline: in this process, for debugging (default: ray)",
+    )
 
 
 def _plan(options: argparse.Namespace) -> None:
@@ -139,6 +157,13 @@ def _run(options: argparse.Namespace) -> None:
     print_summary(summarise(options.run), console, time.monotonic() - start if plan.units else None, before)
     console.print(f"shards  {join(options.run, 'shards')}", soft_wrap=True)
     console.print(f"report  {write_report(options.run)}", soft_wrap=True)
+
+
+def _encode(options: argparse.Namespace) -> None:
+    # Imports torch and diffusers, which takes seconds that the other commands need not pay.
+    from curation.encode.command import encode  # noqa: PLC0415
+
+    encode(options)
 
 
 def _report(options: argparse.Namespace) -> None:

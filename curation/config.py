@@ -128,11 +128,12 @@ def _reject_unknown(cls: type, values: Any, where: str) -> None:
             raise ConfigError(f"{where}: unknown key {key!r}, did you mean {nearest!r}?")
         if dataclasses.is_dataclass(hints[key]):
             _reject_unknown(typing.cast("type", hints[key]), value, f"{where}.{key}")
-        elif isinstance(value, list | tuple):
-            for item_type in typing.get_args(hints[key]):
-                if dataclasses.is_dataclass(item_type):
-                    for index, item in enumerate(value):
-                        _reject_unknown(typing.cast("type", item_type), item, f"{where}.{key}[{index}]")
+        elif isinstance(value, list | tuple | dict):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            for name, item in items:
+                for item_type in typing.get_args(hints[key]):
+                    if dataclasses.is_dataclass(item_type):
+                        _reject_unknown(typing.cast("type", item_type), item, f"{where}.{key}[{name}]")
 
 
 def _one_line(error: Exception) -> str:

@@ -48,6 +48,7 @@ class Display:
     live: Live | None = None
     _last_line_s: float = field(default_factory=time.monotonic)
     _start_s: float = field(default_factory=time.monotonic)
+    _ended: bool = False
 
     def __post_init__(self) -> None:
         """Prepare the bar."""
@@ -68,9 +69,14 @@ class Display:
         self.bar.update(self.bar.task_ids[0], completed=done)
         if self.live is not None:
             self.live.update(Group(self.bar, Text(line)))
-        elif done == self.total or time.monotonic() - self._last_line_s > PLAIN_INTERVAL_S:
+        elif time.monotonic() - self._last_line_s > PLAIN_INTERVAL_S or self._ends(progress, done):
             self._last_line_s = time.monotonic()
             self.console.print(f"{done}/{self.total} {self.words.counts}; {line}", highlight=False)
+
+    def _ends(self, progress: Progress, done: int) -> bool:
+        """Whether everything is committed now and was not before."""
+        ended, self._ended = self._ended, done >= self.total and not progress.in_work
+        return self._ended and not ended
 
     def _counts(self, progress: Progress) -> str:
         """One line: clips, how many of them a second, kept, and what was rejected why, most frequent first."""

@@ -25,9 +25,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from curation.commits import CommitDirectory, StagedTar, staged_tar
+from curation.commits import CommitDirectory, StagedTar, list_folders, staged_tar
 from curation.config import ConfigError
-from curation.storage import filesystem, join, list_files, read_bytes, write_atomically
+from curation.storage import filesystem, join, list_files, read_bytes, remove, write_atomically
 
 ABOUT_FILE: Final = "encoding.json"
 UNCONDITIONAL_FILE: Final = "unconditional.safetensors"
@@ -205,6 +205,11 @@ class EncodedDirectory(CommitDirectory):
         states: Tensor = load(read_bytes(join(self.path, UNCONDITIONAL_FILE)))["text_states"]
         return states
 
+    def tars_of(self, name: str) -> set[str]:
+        """Tars that hold or held clips of one curated shard, a path below the directory each."""
+        folders = list_folders(self.path)
+        return {f"{folder}/{name}.tar" for folder in folders if list_files(join(self.path, folder), f"{name}.tar")}
+
     def read(self, tar: str, offset: int, size: int) -> bytes:
         """`size` bytes at `offset` of one of the directory's tars.
 
@@ -212,10 +217,10 @@ class EncodedDirectory(CommitDirectory):
             OSError: it is missing or shorter.
         """
         fs, plain = filesystem(join(self.path, tar))
-        data = fs.cat_file(plain, start=offset, end=offset + size)
+        data: bytes = fs.cat_file(plain, start=offset, end=offset + size)
         if len(data) != size:
             raise OSError(f"{join(self.path, tar)} is shorter than its index says")
-        return bytes(data)
+        return data
 
 
 class EncodedShardWriter:
@@ -226,14 +231,20 @@ class EncodedShardWriter:
         self.session = session
 
     def write(self, name: str, clips: Iterable[EncodedClip | Skipped]) -> list[dict[str, Any]]:
-        """Consume the clips one by one, a tar for each bucket, and commit; returns the committed rows.
+        """Stage the clips and commit; returns the committed rows.
 
         Raises:
             TakenOverError: another run has started on the directory.
         """
+        rows = self.stage(name, clips)
+        self.directory.commit(name, rows, self.session)
+        return rows
+
+    def stage(self, name: str, clips: Iterable[EncodedClip | Skipped]) -> list[dict[str, Any]]:
+        """Consume the clips one by one into a tar for each bucket; returns the rows that are to be committed."""
         rows: list[dict[str, Any]] = []
+        tars: dict[str, StagedTar] = {}
         with ExitStack() as stack:
-            tars: dict[str, StagedTar] = {}
             for clip in clips:
                 if isinstance(clip, Skipped):
                     rows.append({**asdict(clip), "encoded": False})
@@ -242,7 +253,9 @@ class EncodedShardWriter:
                 if tar not in tars:
                     tars[tar] = stack.enter_context(staged_tar(join(self.directory.path, tar)))
                 rows.append(_row(clip, tar, tars[tar]))
-        self.directory.commit(name, rows, self.session)
+        for tar in self.directory.tars_of(name) - tars.keys():
+            # Left by an attempt that died before its commit and got other clips done.
+            remove(join(self.directory.path, tar))
         return rows
 
 

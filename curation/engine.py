@@ -1,6 +1,6 @@
 """Running a job: over a Ray cluster, or in this process for debugging.
 
-A job's units pass through pools of actors one at a time and are committed a few at a time. A unit that kills or
+A job's units pass through pools of actors one at a time and are committed one or a few at a time. A unit that kills or
 hangs its worker is taken up again a bounded number of times; what then becomes of it is the job's to say.
 """
 
@@ -129,7 +129,14 @@ def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
     for pool, size in pools:
         dataset = dataset.map_batches(
             PoolWorker,
-            fn_constructor_kwargs={"job": job, "pool": pool, "ledger": ledger},
+            # Units that are committed one by one are so by the actor that finishes them: another process would have
+            # to import all that the job needs, which can be torch.
+            fn_constructor_kwargs={
+                "job": job,
+                "pool": pool,
+                "ledger": ledger,
+                "commits": pool is pools[-1][0] and job.units_per_commit == 1,
+            },
             batch_size=1,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=2),
@@ -137,13 +144,14 @@ def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
             num_gpus=pool.num_gpus,
             **_environment(pool),
         )
-    dataset = dataset.map_batches(
-        write_batch,
-        fn_kwargs={"job": job, "ledger": ledger},
-        batch_size=job.units_per_commit,
-        batch_format="pyarrow",
-        num_cpus=job.execution.writer_cpus,
-    )
+    if job.units_per_commit > 1:
+        dataset = dataset.map_batches(
+            write_batch,
+            fn_kwargs={"job": job, "ledger": ledger},
+            batch_size=job.units_per_commit,
+            batch_format="pyarrow",
+            num_cpus=job.execution.writer_cpus,
+        )
     with _reporting(ledger, report):
         for _ in dataset.iter_rows():
             pass
@@ -167,17 +175,20 @@ def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:
 
 
 class PoolWorker:
-    """An actor that takes one unit at a time through its pool's stages."""
+    """An actor that takes one unit at a time through its pool's stages, and commits it if it is the last to do so."""
 
-    def __init__(self, job: Job[Any], pool: PoolConfig, ledger: ray.actor.ActorHandle) -> None:
+    def __init__(self, job: Job[Any], pool: PoolConfig, ledger: ray.actor.ActorHandle, *, commits: bool) -> None:
         self.job = job
+        self.commits = commits
         self.pool = pool.name
         self.ledger = ledger
         self.worker = job.worker(pool.stages, debug=False)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """One pickled unit in, the same unit further on out."""
+        """One pickled unit in, the same unit further on out, or its key if it is committed."""
         units = [self._process(pickle.loads(data)) for data in batch["unit"].to_pylist()]
+        if self.commits:
+            return pa.table({"unit": [self.job.key(unit) for unit in units]})
         return pa.table({"unit": pa.array([pickle.dumps(unit) for unit in units], pa.large_binary())})
 
     def _process(self, unit: Any) -> Any:
@@ -195,6 +206,8 @@ class PoolWorker:
                     self.ledger.advance.remote(key)
 
                 result = self.worker.run(unit, alive)
+        if self.commits:
+            ray.get(self.ledger.committed.remote([key], self.job.commit([result])))
         ray.get(self.ledger.end.remote(self.pool, key))
         return result
 

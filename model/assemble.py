@@ -1,21 +1,25 @@
 """Pipelines put together: with random weights from a preset, or from released checkpoints."""
 
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import torch
 from diffusers import AutoencoderKLWan
 from transformers import AutoTokenizer, UMT5Config, UMT5EncoderModel
 
-from model.audio_encoders import LogMelAudioEncoder, WhisperAudioEncoder
+from model.audio_encoders import AudioEncoder, LogMelAudioEncoder, WhisperAudioEncoder
 from model.codec import PatchDCTCodec
+from model.directory import INDEX_FILE
 from model.pipeline import SoulPipeline
 from model.presets import Preset, build_transformer, get_preset
 from model.sampling import build_scheduler
 from model.text import HashedTextEncoder
 from model.transformer import SoulTransformer3DModel
-from model.vae import wan_vae_config
+from model.vae import Autoencoder, wan_vae_config
 from model.weights import locate
+
+ENCODERS: Final = ("vae", "audio_encoder", "text_encoder", "tokenizer")
 
 
 def build_pipeline(preset: str = "tiny", *, seed: int = 0, **overrides: Any) -> SoulPipeline:
@@ -45,8 +49,11 @@ def build_pipeline(preset: str = "tiny", *, seed: int = 0, **overrides: Any) -> 
 
 def build_components(config: Preset) -> dict[str, Any]:
     """Build a preset's networks with random weights, by their names in the pipeline."""
+    return {"transformer": build_transformer(config.transformer), **_build_encoders(config)}
+
+
+def _build_encoders(config: Preset) -> dict[str, Any]:
     return {
-        "transformer": build_transformer(config.transformer),
         "vae": PatchDCTCodec() if config.vae == "patch-dct" else AutoencoderKLWan(**wan_vae_config()),
         "audio_encoder": (
             LogMelAudioEncoder(num_mel_bins=config.transformer.audio_dim)
@@ -116,6 +123,41 @@ def convert(conversion: Conversion) -> SoulPipeline:
         tokenizer=tokenizer,
         scheduler=scheduler,
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoders:
+    """The parts of a pipeline that turn pictures, sound and words into what the network sees."""
+
+    vae: Autoencoder
+    audio_encoder: AudioEncoder
+    text_encoder: Any
+    """UMT5, or hashed tokens."""
+    tokenizer: Any = None
+    """UMT5's; None for hashed tokens."""
+
+
+def load_encoders(
+    source: str, *, dtype: torch.dtype = torch.float32, vae_dtype: torch.dtype = torch.float32
+) -> Encoders:
+    """Load a model directory's (or a Hub id's) encoders without its network, or those of the preset `tiny`.
+
+    Raises:
+        ValueError: no such model, or a broken one; the message names what is wrong.
+    """
+    if source == "tiny" and not Path(source).is_dir():
+        built = _build_encoders(get_preset(source))
+        if vae_dtype != torch.float32:
+            built["vae"] = built["vae"].to(vae_dtype)
+        return Encoders(**built)
+    directory = locate(source, patterns=[INDEX_FILE, *(f"{name}/*" for name in ENCODERS)])
+    try:
+        pipeline = SoulPipeline.from_pretrained(
+            directory, transformer=None, scheduler=None, dtype={"default": dtype, "vae": vae_dtype}
+        )
+    except OSError as error:
+        raise ValueError(f"{source}: {str(error).partition(chr(10))[0]}") from error
+    return Encoders(**{name: getattr(pipeline, name) for name in ENCODERS})
 
 
 def load_vae(source: str) -> AutoencoderKLWan:

@@ -82,7 +82,13 @@ def check_size(height: int, width: int) -> None:
 
 
 def fit_image(image: Image.Image, height: int, width: int) -> Tensor:
-    """The picture as pixels (1, 3, H, W) in [-1, 1]: scaled to cover the size, then cropped at the centre.
+    """The picture as pixels (1, 3, H, W) in [-1, 1], fitted by `cover`."""
+    pixels = torch.from_numpy(np.array(cover(image, height, width))).float() / 127.5 - 1
+    return rearrange(pixels, "h w c -> 1 c h w")
+
+
+def cover(image: Image.Image, height: int, width: int) -> Image.Image:
+    """The picture scaled to cover a size, then cropped at the centre.
 
     It is never stretched; what sticks out of the shape on two opposite sides is cut off in equal parts.
     """
@@ -92,9 +98,7 @@ def fit_image(image: Image.Image, height: int, width: int) -> Tensor:
     left = max((image.width - width / scale) / 2, 0.0)
     top = max((image.height - height / scale) / 2, 0.0)
     box = (left, top, image.width - left, image.height - top)
-    fitted = image.resize((width, height), Image.Resampling.LANCZOS, box=box)
-    pixels = torch.from_numpy(np.array(fitted)).float() / 127.5 - 1
-    return rearrange(pixels, "h w c -> 1 c h w")
+    return image.resize((width, height), Image.Resampling.LANCZOS, box=box)
 
 
 def _neighbours(side: float) -> set[int]:

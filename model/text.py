@@ -62,9 +62,8 @@ def clean_prompt(prompt: str) -> str:
     return re.sub(r"\s+", " ", html.unescape(html.unescape(ftfy.fix_text(prompt)))).strip()
 
 
-@torch.no_grad()
 def encode_text(text_encoder: Any, tokenizer: Any, prompts: Sequence[str]) -> Tensor:
-    """Text states (B, L, D), zero behind the end of each prompt.
+    """Text states (B, L, D), zero behind the end of each prompt: what the network is given.
 
     Args:
         text_encoder: transformers' `UMT5EncoderModel` (L = 512), or a `HashedTextEncoder` (L = its
@@ -72,10 +71,15 @@ def encode_text(text_encoder: Any, tokenizer: Any, prompts: Sequence[str]) -> Te
         tokenizer: UMT5's tokenizer; None for hashed tokens, which need none.
         prompts: B prompts. An empty one is a valid prompt.
     """
+    return _zero_padded(text_states(text_encoder, tokenizer, prompts), max_text_tokens(text_encoder))
+
+
+@torch.no_grad()
+def text_states(text_encoder: Any, tokenizer: Any, prompts: Sequence[str]) -> list[Tensor]:
+    """States (L, D) of each prompt as long as it is: `encode_text` without the padding."""
     cleaned = [clean_prompt(prompt) for prompt in prompts]
     if isinstance(text_encoder, HashedTextEncoder):
-        states = [text_encoder.encode(prompt) for prompt in cleaned]
-        return _zero_padded(states, int(text_encoder.config.max_tokens))
+        return [text_encoder.encode(prompt) for prompt in cleaned]
     if tokenizer is None:
         raise ValueError(f"{type(text_encoder).__name__} needs a tokenizer, and the model directory has none")
     tokens = tokenizer(
@@ -90,7 +94,14 @@ def encode_text(text_encoder: Any, tokenizer: Any, prompts: Sequence[str]) -> Te
     device = text_encoder.device
     hidden = text_encoder(tokens.input_ids.to(device), tokens.attention_mask.to(device)).last_hidden_state
     lengths = tokens.attention_mask.sum(dim=1).tolist()
-    return _zero_padded([state[:length] for state, length in zip(hidden, lengths, strict=True)], MAX_TOKENS)
+    return [state[:length] for state, length in zip(hidden, lengths, strict=True)]
+
+
+def max_text_tokens(text_encoder: Any) -> int:
+    """L that the network's text states are padded to."""
+    if isinstance(text_encoder, HashedTextEncoder):
+        return int(text_encoder.config.max_tokens)
+    return MAX_TOKENS
 
 
 def _zero_padded(states: Sequence[Tensor], length: int) -> Tensor:

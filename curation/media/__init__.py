@@ -2,7 +2,7 @@
 
 from curation.media.audio import read_audio
 from curation.media.cut import Cut, CutVideo, cut_clips
-from curation.media.frames import Frame, RawFrame, iter_frames, iter_raw_frames, sample_frames
+from curation.media.frames import Frame, RawFrame, frame_times, iter_frames, iter_raw_frames, sample_frames
 from curation.media.probe import MediaError, probe
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "MediaError",
     "RawFrame",
     "cut_clips",
+    "frame_times",
     "iter_frames",
     "iter_raw_frames",
     "probe",

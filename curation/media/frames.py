@@ -96,6 +96,23 @@ def stream_origin(stream: av.video.stream.VideoStream) -> Fraction:
     return Fraction(stream.start_time or 0) * Fraction(stream.time_base)
 
 
+def frame_times(path: str) -> list[float]:
+    """When each frame of a file is shown, in seconds, read from its packets without decoding.
+
+    Raises:
+        MediaError: the file cannot be opened or breaks off.
+    """
+    with open_video(path) as container:
+        stream = video_stream(container)
+        origin, time_base = stream_origin(stream), stream.time_base
+        try:
+            packets = [packet for packet in container.demux(stream) if packet.pts is not None]
+            shown = {packet.pts for packet in packets if not packet.is_discard}
+        except (av.error.FFmpegError, ValueError) as error:
+            raise MediaError("undecodable", str(error)) from error
+        return [float(pts * time_base - origin) for pts in sorted(shown)]
+
+
 def iter_frames(
     path: str, start_s: float = 0.0, end_s: float = float("inf"), *, short_edge: int | None = None
 ) -> Iterator[Frame]:

@@ -1,0 +1,104 @@
+"""What encoding can be told: sizes, lengths, precision and placement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from curation.config import ConfigError
+from curation.placement import ExecutionConfig, PoolConfig
+from model.image import AREAS, SIZE_MULTIPLE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetConfig:
+    """What a stage encodes to."""
+
+    area: int
+    """Pixels of a frame; the shape of each clip is kept as nearly as sides divisible by 32 allow."""
+
+    def __post_init__(self) -> None:
+        """Refuse an area without room for a frame."""
+        if self.area < SIZE_MULTIPLE**2:
+            raise ValueError(f"area must be at least {SIZE_MULTIPLE}×{SIZE_MULTIPLE} pixels, got {self.area}")
+
+
+def _paper_stages() -> Mapping[str, TargetConfig]:
+    return {name: TargetConfig(area=area) for name, area in AREAS.items()}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncodeConfig:
+    """Everything a profile's `encode` section can say."""
+
+    stages: Mapping[str, TargetConfig] = field(default_factory=_paper_stages)
+    """Targets by name; the paper's are 720p and 1080p (Sec. 5.1)."""
+    fps: int = 25
+    """Frames a second; the paper does not say, all its published results have 25."""
+    clip_frames: int = 109
+    """Frames of a clip, 4k + 1 (paper, Sec. 5.1); of a longer one the middle is taken."""
+    min_frames: int = 81
+    """A clip with fewer is skipped: 3.2 s, of which the paper's sub-clips of 4-5 s never fall short."""
+    max_upscale: float = 2.5
+    """A clip that would have to be enlarged more than this along a side is skipped. The paper scales everything to
+    the stage's area; its smallest short edge, 480, needs 2.27 to reach 1088."""
+    num_references: int = 4
+    """Single frames of the same shot encoded for each clip; training draws its pivot from them (our choice)."""
+    vectors_per_clip: int = 10
+    """Latent positions that a clip gives to the codebook: 40,000 centroids × 256 vectors over 1M clips."""
+    reference_batch: int = 4
+    """Single frames that the autoencoder takes at once; clips are taken one by one."""
+    resize_threads: int = 1
+    """Threads that scale frames; where a GPU encodes, scaling is the slower half."""
+    device: str = "auto"
+    """`cpu`, `cuda`, or `auto`: the GPU when there is one."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the text and audio encoders; `auto` is bfloat16 on a GPU, float32 on a CPU."""
+    vae_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of the autoencoder; Wan runs it in float32."""
+    execution: ExecutionConfig = ExecutionConfig(pools=(PoolConfig(name="encode"),), unit_timeout_s=600.0)
+    """Placement and limits; there is one stage, `encode`."""
+
+    def __post_init__(self) -> None:
+        """Refuse lengths and counts that make no clip."""
+        if min(self.fps, self.num_references, self.vectors_per_clip, self.reference_batch, self.resize_threads) < 1:
+            raise ValueError(
+                "fps, num_references, vectors_per_clip, reference_batch and resize_threads must be at least 1"
+            )
+        if self.clip_frames % 4 != 1 or not 1 <= self.min_frames <= self.clip_frames:
+            raise ValueError("clip_frames must be 4k + 1, and min_frames between 1 and that")
+
+    def target(self, stage: str) -> TargetConfig:
+        """A stage's target.
+
+        Raises:
+            ConfigError: no such stage.
+        """
+        if stage not in self.stages:
+            raise ConfigError(f"no stage {stage!r} to encode for; there are {', '.join(self.stages)}")
+        return self.stages[stage]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """A profile's `model` section: whose encoders are used. Exactly one of the two is given."""
+
+    preset: str | None = None
+    """`tiny`, whose encoders have no weights."""
+    directory: str | None = None
+    """A model directory or a Hub id."""
+
+    def __post_init__(self) -> None:
+        """Refuse both and neither."""
+        if (self.preset is None) == (self.directory is None):
+            raise ValueError("give either preset or directory")
+        if self.preset not in {None, "tiny"}:
+            raise ValueError(f"the preset {self.preset!r} has random weights, which encode nothing; give directory")
+
+    @property
+    def source(self) -> str:
+        """What `model.assemble.load_encoders` takes."""
+        source = self.preset or self.directory
+        assert source is not None
+        return source

@@ -1,0 +1,87 @@
+"""The commit rule: what has a Parquet file is there, and nothing else."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+import s3fs
+
+from curation.commits import CommitDirectory, TakenOverError, staged_tar
+
+
+@pytest.mark.parametrize("length", [1, 90, 99, 100, 101, 128])
+def test_offsets_point_at_the_contents_whatever_the_length_of_names(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "bucket" / "a.tar"
+    names = [f"{index}{'k' * (length - 1)}.json" for index in range(3)] + ["ä" * (length // 2) + ".json"]
+    contents = [bytes([index]) * size for index, size in enumerate((0, 511, 512, 5000))]
+    with staged_tar(str(path)) as tar:
+        offsets = [tar.add(name, content) for name, content in zip(names, contents, strict=True)]
+    data = path.read_bytes()
+    assert [data[offset : offset + len(c)] for offset, c in zip(offsets, contents, strict=True)] == contents
+    with tarfile.open(path) as tar_file:
+        assert tar_file.getnames() == names
+        assert [member.offset_data for member in tar_file] == offsets
+
+
+def test_a_tar_that_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="power"), staged_tar(str(tmp_path / "a.tar")) as tar:
+        tar.add("a", b"1")
+        raise RuntimeError("power cut")
+    assert not list(tmp_path.iterdir())
+
+
+def committed(path: str) -> CommitDirectory:
+    directory = CommitDirectory(path)
+    directory.open_session("one")
+    with staged_tar(f"{path}/5x32x32/soul-a.tar") as tar:
+        tar.add("x", b"1")
+    directory.commit("soul-a", [{"key": "x", "value": 1}, {"key": "y", "other": "z"}], "one")
+    return directory
+
+
+def test_rows_come_back_and_missing_columns_are_null(tmp_path: Path) -> None:
+    directory = committed(str(tmp_path))
+    directory.commit("soul-b", [], "one")
+    directory.commit("soul-c", [{"key": "w", "late": 2.5}], "one")
+    assert directory.names() == ["soul-a", "soul-b", "soul-c"]
+    rows = directory.index().to_pylist()
+    assert [row["shard"] for row in rows] == ["soul-a", "soul-a", "soul-c"]
+    assert [row["late"] for row in rows] == [None, None, 2.5]
+    assert directory.index(["value"]).to_pylist()[:2] == [{"value": 1}, {"value": None}]
+    assert directory.rows_of("soul-b").num_rows == 0
+
+
+def test_an_empty_directory_has_an_empty_index(tmp_path: Path) -> None:
+    assert CommitDirectory(str(tmp_path / "none")).index().num_rows == 0
+
+
+def test_opening_removes_uncommitted_tars_at_both_levels(tmp_path: Path) -> None:
+    directory = committed(str(tmp_path))
+    for name in ("soul-orphan.tar", "5x32x32/soul-orphan.tar", "9x32x32/soul-b.tar", "5x32x32/.soul-1.tmp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert directory.open_session("two") == 4
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == ["soul-a.parquet", "soul-a.tar"]
+
+
+def test_a_run_that_was_taken_over_commits_nothing(tmp_path: Path) -> None:
+    directory = committed(str(tmp_path))
+    directory.open_session("two")
+    with pytest.raises(TakenOverError):
+        directory.commit("soul-b", [{"key": "x"}], "one")
+    assert directory.names() == ["soul-a"]
+
+
+def test_on_object_storage_too(object_store: str) -> None:
+    store = s3fs.S3FileSystem()
+    store.mkdirs("commits", exist_ok=True)
+    store.pipe_file("commits/run/5x32x32/soul-orphan.tar", b"left over")
+    directory = committed("s3://commits/run")
+    assert directory.names() == ["soul-a"]
+    assert sorted(store.find("commits/run")) == [
+        "commits/run/5x32x32/soul-a.tar",
+        "commits/run/_session",
+        "commits/run/soul-a.parquet",
+    ]

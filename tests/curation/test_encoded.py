@@ -1,0 +1,166 @@
+"""Encoded shards: what is written comes back, by index and by plain WebDataset."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import s3fs
+import torch
+import webdataset as wds
+
+from curation.config import ConfigError
+from curation.encoded import (
+    BadSampleError,
+    EncodedClip,
+    EncodedDirectory,
+    EncodedSample,
+    EncodedShardWriter,
+    Encoding,
+    Skipped,
+    codebook_vectors,
+)
+
+ENCODING = Encoding(
+    stage="720p", area=4096, fps=25, clip_frames=9, latent_channels=4, text_dim=6, text_tokens=16, audio_dim=5,
+    encoders="cafe",
+)  # fmt: skip
+
+
+def sample(key: str = "a-0000", *, sound: bool = True) -> EncodedSample:
+    torch.manual_seed(len(key))
+    return EncodedSample(
+        key=key,
+        source="/in/ä b.mp4",
+        pool="human",
+        prompts=("A person talks, „so“.", "A person."),
+        fps=25,
+        latents=torch.randn(4, 3, 2, 5).half(),
+        reference_latents=torch.randn(2, 4, 2, 5).half(),
+        text_states=(torch.randn(7, 6).half(), torch.randn(3, 6).half()),
+        audio_features=torch.randn(30, 5).half() if sound else None,
+        audio_first_step=-2 if sound else 0,
+        wav=b"RIFF of " + key.encode() if sound else None,
+    )
+
+
+def clip(key: str = "a-0000", *, sound: bool = True, height: int = 32) -> EncodedClip:
+    vectors = np.arange(12, dtype=np.float16).reshape(3, 4)
+    return EncodedClip(sample=sample(key, sound=sound), height=height, width=80, codebook_vectors=vectors)
+
+
+def writer(path: str, session: str = "one") -> EncodedShardWriter:
+    directory = EncodedDirectory(path)
+    directory.open_session(session)
+    return EncodedShardWriter(directory, session)
+
+
+def assert_equal(one: EncodedSample, other: EncodedSample) -> None:
+    for name in ("key", "source", "pool", "prompts", "fps", "audio_first_step"):
+        assert getattr(one, name) == getattr(other, name)
+    assert torch.equal(one.latents, other.latents)
+    assert torch.equal(one.reference_latents, other.reference_latents)
+    assert all(torch.equal(a, b) for a, b in zip(one.text_states, other.text_states, strict=True))
+    assert (one.audio_features is None) == (other.audio_features is None)
+    if one.audio_features is not None and other.audio_features is not None:
+        assert torch.equal(one.audio_features, other.audio_features)
+
+
+@pytest.mark.parametrize("sound", [True, False])
+def test_a_sample_survives_its_bytes(sound: bool) -> None:
+    assert_equal(EncodedSample.from_bytes(sample(sound=sound).to_bytes()), sample(sound=sound))
+
+
+def test_an_empty_prompt_without_tokens_survives() -> None:
+    empty = replace(sample(), prompts=("",), text_states=(torch.zeros(0, 6).half(),))
+    assert EncodedSample.from_bytes(empty.to_bytes()).text_states[0].shape == (0, 6)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[:20],
+        lambda data: data[:-1],
+        lambda data: b"\xff" * 8 + data[8:],
+        lambda data: data.replace(b'"prompts"', b'"promptz"'),
+        lambda data: data.replace(b"text_states.1", b"text_states.7"),
+        lambda data: bytes(len(data)),
+        lambda data: np.random.default_rng(0).bytes(len(data)),
+    ],
+)
+def test_a_damaged_sample_is_told(damage: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(BadSampleError):
+        EncodedSample.from_bytes(damage(sample().to_bytes()))
+
+
+@pytest.mark.parametrize("where", ["local", "s3"])
+def test_every_sample_is_found_by_its_row(where: str, tmp_path: Path, object_store: str) -> None:
+    if where == "s3":
+        s3fs.S3FileSystem().mkdirs("encoded", exist_ok=True)
+    path = str(tmp_path) if where == "local" else "s3://encoded/run/720p"
+    keys = ["a-0000", "b" * 128, "c" * 101]
+    clips = [clip(keys[0]), clip(keys[1], sound=False, height=64), clip(keys[2])]
+    skipped = Skipped(key="d", source="/in/d.mp4", pool="human", reason="too_short: 3 frames")
+    rows = writer(path).write("soul-1", [clips[0], skipped, *clips[1:]])
+    directory = EncodedDirectory(path)
+    index = {row["key"]: row for row in directory.index().to_pylist()}
+    assert [row["key"] for row in rows] == list(index)[:1] + ["d", *keys[1:]]
+    assert (index["d"]["encoded"], index["d"]["reason"]) == (False, "too_short: 3 frames")
+    assert {index[key]["bucket"] for key in keys} == {"9x32x80", "9x64x80"}
+    for made in clips:
+        row = index[made.sample.key]
+        assert_equal(EncodedSample.from_bytes(directory.read(row["tar"], row["offset"], row["size"])), made.sample)
+        if made.sample.wav is not None:
+            assert directory.read(row["tar"], row["wav_offset"], row["wav_size"]) == made.sample.wav
+        else:
+            assert row["wav_offset"] is None
+        assert codebook_vectors(row, 4).tolist() == made.codebook_vectors.tolist()
+    row = index[keys[2]]
+    with pytest.raises(OSError, match="shorter"):
+        directory.read(row["tar"], row["offset"], 10**7)
+
+
+def test_tars_stream_through_plain_webdataset(tmp_path: Path) -> None:
+    keys = ["a-0000", "b" * 128, "c-0001"]
+    writer(str(tmp_path)).write("soul-1", [clip(key, sound=key != "c-0001") for key in keys])
+    streamed = list(wds.WebDataset(str(tmp_path / "9x32x80" / "soul-1.tar"), shardshuffle=False))
+    assert [item["__key__"] for item in streamed] == keys
+    for item in streamed:
+        assert_equal(
+            EncodedSample.from_bytes(item["safetensors"]), sample(item["__key__"], sound=item["__key__"] != "c-0001")
+        )
+        assert json.loads(item["json"])["prompts"] == ["A person talks, „so“.", "A person."]
+        assert ("wav" in item) == (item["__key__"] != "c-0001")
+
+
+def test_an_attempt_that_died_leaves_no_tar_of_its_own(tmp_path: Path) -> None:
+    once = writer(str(tmp_path))
+    once.stage("soul-1", [clip("a"), clip("b", height=64)])
+    once.write("soul-1", [clip("a")])
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.tar")] == ["9x32x80/soul-1.tar"]
+
+
+def test_a_shard_without_kept_clips_is_a_commit_without_rows(tmp_path: Path) -> None:
+    assert writer(str(tmp_path)).write("soul-1", []) == []
+    assert EncodedDirectory(str(tmp_path)).names() == ["soul-1"]
+    assert EncodedDirectory(str(tmp_path)).index().num_rows == 0
+
+
+def test_the_directory_says_what_its_samples_share(tmp_path: Path) -> None:
+    directory = EncodedDirectory(str(tmp_path / "720p"))
+    with pytest.raises(ConfigError, match="make encode"):
+        directory.encoding()
+    directory.describe(ENCODING, torch.ones(2, 6))
+    directory.describe(ENCODING, torch.ones(2, 6))
+    assert directory.encoding() == ENCODING
+    assert torch.equal(directory.unconditional(), torch.ones(2, 6).half())
+    with pytest.raises(ConfigError, match="other settings or encoders"):
+        directory.describe(replace(ENCODING, encoders="beef"), torch.ones(2, 6))
+    (tmp_path / "720p" / "encoding.json").write_text("{")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        directory.encoding()
