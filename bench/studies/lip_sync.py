@@ -1,0 +1,187 @@
+"""Does the method work? Train the `tiny` model on drawn talking faces and measure what it makes of unseen ones.
+
+    python -m bench.studies.lip_sync --run RUN --train-steps 2000     # dataset, training, evaluation
+    python -m bench.studies.lip_sync --model DIR --steps 4 25         # evaluation only, for each number of steps
+
+People, speech and noise of the evaluation are held out. Writes `lip_sync.json` and `lip_sync.png` to `--out` (by
+default `RUN/bench`, or `DIR/../bench`) and prints a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from bench.studies.generation import Generated, Sampling, Scene, generate, load_pipeline, make_scene
+from bench.studies.lip_sync_figure import draw_figure
+from bench.studies.lip_sync_scores import Summary, VideoScore, codec_ceiling, score_videos, summarise
+from bench.studies.talking_faces.dataset import FacesConfig, held_out_performance, make_dataset
+from bench.studies.training_run import TrainingRun
+from model.pipeline import SoulPipeline
+
+LONG_FROM: Final = 1_000
+"""Held-out performances from this number on are the long ones."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationConfig:
+    """What is generated."""
+
+    num_videos: int = 24
+    duration_s: float = 6.0
+    """Of those: a few clips each."""
+    num_long: int = 4
+    long_duration_s: float = 20.0
+    num_silent: int = 8
+    """Of the first: made once more without sound."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """One set of videos under one sampling."""
+
+    name: str
+    sampling: Sampling | None
+    """None for the codec-decoded truth."""
+    summary: Summary
+    scores: list[VideoScore]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the study; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        return _run(options)
+    except ValueError as error:
+        print(f"lip_sync: {error}", file=sys.stderr)
+        return 2
+
+
+def evaluate(
+    pipeline: SoulPipeline, config: EvaluationConfig, samplings: Sequence[Sampling]
+) -> tuple[list[Result], list[Scene], list[Generated]]:
+    """All results, and the scenes and videos of the first sampling for the figure."""
+    scenes = _scenes(range(config.num_videos), config.duration_s)
+    long_scenes = _scenes(range(LONG_FROM, LONG_FROM + config.num_long), config.long_duration_s)
+    ceiling = score_videos(scenes, codec_ceiling(scenes, pipeline.vae), [None] * len(scenes), pipeline.vae)
+    results = [Result(name="codec", sampling=None, summary=summarise(ceiling), scores=ceiling)]
+    shown: list[Generated] = []
+    for given in samplings:
+        sampling = given.resolved(pipeline)
+        videos = [generate(pipeline, scene, sampling) for scene in scenes]
+        silent = _silent(pipeline, scenes, sampling, config.num_silent)
+        scores = score_videos(scenes, videos, silent, pipeline.vae)
+        name = f"{sampling.steps} steps, w {sampling.guidance:g}"
+        results.append(Result(name=name, sampling=sampling, summary=summarise(scores), scores=scores))
+        shown = shown or videos
+        if len(long_scenes) > 1:
+            videos = [generate(pipeline, scene, sampling) for scene in long_scenes]
+            scores = score_videos(long_scenes, videos, [None] * len(videos), pipeline.vae)
+            long_name = f"{name}, {config.long_duration_s:g} s"
+            results.append(Result(name=long_name, sampling=sampling, summary=summarise(scores), scores=scores))
+    return results, scenes, shown
+
+
+def print_table(results: Sequence[Result]) -> None:
+    """One line for each result."""
+    print(
+        f"{'':<26} {'r (95 %)':<20} {'median':>6} {'others':>7} {'silent':>7} {'dE own':>7} {'others':>7} "
+        f"{'motion':>7} {'sharp':>6} {'s/video':>8} {'forwards':>8}"
+    )
+    for result in results:
+        s = result.summary
+        mean, low, high = s.r_mean
+        silent = "-" if s.r_silent is None else f"{s.r_silent[0]:.3f}"
+        print(
+            f"{result.name:<26} {f'{mean:.3f} [{low:.3f}, {high:.3f}]':<20} {s.r_median:6.3f} {s.r_others[0]:7.3f} "
+            f"{silent:>7} {s.identity[0]:7.1f} {s.identity_others[0]:7.1f} {s.motion_accuracy:7.0%} "
+            f"{s.sharpness_ratio:6.2f} {s.wall_s:8.2f} {s.num_forwards:8.0f}"
+        )
+
+
+def _run(options: argparse.Namespace) -> int:
+    if (options.run is None) == (options.model is None):
+        raise ValueError("give --run to train, or --model to evaluate what has been trained")
+    training: dict[str, Any] | None = None
+    if options.run is not None:
+        make_dataset(options.run, FacesConfig(num_videos=options.train_videos))
+        run = TrainingRun(run=options.run, steps=options.train_steps, overrides=tuple(options.overrides))
+        seconds = run.train()
+        training = {"command": run.command(), "wall_s": seconds}
+        model, out = run.model, options.out or options.run / "bench"
+    else:
+        model, out = options.model, options.out or options.model.resolve().parent / "bench"
+    config = EvaluationConfig(
+        num_videos=options.videos,
+        duration_s=options.seconds,
+        num_long=options.long_videos,
+        long_duration_s=options.long_seconds,
+        num_silent=options.silent_videos,
+    )
+    if config.num_videos < 2:
+        raise ValueError("controls need another video: --videos must be at least 2")
+    samplings = [Sampling(steps=s, guidance=w) for s in options.steps or [None] for w in options.guidance or [None]]
+    pipeline = load_pipeline(str(model), options.device)
+    pipeline.set_progress_bar_config(disable=True)
+    results, scenes, shown = evaluate(pipeline, config, samplings)
+    out.mkdir(parents=True, exist_ok=True)
+    report = {
+        "model": str(model),
+        "evaluation": asdict(config),
+        "training": training,
+        "results": [asdict(result) for result in results],
+    }
+    (out / "lip_sync.json").write_text(json.dumps(report, indent=1))
+    draw_figure(out / "lip_sync.png", scenes, shown, results[1].scores)
+    print_table(results)
+    print(f"{out / 'lip_sync.json'}\n{out / 'lip_sync.png'}")
+    return 0
+
+
+def _scenes(indices: range, duration_s: float) -> list[Scene]:
+    return [make_scene(index, held_out_performance(index, duration_s=duration_s)) for index in indices]
+
+
+def _silent(pipeline: SoulPipeline, scenes: Sequence[Scene], sampling: Sampling, num: int) -> list[Generated | None]:
+    """The first `num` scenes made without sound, None for the rest."""
+    return [
+        generate(pipeline, scene, sampling, waveform=torch.zeros_like(scene.take.waveform)) if at < num else None
+        for at, scene in enumerate(scenes)
+    ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.studies.lip_sync",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--run", type=Path, help="run directory: dataset and training go there")
+    add("--model", type=Path, help="model directory to evaluate, without training")
+    add("--out", type=Path, help="where figures go")
+    add("--train-steps", type=int, default=2_000, help="optimizer steps (default: %(default)s)")
+    add("--train-videos", type=int, default=FacesConfig().num_videos, help="videos drawn (default: %(default)s)")
+    add("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="override of the recipe")
+    add("--steps", type=int, nargs="+", help="denoising steps, one evaluation for each (default: the model's)")
+    add("--guidance", type=float, nargs="+", help="guidance scales, likewise (default: the model's)")
+    add("--videos", type=int, default=24, help="held-out videos (default: %(default)s)")
+    add("--seconds", type=float, default=6.0, help="length of each (default: %(default)s)")
+    add("--long-videos", type=int, default=4, help="long ones, 0 for none (default: %(default)s)")
+    add("--long-seconds", type=float, default=20.0, help="length of each (default: %(default)s)")
+    add("--silent-videos", type=int, default=8, help="made again without sound (default: %(default)s)")
+    add("--device", default="cpu", help="default: %(default)s")
+    add("--threads", type=int, default=2, help="of torch on a CPU (default: %(default)s)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""What is measured on generated talking faces, and how it is summed up.
+
+Every measure stands beside its controls: lip sync beside another's speech and no speech at all, colours beside other
+people's references, and all of them beside what the codec alone makes of the truth.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from einops import rearrange
+
+from bench.studies.generation import Generated, Scene
+from bench.studies.intervals import bootstrap_mean
+from bench.studies.talking_faces.measure import (
+    correlation,
+    head_motion,
+    identity_distance,
+    mouth_opening,
+    sharpness,
+    track_head,
+)
+from bench.studies.talking_faces.performance import HeadMotion
+from model.vae import Autoencoder, decode_video, encode_video
+
+Frames = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoScore:
+    """One generated video."""
+
+    index: int
+    """Of the scene."""
+    num_frames: int
+    opening: list[float] = field(repr=False)
+    """(T,) as measured."""
+    r: float
+    """Of the measured opening with the opening of the speech."""
+    r_others: float
+    """Mean r of the measured opening with that of the other scenes' speech."""
+    r_silent: float | None
+    """r of the video made without sound with the speech's opening; None if none was made."""
+    opening_error: float
+    """Mean absolute error of the opening."""
+    opening_ratio: float
+    """Standard deviation of the opening, as measured over the truth."""
+    identity: dict[str, float]
+    """ΔE of each part's colour to the reference."""
+    identity_others: float
+    """Mean ΔE over parts and over other people's references."""
+    motion_told: str
+    motion_seen: str
+    sharpness_ratio: float
+    """Mean variance of the Laplacian over that of the codec-decoded truth."""
+    wall_s: float
+    num_forwards: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """A set of videos in numbers; intervals are 95 % bootstrap over videos."""
+
+    num_videos: int
+    r_mean: tuple[float, float, float]
+    """Mean, low, high."""
+    r_median: float
+    r_others: tuple[float, float, float]
+    r_silent: tuple[float, float, float] | None
+    opening_error: float
+    opening_ratio: float
+    identity: tuple[float, float, float]
+    """Mean ΔE over parts to the own reference."""
+    identity_others: tuple[float, float, float]
+    motion_accuracy: float
+    motion_confusion: dict[str, dict[str, int]]
+    """Told, then seen, then how often."""
+    sharpness_ratio: float
+    wall_s: float
+    """Mean seconds a video."""
+    num_forwards: float
+    """Mean forwards a video."""
+
+
+def score_videos(
+    scenes: Sequence[Scene], videos: Sequence[Generated], silent: Sequence[Generated | None], codec: Autoencoder
+) -> list[VideoScore]:
+    """Measure videos of scenes of one length; `silent` holds each scene's video without sound, or None."""
+    scores = []
+    for scene, video, mute in zip(scenes, videos, silent, strict=True):
+        others = [other for other in scenes if other.index != scene.index]
+        shift = track_head(video.frames, scene.reference)
+        opening = mouth_opening(video.frames, scene.reference, shift)
+        truth = scene.take.opening
+        far = [np.mean(list(identity_distance(video.frames, o.reference, shift).values())) for o in others]
+        score = VideoScore(
+            index=scene.index,
+            num_frames=len(video.frames),
+            opening=opening.round(4).tolist(),
+            r=correlation(opening, truth),
+            r_others=float(np.mean([correlation(opening, other.take.opening) for other in others])),
+            r_silent=None if mute is None else correlation(mouth_opening(mute.frames, scene.reference), truth),
+            opening_error=float(np.abs(opening - truth).mean()),
+            opening_ratio=float(opening.std() / max(truth.std(), 1e-9)),
+            identity=identity_distance(video.frames, scene.reference, shift),
+            identity_others=float(np.mean(far)),
+            motion_told=scene.performance.motion.value,
+            motion_seen=head_motion(shift).value,
+            sharpness_ratio=float(
+                sharpness(video.frames).mean() / sharpness(through_codec(scene.take.frames, codec)).mean()
+            ),
+            wall_s=video.wall_s,
+            num_forwards=video.num_forwards,
+        )
+        scores.append(score)
+    return scores
+
+
+def summarise(scores: Sequence[VideoScore]) -> Summary:
+    """Means over videos."""
+    silent = [score.r_silent for score in scores if score.r_silent is not None]
+    counts = Counter((score.motion_told, score.motion_seen) for score in scores)
+    return Summary(
+        num_videos=len(scores),
+        r_mean=bootstrap_mean([score.r for score in scores]),
+        r_median=float(np.median([score.r for score in scores])),
+        r_others=bootstrap_mean([score.r_others for score in scores]),
+        r_silent=bootstrap_mean(silent) if silent else None,
+        opening_error=float(np.mean([score.opening_error for score in scores])),
+        opening_ratio=float(np.mean([score.opening_ratio for score in scores])),
+        identity=bootstrap_mean([float(np.mean(list(score.identity.values()))) for score in scores]),
+        identity_others=bootstrap_mean([score.identity_others for score in scores]),
+        motion_accuracy=float(np.mean([score.motion_told == score.motion_seen for score in scores])),
+        motion_confusion={
+            told.value: {seen.value: counts[told.value, seen.value] for seen in HeadMotion} for told in HeadMotion
+        },
+        sharpness_ratio=float(np.mean([score.sharpness_ratio for score in scores])),
+        wall_s=float(np.mean([score.wall_s for score in scores])),
+        num_forwards=float(np.mean([score.num_forwards for score in scores])),
+    )
+
+
+def codec_ceiling(scenes: Sequence[Scene], codec: Autoencoder) -> list[Generated]:
+    """The truth of each scene as the codec gives it back: the best that any model can do here."""
+    return [
+        Generated(clips=(), frames=through_codec(scene.take.frames, codec), wall_s=0.0, num_forwards=0)
+        for scene in scenes
+    ]
+
+
+def through_codec(frames: Frames, codec: Autoencoder) -> Frames:
+    """Frames (T, S, S, 3) encoded and decoded; the last is repeated for a length of 4k + 1."""
+    padded = np.concatenate([frames, np.repeat(frames[-1:], -(len(frames) - 1) % 4, axis=0)])
+    pixels = rearrange(torch.from_numpy(padded), "t h w c -> 1 c t h w").float() / 127.5 - 1
+    decoded = decode_video(codec, encode_video(codec, pixels))[0, :, : len(frames)]
+    levels = ((decoded + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(rearrange(levels.cpu().numpy(), "c t h w -> t h w c"))

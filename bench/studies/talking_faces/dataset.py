@@ -1,0 +1,226 @@
+"""Drawn faces as encoded shards, ready to train on, with their truth in a file beside.
+
+`RUN/encoded/720p/` holds the shards in the format of `curation.encoded`, `RUN/truth.jsonl` a line for each clip and,
+first, one that says what it was made from; it is written last, so that it stands for the whole.
+
+Letters: C latent channels, F latent frames, H and W latent sides, N references, T pixel frames.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from bench.studies.talking_faces.identity import PARTS
+from bench.studies.talking_faces.performance import FPS, Performance, Take, draw_performance, perform
+from bench.studies.talking_faces.prompt import captions
+from curation.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
+from model.assemble import build_components
+from model.audio import SAMPLE_RATE_HZ, STEP_RATE_HZ, AudioFeatures
+from model.presets import get_preset
+from model.text import HashedTextEncoder
+from model.vae import encode_video
+
+STAGE: Final = "720p"
+TRUTH_FILE: Final = "truth.jsonl"
+AUDIO_CONTEXT: Final = 16
+"""Audio steps kept before and after a clip: more than any window reaches."""
+_STEPS_PER_FRAME: Final = STEP_RATE_HZ // FPS
+_SAMPLES_PER_FRAME: Final = SAMPLE_RATE_HZ // FPS
+_TRAINING, _HELD_OUT, _CUTTING = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FacesConfig:
+    """How much is drawn, and from which seed."""
+
+    num_videos: int = 480
+    """Videos, each of another person with other speech."""
+    clips_per_video: int = 3
+    """Clips cut out of a video, one behind the other with random gaps."""
+    clip_frames: int = 49
+    """Pixel frames of a clip, 4k + 1: 49 are 13 latents, about two swings of the head. (The paper's 109 cost a CPU
+    more than twice as much a clip and teach nothing more here.)"""
+    num_references: int = 8
+    """Single frames of the video, at random: the pool that the pivot is drawn from."""
+    codebook_share: int = 48
+    """Latent positions that a clip gives to the codebook."""
+    size: int = 96
+    """Side of the pictures in pixels, divisible by 32."""
+    videos_per_shard: int = 40
+    """Videos of one shard."""
+    seed: int = 0
+    """What everything derives from."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be encoded."""
+        if self.clip_frames % 4 != 1 or self.size % 32:
+            raise ValueError(f"clips have 4k + 1 frames and sides divide by 32, not {self.clip_frames} and {self.size}")
+
+    @property
+    def duration_s(self) -> float:
+        """Of a video: its clips, and a quarter more for gaps."""
+        return round(1.25 * self.clips_per_video * self.clip_frames) / FPS
+
+
+def training_performance(config: FacesConfig, index: int) -> Performance:
+    """The `index`-th video that is trained on."""
+    return _performance(config.seed, _TRAINING, index, config.duration_s)
+
+
+def held_out_performance(index: int, *, duration_s: float, seed: int = 0) -> Performance:
+    """The `index`-th video that no training sees: another person and another speech."""
+    return _performance(seed, _HELD_OUT, index, duration_s)
+
+
+def make_dataset(run: str | Path, config: FacesConfig) -> None:
+    """Draw, encode and commit all shards, then write the truth; nothing is done if it is there already.
+
+    Raises:
+        ValueError: the run holds faces of another configuration.
+    """
+    truth_file = Path(run) / TRUTH_FILE
+    made_from: dict[str, Any] = {"made_from": asdict(config)}
+    if truth_file.is_file():
+        with truth_file.open() as lines:
+            if json.loads(next(lines)) != made_from:
+                raise ValueError(f"{truth_file} was made with other settings; use another run directory, or delete it")
+        return
+    directory = EncodedDirectory(f"{run}/encoded/{STAGE}")
+    encoder = FaceEncoder(config)
+    directory.describe(encoder.encoding(), encoder.text_states(""))
+    session = f"faces-{config.seed}"
+    directory.open_session(session)
+    writer = EncodedShardWriter(directory, session)
+    truths: list[dict[str, Any]] = []
+    for first in range(0, config.num_videos, config.videos_per_shard):
+        videos = range(first, min(first + config.videos_per_shard, config.num_videos))
+        writer.write(f"faces-{first:05d}", _clips(encoder, config, videos, truths))
+    aside = truth_file.with_suffix(".tmp")
+    aside.write_text("".join(f"{json.dumps(line)}\n" for line in (made_from, *truths)))
+    aside.replace(truth_file)
+
+
+def read_truth(run: str | Path) -> dict[str, dict[str, Any]]:
+    """Truth of each clip by its key: `opening` of each frame, `motion`, colours in CIELAB."""
+    with (Path(run) / TRUTH_FILE).open() as lines:
+        next(lines)
+        return {line["key"]: line for line in map(json.loads, lines)}
+
+
+class FaceEncoder:
+    """Encodes takes with the parts of the `tiny` preset, as `make encode` would."""
+
+    def __init__(self, config: FacesConfig) -> None:
+        self.config = config
+        parts = build_components(get_preset("tiny"))
+        self.vae, self.audio_encoder = parts["vae"], parts["audio_encoder"]
+        self.text_encoder: HashedTextEncoder = parts["text_encoder"]
+
+    def encoding(self) -> Encoding:
+        """What all clips have in common."""
+        network = get_preset("tiny").transformer
+        return Encoding(
+            stage=STAGE,
+            area=self.config.size**2,
+            fps=FPS,
+            clip_frames=self.config.clip_frames,
+            latent_channels=network.in_channels,
+            text_dim=network.text_dim,
+            text_tokens=int(self.text_encoder.config.max_tokens),
+            audio_dim=network.audio_dim,
+            encoders="tiny: patch-dct, log-mel, hashed",
+        )
+
+    @torch.no_grad()
+    def text_states(self, prompt: str) -> Tensor:
+        """(L, D) without padding."""
+        return self.text_encoder.encode(prompt)
+
+    def latents(self, frames: npt.NDArray[np.uint8]) -> Tensor:
+        """Frames (B, T, S, S, 3) to normalised latents (B, C, F, H, W)."""
+        pixels = rearrange(torch.from_numpy(frames), "b t h w c -> b c t h w").float() / 127.5 - 1
+        return encode_video(self.vae, pixels)
+
+    def clip(self, key: str, performance: Performance, take: Take, start: int, rng: np.random.Generator) -> EncodedClip:
+        """The clip that begins at frame `start` of a take; `rng` draws its references and codebook vectors."""
+        config, stop = self.config, start + self.config.clip_frames
+        latents = self.latents(take.frames[None, start:stop])[0]
+        references = take.frames[rng.choice(len(take.frames), config.num_references, replace=False)]
+        vectors = rearrange(latents, "c f h w -> (f h w) c").numpy()
+        prompts = captions(performance.identity, performance.motion)
+        first_step = max(start * _STEPS_PER_FRAME - AUDIO_CONTEXT, 0)
+        features = AudioFeatures(self.audio_encoder, take.waveform)
+        sample = EncodedSample(
+            key=key,
+            source=key.rpartition("-")[0],
+            pool="human",
+            prompts=prompts,
+            fps=FPS,
+            latents=latents,
+            reference_latents=self.latents(references[:, None])[:, :, 0],
+            text_states=tuple(self.text_states(prompt) for prompt in prompts),
+            audio_features=features.steps(first_step, stop * _STEPS_PER_FRAME + AUDIO_CONTEXT),
+            audio_first_step=first_step - start * _STEPS_PER_FRAME,
+            wav=_wav(take.waveform[start * _SAMPLES_PER_FRAME : stop * _SAMPLES_PER_FRAME]),
+        )
+        chosen = rng.choice(len(vectors), min(config.codebook_share, len(vectors)), replace=False)
+        return EncodedClip(
+            sample=sample,
+            height=config.size,
+            width=config.size,
+            codebook_vectors=vectors[chosen].astype(np.float16),
+        )
+
+
+def _performance(seed: int, split: int, index: int, duration_s: float) -> Performance:
+    rng = np.random.default_rng([seed, split, index])
+    # Splits and seeds get ranges of their own: no speech is heard in two of them.
+    speech_seed = (2 * seed + split) * 1_000_000 + index
+    return draw_performance(rng, duration_s=duration_s, speech_seed=speech_seed)
+
+
+def _clips(
+    encoder: FaceEncoder, config: FacesConfig, videos: range, truths: list[dict[str, Any]]
+) -> Iterator[EncodedClip]:
+    """The clips of some videos; what is true of each is appended to `truths`."""
+    for index in videos:
+        performance = training_performance(config, index)
+        take = perform(performance, size=config.size)
+        rng = np.random.default_rng([config.seed, _CUTTING, index])
+        for number, start in enumerate(_starts(config, len(take.frames), rng)):
+            key = f"face{index:05d}-{number}"
+            truths.append(
+                {
+                    "key": key,
+                    "first_frame": start,
+                    "motion": performance.motion.value,
+                    "colours": {part: performance.identity.lab(part) for part in PARTS},
+                    "opening": take.opening[start : start + config.clip_frames].round(4).tolist(),
+                }
+            )
+            yield encoder.clip(key, performance, take, start, rng)
+
+
+def _starts(config: FacesConfig, num_frames: int, rng: np.random.Generator) -> list[int]:
+    """First frames of clips that do not overlap, the gaps between them random."""
+    spare = num_frames - config.clips_per_video * config.clip_frames
+    gaps = np.sort(rng.integers(0, spare + 1, config.clips_per_video))
+    return [int(gap) + number * config.clip_frames for number, gap in enumerate(gaps)]
+
+
+def _wav(waveform: Tensor) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, waveform.numpy(), SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
+    return buffer.getvalue()

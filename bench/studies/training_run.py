@@ -1,0 +1,64 @@
+"""The training that a study starts, as a person would: `python -m training run …`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+STAGE: Final = "720p"
+
+SETTINGS: Final = (
+    "batch_size=4",
+    "micro_batch=4",
+    "optimizer.lr=1e-3",
+    "optimizer.warmup_steps=100",
+    "optimizer.schedule=cosine",
+    "parallel.precision=float32",
+    "parallel.gradient_checkpointing=false",
+    "ema.decay=0.99",
+    "validation.every=0",
+    "store_dtype=float32",
+)
+"""Overrides of the recipe for a model that starts from random weights and has minutes on a CPU."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingRun:
+    """One training in a run directory."""
+
+    run: Path
+    """Run directory with encoded shards."""
+    steps: int
+    """Optimizer steps."""
+    overrides: tuple[str, ...] = ()
+    """Further `key=value` of the recipe."""
+
+    @property
+    def model(self) -> Path:
+        """The model directory that training leads to."""
+        return self.run / "model"
+
+    def command(self) -> list[str]:
+        """What is run. Given again, it goes on from the last checkpoint, or has nothing left to do."""
+        settings = (*SETTINGS, f"steps={self.steps}", *self.overrides)
+        return [
+            *(sys.executable, "-m", "training", "run"),
+            *("--stage", STAGE, "--run", str(self.run), "--profile", "local", "--model", "tiny"),
+            *(word for setting in settings for word in ("--set", setting)),
+        ]
+
+    def train(self) -> float:
+        """Run it to its end; returns seconds.
+
+        Raises:
+            ValueError: it failed (its own message is on the screen).
+        """
+        start = time.perf_counter()
+        status = subprocess.run(self.command(), check=False).returncode
+        if status:
+            raise ValueError(f"training ended with status {status}")
+        return time.perf_counter() - start
