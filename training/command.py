@@ -1,0 +1,40 @@
+"""`python -m training run`: one stage, in this process or among those that a launcher started."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from training.ranks import join_ranks, leave_ranks
+from training.recipe import load_recipe, stages
+from training.stage import run_stage
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
+    add = parser.add_argument
+    add("--stage", required=True, help=f"{', '.join(stages())}: its recipe is training/recipes/STAGE.yaml")
+    add("--run", type=Path, default=Path("runs/local"), metavar="RUN", help="run directory (default: %(default)s)")
+    add("--model", metavar="DIR", help="model directory or Hub id to start from, in place of the recipe's")
+    add("--profile", default="local", help="a name in infra/profiles or a YAML file (default: local)")
+    add(
+        "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE",
+        help="override a field of the recipe, e.g. optimizer.lr=1e-4; may be repeated",
+    )  # fmt: skip
+    add("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Train the stage.
+
+    Raises:
+        ConfigError, DivergedError, StoppedError, CheckpointError: see `run_stage`.
+    """
+    recipe = load_recipe(options.stage, options.profile, options.overrides)
+    ranks = join_ranks(recipe.parallel.sequence_parallel)
+    try:
+        directory = run_stage(options.stage, recipe, options.run, ranks, initial=options.model)
+        if ranks.is_main:
+            print(f"model  {directory}")
+    finally:
+        leave_ranks()
