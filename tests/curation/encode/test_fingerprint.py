@@ -20,7 +20,9 @@ def tiny() -> Encoders:
 
 def small_vae(**changes: int) -> AutoencoderKLWan:
     torch.manual_seed(0)
-    return AutoencoderKLWan(**(wan_vae_config() | {"base_dim": 8, "decoder_base_dim": 8, "num_res_blocks": 1} | changes))
+    return AutoencoderKLWan(
+        **(wan_vae_config() | {"base_dim": 8, "decoder_base_dim": 8, "num_res_blocks": 1} | changes)
+    )
 
 
 def test_it_stays_and_does_not_depend_on_the_precision(tiny: Encoders) -> None:
