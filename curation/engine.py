@@ -295,7 +295,7 @@ def _reporting(ledger: ray.actor.ActorHandle, report: Report) -> Iterator[None]:
         yield
     finally:
         done.set()
-        thread.join()
+        thread.join(timeout=5.0)
     report(ray.get(ledger.snapshot.remote()))
 
 

@@ -60,10 +60,10 @@ def kept_clips(run: RunDirectory, shard: str) -> list[CuratedClip]:
             is_crop=row["parent_key"] is not None,
             width=row["width"],
             height=row["height"],
-            num_frames=row["num_frames"],
+            num_frames=row["num_frames"] or 0,
         )
         for row in rows
-        if row["kept"] and row["num_frames"]
+        if row["kept"]
     ]
 
 

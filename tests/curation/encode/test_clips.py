@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from diffusers import AutoencoderKLWan
 
 from curation.encode.clips import encode_shard, skip_all
 from curation.encode.config import EncodeConfig
@@ -16,8 +18,10 @@ from curation.encode.networks import ClipEncoder
 from curation.encoded import EncodedClip, Skipped
 from curation.schema import Pool, Shot
 from curation.shards import RunDirectory
+from model.assemble import build_pipeline
 from model.audio import align_audio
-from model.vae import decode_video
+from model.audio_encoders import WhisperAudioEncoder
+from model.vae import decode_video, wan_vae_config
 from tests.curation.encode.curated import Made, click, curate, flat, source_of, video
 from tests.curation.test_encoded import assert_equal
 
@@ -197,3 +201,25 @@ def test_a_shard_whose_tar_is_gone_or_cut_loses_only_what_is_missing(tmp_path: P
     tar.unlink()
     assert reasons() == ["missing: the shard's tar is missing"] * 3
     assert [item.reason for item in skip_all(run, name, "because")] == ["because"] * 3
+
+
+def test_networks_of_the_real_kind_are_loaded_without_the_transformer(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    pipeline = build_pipeline("tiny")
+    vae = AutoencoderKLWan(**(wan_vae_config() | {"base_dim": 8, "decoder_base_dim": 8, "num_res_blocks": 1}))
+    whisper = WhisperAudioEncoder(
+        num_mel_bins=80, d_model=16, encoder_layers=4, encoder_attention_heads=2, encoder_ffn_dim=16
+    )
+    pipeline.register_modules(vae=vae.eval(), audio_encoder=whisper.eval())
+    pipeline.save_pretrained(tmp_path / "model")
+    shutil.rmtree(tmp_path / "model" / "transformer")
+    encoder = ClipEncoder(str(tmp_path / "model"), EncodeConfig(clip_frames=9, min_frames=9))
+    made = Made(mp4=video(flat(100), 11), num_frames=11, wav=click(0.2, 0.44))
+    sample = encoded(encode(tmp_path / "run", encoder, made)["0"]).sample
+    assert sample.latents.shape == (48, 3, 6, 8)
+    assert sample.audio_features is not None
+    assert sample.audio_features.shape == (22, 5 * 16)
+    assert encoder.encoding("720p").audio_dim == 80
+    # The autoencoder is causal: its latent 0 is the first frame alone, whatever follows.
+    alone = encoder.video(np.full((1, 96, 128, 3), 100, np.uint8))
+    assert torch.allclose(alone[:, 0].float(), sample.latents[:, 0].float(), atol=0.1)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 import s3fs
 
+from curation.__main__ import main
 from curation.config import ConfigError, build
 from curation.encode.config import EncodeConfig
 from curation.encode.job import EncodeJob, EncodeWorker, ShardUnit
@@ -159,3 +162,25 @@ def test_runs_on_s3(object_store: str, tmp_path: Path) -> None:
         assert_equal(sample, remote[key])
     assert not store.exists("encode/run/encoded/720p/33x96x128/soul-orphan.tar")
     assert not job.pending()
+
+
+def test_a_killed_run_resumes_to_the_same(tmp_path: Path) -> None:
+    runs = [str(tmp_path / name) for name in ("undisturbed", "killed")]
+    for run in runs:
+        curate(run, *(source_of(f"{name}.mp4", [made(50), made(90)]) for name in "abcdef"))
+    local = ["--stage", "720p", "--engine", "inline", "--set", "clip_frames=33", "--set", "min_frames=17"]
+    assert main(["encode", "--run", runs[0], *local]) == 0
+    command = [sys.executable, "-m", "curation", "encode", "--run", runs[1], *local]
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    directory = EncodedDirectory(f"{runs[1]}/encoded/720p")
+    while driver.poll() is None and not directory.names():
+        time.sleep(0.005)
+    driver.kill()
+    driver.wait()
+    assert 1 <= len(directory.names()) < 6
+    assert main(["encode", "--run", runs[1], *local]) == 0
+    one, two = (samples(EncodedDirectory(f"{run}/encoded/720p")) for run in runs)
+    assert len(one) == 12
+    for key, sample in one.items():
+        assert_equal(sample, two[key])
+    assert not list(Path(directory.path).rglob("*.tmp"))
