@@ -6,12 +6,15 @@ RUN     ?= runs/$(PROFILE)
 
 INPUT  ?=
 POOL   ?= human
+STAGE  ?=
 MODEL  ?= $(RUN)/model
 IMAGE  ?=
 AUDIO  ?=
 PROMPT ?= A person talks to the camera.
 OUT    ?= $(RUN)/generated/video.mp4
 ARGS   ?=
+# Encoding takes the profile's model unless MODEL= is given: RUN/model is what training makes of its latents.
+ENCODERS := $(if $(filter-out file,$(origin MODEL)),--model "$$MODEL")
 # The recipes read these from the environment, where quotes in a prompt do no harm.
 export MODEL IMAGE AUDIO PROMPT OUT
 
@@ -19,7 +22,7 @@ PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env check format test test-slow curate report generate clean
+.PHONY: help env check format test test-slow curate report encode generate clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -57,6 +60,10 @@ curate: $(INSTALLED) ## Curate INPUT= (default: a sample bucket made on the spot
 
 report: $(INSTALLED) ## Write RUN/report.html again
 	$(PY) -m curation report --run "$(RUN)"
+
+encode: $(INSTALLED) ## Encode the curated shards of RUN= for STAGE=720p|1080p (MODEL=: default the profile's)
+	@test -n "$(STAGE)" || { echo "give STAGE=720p or STAGE=1080p" >&2; exit 2; }
+	$(PY) -m curation encode --run "$(RUN)" --stage "$(STAGE)" --profile $(PROFILE) $(ENCODERS) $(ARGS)
 
 generate: $(INSTALLED) ## Make a video: IMAGE= AUDIO= PROMPT= OUT= (MODEL=tiny: random weights)
 	@test -n "$$IMAGE" -a -n "$$AUDIO" || { echo "give IMAGE= and AUDIO= (and MODEL=, PROMPT=, OUT=)" >&2; exit 2; }

@@ -34,7 +34,7 @@ FLOORS = (
     ("curation.stages",),
     ("curation.records", "curation.commits"),
     ("curation.shards", "curation.sources", "curation.encoded"),
-    ("curation.planning", "curation.placement", "curation.runner"),
+    ("curation.planning", "curation.placement", "curation.runner", "curation.cluster"),
     ("curation.telemetry",),
     ("curation.engine", "curation.clip_table", "curation.pipeline"),
     ("curation.curate", "curation.console"),
