@@ -108,8 +108,8 @@ def join_ranks(sequence_parallel: int = 1) -> Ranks:
 
 
 def leave_ranks() -> None:
-    """Part from the others."""
-    if dist.is_initialized():
+    """Part from the others; one that is alone may train again, for which DeepSpeed keeps its group."""
+    if dist.is_initialized() and dist.get_world_size() > 1:
         dist.destroy_process_group()
 
 

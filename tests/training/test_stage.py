@@ -136,7 +136,7 @@ def test_damaged_samples_are_skipped_and_recorded_and_too_many_stop(tmp_path: Pa
     assert all(rows[2]["key"] in line and "not an encoded sample" in line for line in recorded)
     for row in rows[3:6]:
         spoil(directory.path, row)
-    with pytest.raises(DivergedError, match="samples are damaged, more than data.max_skipped"):
+    with pytest.raises(DivergedError, match=r"samples are damaged, more than data\.max_skipped"):
         train(tmp_path, data__held_out_fraction=0, data__pools="{human: 1}", steps=12)
 
 
