@@ -12,8 +12,12 @@ import ray
 
 
 @contextmanager
-def ray_session(*, num_cpus: int | None = None) -> Iterator[str]:
+def ray_session(*, num_cpus: int | None = None, log_to_driver: bool = False) -> Iterator[str]:
     """Join the cluster that `RAY_ADDRESS` names, or start one here; yields the dashboard's address.
+
+    Args:
+        num_cpus: of a cluster started here; the machine's by default.
+        log_to_driver: whether what workers print appears here.
 
     Raises:
         ConnectionError: there is no cluster at `RAY_ADDRESS`.
@@ -31,7 +35,7 @@ def ray_session(*, num_cpus: int | None = None) -> Iterator[str]:
         ray.init(
             num_cpus=None if shared else num_cpus,
             include_dashboard=None if shared else True,
-            log_to_driver=False,
+            log_to_driver=log_to_driver,
             logging_level=logging.ERROR,
             # A cluster's machines get the code; a local cluster has it.
             runtime_env={"working_dir": root, "excludes": [".git", ".venv", "runs"]} if shared else None,

@@ -16,7 +16,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "curation": ("curation", "model"),
     "training": (
         *("training", "model", "curation.schema", "curation.config", "curation.storage"),
-        *("curation.commits", "curation.encoded"),
+        *("curation.commits", "curation.encoded", "curation.cluster"),
     ),
     "bench": ("bench", "model", "curation", "training"),
 }
