@@ -1,6 +1,6 @@
 """Does the codebook clamp slow the drift of long videos? The same model, people and noise, with and without it.
 
-    python -m bench.studies.drift --model DIR --clips 20 --people 6 --percentiles none 99 95
+    python -m bench.studies.drift --model DIR --clips 20 --people 10 --percentiles none 99 95
 
 The model directory needs a codebook (`make codebook`). Writes `drift.json` and `drift.png` (the paper's Fig. 7 in
 small) to `--out`, prints a table and what follows from it.
@@ -106,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
     comparisons = compare(statistics, UNTREATED)
     untreated = next(c for c in comparisons if c.treatment == UNTREATED)
     verdicts = [verdict(c, untreated) for c in comparisons if c.treatment != UNTREATED]
-    out = options.out or options.model.resolve().parent / "bench"
+    out = options.out or options.model.absolute().parent / "bench"
     out.mkdir(parents=True, exist_ok=True)
     report = {
         "model": str(options.model),
@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", type=Path, required=True, help="model directory with a codebook")
     add("--out", type=Path, help="where figures go (default: DIR/../bench)")
     add("--clips", type=int, default=20, help="of each video (default: %(default)s)")
-    add("--people", type=int, default=6, help="held-out people (default: %(default)s)")
+    add("--people", type=int, default=10, help="held-out people (default: %(default)s)")
     add("--percentiles", nargs="+", default=["none", "99", "95"], help="of the clamp (default: none 99 95)")
     add("--steps", type=int, help="denoising steps (default: the model's)")
     add("--guidance", type=float, help="guidance scale (default: the model's)")
