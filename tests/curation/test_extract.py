@@ -33,9 +33,7 @@ def run(tmp_path: Path) -> str:
     mp4 = small_mp4()
     units = []
     for unit in sources():
-        clips = (
-            replace(clip, payload=replace(clip.payload, mp4=mp4) if clip.payload else None) for clip in unit.clips
-        )
+        clips = (replace(clip, payload=replace(clip.payload, mp4=mp4) if clip.payload else None) for clip in unit.clips)
         units.append(replace(unit, clips=tuple(clips)))
     write_run(str(tmp_path / "run"), units)
     return str(tmp_path / "run")
