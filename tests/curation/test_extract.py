@@ -45,6 +45,7 @@ def test_a_clip_comes_out_as_it_lies_in_its_shard(run: str, tmp_path: Path) -> N
     assert len({path.stem for path in paths.values()}) == 1
     assert paths[".mp4"].read_bytes() == small_mp4()
     picture = cv2.imread(str(paths[".png"]))
+    assert picture is not None
     assert np.array_equal(picture, next(iter_frames(str(paths[".mp4"]))).image)
 
 
