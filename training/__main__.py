@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="train a stage")
     add = run.add_argument
-    add("--stage", required=True, help="720p or 1080p: its recipe is training/recipes/STAGE.yaml")
+    add("--stage", required=True, help="720p, 1080p or distill: its recipe is training/recipes/STAGE.yaml")
     add("--run", type=Path, default=Path("runs/local"), help="run directory (default: %(default)s)")
     add("--model", help="model directory or Hub id to start from, in place of the recipe's")
     add("--profile", default="local", help="a name in infra/profiles or a YAML file (default: local)")
