@@ -65,8 +65,8 @@ class DmdConfig:
             raise ValueError("dmd.lowest_sigma and dmd.highest_sigma lie in (0, 1), the first below the second")
         if self.critic_lora_rank and self.teacher != "resident":
             raise ValueError(
-                "with dmd.critic_lora_rank the teacher is part of the critic and lies where that does: leave "
-                "dmd.teacher out"
+                "with dmd.critic_lora_rank the teacher is part of the critic and lies where that does: set dmd.teacher "
+                "to resident"
             )
 
 

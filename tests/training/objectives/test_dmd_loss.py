@@ -83,9 +83,7 @@ def test_gradient_is_the_analytic_one() -> None:
 
 def test_a_normaliser_of_the_whole_batch_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     per_sample = dmd_loss.distance_to_real
-    monkeypatch.setattr(
-        dmd_loss, "distance_to_real", lambda *inputs: per_sample(*inputs).mean().expand(len(inputs[0]))
-    )
+    monkeypatch.setattr(dmd_loss, "distance_to_real", lambda *inputs: per_sample(*inputs).mean().expand(len(inputs[0])))
     with pytest.raises(AssertionError, match="not close"):
         check_gradient()
 
@@ -143,13 +141,13 @@ def test_training_converges_to_the_target() -> None:
             generator_loss(x0, batch, matching).loss.backward()  # type: ignore[no-untyped-call]
             optimizers[0].step()
         velocity = gaussian(critic[0], (2 * critic[1]).exp())
+
+        def model(noisy: Tensor, timesteps: Tensor, *_told: Tensor, velocity: ConditionedModel = velocity) -> Tensor:
+            return velocity(noisy, timesteps)
+
         optimizers[1].zero_grad()
-        flow_matching_loss(
-            lambda noisy, timesteps, _text, _audio, velocity=velocity: velocity(noisy, timesteps),
-            replace(batch, latents=x0.detach()),
-            FlowMatchingConfig(),
-            sigmas=sigmas,
-        ).loss.backward()  # type: ignore[no-untyped-call]
+        given_x0 = replace(batch, latents=x0.detach())
+        flow_matching_loss(model, given_x0, FlowMatchingConfig(), sigmas=sigmas).loss.backward()  # type: ignore[no-untyped-call]
         optimizers[1].step()
     mean, deviation = student[0].item(), student[1].exp().item()
     assert mean == pytest.approx(REAL_MEAN, abs=0.08)
