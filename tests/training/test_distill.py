@@ -131,3 +131,23 @@ def test_recipes_that_do_not_distil_are_refused(change: str, message: str) -> No
 def test_a_lora_critic_leaves_no_teacher_to_place() -> None:
     with pytest.raises(ConfigError, match=r"set dmd\.teacher to resident"):
         load_recipe("distill", "local", ["dmd.critic_lora_rank=4", "dmd.teacher=offload"])
+
+
+def test_the_recipe_holds_the_published_numbers(tmp_path: Path) -> None:
+    profile = tmp_path / "unscaled.yaml"
+    profile.write_text("training: {}\n")
+    recipe = load_recipe("distill", str(profile))
+    assert recipe.objective == "dmd"
+    assert (recipe.optimizer.lr, recipe.dmd.critic.lr, recipe.dmd.critic_updates) == (2e-6, 4e-7, 5)
+    assert recipe.optimizer.betas == recipe.dmd.critic.betas == (0.0, 0.999)
+    assert (recipe.ema.decay, recipe.ema.start_step, recipe.optimizer.clip, recipe.dmd.critic.clip) == (
+        0.99,
+        200,
+        10,
+        10,
+    )
+    assert (recipe.generation.num_inference_steps, recipe.validation.steps, recipe.generation.guidance_scale) == (
+        4,
+        4,
+        1,
+    )
