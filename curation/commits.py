@@ -132,6 +132,7 @@ def staged_tar(path: str) -> Iterator[StagedTar]:
 def list_folders(directory: str) -> list[str]:
     """Names of the folders directly in a directory, sorted; [] when there is none."""
     fs, plain = filesystem(directory)
+    fs.invalidate_cache()
     try:
         entries = fs.ls(plain, detail=True)
     except FileNotFoundError:

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from curation.engine import ray_session
+from curation.cluster import ray_session
 from curation.telemetry import Progress
 
 PLAIN_INTERVAL_S = 15.0

@@ -7,13 +7,10 @@ hangs its worker is taken up again a bounded number of times; what then becomes 
 from __future__ import annotations
 
 import faulthandler
-import logging
-import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
@@ -106,7 +103,7 @@ def run_inline(units: Sequence[U], job: Job[U], report: Report) -> None:
 
 
 def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
-    """Stream the units through pools of actors into committing tasks; needs `ray_session`.
+    """Stream the units through pools of actors into committing tasks; needs `cluster.ray_session`.
 
     A worker that dies is replaced and its unit taken up again, a bounded number of times.
 
@@ -220,48 +217,6 @@ def write_batch(batch: pa.Table, job: Job[Any], ledger: Any) -> pa.Table:
     return pa.table({"unit": keys})
 
 
-@contextmanager
-def ray_session(*, num_cpus: int | None = None) -> Iterator[str]:
-    """Join the cluster that `RAY_ADDRESS` names, or start one here; yields the dashboard's address.
-
-    Raises:
-        ConnectionError: there is no cluster at `RAY_ADDRESS`.
-    """
-    own = not ray.is_initialized()
-    if own:
-        # Workers are started when actors ask for them: a prestarted idle one per CPU costs seconds.
-        os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
-        os.environ.setdefault("RAY_enable_worker_prestart", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        # Ray's own processes otherwise write to this terminal; set it to "info" to look into the cluster itself.
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-        shared = "RAY_ADDRESS" in os.environ
-        root = str(Path(__file__).resolve().parent.parent)
-        ray.init(
-            num_cpus=None if shared else num_cpus,
-            include_dashboard=None if shared else True,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            # A cluster's machines get the code; a local cluster has it.
-            runtime_env={"working_dir": root, "excludes": [".git", ".venv", "runs"]} if shared else None,
-        )
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.execution_options.preserve_order = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    try:
-        yield _dashboard()
-    finally:
-        if own:
-            ray.shutdown()
-
-
-def _dashboard() -> str:
-    url = ray._private.worker.get_dashboard_url()
-    return f"http://{url}" if url else "not running"
-
-
 def _pools(job: Job[Any]) -> list[tuple[PoolConfig, int]]:
     resources = ray.cluster_resources()
     return resolve_pools(
@@ -295,7 +250,7 @@ def _reporting(ledger: ray.actor.ActorHandle, report: Report) -> Iterator[None]:
         yield
     finally:
         done.set()
-        thread.join()
+        thread.join(timeout=5.0)
     report(ray.get(ledger.snapshot.remote()))
 
 

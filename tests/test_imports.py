@@ -16,7 +16,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "curation": ("curation", "model"),
     "training": (
         *("training", "model", "curation.schema", "curation.config", "curation.storage"),
-        *("curation.commits", "curation.encoded"),
+        *("curation.commits", "curation.encoded", "curation.cluster"),
     ),
     "bench": ("bench", "model", "curation", "training"),
 }
@@ -34,12 +34,12 @@ FLOORS = (
     ("curation.stages",),
     ("curation.records", "curation.commits"),
     ("curation.shards", "curation.sources", "curation.encoded"),
-    ("curation.planning", "curation.placement", "curation.runner"),
+    ("curation.planning", "curation.placement", "curation.runner", "curation.cluster"),
     ("curation.telemetry",),
     ("curation.engine", "curation.clip_table", "curation.pipeline"),
     ("curation.curate", "curation.console"),
     ("curation.encode",),
-    ("curation.report", "curation.summary", "curation.show", "curation.sample"),
+    ("curation.report", "curation.summary", "curation.show", "curation.extract", "curation.sample"),
     ("curation.__main__",),
 )
 """Curation from the ground up: a file imports its own floor or those below."""

@@ -1,20 +1,30 @@
-"""The command line: `python -m training run`."""
+"""The command line: `python -m training run | codebook | negatives`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Final
 
-DESCRIPTION = """\
+DESCRIPTION: Final = """\
 Train Soul on encoded shards, stage by stage.
 
   run        train a stage; the same command goes on where it was stopped
+  codebook   K-Means centroids of the encoded latents -> RUN/codebook.safetensors
+  negatives  failure cases under a negative prompt, as a further pool of encoded clips
 
-Several processes train together when `torchrun`, `deepspeed` or Slurm's `srun` starts this command:
+Several processes train together when `torchrun`, `deepspeed` or Slurm's `srun` starts `run`:
   torchrun --nproc-per-node=8 -m training run --stage 720p --run RUN --model DIR
 """
+
+COMMANDS: Final = {
+    "run": ("train a stage", "training.command"),
+    "codebook": ("build the codebook of a run", "training.codebook.command"),
+    "negatives": ("make failure cases of a run's human clips", "training.negatives.command"),
+}
+"""What each is for, and the module that has its `add_arguments` and `run`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,63 +32,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0 done, 1 the training broke down, 2 a person's mistake, 130 interrupted, 143 stopped by SIGTERM and saved.
     """
-    options = _parser().parse_args(arguments)
-    # Imported late: torch takes seconds, and --help should not wait for it.
-    from curation.config import ConfigError  # noqa: PLC0415
-    from training.checkpoints import CheckpointError  # noqa: PLC0415
-    from training.trainer import DivergedError, StoppedError  # noqa: PLC0415
-
-    try:
-        command: Callable[[argparse.Namespace], None] = options.command
-        command(options)
-    except ConfigError as error:
-        print(f"training: {error}", file=sys.stderr)
-        return 2
-    except (DivergedError, CheckpointError) as error:
-        print(f"training: {error}", file=sys.stderr)
-        return 1
-    except StoppedError as error:
-        print(f"training: {error}", file=sys.stderr)
-        return 143
-    except KeyboardInterrupt:
-        print("training: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="python -m training", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="train a stage")
-    add = run.add_argument
-    add("--stage", required=True, help="720p, 1080p or distill: its recipe is training/recipes/STAGE.yaml")
-    add("--run", type=Path, default=Path("runs/local"), help="run directory (default: %(default)s)")
-    add("--model", help="model directory or Hub id to start from, in place of the recipe's")
-    add("--profile", default="local", help="a name in infra/profiles or a YAML file (default: local)")
-    add(
-        "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE",
-        help="override a field of the recipe, e.g. optimizer.lr=1e-4; may be repeated",
-    )  # fmt: skip
-    add("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
-    run.set_defaults(command=_run)
-    return parser
+    parsers = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
+    commands = {name: parsers.add_parser(name, help=about) for name, (about, _) in COMMANDS.items()}
+    # Only the command that is asked for is imported: torch takes seconds, and --help should not wait for it.
+    chosen = next((word for word in arguments if word in COMMANDS), None)
+    if chosen is None:
+        parser.parse_args(arguments)
+        return 2
+    module = importlib.import_module(COMMANDS[chosen][1])
+    module.add_arguments(commands[chosen])
+    options = parser.parse_args(arguments)
+    return _guarded(module.run, options)
 
 
-def _run(options: argparse.Namespace) -> None:
-    from training.ranks import join_ranks, leave_ranks  # noqa: PLC0415
-    from training.recipe import load_recipe  # noqa: PLC0415
-    from training.stage import run_stage  # noqa: PLC0415
+def _guarded(run: object, options: argparse.Namespace) -> int:
+    from training.checkpoints import CheckpointError  # noqa: PLC0415
+    from training.trainer import DivergedError, StoppedError  # noqa: PLC0415
 
-    recipe = load_recipe(options.stage, options.profile, options.overrides)
-    ranks = join_ranks(recipe.parallel.sequence_parallel)
+    assert callable(run)
+    status = 0
     try:
-        directory = run_stage(options.stage, recipe, options.run, ranks, initial=options.model)
-        if ranks.is_main:
-            print(f"model  {directory}")
-    finally:
-        leave_ranks()
+        run(options)
+    except ValueError as error:
+        status = _say(error, 2)
+    except (DivergedError, CheckpointError) as error:
+        status = _say(error, 1)
+    except StoppedError as error:
+        status = _say(error, 143)
+    except KeyboardInterrupt:
+        status = _say("interrupted; the same command goes on from the last checkpoint", 130)
+    return status
+
+
+def _say(problem: object, status: int) -> int:
+    print(f"training: {problem}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

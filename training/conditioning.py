@@ -167,23 +167,31 @@ class Conditioner:
         return torch.arange(num_frames) < min(1 + num_overlap, num_frames - 1)
 
     def _audio(self, sample: EncodedSample) -> Tensor:
-        """(F, T, A): the windows of each latent frame; the pivot has no sound in any clip."""
-        num_frames = sample.latents.shape[1]
-        audio = torch.zeros(num_frames, self.audio_window, self.audio_dim)
-        if sample.audio_features is not None:
-            audio[1:] = align_audio(
-                sample.audio_features.float(),
-                range(1, num_frames),
-                window=self.audio_window,
-                fps=sample.fps,
-                first_step=sample.audio_first_step,
-            )
-        return audio
+        return audio_windows(sample, window=self.audio_window, audio_dim=self.audio_dim)
 
     def _padded(self, states: Tensor) -> Tensor:
-        """(L, D) fp32, zeros behind the prompt's end."""
-        states = states.float()[: self.text_tokens]
-        return functional.pad(states, (0, 0, 0, self.text_tokens - len(states)))
+        return padded(states, self.text_tokens)
+
+
+def audio_windows(sample: EncodedSample, *, window: int, audio_dim: int) -> Tensor:
+    """(F, T, A): what each latent frame of a clip hears; the pivot has no sound in any clip."""
+    num_frames = sample.latents.shape[1]
+    audio = torch.zeros(num_frames, window, audio_dim)
+    if sample.audio_features is not None:
+        audio[1:] = align_audio(
+            sample.audio_features.float(),
+            range(1, num_frames),
+            window=window,
+            fps=sample.fps,
+            first_step=sample.audio_first_step,
+        )
+    return audio
+
+
+def padded(states: Tensor, num_tokens: int) -> Tensor:
+    """Text states (L, D) fp32: cut to `num_tokens`, or zeros behind the prompt's end."""
+    states = states.float()[:num_tokens]
+    return functional.pad(states, (0, 0, 0, num_tokens - len(states)))
 
 
 def _with_pivot(sample: EncodedSample, reference: int) -> Tensor:

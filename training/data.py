@@ -78,6 +78,20 @@ class MicroBatch:
     """Damaged samples, each with the reason; they have weight 0."""
 
 
+def read_sample(directory: EncodedDirectory, encoding: Encoding, location: Location) -> EncodedSample:
+    """The sample that lies at a place.
+
+    Raises:
+        BadSampleError: it cannot be read, or is not of the shape that its bucket stands for.
+    """
+    try:
+        sample = EncodedSample.from_bytes(directory.read(location.tar, location.offset, location.size))
+    except OSError as error:
+        raise BadSampleError(f"cannot be read: {error}") from error
+    _check(sample, location, encoding)
+    return sample
+
+
 class SampleReader:
     """Reads samples by their row of the index."""
 
@@ -92,15 +106,7 @@ class SampleReader:
         Raises:
             BadSampleError: it cannot be read, or is not of the shape that its bucket stands for.
         """
-        location = self.samples.location(row)
-        try:
-            sample = EncodedSample.from_bytes(self.directory.read(location.tar, location.offset, location.size))
-        except OSError as error:
-            raise BadSampleError(f"{location.key}: {error}") from error
-        except BadSampleError as error:
-            raise BadSampleError(f"{location.key}: {error}") from error
-        _check(sample, location, self.encoding)
-        return sample
+        return read_sample(self.directory, self.encoding, self.samples.location(row))
 
     def read_wav(self, row: int) -> bytes | None:
         """The sound of a row's clip as a WAV file; None without sound."""
@@ -144,7 +150,7 @@ class MicroBatches(Dataset[MicroBatch]):
             try:
                 return LoadedSample(sample=self.reader.read(draw.row), number=draw.number, weight=weight)
             except BadSampleError as error:
-                skipped.append(str(error))
+                skipped.append(f"{self.reader.samples.location(draw.row).key}: {error}")
         first = plan.draws[0]
         return LoadedSample(sample=self.reader.placeholder(first.row), number=first.number, weight=0.0)
 
@@ -197,18 +203,17 @@ def _check(sample: EncodedSample, location: Location, encoding: Encoding) -> Non
     channels = encoding.latent_channels
     if sample.latents.shape != (channels, frames, height, width):
         raise BadSampleError(
-            f"{location.key}: latents are {tuple(sample.latents.shape)}, its bucket says "
-            f"{(channels, frames, height, width)}"
+            f"latents are {tuple(sample.latents.shape)}, its bucket says {(channels, frames, height, width)}"
         )
     references = sample.reference_latents.shape
     if not len(references) == 4 or references[0] < 1 or references[1:] != (channels, height, width):
-        raise BadSampleError(f"{location.key}: reference latents are {tuple(references)}")
+        raise BadSampleError(f"reference latents are {tuple(references)}")
     if any(states.ndim != 2 or states.shape[1] != encoding.text_dim for states in sample.text_states):
-        raise BadSampleError(f"{location.key}: text states are not {encoding.text_dim} wide")
+        raise BadSampleError(f"text states are not {encoding.text_dim} wide")
     if not sample.text_states:
-        raise BadSampleError(f"{location.key}: it has no prompt")
+        raise BadSampleError("it has no prompt")
     sound = sample.audio_features
     if sound is not None and (sound.ndim != 2 or sound.shape[1] != encoding.audio_dim):
-        raise BadSampleError(f"{location.key}: audio features are {tuple(sound.shape)}")
+        raise BadSampleError(f"audio features are {tuple(sound.shape)}")
     if not torch.isfinite(sample.latents).all():
-        raise BadSampleError(f"{location.key}: its latents hold NaN or infinity")
+        raise BadSampleError("its latents hold NaN or infinity")

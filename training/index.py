@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,10 @@ from curation.config import ConfigError
 from curation.encoded import EncodedDirectory
 from curation.storage import join, list_files
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     *("key", "source", "pool", "bucket", "encoded", "tar", "offset", "size", "wav_offset", "wav_size", "shard"),
 )
+"""Of the index of an encoded stage: what places a sample."""
 
 Integers = npt.NDArray[np.int64]
 
@@ -27,6 +28,8 @@ class Location:
     """Where a sample lies."""
 
     key: str
+    source: str
+    """The video that it comes from."""
     bucket: str
     """`<frames>x<height>x<width>`."""
     tar: str
@@ -65,10 +68,14 @@ class SampleIndex:
 
     def location(self, row: int) -> Location:
         """Where the sample of a row lies."""
-        values = {name: self.table[name][row].as_py() for name in _COLUMNS if name in self.table.column_names}
-        wav = None if values.get("wav_offset") is None else (values["wav_offset"], values["wav_size"])
-        names = ("key", "bucket", "tar", "offset", "size")
-        return Location(**{name: values[name] for name in names}, wav=wav)
+        columns = [name for name in COLUMNS if name in self.table.column_names]
+        return location_of({name: self.table[name][row].as_py() for name in columns})
+
+
+def location_of(row: Mapping[str, Any]) -> Location:
+    """Where the sample of an index row lies."""
+    wav = None if row.get("wav_offset") is None else (row["wav_offset"], row["wav_size"])
+    return Location(**{name: row[name] for name in ("key", "source", "bucket", "tar", "offset", "size")}, wav=wav)
 
 
 def read_index(directory: EncodedDirectory, *, held_out_fraction: float) -> SampleIndex:
@@ -81,7 +88,7 @@ def read_index(directory: EncodedDirectory, *, held_out_fraction: float) -> Samp
         ConfigError: nothing is there, or a committed shard's tar is missing.
     """
     directory.encoding()
-    table = directory.index(_COLUMNS)
+    table = directory.index(COLUMNS)
     if table.num_rows and "encoded" in table.column_names:
         table = table.filter(table["encoded"])
     if not table.num_rows or "tar" not in table.column_names:

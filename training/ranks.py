@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -75,7 +77,8 @@ def join_ranks(sequence_parallel: int = 1) -> Ranks:
     has_gpu = torch.cuda.is_available()
     if not has_gpu:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    import deepspeed  # noqa: PLC0415 (it looks for its accelerator when it is imported)
+    with _without_stderr():
+        import deepspeed  # noqa: PLC0415 (it looks for its accelerator when it is imported)
 
     # Its all-reduce between CPU processes would be compiled by a C++ compiler, which need not be there.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
@@ -105,8 +108,8 @@ def join_ranks(sequence_parallel: int = 1) -> Ranks:
 
 
 def leave_ranks() -> None:
-    """Part from the others."""
-    if dist.is_initialized():
+    """Part from the others; one that is alone may train again, for which DeepSpeed keeps its group."""
+    if dist.is_initialized() and dist.get_world_size() > 1:
         dist.destroy_process_group()
 
 
@@ -128,3 +131,16 @@ def _of_slurm(environment: Mapping[str, str]) -> dict[str, str]:
         "MASTER_ADDR": environment.get("MASTER_ADDR", environment.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1")),
         "MASTER_PORT": environment.get("MASTER_PORT", str(20_000 + int(environment["SLURM_JOB_ID"]) % 20_000)),
     }
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Spare people the complaints of the compilers that DeepSpeed probes when it is imported; exceptions still come."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

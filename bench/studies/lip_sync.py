@@ -118,7 +118,7 @@ def _run(options: argparse.Namespace) -> int:
         training = {"command": run.command(), "wall_s": seconds}
         model, out = run.model, options.out or options.run / "bench"
     else:
-        model, out = options.model, options.out or options.model.resolve().parent / "bench"
+        model, out = options.model, options.out or options.model.absolute().parent / "bench"
     config = EvaluationConfig(
         num_videos=options.videos,
         duration_s=options.seconds,

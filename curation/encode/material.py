@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from curation.encode.config import EncodeConfig
-from curation.encode.pictures import Pixels, choose_window, read_pictures
+from curation.encode.pictures import Pixels, Window, choose_window, read_pictures
 from curation.encode.references import Group
 from curation.encode.shard import ClipFiles, ClipReader, CuratedClip
 from curation.encode.sound import Sound, lay_out_sound
@@ -58,46 +59,54 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
 def _read(
     clip: CuratedClip, files: ClipFiles | MediaError, group: Group, config: EncodeConfig, pool: Executor
 ) -> Material:
-    material = Material(clip=clip)
+    """The clip's frames, sound and words; one that cannot be encoded still lends its frames if it has any."""
+    if isinstance(files, MediaError):
+        return Material(clip=clip, problem=str(files))
+    window, sound, problem = None, None, ""
     try:
-        if isinstance(files, MediaError):
-            raise files
         times_s = frame_times(files.mp4)
-        asked = [frame for frame in group.asked_of(clip.key) if frame < len(times_s)]
-        material = replace(material, singles={}, prompts=files.prompts)
         try:
-            window = choose_window(
-                times_s, fps=config.fps, clip_frames=config.clip_frames, min_frames=config.min_frames
-            )
-            _check(clip, files, group.size, config)
+            window, sound = _lay_out(clip, files, times_s, group.size, config)
         except MediaError as error:
-            singles = read_pictures(files.mp4, times_s, shown=(), singles=asked, size=group.size, pool=pool).singles
-            return replace(material, singles=singles, problem=_reason(error))
-        pictures = read_pictures(files.mp4, times_s, shown=window.shown, singles=asked, size=group.size, pool=pool)
-        sound = _sound(clip, files, window.start, len(window.shown), config)
-        return replace(material, singles=pictures.singles, window=pictures.window, sound=sound)
+            problem = _reason(error, files)
+        asked = [frame for frame in group.asked_of(clip.key) if frame < len(times_s)]
+        shown = window.shown if window is not None else ()
+        pictures = read_pictures(files.mp4, times_s, shown=shown, singles=asked, size=group.size, pool=pool)
     except MediaError as error:
-        return replace(material, problem=_reason(error))
+        return Material(clip=clip, problem=_reason(error, files))
+    return Material(
+        clip=clip,
+        singles=pictures.singles,
+        window=None if window is None else pictures.window,
+        sound=sound,
+        prompts=files.prompts,
+        problem=problem,
+    )
 
 
-def _check(clip: CuratedClip, files: ClipFiles, size: tuple[int, int], config: EncodeConfig) -> None:
+def _lay_out(
+    clip: CuratedClip, files: ClipFiles, times_s: Sequence[float], size: tuple[int, int], config: EncodeConfig
+) -> tuple[Window, Sound | None]:
+    """What is encoded of the clip.
+
+    Raises:
+        MediaError: nothing can be, and why.
+    """
     scale = max(size[0] / clip.height, size[1] / clip.width)
     if scale > config.max_upscale:
         raise MediaError("too_small", f"{clip.width}x{clip.height} would be enlarged {scale:.2f} times")
     if not files.prompts:
         raise MediaError("no_caption", "nothing to condition on")
-
-
-def _sound(clip: CuratedClip, files: ClipFiles, start: int, num_frames: int, config: EncodeConfig) -> Sound | None:
+    window = choose_window(times_s, fps=config.fps, clip_frames=config.clip_frames, min_frames=config.min_frames)
     if files.wav is None or clip.pool == Pool.GENERAL:
-        return None
+        return window, None
     try:
         waveform = load_audio(files.wav)
     except ValueError as error:
-        # The person's message names a temporary file.
-        raise MediaError("bad_sound", str(error).replace(files.wav, f"{clip.key}.wav")) from error
-    return lay_out_sound(waveform, start=start, num_frames=num_frames, fps=config.fps)
+        raise MediaError("bad_sound", str(error)) from error
+    return window, lay_out_sound(waveform, start=window.start, num_frames=len(window.shown), fps=config.fps)
 
 
-def _reason(error: MediaError) -> str:
-    return " ".join(str(error).split())
+def _reason(error: MediaError, files: ClipFiles) -> str:
+    """One line that names no temporary folder."""
+    return " ".join(str(error).replace(f"{Path(files.mp4).parent}/", "").split())

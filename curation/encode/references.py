@@ -64,6 +64,8 @@ def generator_of(key: str, purpose: str) -> np.random.Generator:
 def _draw(clip: CuratedClip, group: Sequence[CuratedClip], count: int) -> tuple[Draw, ...]:
     ends = np.cumsum([member.num_frames for member in group])
     total = int(ends[-1])
+    if total == 0:
+        return ()
     chosen = generator_of(clip.key, "references").choice(total, size=count, replace=total < count)
     owners = np.searchsorted(ends, chosen, side="right")
     return tuple(

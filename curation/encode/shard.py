@@ -60,10 +60,10 @@ def kept_clips(run: RunDirectory, shard: str) -> list[CuratedClip]:
             is_crop=row["parent_key"] is not None,
             width=row["width"],
             height=row["height"],
-            num_frames=row["num_frames"],
+            num_frames=row["num_frames"] or 0,
         )
         for row in rows
-        if row["kept"] and row["num_frames"]
+        if row["kept"]
     ]
 
 
@@ -74,7 +74,7 @@ class ClipReader:
         self._folder = folder
         self._path = path
         self._places: dict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
-        self._damage = "not in the shard's tar"
+        self._damage = "not in the shard's tar, or where it breaks off"
         if path is None:
             self._damage = "the shard's tar is missing"
             return
@@ -84,7 +84,7 @@ class ClipReader:
                     key, _, extension = member.name.partition(".")
                     self._places[key][extension] = (member.offset_data, member.size)
         except (tarfile.TarError, EOFError) as error:
-            self._damage = f"the shard's tar is damaged: {error}"
+            self._damage = f"the shard's tar breaks off or is not a tar: {error}"
 
     @contextmanager
     def unpack(self, keys: Sequence[str]) -> Iterator[dict[str, ClipFiles | MediaError]]:
@@ -96,17 +96,18 @@ class ClipReader:
         places = self._places.get(key, {})
         if not {"mp4", "json"} <= places.keys():
             return MediaError("missing", self._damage)
+        paths: dict[str, str] = {}
         try:
-            record = json.loads(self._read(*places["json"]))
-            caption = record.get("caption") or {}
+            caption = json.loads(self._read(*places["json"])).get("caption") or {}
             prompts = [caption.get("detailed") or "", caption.get("brief") or ""]
+            for extension in places.keys() & {"mp4", "wav"}:
+                path = folder / f"{key}.{extension}"
+                path.write_bytes(self._read(*places[extension]))
+                paths[extension] = str(path)
+        except MediaError as error:
+            return error
         except (ValueError, AttributeError) as error:
             return MediaError("unreadable", f"its JSON: {error}")
-        paths: dict[str, str] = {}
-        for extension in places.keys() & {"mp4", "wav"}:
-            path = folder / f"{key}.{extension}"
-            path.write_bytes(self._read(*places[extension]))
-            paths[extension] = str(path)
         prompts = [prompt for prompt in dict.fromkeys(prompts) if prompt.strip()]
         return ClipFiles(mp4=paths["mp4"], wav=paths.get("wav"), prompts=tuple(prompts))
 
@@ -114,7 +115,10 @@ class ClipReader:
         assert self._path is not None
         with Path(self._path).open("rb") as file:
             file.seek(offset)
-            return file.read(size)
+            data = file.read(size)
+        if len(data) < size:
+            raise MediaError("missing", self._damage)
+        return data
 
 
 @contextmanager

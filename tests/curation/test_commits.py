@@ -26,9 +26,8 @@ def test_offsets_point_at_the_contents_whatever_the_length_of_names(tmp_path: Pa
 
 
 def test_a_tar_that_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="power"), staged_tar(str(tmp_path / "a.tar")) as tar:
-        tar.add("a", b"1")
-        raise RuntimeError("power cut")
+    with pytest.raises(TypeError), staged_tar(str(tmp_path / "a.tar")) as tar:
+        tar.add("a", "not bytes")  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
 

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel, WhisperConfig, WhisperModel
 
 from model.__main__ import main
+from model.assemble import load_encoders
 from model.pipeline import SoulPipeline
+from model.text import encode_text, max_text_tokens, text_states
 from model.vae import efficient_vae_config, wan_vae_config
 from tests.model.pipelines import make_codebook, noise, picture
 
@@ -73,6 +76,15 @@ def test_a_release_becomes_a_model_directory_that_makes_video(release: Path, tmp
     assert pipeline.transformer.config.audio_dim == 80
     assert pipeline.codebook is not None
     assert json.loads((out / "vae" / "config.json").read_text())["latents_std"][:2] == [0.4765, 1.0364]
+    shutil.copytree(out, tmp_path / "encoders", ignore=shutil.ignore_patterns("transformer"))
+    encoders = load_encoders(str(tmp_path / "encoders"), dtype=torch.bfloat16)
+    assert (encoders.text_encoder.dtype, encoders.vae.dtype) == (torch.bfloat16, torch.float32)
+    states = text_states(encoders.text_encoder, encoders.tokenizer, ["a cat", ""])
+    padded = encode_text(encoders.text_encoder, encoders.tokenizer, ["a cat", ""])
+    assert padded.shape[1] == max_text_tokens(encoders.text_encoder) == 512
+    assert all(
+        torch.equal(row[: len(own)], own) and not row[len(own) :].any() for own, row in zip(states, padded, strict=True)
+    )
     attention = pipeline.transformer.blocks[0]
     assert torch.equal(attention.attn_audio.to_q.weight, attention.attn2.to_q.weight)
     video = pipeline(

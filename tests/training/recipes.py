@@ -17,6 +17,7 @@ SMALL = {
     "data.pools": "{human: 1, general: 0}",
     "optimizer.lr": 1e-3,
     "optimizer.warmup_steps": 2,
+    "optimizer.schedule": "constant",
     "parallel.precision": "float32",
     "parallel.gradient_checkpointing": "false",
     "validation.every": 0,

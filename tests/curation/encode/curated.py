@@ -90,7 +90,7 @@ def _clip(unit: Source, index: int, made: Made) -> Clip:
         start_s=5.0 * index,
         end_s=5.0 * index + made.num_frames / 25,
         parent_key=made.parent_key,
-        caption=Caption(brief=made.brief, detailed=made.detailed),
+        caption=Caption(brief=made.brief, detailed=made.detailed) if made.brief else None,
     )
     if not made.kept:
         return clip.reject("faces", "presence", 0.1, 0.5)

@@ -19,17 +19,18 @@ from tests.training.encoded_run import (
     SampleSpec,
     make_encoded_run,
 )
-from training.codebook import MIN_POINTS
-from training.codebook_command import add_codebook_arguments, codebook_command
-from training.codebook_vectors import EncodedVectors
+from training.codebook.build import MIN_POINTS
+from training.codebook.command import add_arguments
+from training.codebook.command import run as run_codebook
+from training.codebook.vectors import EncodedVectors
 
 HUMAN = SampleSpec(num_codebook_vectors=60)
 
 
 def run_command(*arguments: str | Path) -> None:
     parser = argparse.ArgumentParser()
-    add_codebook_arguments(parser)
-    codebook_command(parser.parse_args([str(argument) for argument in arguments]))
+    add_arguments(parser)
+    run_codebook(parser.parse_args([str(argument) for argument in arguments]))
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:

@@ -25,10 +25,11 @@ from tests.training.encoded_run import (
     make_sample,
     make_unconditional,
 )
-from training import negatives_command as command
-from training.codebook_vectors import EncodedVectors
-from training.negatives import NEGATIVE_PROMPT, NegativeMaker, NegativesConfig, encode_prompt
-from training.negatives_plan import Candidate, plan_negatives
+from training.codebook.vectors import EncodedVectors
+from training.index import Location
+from training.negatives import command
+from training.negatives.make import NEGATIVE_PROMPT, NegativeMaker, NegativesConfig, encode_prompt
+from training.negatives.plan import plan_negatives
 
 QUIET = SampleSpec(has_audio=False)
 SHARDS = ((SampleSpec(), SampleSpec(), WIDE, GENERAL, SKIPPED), (SampleSpec(), WIDE, QUIET))
@@ -50,9 +51,9 @@ def run(tmp_path: Path) -> Path:
 
 def run_command(run: Path, model: Path, *arguments: str, count: int = 6) -> None:
     parser = argparse.ArgumentParser()
-    command.add_negatives_arguments(parser)
+    command.add_arguments(parser)
     fixed = ["--run", str(run), "--stage", "720p", "--model", str(model), "--steps", "2", "--count", str(count)]
-    command.negatives_command(parser.parse_args([*fixed, *arguments]))
+    command.run(parser.parse_args([*fixed, *arguments]))
 
 
 def directory_of(run: Path) -> EncodedDirectory:
@@ -126,7 +127,7 @@ class Recorder:
             if candidates[0].bucket == "17x64x64"
         )
 
-    def candidate(self, key: str) -> Candidate:
+    def candidate(self, key: str) -> Location:
         return next(candidate for candidate in self.candidates if candidate.key == key)
 
 
@@ -285,14 +286,14 @@ def test_damaged_samples_are_records(run: Path, model: Path, capsys: pytest.Capt
     assert "not an encoded sample" in bad["shard-000-clip-001"]
     assert "cannot be read" in bad["shard-001-clip-001"]
     assert sum(row["encoded"] for row in rows.values()) == 4
-    assert "skipped  1: cannot be read: not an encoded sample" in capsys.readouterr().err
+    assert "skipped  1: not an encoded sample" in capsys.readouterr().err
 
 
 def test_samples_of_another_shape_than_their_bucket_are_records(run: Path, model: Path) -> None:
     recorder = Recorder(run, model, NegativesConfig(num_steps=1))
     wrong = replace(recorder.candidate("shard-001-clip-000"), bucket="17x64x96")
     (skipped,) = recorder.maker.clips([wrong])
-    assert "latents of (48, 5, 4, 4) in bucket 17x64x96" in skipped.reason  # type: ignore[union-attr]
+    assert "latents are (48, 5, 4, 4), its bucket says (48, 5, 4, 6)" in skipped.reason  # type: ignore[union-attr]
 
 
 def test_a_network_that_makes_nan_makes_no_samples(run: Path, model: Path, tmp_path: Path) -> None:

@@ -15,14 +15,22 @@ from curation.storage import join, write_atomically
 from model.codebook import Codebook
 from model.directory import CODEBOOK_FILE, INDEX_FILE
 from model.weights import read_json
-from training.codebook import MIN_POINTS, BuiltCodebook, CodebookConfig, Iteration, Vectors, build_codebook, num_gpus
-from training.codebook_plot import PERCENTILES, plot_codebook
-from training.codebook_vectors import EncodedVectors
+from training.codebook.build import (
+    MIN_POINTS,
+    BuiltCodebook,
+    CodebookConfig,
+    Iteration,
+    Vectors,
+    build_codebook,
+    num_gpus,
+)
+from training.codebook.plot import PERCENTILES, plot_codebook
+from training.codebook.vectors import EncodedVectors
 
 PLOT_FILE = "codebook.png"
 
 
-def add_codebook_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command; their defaults are those of `CodebookConfig`."""
     defaults = CodebookConfig()
     add = parser.add_argument
@@ -34,7 +42,7 @@ def add_codebook_arguments(parser: argparse.ArgumentParser) -> None:
     add("--model", type=Path, metavar="DIR", help="a model directory to put the codebook into as well")
 
 
-def codebook_command(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Build the codebook of a run, plot it, and write both.
 
     Raises:

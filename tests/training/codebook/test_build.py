@@ -10,7 +10,7 @@ from scipy.stats import chisquare
 
 from curation.config import ConfigError
 from model.codebook import Codebook
-from training.codebook import MIN_POINTS, CodebookConfig, Iteration, Reservoir, Vectors, build_codebook, cluster
+from training.codebook.build import MIN_POINTS, CodebookConfig, Iteration, Reservoir, Vectors, build_codebook, cluster
 
 CENTRES = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 0], [0, 0, 9]], np.float32)
 

@@ -10,7 +10,7 @@ import torch
 from curation.config import ConfigError
 from curation.encoded import ABOUT_FILE, NEGATIVE, EncodedDirectory, codebook_vectors
 from curation.storage import filesystem, join
-from training.codebook import Vectors
+from training.codebook.build import Vectors
 
 
 class EncodedVectors:

@@ -17,11 +17,11 @@ from curation.config import ConfigError
 from curation.encoded import EncodedDirectory, EncodedShardWriter
 from curation.storage import join
 from model.pipeline import SoulPipeline
-from training.negatives import NegativeMaker, NegativesConfig, encode_prompt
-from training.negatives_plan import NegativesPlan, plan_negatives
+from training.negatives.make import NegativeMaker, NegativesConfig, encode_prompt
+from training.negatives.plan import NegativesPlan, plan_negatives
 
 
-def add_negatives_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command; their defaults are those of `NegativesConfig`."""
     defaults = NegativesConfig()
     add = parser.add_argument
@@ -43,7 +43,7 @@ def add_negatives_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dtype", choices=("bfloat16", "float32"), help="of the network (default: bfloat16, float32 on a CPU)")
 
 
-def negatives_command(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Make what is missing of the failure cases asked for; stopping and starting again loses one commit at most.
 
     Raises:

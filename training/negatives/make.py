@@ -19,15 +19,17 @@ from typing import Any, Final
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from curation.config import ConfigError
 from curation.encoded import NEGATIVE, BadSampleError, EncodedClip, EncodedDirectory, EncodedSample, Encoding, Skipped
-from model.audio import align_audio
 from model.sampling import CleanFrames, Condition, Scheduler, denoise
 from model.text import encode_text
 from model.transformer import SoulTransformer3DModel
-from training.negatives_plan import Candidate, digest
+from training.conditioning import audio_windows, padded
+from training.data import read_sample
+from training.index import Location
+from training.negatives.plan import digest, negative_key
+from training.randomness import seed_of
 
 NEGATIVE_PROMPT: Final = (
     "A badly generated video: blurred face with melting features, distorted mouth, deformed teeth, lips that miss the "
@@ -104,24 +106,24 @@ class NegativeMaker:
         self.settings = config.settings(transformer)
         self.encoding = directory.encoding()
         check_fit(transformer, self.encoding)
-        self._text = self._padded(self.states)
-        self._free_text = self._padded(directory.unconditional())
+        self._text = padded(self.states, self.encoding.text_tokens)
+        self._free_text = padded(directory.unconditional(), self.encoding.text_tokens)
 
-    def clips(self, candidates: Sequence[Candidate]) -> Iterator[EncodedClip | Skipped]:
+    def clips(self, candidates: Sequence[Location]) -> Iterator[EncodedClip | Skipped]:
         """A failure case of each candidate; a damaged one becomes the record of why there is none."""
         for bucket, group in groupby(candidates, key=lambda candidate: candidate.bucket):
             same_shape = list(group)
             for start in range(0, len(same_shape), self.config.batch_size):
                 yield from self._batch(same_shape[start : start + self.config.batch_size], bucket)
 
-    def _batch(self, candidates: Sequence[Candidate], bucket: str) -> Iterator[EncodedClip | Skipped]:
-        loaded: list[tuple[Candidate, EncodedSample]] = []
+    def _batch(self, candidates: Sequence[Location], bucket: str) -> Iterator[EncodedClip | Skipped]:
+        loaded: list[tuple[Location, EncodedSample]] = []
         for candidate in candidates:
             try:
                 loaded.append((candidate, self._load(candidate)))
             except (BadSampleError, OSError) as error:
                 self.on_steps(self.config.num_steps)
-                yield self._skipped(candidate, f"cannot be read: {error}")
+                yield self._skipped(candidate, str(error))
         if not loaded:
             return
         latents = self._denoise([sample for _, sample in loaded])
@@ -132,7 +134,7 @@ class NegativeMaker:
                 continue
             negative = replace(
                 sample,
-                key=candidate.negative_key(self.settings),
+                key=negative_key(candidate, self.settings),
                 pool=NEGATIVE,
                 prompts=(self.config.prompt,),
                 text_states=(self.states,),
@@ -146,8 +148,11 @@ class NegativeMaker:
     def _denoise(self, samples: Sequence[EncodedSample]) -> Tensor:
         """Clips (B, C, F, H, W) fp32 on the CPU; frame 0 is the pivot."""
         device = self.transformer.device
+        window = int(self.transformer.config.audio_window)
         pivots, noise = zip(*(self._drawn(sample) for sample in samples), strict=True)
-        audio = torch.stack([self._audio(sample) for sample in samples]).to(device)
+        audio = torch.stack(
+            [audio_windows(sample, window=window, audio_dim=self.encoding.audio_dim) for sample in samples]
+        ).to(device)
         guided = self.config.guidance_scale > 1
         latents = denoise(
             self.transformer,
@@ -162,7 +167,9 @@ class NegativeMaker:
             ),
             guidance_scale=self.config.guidance_scale,
             num_steps=self.config.num_steps,
-            generator=torch.Generator().manual_seed(self._seed("steps", *(sample.key for sample in samples))),
+            generator=torch.Generator().manual_seed(
+                seed_of(self.config.seed, "steps", *(sample.key for sample in samples))
+            ),
             on_step=lambda _step: self.on_steps(len(samples)),
         )
         on_cpu: Tensor = latents.cpu()
@@ -170,55 +177,26 @@ class NegativeMaker:
 
     def _drawn(self, sample: EncodedSample) -> tuple[Tensor, Tensor]:
         """A pivot (C, 1, H, W) and noise (C, F, H, W), which depend on nothing but the seed and the sample's key."""
-        reference = random.Random(self._seed("pivot", sample.key)).randrange(len(sample.reference_latents))
-        generator = torch.Generator().manual_seed(self._seed("noise", sample.key))
+        reference = random.Random(seed_of(self.config.seed, "pivot", sample.key)).randrange(
+            len(sample.reference_latents)
+        )
+        generator = torch.Generator().manual_seed(seed_of(self.config.seed, "noise", sample.key))
         noise = torch.randn(sample.latents.shape, generator=generator)
         return sample.reference_latents[reference, :, None].float(), noise
 
-    def _audio(self, sample: EncodedSample) -> Tensor:
-        """(F, T, A): the windows of each latent frame; the pivot has no sound."""
-        num_frames = sample.latents.shape[1]
-        window = int(self.transformer.config.audio_window)
-        audio = torch.zeros(num_frames, window, self.encoding.audio_dim)
-        if sample.audio_features is not None:
-            audio[1:] = align_audio(
-                sample.audio_features.float(),
-                range(1, num_frames),
-                window=window,
-                fps=sample.fps,
-                first_step=sample.audio_first_step,
-            )
-        return audio
-
-    def _load(self, candidate: Candidate) -> EncodedSample:
+    def _load(self, candidate: Location) -> EncodedSample:
         """Read a sample with its sound, and check that it is what its bucket says."""
-        sample = EncodedSample.from_bytes(self.directory.read(candidate.tar, candidate.offset, candidate.size))
-        channels = self.encoding.latent_channels
-        if sample.latents.shape != (channels, *candidate.latent_size):
-            raise BadSampleError(f"latents of {tuple(sample.latents.shape)} in bucket {candidate.bucket}")
-        num_references, *reference_shape = sample.reference_latents.shape
-        if num_references == 0 or tuple(reference_shape) != (channels, *candidate.latent_size[1:]):
-            raise BadSampleError(f"reference latents of {tuple(sample.reference_latents.shape)}")
-        if sample.audio_features is not None and sample.audio_features.shape[1] != self.encoding.audio_dim:
-            raise BadSampleError(f"audio features of {tuple(sample.audio_features.shape)}")
+        sample = read_sample(self.directory, self.encoding, candidate)
         if candidate.wav is None:
             return sample
         return replace(sample, wav=self.directory.read(candidate.tar, *candidate.wav))
 
-    def _skipped(self, candidate: Candidate, reason: str) -> Skipped:
-        key = candidate.negative_key(self.settings)
+    def _skipped(self, candidate: Location, reason: str) -> Skipped:
+        key = negative_key(candidate, self.settings)
         return Skipped(key=key, source=candidate.source, pool=NEGATIVE, reason=reason)
-
-    def _padded(self, states: Tensor) -> Tensor:
-        """(L, D) fp32, zeros behind the prompt's end."""
-        states = states.float()[: self.encoding.text_tokens]
-        return functional.pad(states, (0, 0, 0, self.encoding.text_tokens - len(states)))
 
     def _repeated(self, text: Tensor, samples: Sequence[EncodedSample]) -> Tensor:
         return text.to(self.transformer.device).expand(len(samples), *text.shape)
-
-    def _seed(self, *parts: Any) -> int:
-        return int(digest(self.config.seed, *parts), 16)
 
 
 def encode_prompt(text_encoder: Any, tokenizer: Any, prompt: str) -> Tensor:

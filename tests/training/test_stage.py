@@ -1,0 +1,150 @@
+"""Stages from encoded shards to model directories, and what goes wrong."""
+
+import json
+import re
+from pathlib import Path
+
+import av
+import pytest
+import torch
+from PIL import Image
+
+from model import SoulPipeline
+from tests.training.encoded_run import GENERAL, SampleSpec, make_encoded_run
+from tests.training.recipes import small_overrides, small_recipe, train
+from training.__main__ import main
+from training.ranks import join_ranks
+from training.recipe import load_recipe, stages
+from training.stage import run_stage
+from training.trainer import DivergedError
+
+SHARDS = ((SampleSpec(),) * 6, (SampleSpec(latent_width=6),) * 4 + (GENERAL,) * 2)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both stages, with everything that is done once in a while."""
+    run = tmp_path_factory.mktemp("stages")
+    make_encoded_run(run, shards=SHARDS)
+    make_encoded_run(run, stage="1080p", shards=SHARDS)
+    looks = {"validation__every": 2, "validation__videos": 2, "validation__steps": 2, "audio_delta_every": 2}
+    train(run, data__workers=1, data__pools="{human: 0.8, general: 0.2}", **looks)
+    recipe = load_recipe("1080p", "local", small_overrides(initial="stage:720p", steps=2))
+    run_stage("1080p", recipe, run, join_ranks())
+    return run
+
+
+def test_what_is_logged(trained: Path) -> None:
+    lines = [json.loads(line) for line in (trained / "train/720p/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3, 4]
+    always = {"loss", "grad_norm", "lr", "s_per_step", "tokens_per_s", "tflops", "data_wait_s", "epoch", "samples"}
+    for line in lines:
+        assert always <= line.keys()
+        levels = [name for name in line if name.startswith("loss_sigma_")]
+        assert levels
+        assert min(line[name] for name in levels) <= line["loss"] <= max(line[name] for name in levels)
+        assert line["tokens_per_s"] > 0
+    assert lines[1]["audio_delta"] > 0
+    assert "audio_delta" not in lines[0]
+    assert 0 < lines[3]["validation_loss"] < lines[1]["validation_loss"] * 1.2
+    # Warm-up over two steps.
+    assert [line["lr"] for line in lines] == [5e-4, 1e-3, 1e-3, 1e-3]
+    assert list((trained / "train/720p/tensorboard").glob("events.*"))
+
+
+def test_validation_videos_are_held_out_clips_with_their_sound(trained: Path) -> None:
+    videos = sorted((trained / "train/720p/validation").rglob("*.mp4"))
+    assert {video.parent.name for video in videos} == {"step-00000002", "step-00000004"}
+    with av.open(str(videos[0])) as container:
+        frames = list(container.decode(video=0))
+        assert len(frames) == 17
+        assert container.streams.audio
+
+
+def test_the_result_is_a_model_directory_that_knows_its_defaults(trained: Path) -> None:
+    assert (trained / "model").resolve() == trained / "train/1080p/model"
+    pipeline = SoulPipeline.from_pretrained(trained / "model")
+    assert pipeline.config.clip_latents == 5
+    assert pipeline.config.overlap_latents == 2
+    assert pipeline.config.fps == 25
+    first = SoulPipeline.from_pretrained(trained / "train/720p/model")
+    second = {name: each.detach() for name, each in pipeline.transformer.named_parameters()}
+    moved = [float((each.detach() - second[name]).abs().max()) for name, each in first.transformer.named_parameters()]
+    assert min(moved) > 0  # the second stage began with the first one's result, and trained all of it
+    assert max(moved) < 0.01
+    picture = Image.new("RGB", (64, 64), (200, 100, 50))
+    video = pipeline(picture, torch.randn(8000) * 0.1, "talks", area=64 * 64)
+    assert video.frames.shape == (13, 64, 64, 3)
+
+
+def test_a_finished_stage_has_nothing_left_to_do(trained: Path) -> None:
+    before = (trained / "train/720p/metrics.jsonl").read_text()
+    train(trained, data__pools="{human: 0.8, general: 0.2}")
+    assert (trained / "train/720p/metrics.jsonl").read_text() == before
+
+
+def test_the_published_recipes_say_what_the_paper_says() -> None:
+    assert {"720p", "1080p"} <= set(stages())
+    first, second = (load_recipe(stage, "production") for stage in ("720p", "1080p"))
+    assert (first.epochs, second.epochs) == (2, 1)
+    assert second.initial == "stage:720p"
+    for recipe in (first, second):
+        assert recipe.optimizer.lr == 2e-5
+        assert recipe.batch_size == 64
+        assert recipe.conditioning.overlap_probability == 0.5
+        assert recipe.conditioning.overlap_latents == 2
+        assert recipe.data.pools["general"] == pytest.approx(0.2)
+        assert recipe.flow_matching.shift == 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"batch_size": 5, "micro_batch": 2}, "batch_size 5 is not a multiple of 1 ranks × micro_batch 2.*4 or 6"),
+        ({"initial": "stage:evil"}, "the result of 'evil'"),
+        ({"initial": "/nowhere"}, "/nowhere: no such directory"),
+        ({"initial": "soul-5b"}, "random weights makes no sense"),
+        ({"encoded": "480p"}, "480p holds no encoded shards"),
+        ({"data.pools": "{human: 1, animals: 1}"}, "'animals' has a weight but no samples"),
+        ({"parallel.sequence_parallel": 3}, "1 processes cannot share clips by 3"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_2(
+    trained: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object], message: str
+) -> None:
+    overrides = [part for each in small_overrides(**changes) for part in ("--set", each)]
+    assert main(["run", "--stage", "720p", "--run", str(trained), *overrides]) == 2
+    line = capsys.readouterr().err.strip()
+    assert "\n" not in line
+    assert re.search(message, line)
+
+
+def test_unknown_names_are_corrected(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--stage", "720", "--run", "x"]) == 2
+    assert "did you mean '720p'" in capsys.readouterr().err
+    assert main(["run", "--stage", "720p", "--run", "x", "--set", "optimizer.learning_rate=1"]) == 2
+    assert "unknown key 'learning_rate'" in capsys.readouterr().err
+
+
+def test_damaged_samples_are_skipped_and_recorded_and_too_many_stop(tmp_path: Path) -> None:
+    directory = make_encoded_run(tmp_path, shards=((SampleSpec(),) * 8,))
+    rows = directory.index().to_pylist()
+    spoil(directory.path, rows[2])
+    train(tmp_path, data__held_out_fraction=0, data__pools="{human: 1}")
+    recorded = (tmp_path / "train/720p/skipped.txt").read_text().splitlines()
+    assert recorded
+    assert all(rows[2]["key"] in line and "not an encoded sample" in line for line in recorded)
+    for row in rows[3:6]:
+        spoil(directory.path, row)
+    with pytest.raises(DivergedError, match=r"samples are damaged, more than data\.max_skipped"):
+        train(tmp_path, data__held_out_fraction=0, data__pools="{human: 1}", steps=12)
+
+
+def spoil(folder: str, row: dict[str, object]) -> None:
+    with (Path(folder) / str(row["tar"])).open("r+b") as tar:
+        tar.seek(int(str(row["offset"])))
+        tar.write(b"\0" * 200)
+
+
+def test_a_fraction_of_an_epoch(trained: Path) -> None:
+    assert small_recipe(epochs=0.5).steps == 4

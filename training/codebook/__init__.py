@@ -1,0 +1,1 @@
+"""`make codebook`: K-Means centroids of the latents that are trained on."""

@@ -1,0 +1,1 @@
+"""`make negatives`: failure cases under a negative prompt, a pool beside the encoded clips."""

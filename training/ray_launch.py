@@ -1,0 +1,126 @@
+"""Training on a Ray cluster: as many processes as asked for, a GPU each, joined as `torchrun` would join them."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import ray
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from curation.config import ConfigError
+
+GRACE_S: Final = 30.0
+"""What the others have to save and stop when one process has failed."""
+
+
+class Worker:
+    """One process of the training, on whatever machine Ray placed it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def address(self) -> tuple[str, int]:
+        """Where the others can meet this worker's process: its machine, and a port that is free there."""
+        with socket.socket() as listener:
+            listener.bind(("", 0))
+            return ray.util.get_node_ip_address(), int(listener.getsockname()[1])
+
+    def run(self, arguments: Sequence[str], environment: dict[str, str]) -> int:
+        """Train to the end; returns the exit status. Ray shows what the first process says."""
+        quiet = None if environment["RANK"] == "0" else subprocess.DEVNULL
+        command = [sys.executable, "-m", "training", "run", *arguments]
+        self._process = subprocess.Popen(command, env=os.environ | environment, stdout=quiet, stderr=quiet)
+        return self._process.wait()
+
+    def stop(self) -> None:
+        """Ask the process to save and stop."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the process, which may be waiting for one that is gone."""
+        if self._process is not None:
+            self._process.kill()
+
+
+def train_on_ray(arguments: Sequence[str], num_workers: int) -> int:
+    """Run `python -m training run <arguments>` in `num_workers` processes; returns the worst exit status.
+
+    Needs a Ray session. SIGTERM and ctrl-C reach all processes: they save and stop.
+
+    Raises:
+        ConfigError: the cluster does not have as many GPUs, or CPUs when it has no GPUs.
+    """
+    resources = ray.cluster_resources()
+    bundle = {"GPU": 1.0, "CPU": 1.0} if resources.get("GPU") else {"CPU": 1.0}
+    for name, amount in bundle.items():
+        if resources.get(name, 0) < num_workers * amount:
+            raise ConfigError(
+                f"{num_workers} processes need {num_workers * amount:g} {name}s, the Ray cluster has "
+                f"{resources.get(name, 0):g}"
+            )
+    group = placement_group([bundle] * num_workers, strategy="PACK")
+    ray.get(group.ready())
+    try:
+        return _train(group, bundle, arguments, num_workers)
+    finally:
+        remove_placement_group(group)
+
+
+def _train(group: Any, bundle: dict[str, float], arguments: Sequence[str], num_workers: int) -> int:
+    workers = [
+        ray.remote(Worker)
+        .options(
+            num_cpus=bundle["CPU"],
+            num_gpus=bundle.get("GPU", 0),
+            max_concurrency=2,
+            scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index),
+        )
+        .remote()
+        for index in range(num_workers)
+    ]
+    host, port = ray.get(workers[0].address.remote())
+    common = {"MASTER_ADDR": host, "MASTER_PORT": str(port), "WORLD_SIZE": str(num_workers)}
+    # Ray shows each worker its own GPU only, so that it is number 0 to all of them.
+    running = [
+        worker.run.remote(list(arguments), {**common, "RANK": str(rank), "LOCAL_RANK": "0"})
+        for rank, worker in enumerate(workers)
+    ]
+
+    def stop(*_signal: object) -> None:
+        for worker in workers:
+            worker.stop.remote()
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        return _wait(workers, running, stop)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _wait(workers: Sequence[Any], running: list[Any], stop: Callable[[], None]) -> int:
+    """The worst status; the first process that fails takes the others along, which would wait for it for ever."""
+    worst, waiting, deadline = 0, running, math.inf
+    while waiting:
+        try:
+            done, waiting = ray.wait(waiting, timeout=1.0)
+        except KeyboardInterrupt:
+            stop()
+            continue
+        for status in ray.get(done):
+            if status and not worst:
+                worst, deadline = status, time.monotonic() + GRACE_S
+                stop()
+        if time.monotonic() > deadline:
+            ray.get([worker.kill.remote() for worker in workers])
+            deadline = math.inf
+    return worst
