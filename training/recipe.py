@@ -14,6 +14,7 @@ from training.conditioning import ConditioningConfig
 from training.data import DataConfig, Share
 from training.ema import EmaConfig
 from training.engine import OptimizerConfig, ParallelConfig
+from training.objectives.dmd import DmdConfig
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.ranks import Ranks
 from training.validation import ValidationConfig
@@ -28,7 +29,9 @@ class GenerationConfig:
     num_inference_steps: int = 25
     """Paper, Sec. 5.1."""
     guidance_scale: float = 5.0
-    """Wan2.2's."""
+    """Wan2.2's; 1 is none."""
+    scheduler: Literal["unipc", "euler", "few-step"] = "unipc"
+    """What makes the steps, in validation videos too: `unipc` is Wan2.2's, `few-step` a distilled model's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,9 +54,12 @@ class Recipe:
     """Samples of a forward on one rank."""
     seed: int = 0
     """Of everything random."""
+    objective: Literal["flow_matching", "dmd"] = "flow_matching"
+    """What is minimised."""
     data: DataConfig = field(default_factory=DataConfig)
     conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
     flow_matching: FlowMatchingConfig = field(default_factory=FlowMatchingConfig)
+    dmd: DmdConfig = field(default_factory=DmdConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
@@ -73,6 +79,12 @@ class Recipe:
             raise ValueError("batch_size, micro_batch, log_every and audio_delta_every must be at least 1")
         if self.epochs <= 0 or (self.steps is not None and self.steps < 1):
             raise ValueError("epochs must be above 0, steps at least 1")
+        generation = self.generation
+        if self.objective == "dmd" and (generation.scheduler != "few-step" or generation.guidance_scale != 1):
+            raise ValueError(
+                "the objective dmd trains for generation.scheduler few-step and generation.guidance_scale 1, not "
+                f"{generation.scheduler} and {generation.guidance_scale:g}"
+            )
 
     def share(self, ranks: Ranks) -> Share:
         """What this rank takes of each effective batch.

@@ -18,6 +18,7 @@ from model.assemble import build_pipeline
 from model.codebook import Codebook
 from model.directory import CODEBOOK_FILE, INDEX_FILE, check_model_directory
 from model.presets import PRESETS
+from model.sampling import Scheduler
 from model.transformer import SoulTransformer3DModel
 from model.weights import locate
 
@@ -58,6 +59,7 @@ def write_result(
     state: Mapping[str, Tensor],
     dtype: torch.dtype,
     defaults: Mapping[str, Any],
+    scheduler: Scheduler | None = None,
     codebook: Path | None = None,
 ) -> None:
     """Write a model directory: that of `initial` with one component's weights replaced. Whole or not at all.
@@ -69,6 +71,7 @@ def write_result(
         state: its weights.
         dtype: they are stored as; what has to stay fp32 does.
         defaults: configuration of the pipeline to be changed, e.g. `num_inference_steps`.
+        scheduler: the sampler that the pipeline uses; `initial`'s own otherwise.
         codebook: a codebook file to put in; `initial`'s own otherwise.
     """
     aside = target.with_name(f"{target.name}.tmp")
@@ -87,6 +90,11 @@ def write_result(
         max_shard_size="10GB",
     )
     index = json.loads((initial / INDEX_FILE).read_text()) | dict(defaults)
+    if scheduler is not None:
+        # Its files may be hard links to the initial directory's.
+        shutil.rmtree(aside / "scheduler", ignore_errors=True)
+        scheduler.save_pretrained(aside / "scheduler")
+        index["scheduler"] = ["diffusers", type(scheduler).__name__]
     _rewrite(aside / INDEX_FILE, json.dumps(index, indent=2))
     if codebook is not None:
         Codebook.load(codebook)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ from curation.config import ConfigError
 from curation.encoded import EncodedDirectory, Encoding
 from curation.storage import is_local
 from model.codec import PatchDCTCodec
-from model.parallel import SequenceParallel
 from model.presets import TransformerConfig
 from model.sampling import build_scheduler
 from model.transformer import SoulTransformer3DModel
@@ -26,9 +24,8 @@ from training.conditioning import Conditioner
 from training.data import SampleReader
 from training.display import Display
 from training.ema import full_state_dict
-from training.engine import TrainedModel
 from training.index import read_index
-from training.objectives.flow_matching import FlowMatching
+from training.objectives.build import build_objective, load_transformer
 from training.plan import Plan
 from training.ranks import Ranks
 from training.recipe import Recipe
@@ -82,7 +79,7 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
     encoding = directory.encoding()
     samples = read_index(directory, held_out_fraction=recipe.data.held_out_fraction)
     plan = Plan(samples=samples, weights=recipe.data.pools, batch_size=recipe.batch_size, seed=recipe.seed)
-    transformer = _load_transformer(start)
+    transformer = load_transformer(start)
     _check_fit(transformer, encoding, directory.path)
     config = transformer.config
     conditioner = Conditioner(
@@ -94,18 +91,6 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
         free_text=directory.unconditional(),
     )
     reader = SampleReader(directory, samples)
-    model = TrainedModel(
-        "transformer",
-        transformer,
-        optimizer=recipe.optimizer,
-        parallel=recipe.parallel,
-        ema=recipe.ema,
-        ranks=ranks,
-        micro_batch=recipe.micro_batch,
-        accumulation=share.accumulation,
-    )
-    if ranks.sequence_group is not None:
-        SequenceParallel(transformer, ranks.sequence_group)
     validation = recipe.validation
     num_held_out = max(validation.videos, validation.loss_samples) if validation.every else 0
     return Trainer(
@@ -116,7 +101,7 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
         plan=plan,
         reader=reader,
         conditioner=conditioner,
-        objective=FlowMatching(model, recipe.flow_matching),
+        objective=build_objective(recipe, transformer, start, ranks),
         checkpoints=Checkpoints(folder / "checkpoints", recipe.checkpoint, ranks),
         throughput=Throughput(
             _transformer_config(transformer),
@@ -127,7 +112,7 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
         display=display,
         held_out=load_held_out(samples.held_out, reader, conditioner, num_held_out),
         vae=load_vae(start, ranks.device) if validation.every and validation.videos else None,
-        scheduler=build_scheduler("unipc"),
+        scheduler=build_scheduler(recipe.generation.scheduler),
         total_steps=num_steps(recipe, plan),
     )
 
@@ -163,7 +148,8 @@ def _finish(trainer: Trainer, recipe: Recipe, run: Path, start: Path) -> Path:
         "clip_latents": 1 + (encoding.clip_frames - 1) // 4,
         "overlap_latents": recipe.conditioning.overlap_latents,
         "area": encoding.area,
-        **asdict(recipe.generation),
+        "num_inference_steps": recipe.generation.num_inference_steps,
+        "guidance_scale": recipe.generation.guidance_scale,
     }
     if ranks.is_main:
         write_result(
@@ -173,6 +159,7 @@ def _finish(trainer: Trainer, recipe: Recipe, run: Path, start: Path) -> Path:
             state=state,
             dtype=getattr(torch, recipe.store_dtype),
             defaults=defaults,
+            scheduler=build_scheduler(recipe.generation.scheduler),
             codebook=codebook if codebook.is_file() else None,
         )
         point_to(run / "model", target)
@@ -212,14 +199,6 @@ def _on_main(ranks: Ranks, action: Any) -> Any:
     if problem is not None:
         raise problem
     return value
-
-
-def _load_transformer(directory: Path) -> SoulTransformer3DModel:
-    transformer: SoulTransformer3DModel = SoulTransformer3DModel.from_pretrained(
-        directory / "transformer", torch_dtype=torch.float32
-    )
-    transformer.train()
-    return transformer
 
 
 def _check_fit(transformer: SoulTransformer3DModel, encoding: Encoding, where: str) -> None:

@@ -23,7 +23,8 @@ PEAK_BF16_FLOPS: Final = {
 class Throughput:
     """Adds the speed of each step to the averages.
 
-    Model FLOPs utilisation counts three forwards a step (a backward is two), whatever is computed twice to save memory.
+    Model FLOPs utilisation counts the objective's forwards (a backward is two), whatever is computed twice to save
+    memory.
 
     Args:
         config: of the network.
@@ -40,20 +41,29 @@ class Throughput:
         self.ranks_per_sample = ranks_per_sample
         self.text_tokens = text_tokens
 
-    def add(self, averages: Averages, batches: Sequence[MicroBatch], *, seconds: float, wait_s: float) -> None:
+    def add(
+        self,
+        averages: Averages,
+        batches: Sequence[MicroBatch],
+        *,
+        forwards: float,
+        seconds: float,
+        wait_s: float,
+    ) -> None:
         """Take in one step of this rank.
 
         Args:
             averages: where `s_per_step`, `data_wait_s`, `tokens_per_s` (of this rank) and `mfu` are added.
             batches: what the step was made of.
+            forwards: what it computed for each sample, in forwards of the network.
             seconds: how long it took, waiting included.
             wait_s: how long it waited for data.
         """
-        flops = tokens = 0
+        flops, tokens = 0.0, 0
         for batch in batches:
             frames, height, width = (int(side) for side in batch.plan.bucket.split("x"))
             cost = _cost(self.config, frames, height, width, self.text_tokens)
-            flops += 3 * cost[0] * len(batch.samples) // self.ranks_per_sample
+            flops += forwards * cost[0] * len(batch.samples) / self.ranks_per_sample
             tokens += cost[1] * len(batch.samples) // self.ranks_per_sample
         averages.add("s_per_step", seconds)
         averages.add("data_wait_s", wait_s)

@@ -57,6 +57,7 @@ class Trainer:
     vae: Autoencoder | None
     """Decodes validation videos; None when none are made."""
     scheduler: Scheduler
+    """Makes them: the one that the result will have."""
     total_steps: int
     state: TrainState = field(default_factory=TrainState)
     metrics: MetricsLog | None = None
@@ -81,7 +82,7 @@ class Trainer:
             self.check_finite(batches)
             self.advance(batches)
             seconds = time.perf_counter() - start + wait_s
-            self.throughput.add(averages, batches, seconds=seconds, wait_s=wait_s)
+            self.throughput.add(averages, batches, forwards=self.objective.forwards, seconds=seconds, wait_s=wait_s)
 
             step, is_last = self.state.step, self.state.step == self.total_steps
             if step % self.recipe.audio_delta_every == 0:
