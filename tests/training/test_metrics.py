@@ -57,7 +57,9 @@ def test_speed_counts_three_forwards_of_each_sample() -> None:
     plan = BatchPlan(epoch=0, index=0, bucket="17x64x96", draws=(Draw(row=0, number=0),))
     loaded = LoadedSample(sample=make_sample(SampleSpec(), "a", 0), number=0, weight=1.0)
     averages = Averages()
-    throughput.add(averages, [MicroBatch(plan=plan, index=0, samples=(loaded, loaded))], seconds=2.0, wait_s=0.5, forwards=3.0)
+    throughput.add(
+        averages, [MicroBatch(plan=plan, index=0, samples=(loaded, loaded))], seconds=2.0, wait_s=0.5, forwards=3.0
+    )
     values = averages.collect(join_ranks())
     flops = count_transformer_flops(config, num_frames=17, height=64, width=96, num_text_tokens=64).total
     assert values["tflops"] == pytest.approx(3 * flops / 2 / 1e12)
