@@ -90,6 +90,7 @@ demo: $(INSTALLED) ## The whole way on the sample bucket, minutes on two cores: 
 	$(PY) -m training codebook --run "$(RUN)"
 	$(PY) -m training run --run "$(RUN)" --stage 720p
 	$(PY) -m training run --run "$(RUN)" --stage 1080p
+	$(PY) -m training run --run "$(RUN)" --stage distill
 	$(PY) -m curation extract --run "$(RUN)" --out "$(RUN)/demo"
 	$(PY) -m model generate --model "$(RUN)/model" --image "$(RUN)"/demo/*.png --audio "$(RUN)"/demo/*.wav \
 		--prompt "$$PROMPT" --out "$(RUN)/demo/video.mp4"

@@ -3,8 +3,8 @@
     python -m bench.studies.lip_sync --run RUN          # trains the teacher
     python -m bench.studies.distillation --run RUN      # distils it, a quarter of an hour on one core
 
-Three ways to make the same videos from the same noise: the teacher with 25 steps under guidance, the teacher with 4, the
-student with 4 and no guidance. Writes `distillation.json` to `RUN/bench` and prints a table.
+Three ways to make the same videos from the same noise: the teacher with 25 steps under guidance, the teacher with 4,
+the student with 4 and no guidance. Writes `distillation.json` to `RUN/bench` and prints a table.
 """
 
 from __future__ import annotations
