@@ -17,7 +17,11 @@ from rich.progress import (
 
 SHOWN = (
     "loss",
+    "generator_loss",
+    "critic_loss",
     "validation_loss",
+    "validation_psnr",
+    "validation_ssim",
     "grad_norm",
     "lr",
     "s_per_step",
@@ -53,7 +57,9 @@ class Display:
         """Draw the averages of the last steps."""
         text = "  ".join(f"{name} {values[name]:.4g}" for name in SHOWN if name in values)
         if self.task is not None:
-            self.progress.update(self.task, completed=step, description=f"loss {values.get('loss', float('nan')):.4f}")
+            name = next((name for name in SHOWN if name in values), "training")
+            described = f"{name.replace('_', ' ')} {values[name]:.4f}" if name in values else name
+            self.progress.update(self.task, completed=step, description=described)
         self.console.print(f"step {step}  {text}", soft_wrap=True, highlight=False)
 
     def say(self, line: str) -> None:

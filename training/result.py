@@ -58,6 +58,7 @@ def write_result(
     state: Mapping[str, Tensor],
     dtype: torch.dtype,
     defaults: Mapping[str, Any],
+    config: Mapping[str, Any] | None = None,
     codebook: Path | None = None,
 ) -> None:
     """Write a model directory: that of `initial` with one component's weights replaced. Whole or not at all.
@@ -69,6 +70,7 @@ def write_result(
         state: its weights.
         dtype: they are stored as; what has to stay fp32 does.
         defaults: configuration of the pipeline to be changed, e.g. `num_inference_steps`.
+        config: configuration of the component to be changed, where its shape is not what it was.
         codebook: a codebook file to put in; `initial`'s own otherwise.
     """
     aside = target.with_name(f"{target.name}.tmp")
@@ -86,6 +88,9 @@ def write_result(
         filename_pattern="diffusion_pytorch_model{suffix}.safetensors",
         max_shard_size="10GB",
     )
+    if config:
+        described = json.loads((initial / component / CONFIG_FILE).read_text()) | dict(config)
+        _rewrite(aside / component / CONFIG_FILE, json.dumps(described, indent=2))
     index = json.loads((initial / INDEX_FILE).read_text()) | dict(defaults)
     _rewrite(aside / INDEX_FILE, json.dumps(index, indent=2))
     if codebook is not None:

@@ -94,6 +94,7 @@ class FlowMatching:
         self.models: Sequence[TrainedModel] = (model,)
         self.model = model
         self.config = config
+        self.forwards = 3.0
 
     def train_step(self, batches: Sequence[Batch], *, step: int, total_steps: int) -> Averages:
         """See `Objective.train_step`; logs the loss, by noise level too, the gradient's norm and the rate."""
@@ -121,10 +122,10 @@ class FlowMatching:
         return torch.stack(errors).mean(dim=0)
 
 
-def log_by_noise_level(averages: Averages, result: FlowMatchingLoss, weights: Tensor) -> None:
+def log_by_noise_level(averages: Averages, result: FlowMatchingLoss, weights: Tensor, *, name: str = "loss") -> None:
     """Add each sample's error to the mean, and to that of its fifth of the noise levels; fillers are left out."""
     for error, sigma, weight in zip(result.per_sample.tolist(), result.sigmas.tolist(), weights.tolist(), strict=True):
         if weight:
             fifth = min(int(sigma * 5), 4)
-            averages.add("loss", error)
-            averages.add(f"loss_sigma_{fifth / 5:.1f}_{(fifth + 1) / 5:.1f}", error)
+            averages.add(name, error)
+            averages.add(f"{name}_sigma_{fifth / 5:.1f}_{(fifth + 1) / 5:.1f}", error)

@@ -17,6 +17,8 @@ class Objective(Protocol):
 
     models: Sequence[TrainedModel]
     """All trained networks; the first is what the stage is about: its average becomes the result."""
+    forwards: float
+    """Work of the last step, in forwards of the network for each sample; a backward counts as two."""
 
     def train_step(self, batches: Sequence[Batch], *, step: int, total_steps: int) -> Averages:
         """One optimizer step, on this rank's micro-batches of one effective batch; returns what is to be logged.
@@ -29,5 +31,6 @@ class Objective(Protocol):
         ...
 
     def validation_loss(self, batch: Batch) -> Tensor:
-        """(B,) errors of held-out samples under fixed noise; the same every time for the same weights."""
+        """(B,) errors of held-out samples under fixed noise; the same every time for the same weights. What is an error
+        is the objective's to say; less is better."""
         ...
