@@ -36,7 +36,8 @@ class DecoderConfig:
     feature_blocks: tuple[int, ...] = (0, 1, 2)
     """Up blocks whose outputs are compared, from 0; after the last comes little more than the pixels."""
     lpips: Wanted = "auto"
-    """Whether LPIPS is part of the loss and measured: `auto` where its package and weights are there, which is said."""
+    """Whether LPIPS is in the loss and measured: `on`, `off`, or `auto`, where package and weights are there; if they
+    are not, that is said."""
     lpips_network: Network = "vgg"
     """What it stands on; its authors suggest `vgg` for a loss."""
 

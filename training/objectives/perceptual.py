@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from curation.config import ConfigError
 
-Wanted = Literal["auto", "on", "off"]
+Wanted = Literal["auto"] | bool
+"""`auto`, `on` or `off`: the last two are booleans to YAML."""
 Network = Literal["alex", "vgg"]
 
 
@@ -52,7 +53,7 @@ def load_perceptual(
     Raises:
         ConfigError: it was asked for and is missing; one line that says what to do.
     """
-    if wanted == "off":
+    if wanted is False:
         return None
     try:
         lpips = importlib.import_module("lpips")
@@ -62,7 +63,7 @@ def load_perceptual(
     except (ImportError, OSError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         missing = f"LPIPS ({network}) is not there ({reason})"
-        if wanted == "on":
+        if wanted is True:
             raise ConfigError(
                 f"{missing}: `pip install lpips` where torchvision can be, or --set decoder.lpips=off"
             ) from error
