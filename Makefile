@@ -13,8 +13,10 @@ AUDIO  ?=
 PROMPT ?= A person talks to the camera.
 OUT    ?= $(RUN)/generated/video.mp4
 ARGS   ?=
-# Encoding takes the profile's model unless MODEL= is given: RUN/model is what training makes of its latents.
-ENCODERS := $(if $(filter-out file,$(origin MODEL)),--model "$$MODEL")
+GPUS   ?= 1
+# Encoding and training begin with the profile's model unless MODEL= is given: RUN/model is what they lead to.
+GIVEN_MODEL := $(if $(filter-out file,$(origin MODEL)),--model "$$MODEL")
+LAUNCH = $(if $(filter-out 1,$(GPUS)),$(PY) -m torch.distributed.run --standalone --nproc-per-node=$(GPUS),$(PY))
 # The recipes read these from the environment, where quotes in a prompt do no harm.
 export MODEL IMAGE AUDIO PROMPT OUT
 
@@ -22,7 +24,7 @@ PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env check format test test-slow curate report encode generate clean
+.PHONY: help env check format test test-slow curate report encode codebook negatives train generate demo clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -63,12 +65,35 @@ report: $(INSTALLED) ## Write RUN/report.html again
 
 encode: $(INSTALLED) ## Encode the curated shards of RUN= for STAGE=720p|1080p (MODEL=: default the profile's)
 	@test -n "$(STAGE)" || { echo "give STAGE=720p or STAGE=1080p" >&2; exit 2; }
-	$(PY) -m curation encode --run "$(RUN)" --stage "$(STAGE)" --profile $(PROFILE) $(ENCODERS) $(ARGS)
+	$(PY) -m curation encode --run "$(RUN)" --stage "$(STAGE)" --profile $(PROFILE) $(GIVEN_MODEL) $(ARGS)
+
+codebook: $(INSTALLED) ## Cluster the encoded latents of RUN= into RUN/codebook.safetensors, with a plot
+	$(PY) -m training codebook --run "$(RUN)" $(ARGS)
+
+negatives: $(INSTALLED) ## Add failure cases, made by MODEL= under a negative prompt, to the encoded clips of STAGE=
+	@test -n "$(STAGE)" || { echo "give STAGE=720p or STAGE=1080p" >&2; exit 2; }
+	$(PY) -m training negatives --run "$(RUN)" --stage "$(STAGE)" --model "$$MODEL" $(ARGS)
+
+train: $(INSTALLED) ## Train STAGE=720p|1080p|distill on GPUS= of this machine (MODEL=: default the recipe's start)
+	@test -n "$(STAGE)" || { echo "give STAGE=720p, 1080p or distill" >&2; exit 2; }
+	$(LAUNCH) -m training run --stage "$(STAGE)" --run "$(RUN)" --profile $(PROFILE) $(GIVEN_MODEL) $(ARGS)
 
 generate: $(INSTALLED) ## Make a video: IMAGE= AUDIO= PROMPT= OUT= (MODEL=tiny: random weights)
 	@test -n "$$IMAGE" -a -n "$$AUDIO" || { echo "give IMAGE= and AUDIO= (and MODEL=, PROMPT=, OUT=)" >&2; exit 2; }
 	@mkdir -p "$$(dirname "$$OUT")"
 	$(PY) -m model generate --model "$$MODEL" --image "$$IMAGE" --audio "$$AUDIO" --prompt "$$PROMPT" --out "$$OUT" $(ARGS)
+
+demo: $(INSTALLED) ## The whole way on the sample bucket, minutes on two cores: curate … train … generate
+	$(PY) -m curation run --run "$(RUN)"
+	$(PY) -m curation encode --run "$(RUN)" --stage 720p
+	$(PY) -m curation encode --run "$(RUN)" --stage 1080p
+	$(PY) -m training codebook --run "$(RUN)"
+	$(PY) -m training run --run "$(RUN)" --stage 720p
+	$(PY) -m training run --run "$(RUN)" --stage 1080p
+	$(PY) -m curation extract --run "$(RUN)" --out "$(RUN)/demo"
+	$(PY) -m model generate --model "$(RUN)/model" --image "$(RUN)"/demo/*.png --audio "$(RUN)"/demo/*.wav \
+		--prompt "$$PROMPT" --out "$(RUN)/demo/video.mp4"
+	@echo "$(RUN)/demo/video.mp4"
 
 clean: ## Remove caches (environment and runs stay)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""The command line: `python -m curation plan | run | encode | report | show | sample`."""
+"""The command line: `python -m curation plan | run | encode | report | show | extract | sample`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from curation.config import ConfigError, load_section
 from curation.console import announced_ray, display
 from curation.curate import CurationJob
 from curation.engine import run_inline, run_on_ray
+from curation.extract import extract
 from curation.pipeline import STAGES, CurationConfig
 from curation.planning import Plan, cost_per_video_s, plan_units
 from curation.report import write_report
@@ -83,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     record.add_argument("key", metavar="KEY", help="a clip's or a source's key, as in the index")
     _add_run(record)
     record.set_defaults(command=_show)
+
+    clip = commands.add_parser("extract", help="write a clip's files and its first frame: a portrait and speech to use")
+    clip.add_argument("key", nargs="?", metavar="KEY", help="a kept clip's key (default: the first with sound)")
+    _add_run(clip)
+    clip.add_argument("--out", required=True, metavar="DIR", type=Path, help="where to write")
+    clip.set_defaults(command=_extract)
 
     sample = commands.add_parser("sample", help="make the sample bucket")
     sample.add_argument("directory", metavar="DIR", type=Path)
@@ -172,6 +179,11 @@ def _report(options: argparse.Namespace) -> None:
 
 def _show(options: argparse.Namespace) -> None:
     Console().print(show(options.run, options.key))
+
+
+def _extract(options: argparse.Namespace) -> None:
+    for path in extract(options.run, options.out, options.key):
+        print(path)
 
 
 def _sample(options: argparse.Namespace) -> None:

@@ -39,7 +39,7 @@ FLOORS = (
     ("curation.engine", "curation.clip_table", "curation.pipeline"),
     ("curation.curate", "curation.console"),
     ("curation.encode",),
-    ("curation.report", "curation.summary", "curation.show", "curation.sample"),
+    ("curation.report", "curation.summary", "curation.show", "curation.extract", "curation.sample"),
     ("curation.__main__",),
 )
 """Curation from the ground up: a file imports its own floor or those below."""

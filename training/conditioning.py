@@ -112,7 +112,7 @@ class OwnLatents:
     def __call__(self, samples: Sequence[LoadedSample]) -> Batch:
         """See `Conditions`."""
         return self._batch(
-            torch.stack([loaded.sample.latents.float() for loaded in samples]),
+            _stacked([loaded.sample.latents.float() for loaded in samples]),
             weights=torch.tensor([loaded.weight for loaded in samples]),
             numbers=tuple(loaded.number for loaded in samples),
         )
@@ -167,7 +167,7 @@ class Conditioner:
     def __call__(self, samples: Sequence[LoadedSample]) -> Batch:
         """Condition a micro-batch."""
         parts = [self._condition(loaded.sample, loaded.number) for loaded in samples]
-        latents, clean, text, audio = (torch.stack(tensors) for tensors in zip(*parts, strict=True))
+        latents, clean, text, audio = (_stacked(tensors) for tensors in zip(*parts, strict=True))
         return Batch(
             latents=latents,
             clean=clean,
@@ -246,3 +246,8 @@ def _with_pivot(sample: EncodedSample, reference: int) -> Tensor:
     """(C, F, H, W) fp32: the clip with a reference in place of its latent frame 0."""
     pivot = sample.reference_latents[reference, :, None]
     return torch.cat([pivot, sample.latents[:, 1:]], dim=1).float()
+
+
+def _stacked(tensors: Sequence[Tensor]) -> Tensor:
+    """(B, …) of B tensors; one alone, which is the usual micro-batch at full size, is not copied."""
+    return tensors[0][None] if len(tensors) == 1 else torch.stack(tuple(tensors))

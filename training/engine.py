@@ -91,18 +91,29 @@ class TrainedModel:
         self.module = module
         self.optimizer = optimizer
         self.ranks = ranks
+        self.precision = parallel.precision
+        self.is_adapted = any(not parameter.requires_grad for parameter in module.parameters())
         if parallel.gradient_checkpointing:
             cast("ModelMixin", module).enable_gradient_checkpointing()
         config = _deepspeed_config(optimizer, parallel, micro_batch, accumulation)
         self.engine, *_ = deepspeed.initialize(
             model=module, optimizer=_adamw(module, optimizer), config=config, dist_init_required=False
         )
-        self.grad_norm = math.nan
+        self.grad_norm = 0.0
+        """Of the last step that this process made; 0 before the first."""
         self.ema = None if ema is None else Ema(module, ema, ranks)
 
     def velocity(self, latents: Tensor, timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
         """The network's prediction, as `objectives.flow_matching.VelocityModel`."""
         prediction: Tensor = self.engine(latents, timesteps, text, audio, return_dict=False)[0]
+        return prediction
+
+    @torch.no_grad()
+    def predict(self, latents: Tensor, timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
+        """The same without a gradient."""
+        # Not by the engine, which takes a forward for the beginning of a backward.
+        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            prediction: Tensor = self.module(latents, timesteps, text, audio, return_dict=False)[0]
         return prediction
 
     def backward(self, loss: Tensor, *, step: int, total_steps: int) -> None:
@@ -125,8 +136,8 @@ class TrainedModel:
         return float(self.engine.optimizer.param_groups[0]["lr"])
 
     def save(self, folder: Path) -> None:
-        """Write weights, optimizer states and average of this rank."""
-        self.engine.save_checkpoint(str(folder), tag=self.name, save_latest=False)
+        """Write trained weights, optimizer states and average of this rank."""
+        self.engine.save_checkpoint(str(folder), tag=self.name, save_latest=False, exclude_frozen_parameters=True)
         if self.ema is not None:
             torch.save(self.ema.state_dict(), folder / f"ema-{self.name}-{self.ranks.rank:05d}.pt")
 
@@ -137,7 +148,7 @@ class TrainedModel:
             ValueError: it was written by another number of ranks or another kind of network.
         """
         try:
-            path, _ = self.engine.load_checkpoint(str(folder), tag=self.name)
+            path, _ = self.engine.load_checkpoint(str(folder), tag=self.name, load_module_strict=not self.is_adapted)
             if path is None:
                 raise ValueError(f"no states of {self.name!r}")
             if self.ema is not None:

@@ -15,6 +15,7 @@ from training.data import DataConfig, Share
 from training.ema import EmaConfig
 from training.engine import OptimizerConfig, ParallelConfig
 from training.objectives.decoder import DecoderConfig
+from training.objectives.dmd import DmdConfig
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.ranks import Ranks
 from training.validation import ValidationConfig
@@ -29,7 +30,9 @@ class GenerationConfig:
     num_inference_steps: int = 25
     """Paper, Sec. 5.1."""
     guidance_scale: float = 5.0
-    """Wan2.2's."""
+    """Wan2.2's; 1 is none."""
+    scheduler: Literal["unipc", "euler", "few-step"] = "unipc"
+    """What makes the steps, in validation videos too: `unipc` is Wan2.2's, `few-step` a distilled model's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,11 +55,12 @@ class Recipe:
     """Samples of a forward on one rank."""
     seed: int = 0
     """Of everything random."""
-    objective: Literal["flow_matching", "decoder"] = "flow_matching"
+    objective: Literal["flow_matching", "dmd", "decoder"] = "flow_matching"
     """What is minimised."""
     data: DataConfig = field(default_factory=DataConfig)
     conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
     flow_matching: FlowMatchingConfig = field(default_factory=FlowMatchingConfig)
+    dmd: DmdConfig = field(default_factory=DmdConfig)
     decoder: DecoderConfig = field(default_factory=DecoderConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
@@ -77,8 +81,18 @@ class Recipe:
             raise ValueError("batch_size, micro_batch, log_every and audio_delta_every must be at least 1")
         if self.epochs <= 0 or (self.steps is not None and self.steps < 1):
             raise ValueError("epochs must be above 0, steps at least 1")
+        if self.objective == "dmd":
+            self._check_dmd()
         if self.objective == "decoder":
             self._check_decoder()
+
+    def _check_dmd(self) -> None:
+        generation = self.generation
+        if generation.scheduler != "few-step" or generation.guidance_scale != 1:
+            raise ValueError(
+                "the objective dmd trains for generation.scheduler few-step and generation.guidance_scale 1, not "
+                f"{generation.scheduler} and {generation.guidance_scale:g}"
+            )
 
     def _check_decoder(self) -> None:
         parallel = self.parallel

@@ -18,6 +18,7 @@ from model.assemble import build_pipeline
 from model.codebook import Codebook
 from model.directory import CODEBOOK_FILE, INDEX_FILE, check_model_directory
 from model.presets import PRESETS
+from model.sampling import Scheduler
 from model.transformer import SoulTransformer3DModel
 from model.weights import locate
 
@@ -59,6 +60,7 @@ def write_result(
     dtype: torch.dtype,
     defaults: Mapping[str, Any],
     config: Mapping[str, Any] | None = None,
+    scheduler: Scheduler | None = None,
     codebook: Path | None = None,
 ) -> None:
     """Write a model directory: that of `initial` with one component's weights replaced. Whole or not at all.
@@ -71,6 +73,7 @@ def write_result(
         dtype: they are stored as; what has to stay fp32 does.
         defaults: configuration of the pipeline to be changed, e.g. `num_inference_steps`.
         config: configuration of the component to be changed, where its shape is not what it was.
+        scheduler: the sampler that the pipeline uses; `initial`'s own otherwise.
         codebook: a codebook file to put in; `initial`'s own otherwise.
     """
     aside = target.with_name(f"{target.name}.tmp")
@@ -92,6 +95,11 @@ def write_result(
         described = json.loads((initial / component / CONFIG_FILE).read_text()) | dict(config)
         _rewrite(aside / component / CONFIG_FILE, json.dumps(described, indent=2))
     index = json.loads((initial / INDEX_FILE).read_text()) | dict(defaults)
+    if scheduler is not None:
+        # Its files may be hard links to the initial directory's.
+        shutil.rmtree(aside / "scheduler", ignore_errors=True)
+        scheduler.save_pretrained(aside / "scheduler")
+        index["scheduler"] = ["diffusers", type(scheduler).__name__]
     _rewrite(aside / INDEX_FILE, json.dumps(index, indent=2))
     if codebook is not None:
         Codebook.load(codebook)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,8 @@ from curation.config import ConfigError
 from curation.encoded import EncodedDirectory, Encoding
 from curation.storage import is_local
 from model.codec import PatchDCTCodec
-from model.parallel import SequenceParallel
 from model.presets import TransformerConfig
-from model.sampling import build_scheduler
+from model.sampling import Scheduler, build_scheduler
 from model.transformer import SoulTransformer3DModel
 from model.vae import Autoencoder
 from training.checkpoints import Checkpoints
@@ -26,12 +25,11 @@ from training.conditioning import Conditioner, Conditions, OwnLatents
 from training.data import SampleReader
 from training.display import Display
 from training.ema import full_state_dict
-from training.engine import TrainedModel
 from training.index import read_index
+from training.objectives.build import build_objective, load_transformer
 from training.objectives.build_decoder import build_decoder, crop_cost
 from training.objectives.decoder import DecoderDistillation
 from training.objectives.decoder_viewer import DecoderViewer
-from training.objectives.flow_matching import FlowMatching
 from training.objectives.objective import Objective
 from training.plan import Plan
 from training.ranks import Ranks
@@ -123,21 +121,9 @@ class _Parts:
 def _network_parts(recipe: Recipe, start: Path, directory: EncodedDirectory, ranks: Ranks, _display: Display) -> _Parts:
     """To train the network that makes latents."""
     encoding = directory.encoding()
-    transformer = _load_transformer(start)
+    transformer = load_transformer(start)
     _check_fit(transformer, encoding, directory.path)
     config, validation = transformer.config, recipe.validation
-    model = TrainedModel(
-        "transformer",
-        transformer,
-        optimizer=recipe.optimizer,
-        parallel=recipe.parallel,
-        ema=recipe.ema,
-        ranks=ranks,
-        micro_batch=recipe.micro_batch,
-        accumulation=recipe.share(ranks).accumulation,
-    )
-    if ranks.sequence_group is not None:
-        SequenceParallel(transformer, ranks.sequence_group)
     vae = load_vae(start, ranks.device) if validation.every and validation.videos else None
     return _Parts(
         conditioner=Conditioner(
@@ -148,13 +134,13 @@ def _network_parts(recipe: Recipe, start: Path, directory: EncodedDirectory, ran
             text_tokens=encoding.text_tokens,
             free_text=directory.unconditional(),
         ),
-        objective=FlowMatching(model, recipe.flow_matching),
+        objective=build_objective(recipe, transformer, start, ranks),
         throughput=Throughput(
             transformer_cost(_transformer_config(transformer), encoding.text_tokens),
             ranks.device,
             ranks_per_sample=ranks.sequence_parallel,
         ),
-        viewer=ClipViewer(transformer, build_scheduler("unipc"), vae, validation),
+        viewer=ClipViewer(transformer, build_scheduler(recipe.generation.scheduler), vae, validation),
     )
 
 
@@ -197,9 +183,11 @@ def _finish(trainer: Trainer, recipe: Recipe, run: Path, start: Path) -> Path:
         state = full_state_dict(model.module, ranks)
     codebook = run / "codebook.safetensors"
     component, config, defaults = "transformer", {}, _defaults(recipe, trainer.reader.encoding)
+    scheduler: Scheduler | None = build_scheduler(recipe.generation.scheduler)
     if isinstance(objective, DecoderDistillation):
         # How clips are made is not a decoder's business: its directory's defaults are those of the initial one.
         component, config, defaults = "vae", {"decoder_base_dim": objective.config.decoder_base_dim}, {}
+        scheduler = None
         state = objective.result(state)
     if ranks.is_main:
         write_result(
@@ -210,6 +198,7 @@ def _finish(trainer: Trainer, recipe: Recipe, run: Path, start: Path) -> Path:
             dtype=getattr(torch, recipe.store_dtype),
             defaults=defaults,
             config=config,
+            scheduler=scheduler,
             codebook=codebook if codebook.is_file() else None,
         )
         point_to(run / "model", target)
@@ -224,7 +213,8 @@ def _defaults(recipe: Recipe, encoding: Encoding) -> dict[str, Any]:
         "clip_latents": 1 + (encoding.clip_frames - 1) // 4,
         "overlap_latents": recipe.conditioning.overlap_latents,
         "area": encoding.area,
-        **asdict(recipe.generation),
+        "num_inference_steps": recipe.generation.num_inference_steps,
+        "guidance_scale": recipe.generation.guidance_scale,
     }
 
 
@@ -260,14 +250,6 @@ def _on_main(ranks: Ranks, action: Any) -> Any:
     if problem is not None:
         raise problem
     return value
-
-
-def _load_transformer(directory: Path) -> SoulTransformer3DModel:
-    transformer: SoulTransformer3DModel = SoulTransformer3DModel.from_pretrained(
-        directory / "transformer", torch_dtype=torch.float32
-    )
-    transformer.train()
-    return transformer
 
 
 def _check_fit(transformer: SoulTransformer3DModel, encoding: Encoding, where: str) -> None:

@@ -1,6 +1,6 @@
 """Does the method work? Train the `tiny` model on drawn talking faces and measure what it makes of unseen ones.
 
-    python -m bench.studies.lip_sync --run RUN --train-steps 2000     # dataset, training, evaluation
+    python -m bench.studies.lip_sync --run RUN --train-steps 5000     # dataset, training, evaluation
     python -m bench.studies.lip_sync --model DIR --steps 4 25         # evaluation only, for each number of steps
 
 People, speech and noise of the evaluation are held out. Writes `lip_sync.json` and `lip_sync.png` to `--out` (by
@@ -118,7 +118,7 @@ def _run(options: argparse.Namespace) -> int:
         training = {"command": run.command(), "wall_s": seconds}
         model, out = run.model, options.out or options.run / "bench"
     else:
-        model, out = options.model, options.out or options.model.resolve().parent / "bench"
+        model, out = options.model, options.out or options.model.absolute().parent / "bench"
     config = EvaluationConfig(
         num_videos=options.videos,
         duration_s=options.seconds,
@@ -168,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--run", type=Path, help="run directory: dataset and training go there")
     add("--model", type=Path, help="model directory to evaluate, without training")
     add("--out", type=Path, help="where figures go")
-    add("--train-steps", type=int, default=2_000, help="optimizer steps (default: %(default)s)")
+    add("--train-steps", type=int, default=5_000, help="optimizer steps (default: %(default)s)")
     add("--train-videos", type=int, default=FacesConfig().num_videos, help="videos drawn (default: %(default)s)")
     add("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="override of the recipe")
     add("--steps", type=int, nargs="+", help="denoising steps, one evaluation for each (default: the model's)")

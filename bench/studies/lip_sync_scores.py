@@ -18,10 +18,12 @@ from einops import rearrange
 from bench.studies.generation import Generated, Scene
 from bench.studies.intervals import bootstrap_mean
 from bench.studies.talking_faces.measure import (
+    colours_over_time,
     correlation,
     head_motion,
     identity_distance,
     mouth_opening,
+    part_colours,
     sharpness,
     track_head,
 )
@@ -93,12 +95,14 @@ def score_videos(
 ) -> list[VideoScore]:
     """Measure videos of scenes of one length; `silent` holds each scene's video without sound, or None."""
     scores = []
+    wanted = {scene.index: part_colours(scene.reference) for scene in scenes}
     for scene, video, mute in zip(scenes, videos, silent, strict=True):
         others = [other for other in scenes if other.index != scene.index]
         shift = track_head(video.frames, scene.reference)
         opening = mouth_opening(video.frames, scene.reference, shift)
         truth = scene.take.opening
-        far = [np.mean(list(identity_distance(video.frames, o.reference, shift).values())) for o in others]
+        seen = colours_over_time(video.frames, shift)
+        far = [np.mean(list(identity_distance(seen, wanted[other.index]).values())) for other in others]
         score = VideoScore(
             index=scene.index,
             num_frames=len(video.frames),
@@ -108,7 +112,7 @@ def score_videos(
             r_silent=None if mute is None else correlation(mouth_opening(mute.frames, scene.reference), truth),
             opening_error=float(np.abs(opening - truth).mean()),
             opening_ratio=float(opening.std() / max(truth.std(), 1e-9)),
-            identity=identity_distance(video.frames, scene.reference, shift),
+            identity=identity_distance(seen, wanted[scene.index]),
             identity_others=float(np.mean(far)),
             motion_told=scene.performance.motion.value,
             motion_seen=head_motion(shift).value,

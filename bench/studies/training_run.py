@@ -14,16 +14,23 @@ STAGE: Final = "720p"
 SETTINGS: Final = (
     "batch_size=4",
     "micro_batch=4",
-    "optimizer.lr=1e-3",
-    "optimizer.warmup_steps=100",
+    "optimizer.lr=1.5e-3",
+    "optimizer.warmup_steps=200",
     "optimizer.schedule=cosine",
     "parallel.precision=float32",
     "parallel.gradient_checkpointing=false",
-    "ema.decay=0.99",
+    "ema.decay=0.998",
+    "data.workers=0",
+    "data.pools={human: 1, general: 0}",
     "validation.every=0",
+    "checkpoint.every=500",
     "store_dtype=float32",
+    "generation.num_inference_steps=10",
+    "generation.guidance_scale=2",
 )
-"""Overrides of the recipe for a model that starts from random weights and has minutes on a CPU."""
+"""Overrides of the recipe for random weights and minutes on a CPU. A sample costs a CPU the same in a batch of 4 as in
+one of 16 (65 and 73 ms on one core), so that small batches give four times the steps: after two minutes of one core
+the loss was 0.83 with 4 samples and a rate of 2e-3, 1.77 with 16 and 1e-3."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

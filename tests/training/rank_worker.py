@@ -1,4 +1,4 @@
-"""Trainings in this rank, one after the other: `torchrun … rank_worker.py '{"folder": ["override", …], …}'`."""
+"""Trainings in this rank, one after the other: `torchrun … rank_worker.py '{"folder": ["override", …], …}' [STAGE]`."""
 
 import json
 import sys
@@ -13,9 +13,10 @@ from training.stage import run_stage
 
 def main() -> None:
     torch.set_num_threads(1)
+    stage = sys.argv[2] if len(sys.argv) > 2 else "720p"
     for run, overrides in json.loads(sys.argv[1]).items():
-        recipe = load_recipe("720p", "local", overrides)
-        run_stage("720p", recipe, Path(run), join_ranks(recipe.parallel.sequence_parallel))
+        recipe = load_recipe(stage, "local", overrides)
+        run_stage(stage, recipe, Path(run), join_ranks(recipe.parallel.sequence_parallel))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ _TRAINING, _HELD_OUT, _CUTTING = 0, 1, 2
 class FacesConfig:
     """How much is drawn, and from which seed."""
 
-    num_videos: int = 480
+    num_videos: int = 600
     """Videos, each of another person with other speech."""
     clips_per_video: int = 3
     """Clips cut out of a video, one behind the other with random gaps."""

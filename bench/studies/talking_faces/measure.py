@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.studies.talking_faces.face import HEAD, INSIDE, LAYOUT_SIZE, MOUTH_BELOW, MOUTH_DROP, MOUTH_SHUT
-from bench.studies.talking_faces.identity import PARTS, Lab, colour_distance, lab_of
+from bench.studies.talking_faces.identity import PARTS, Lab, lab_of
 from bench.studies.talking_faces.performance import HeadMotion
 
 Frames: TypeAlias = npt.NDArray[np.uint8]
@@ -97,11 +97,15 @@ def part_colours(picture: Frames, shift: tuple[float, float] = (0.0, 0.0)) -> di
     return colours
 
 
-def identity_distance(frames: Frames, reference: Frames, shift: Floats, *, every: int = 5) -> dict[str, float]:
-    """ΔE of each of `PARTS` between the reference's colours and those of each `every`-th frame, mean over frames."""
-    wanted = part_colours(reference)
-    seen = [part_colours(frames[i], (shift[i, 0], shift[i, 1])) for i in range(0, len(frames), every)]
-    return {part: float(np.mean([colour_distance(c[part], wanted[part]) for c in seen])) for part in PARTS}
+def colours_over_time(frames: Frames, shift: Floats, *, every: int = 5) -> dict[str, Floats]:
+    """(T / every, 3) for each of `PARTS`: its CIELAB colour on each `every`-th frame of a video."""
+    seen = [part_colours(frames[at], (shift[at, 0], shift[at, 1])) for at in range(0, len(frames), every)]
+    return {part: np.array([colours[part] for colours in seen], np.float64) for part in PARTS}
+
+
+def identity_distance(seen: Mapping[str, Floats], wanted: Mapping[str, Lab]) -> dict[str, float]:
+    """Mean ΔE of each of `PARTS` between the colours over a video's time and those of a reference picture."""
+    return {part: float(np.linalg.norm(seen[part] - np.array(wanted[part]), axis=1).mean()) for part in PARTS}
 
 
 def head_motion(shift: Floats) -> HeadMotion:

@@ -1,0 +1,56 @@
+"""What the student makes while it is trained: its own sampler, stopped at a random step (DMD2's backward simulation).
+
+So the student is trained on the inputs that it meets when videos are made, and not on noised training data. From pure
+noise each forward gives x₀ = x_t − σ·v, and the next input is (1 − σ′)·x₀ + σ′·fresh noise: the `few-step` scheduler of
+`model.sampling`, with clean frames put back before every forward and after the last.
+
+Letters: B batch, C latent channels, F latent frames, H and W latent sides. σ runs over [0, 1], timesteps over
+[0, 1000].
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from training.conditioning import Batch
+from training.objectives.flow_matching import VelocityModel, add_noise
+from training.randomness import seed_of
+
+
+def draw_exit_step(seed: int, phase: str, step: int, num_steps: int) -> int:
+    """The step at which all simulations of an update stop, uniform in 0 … num_steps − 1.
+
+    It follows from the training's seed and the update's number alone, so all ranks know it without asking each other:
+    with ZeRO-3 they must make as many forwards.
+    """
+    return seed_of(seed, "exit-step", phase, step) % num_steps
+
+
+def simulate(
+    batch: Batch, sigmas: Tensor, *, phase: str, exit_step: int, student: VelocityModel, last: VelocityModel
+) -> Tensor:
+    """The student's x₀ (B, C, F, H, W) fp32 at step `exit_step`, clean frames as given.
+
+    Args:
+        batch: what clips are made from; of its latents only the clean frames are looked at.
+        sigmas: (N,) noise levels of the student's steps, from 1 downwards.
+        phase: names the noise: the generator's and the critic's simulations have their own.
+        exit_step: the last one that is made.
+        student: makes the steps before it; no gradient flows through them.
+        last: makes that one: the student with its gradient, or without.
+    """
+    random, shape = batch.random(f"{phase}-simulation"), batch.latents.shape[1:]
+    # At σ = 1 they weigh nothing, so what they are does not matter.
+    x0 = torch.zeros_like(batch.latents)
+    for step, sigma in enumerate(sigmas[: exit_step + 1]):
+        levels = sigma.expand(len(x0))
+        noisy_latents, timesteps = add_noise(_with_clean(x0, batch), random.normal(*shape), levels, batch.clean)
+        model = last if step == exit_step else student
+        velocity = model(noisy_latents, timesteps, batch.text, batch.audio)
+        x0 = _with_clean(noisy_latents - sigma * velocity.float(), batch)
+    return x0
+
+
+def _with_clean(latents: Tensor, batch: Batch) -> Tensor:
+    return torch.where(batch.clean[:, None, :, None, None], batch.latents, latents)

@@ -1,0 +1,92 @@
+"""The frozen teacher of a distillation, wherever its weights are kept between the moments when they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from model.transformer import SoulTransformer3DModel
+from training.engine import ParallelConfig, TrainedModel
+from training.objectives.flow_matching import VelocityModel
+from training.ranks import Ranks
+
+Placement = Literal["resident", "offload", "zero3"]
+
+
+class Teacher(Protocol):
+    """A network that is asked and never trained; all ranks ask it alike."""
+
+    def present(self) -> AbstractContextManager[VelocityModel]:
+        """Inside, the weights are there; what is given predicts velocities without a gradient."""
+        ...
+
+
+class PlacedTeacher:
+    """A teacher with weights of its own.
+
+    Args:
+        module: the network; changed in place.
+        placement: `resident` keeps it on the device, `offload` in host memory whenever it is not asked, `zero3` shares
+            its weights out over the ranks, which lend them to each other layer by layer.
+        parallel: how precisely it computes.
+        ranks: who asks.
+    """
+
+    def __init__(
+        self, module: SoulTransformer3DModel, placement: Placement, parallel: ParallelConfig, ranks: Ranks
+    ) -> None:
+        self.module = module.eval().requires_grad_(requires_grad=False)
+        self.placement = placement
+        self.precision = parallel.precision
+        self.device = ranks.device
+        if placement == "zero3":
+            import deepspeed  # noqa: PLC0415 (see ranks.py)
+
+            # Without an optimizer the engine only partitions; its hooks gather a layer before it runs.
+            config: dict[str, Any] = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": {"stage": 3}}
+            self.engine, *_ = deepspeed.initialize(model=self.module, config=config, dist_init_required=False)
+        elif placement == "resident":
+            self.module.to(self.device)
+
+    @contextmanager
+    def present(self) -> Iterator[VelocityModel]:
+        """See `Teacher.present`."""
+        if self.placement == "offload":
+            self.module.to(self.device)
+        try:
+            yield self._velocity
+        finally:
+            if self.placement == "offload":
+                self.module.to("cpu")
+
+    @torch.no_grad()
+    def _velocity(self, latents: Tensor, timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            velocity: Tensor = self.module(latents, timesteps, text, audio, return_dict=False)[0]
+        return velocity
+
+
+class AdaptedTeacher:
+    """A teacher that lives inside a LoRA critic: the critic with its adapters switched off.
+
+    Args:
+        critic: whose base weights are the teacher's, and frozen.
+    """
+
+    def __init__(self, critic: TrainedModel) -> None:
+        self.critic = critic
+
+    @contextmanager
+    def present(self) -> Iterator[VelocityModel]:
+        """See `Teacher.present`."""
+        module = self.critic.module
+        assert isinstance(module, SoulTransformer3DModel)
+        module.disable_adapters()
+        try:
+            yield self.critic.predict
+        finally:
+            module.enable_adapters()
