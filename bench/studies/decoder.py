@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--run", type=Path, required=True, help="run directory of the study")
     add("--videos", type=int, default=24, help="videos that are trained on (default: %(default)s)")
     add("--vae-steps", type=int, default=200, help="steps of the autoencoder; 0: random weights (default: %(default)s)")
-    add("--steps", type=int, default=200, help="steps of the distillation (default: %(default)s)")
+    add("--steps", type=int, default=150, help="steps of the distillation (default: %(default)s)")
     add("--held-out", type=int, default=4, help="unseen people to measure on (default: %(default)s)")
     add("--threads", type=int, default=1)
     return parser
@@ -106,11 +106,12 @@ def _make_teacher(options: argparse.Namespace) -> Path:
 
 
 def _training(options: argparse.Namespace, teacher: Path) -> list[str]:
-    settings = (f"steps={options.steps}", "data.workers=0", "validation.every=20", "validation.videos=1")
+    settings = (f"steps={options.steps}", "batch_size=2", "micro_batch=2", "data.workers=0")
+    looks = ("validation.every=25", "validation.videos=1", "validation.loss_samples=2")
     return [
         *(sys.executable, "-m", "training", "run", "--stage", "evae"),
         *("--run", str(options.run), "--profile", "local", "--model", str(teacher)),
-        *(word for setting in settings for word in ("--set", setting)),
+        *(word for setting in settings + looks for word in ("--set", setting)),
     ]
 
 
