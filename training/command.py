@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from curation.config import ConfigError
+from curation.storage import is_local
 from training.ranks import join_ranks, leave_ranks
 from training.recipe import load_recipe, stages
 from training.stage import run_stage
@@ -15,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add = parser.add_argument
     add("--stage", required=True, help=f"{', '.join(stages())}: its recipe is training/recipes/STAGE.yaml")
-    add("--run", type=Path, default=Path("runs/local"), metavar="RUN", help="run directory (default: %(default)s)")
+    add("--run", default="runs/local", metavar="RUN", help="run directory (default: %(default)s)")
     add("--model", metavar="DIR", help="model directory or Hub id to start from, in place of the recipe's")
     add("--profile", default="local", help="a name in infra/profiles or a YAML file (default: local)")
     add(
@@ -35,13 +36,18 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ConfigError, DivergedError, StoppedError, CheckpointError: see `run_stage`.
     """
+    if not is_local(options.run):
+        raise ConfigError(
+            f"{options.run}: checkpoints need a file system: give a local --run, and --set data.run={options.run} to "
+            "train on what is encoded there"
+        )
     if options.ray is not None:
         _run_on_ray(options)
         return
     recipe = load_recipe(options.stage, options.profile, options.overrides)
     ranks = join_ranks(recipe.parallel.sequence_parallel)
     try:
-        directory = run_stage(options.stage, recipe, options.run, ranks, initial=options.model)
+        directory = run_stage(options.stage, recipe, Path(options.run), ranks, initial=options.model)
         if ranks.is_main:
             print(f"model  {directory}")
     finally:
@@ -56,7 +62,7 @@ def _run_on_ray(options: argparse.Namespace) -> None:
     if options.ray < 1:
         raise ConfigError(f"--ray takes a number of processes, got {options.ray}")
     load_recipe(options.stage, options.profile, options.overrides)
-    arguments = ["--stage", options.stage, "--run", str(options.run.resolve()), "--profile", options.profile]
+    arguments = ["--stage", options.stage, "--run", str(Path(options.run).resolve()), "--profile", options.profile]
     arguments += ["--model", options.model] if options.model else []
     arguments += [word for override in options.overrides for word in ("--set", override)]
     with ray_session(log_to_driver=True):

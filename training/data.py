@@ -22,6 +22,8 @@ from training.plan import BatchPlan, Draw, Plan
 class DataConfig:
     """What is drawn, and how it is read."""
 
+    run: str = ""
+    """Run directory or URI (`s3://…`) whose `encoded/` is trained on; empty: that of the training itself."""
     pools: dict[str, float] = field(default_factory=lambda: {"human": 0.8, "general": 0.2})
     """Share of each pool in the draws: general videos without audio at 20 % (paper, Sec. 3.2). Add `negative` for
     clips made under the negative prompt; the paper does not say how many."""

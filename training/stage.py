@@ -14,7 +14,7 @@ from diffusers.utils import logging as diffusers_logging
 
 from curation.config import ConfigError
 from curation.encoded import EncodedDirectory, Encoding
-from curation.storage import is_local
+from curation.storage import join
 from model.codec import PatchDCTCodec
 from model.presets import TransformerConfig
 from model.sampling import Scheduler, build_scheduler
@@ -60,8 +60,6 @@ def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: s
         StoppedError: a SIGTERM came; a checkpoint has been written.
         CheckpointError: a checkpoint could not be written.
     """
-    if not is_local(str(run)):
-        raise ConfigError(f"{run}: training writes its checkpoints to a file system, not to an object store")
     diffusers_logging.disable_progress_bar()
     folder = run / "train" / stage
     start = _on_main(
@@ -81,7 +79,7 @@ def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: s
 def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, start: Path, display: Display) -> Trainer:
     """Everything a training is made of; `start` is the model directory that it begins with."""
     share = recipe.share(ranks)
-    directory = EncodedDirectory(str(run / "encoded" / recipe.encoded))
+    directory = EncodedDirectory(join(recipe.data.run or str(run), "encoded", recipe.encoded))
     samples = read_index(directory, held_out_fraction=recipe.data.held_out_fraction)
     plan = Plan(samples=samples, weights=recipe.data.pools, batch_size=recipe.batch_size, seed=recipe.seed)
     reader = SampleReader(directory, samples)

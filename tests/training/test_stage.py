@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import av
+import fsspec
 import pytest
 import torch
 from PIL import Image
@@ -148,3 +149,25 @@ def spoil(folder: str, row: dict[str, object]) -> None:
 
 def test_a_fraction_of_an_epoch(trained: Path) -> None:
     assert small_recipe(epochs=0.5).steps == 4
+
+
+def test_shards_are_read_from_an_object_store(object_store: str, tmp_path: Path) -> None:
+    import boto3  # noqa: PLC0415
+
+    boto3.client("s3", endpoint_url=object_store).create_bucket(Bucket="encoded-clips")
+    make_encoded_run(tmp_path / "made", shards=SHARDS)
+    filesystem, _ = fsspec.core.url_to_fs("s3://encoded-clips")
+    filesystem.put(str(tmp_path / "made" / "encoded"), "encoded-clips/run/encoded", recursive=True)
+    here, there = tmp_path / "here", tmp_path / "there"
+    train(here, data__run=str(tmp_path / "made"))
+    train(there, data__run="s3://encoded-clips/run")
+    losses = [
+        [json.loads(line)["loss"] for line in (run / "train/720p/metrics.jsonl").read_text().splitlines()]
+        for run in (here, there)
+    ]
+    assert losses[0] == losses[1]
+
+
+def test_checkpoints_do_not_go_to_an_object_store(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--stage", "720p", "--run", "s3://bucket/run"]) == 2
+    assert "give a local --run, and --set data.run=s3://bucket/run" in capsys.readouterr().err
