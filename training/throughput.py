@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final
 
 import torch
 
+from model.device import peak_bf16_flops
 from model.flops import count_transformer_flops
 from model.presets import TransformerConfig
 from training.data import MicroBatch
 from training.metrics import Averages
-
-PEAK_BF16_FLOPS: Final = {
-    "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12,
-    "RTX 4090": 165e12, "RTX 5090": 209e12,
-}  # fmt: skip
-"""Dense bf16 with fp32 accumulation, from the data sheets; the first name that the device's holds counts."""
 
 Cost = Callable[[int, int, int], tuple[float, float]]
 
@@ -36,7 +30,7 @@ class Throughput:
 
     def __init__(self, cost: Cost, device: torch.device, *, ranks_per_sample: int) -> None:
         self.cost = cost
-        self.peak = _peak(device)
+        self.peak = peak_bf16_flops(device)
         self.ranks_per_sample = ranks_per_sample
 
     def add(
@@ -80,10 +74,3 @@ def transformer_cost(config: TransformerConfig, text_tokens: int) -> Cost:
 def _cost(config: TransformerConfig, frames: int, height: int, width: int, text_tokens: int) -> tuple[int, int]:
     flops = count_transformer_flops(config, num_frames=frames, height=height, width=width, num_text_tokens=text_tokens)
     return flops.total, flops.num_tokens
-
-
-def _peak(device: torch.device) -> float | None:
-    if device.type != "cuda":
-        return None
-    name = torch.cuda.get_device_name(device)
-    return next((peak for key, peak in PEAK_BF16_FLOPS.items() if key in name), None)

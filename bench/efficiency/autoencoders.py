@@ -1,0 +1,96 @@
+"""Tab. 1: parameters, operations and decoding time of the full and the efficient autoencoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.efficiency.measure import median_seconds
+from bench.efficiency.results import AutoencoderRow
+from bench.efficiency.subject import MeasuredVae
+from model.codec import PatchDCTCodec
+from model.vae import Autoencoder, StreamingDecoder, encode_video, latent_frames
+
+PAPER_CLIP = (81, 720, 1280)
+"""Frames, height and width of the operations in the paper's Tab. 1 (the frames are derived, 720×1280 is stated)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AutoencoderCost:
+    """What an autoencoder takes, counted on the meta device."""
+
+    encoder_parameters: int
+    """Of the encoder."""
+    decoder_parameters: int
+    """Of the decoder."""
+    encoder_macs: float
+    """Multiply-accumulates to encode a clip."""
+    decoder_macs: float
+    """Multiply-accumulates to decode it."""
+
+
+@torch.no_grad()
+def count_autoencoder(vae: type[Autoencoder], config: dict[str, Any], clip: tuple[int, int, int]) -> AutoencoderCost:
+    """Count parameters, and the operations for a clip of (frames, height, width), sides divisible by 16."""
+    num_frames, height, width = clip
+    with torch.device("meta"):
+        empty = vae.from_config(config)
+        pixels = torch.empty(1, 3, num_frames, height, width)
+        latents = torch.empty(1, empty.config.z_dim, latent_frames(num_frames), height // 16, width // 16)
+    with FlopCounterMode(display=False) as encoding:
+        encode_video(empty, pixels)
+    with FlopCounterMode(display=False) as decoding:
+        for decoded in StreamingDecoder(empty).frames(latents):
+            del decoded
+    # The codec's one matrix serves both directions.
+    halves = (empty, empty) if isinstance(empty, PatchDCTCodec) else (empty.encoder, empty.decoder)
+    encoder, decoder = (sum(parameter.numel() for parameter in half.parameters()) for half in halves)
+    return AutoencoderCost(
+        encoder_parameters=encoder,
+        decoder_parameters=decoder,
+        encoder_macs=encoding.get_total_flops() / 2,
+        decoder_macs=decoding.get_total_flops() / 2,
+    )
+
+
+def compare_autoencoders(
+    vaes: tuple[MeasuredVae, ...], timed_clip: tuple[int, int, int], *, warmup: int, repeats: int
+) -> tuple[AutoencoderRow, ...]:
+    """Count each autoencoder at the paper's clip, and time its decoder on `timed_clip` (frames, height, width)."""
+    rows: list[AutoencoderRow] = []
+    for measured in vaes:
+        cost = count_autoencoder(type(measured.vae), dict(measured.vae.config), PAPER_CLIP)
+        seconds = time_decoder(measured.vae, timed_clip, warmup=warmup, repeats=repeats)
+        rows.append(
+            AutoencoderRow(
+                name=measured.name,
+                weights=measured.weights,
+                encoder_parameters=cost.encoder_parameters,
+                decoder_parameters=cost.decoder_parameters,
+                counted_at="x".join(map(str, PAPER_CLIP)),
+                encoder_macs=cost.encoder_macs,
+                decoder_macs=cost.decoder_macs,
+                timed_at="x".join(map(str, timed_clip)),
+                decode_s=seconds,
+                decode_speedup=(rows[0].decode_s if rows else seconds) / seconds,
+            )
+        )
+    return tuple(rows)
+
+
+@torch.no_grad()
+def time_decoder(vae: Autoencoder, clip: tuple[int, int, int], *, warmup: int, repeats: int) -> float:
+    """Median time to decode a clip of (frames, height, width) as a stream, pixels dropped as they come."""
+    num_frames, height, width = clip
+    shape = (1, vae.config.z_dim, latent_frames(num_frames), height // 16, width // 16)
+    latents = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(vae.device)
+    return median_seconds(lambda: decode(vae, latents), vae.device, warmup=warmup, repeats=repeats)
+
+
+def decode(vae: Autoencoder, latents: torch.Tensor) -> None:
+    """Decode normalised latents (B, C, F, H, W) as a stream that nobody sees."""
+    for pixels in StreamingDecoder(vae).frames(latents):
+        del pixels

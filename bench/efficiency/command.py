@@ -1,0 +1,186 @@
+"""`python -m bench efficiency`: the paper's Tab. 1 and Tab. 3 for a model on the present device."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import diffusers
+import torch
+from diffusers.utils import logging as diffusers_logging
+from rich.console import Console
+
+from bench.efficiency.autoencoders import PAPER_CLIP, compare_autoencoders
+from bench.efficiency.inference import Timing, measure_size
+from bench.efficiency.measure import device_memory_bytes, device_name
+from bench.efficiency.placement import Placement
+from bench.efficiency.results import Conditions, EfficiencyReport, SizeResult
+from bench.efficiency.subject import PAPER_SIZES, Subject, load_subject
+from bench.efficiency.table import autoencoder_table, inference_table
+from model.device import peak_bf16_flops
+from model.image import check_size
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+FULL = "full = encoding the portrait + DiT + decoding, timed one by one; text and sound encoders are left out"
+NO_GPU = "no GPU: these are not the paper's conditions (one GPU, bf16, the 5B model), look at the ratios"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is measured, and how."""
+    parser.description = "Seconds, speed-ups, MFU and memory of denoising and decoding one clip, batch 1."
+    add = parser.add_argument
+    add("--model", required=True, help="model directory, Hub id, or with random weights `soul-5b` or `tiny`")
+    add("--evae", metavar="DIR", help="a trained efficient autoencoder (default: random weights)")
+    add("--size", nargs="+", metavar="WIDTHxHEIGHT", help="default: 1280x704 1920x1088; `tiny`: its own area")
+    add("--frames", type=int, help="pixel frames of the clip, 4k + 1 (default: the model's, 109)")
+    add(
+        "--measure",
+        choices=("full", "forward"),
+        default="full",
+        help="run every loop, or time one forward and multiply (default: %(default)s)",
+    )
+    add("--repeats", type=int, default=3, help="timed runs, of which the median counts (default: %(default)s)")
+    add("--warmup", type=int, default=1, help="runs before the timed ones (default: %(default)s)")
+    add("--attention", default="native", help="diffusers' backend: native, flash, sage, ... (default: %(default)s)")
+    add("--compile", action="store_true", help="compile the network's blocks with torch.compile")
+    add("--device", help="cuda, cuda:1, cpu (default: cuda if there is one)")
+    types = ("bfloat16", "float32")
+    add("--dtype", choices=types, help="of the network (default: bfloat16, float32 on a CPU; soul-5b: bfloat16)")
+    add("--vae-dtype", choices=types, help="of the autoencoders (default: as --dtype)")
+    add("--out", type=Path, metavar="FILE", help="write the figures as JSON, after each size")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Measure and print, size by size.
+
+    Raises:
+        ValueError: a mistake in the options, a broken model, or too little memory.
+    """
+    sizes = [_parsed(size) for size in options.size or ()]
+    _check(options)
+    diffusers_logging.set_verbosity_error()
+    diffusers_logging.disable_progress_bar()
+    placement = _placement(options)
+    subject = load_subject(options.model, placement, evae=options.evae, sizes=sizes, num_frames=options.frames)
+    _prepare(subject, options, placement)
+    report = _begin(subject, options, placement)
+    console = _console()
+    for note in report.notes:
+        console.print(note)
+    timing = Timing(
+        extrapolate=options.measure == "forward",
+        warmup=options.warmup,
+        repeats=options.repeats,
+        # What the data sheets say is for bf16.
+        peak_flops=report.conditions.peak_bf16_flops if placement.dtype == torch.bfloat16 else None,
+    )
+    measured: list[SizeResult] = []
+    num_frames, sizes = report.conditions.num_frames, sizes or list(subject.sizes)
+    try:
+        clip = PAPER_CLIP if subject.sizes == PAPER_SIZES else (num_frames, *sizes[0])
+        report = dataclasses.replace(
+            report,
+            autoencoders=compare_autoencoders(subject.vaes, clip, warmup=timing.warmup, repeats=timing.repeats),
+        )
+        _show(console, autoencoder_table(report.autoencoders), report, options.out)
+        for height, width in sizes:
+            measured.append(measure_size(subject, timing, num_frames=num_frames, height=height, width=width))
+            report = dataclasses.replace(report, sizes=tuple(measured))
+            _show(console, inference_table(measured[-1], report.conditions), report, options.out)
+    except torch.OutOfMemoryError as error:
+        raise ValueError(f"out of memory: {str(error).partition(chr(10))[0]}") from error
+
+
+def _check(options: argparse.Namespace) -> None:
+    if options.repeats < 1 or options.warmup < 0:
+        raise ValueError(f"--repeats {options.repeats} --warmup {options.warmup}: at least 1 and 0")
+    if options.frames is not None and (options.frames < 1 or options.frames % 4 != 1):
+        raise ValueError(f"--frames {options.frames}: the number must be 4k + 1")
+    if options.out is not None and not options.out.parent.is_dir():
+        raise ValueError(f"--out: no such directory: {options.out.parent}")
+
+
+def _parsed(size: str) -> tuple[int, int]:
+    width, _, height = size.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise ValueError(f"--size must be WIDTHxHEIGHT, e.g. 1280x704, got {size!r}")
+    check_size(int(height), int(width))
+    return int(height), int(width)
+
+
+def _placement(options: argparse.Namespace) -> Placement:
+    name = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {name}: {str(error).partition(chr(10))[0]}") from error
+    if device.type not in {"cuda", "cpu"}:
+        raise ValueError(f"--device {name}: choose cuda or cpu")
+    default = "float32" if device.type == "cpu" and options.model != "soul-5b" else "bfloat16"
+    dtype = options.dtype or default
+    return Placement(device=device, dtype=getattr(torch, dtype), vae_dtype=getattr(torch, options.vae_dtype or dtype))
+
+
+def _prepare(subject: Subject, options: argparse.Namespace, placement: Placement) -> None:
+    backend = options.attention
+    if not backend.lstrip("_").startswith("native") and placement.dtype == torch.float32:
+        raise ValueError(f"--attention {backend}: not in float32, choose --dtype bfloat16")
+    try:
+        subject.transformer.set_attention_backend(backend)
+    except RuntimeError as error:
+        raise ValueError(f"--attention {backend}: {str(error).partition(chr(10))[0]}") from error
+    if options.compile:
+        subject.transformer.compile_repeated_blocks()
+
+
+def _begin(subject: Subject, options: argparse.Namespace, placement: Placement) -> EfficiencyReport:
+    conditions = Conditions(
+        command=options.command_line,
+        model=options.model,
+        weights=subject.weights,
+        device=device_name(placement.device),
+        device_memory_bytes=device_memory_bytes(placement.device),
+        peak_bf16_flops=peak_bf16_flops(placement.device),
+        torch=torch.__version__,
+        cuda=torch.version.cuda,
+        diffusers=diffusers.__version__,
+        python=platform.python_version(),
+        dtype=str(placement.dtype).removeprefix("torch."),
+        vae_dtype=str(placement.vae_dtype).removeprefix("torch."),
+        attention=options.attention,
+        compiled=options.compile,
+        measure=options.measure,
+        warmup=options.warmup,
+        repeats=options.repeats,
+        batch_size=1,
+        num_frames=options.frames or subject.num_frames,
+        fps=subject.fps,
+    )
+    described = (
+        f"{conditions.device}, torch {conditions.torch}, network {conditions.dtype}, decoders {conditions.vae_dtype}, "
+        f"attention {conditions.attention}{', compiled' if conditions.compiled else ''}, "
+        f"median of {conditions.repeats}"
+    )
+    notes = [described, *([NO_GPU] if placement.device.type == "cpu" else []), *subject.notes, FULL]
+    return EfficiencyReport(conditions=conditions, notes=tuple(notes), autoencoders=(), sizes=())
+
+
+def _show(console: Console, table: Table, report: EfficiencyReport, out: Path | None) -> None:
+    console.print(table)
+    if out is not None:
+        part = out.with_name(out.name + ".part")
+        part.write_text(json.dumps(dataclasses.asdict(report), indent=2) + "\n")
+        part.replace(out)
+
+
+def _console() -> Console:
+    """Where nobody sees it break lines, a table is as wide as it likes."""
+    return Console() if sys.stdout.isatty() else Console(width=200)

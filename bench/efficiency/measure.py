@@ -1,0 +1,105 @@
+"""Seconds, forwards and memory of a piece of work on a device."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bench.efficiency.live_memory import LiveMemory
+from bench.peak_memory import measure_peak_memory
+
+GIB = 2**30
+
+
+def median_seconds(work: Callable[[], object], device: torch.device, *, warmup: int, repeats: int) -> float:
+    """Median time of `repeats` runs of `work`, after `warmup` runs that do not count; the device is waited for."""
+    for _ in range(warmup):
+        work()
+    times = []
+    for _ in range(repeats):
+        _synchronise(device)
+        start_s = time.perf_counter()
+        work()
+        _synchronise(device)
+        times.append(time.perf_counter() - start_s)
+    return statistics.median(times)
+
+
+def grown_bytes(work: Callable[[], object], device: torch.device) -> int:
+    """By how much the tensors' memory on `device` grew at most during `work`, measured in a run of its own.
+
+    On a CPU, what an operation allocates and frees within itself is not seen.
+    """
+    if device.type == "cuda":
+        with measure_peak_memory(device) as peak:
+            work()
+        return int(peak.grown_bytes)
+    with LiveMemory() as live:
+        work()
+    return live.peak_bytes
+
+
+@dataclass(slots=True)
+class ForwardCount:
+    """How often a network has run."""
+
+    value: int = 0
+    """Forwards so far."""
+
+
+@contextmanager
+def count_forwards(network: nn.Module) -> Iterator[ForwardCount]:
+    """Count the forwards of `network` within the `with` block."""
+    count = ForwardCount()
+
+    def add(_module: nn.Module, _inputs: object) -> None:
+        count.value += 1
+
+    handle = network.register_forward_pre_hook(add)
+    try:
+        yield count
+    finally:
+        handle.remove()
+
+
+def weight_bytes(*modules: nn.Module) -> int:
+    """Memory of the parameters and buffers."""
+    return sum(x.nbytes for module in modules for x in (*module.parameters(), *module.buffers()))
+
+
+def device_memory_bytes(device: torch.device) -> int:
+    """Memory of the device, whoever uses it."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def device_name(device: torch.device) -> str:
+    """What the device calls itself."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()}, {torch.get_num_threads()} threads"
+
+
+def _processor() -> str:
+    described = Path("/proc/cpuinfo")
+    if described.is_file():
+        for line in described.read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

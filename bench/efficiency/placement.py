@@ -1,0 +1,76 @@
+"""Where the measured model lies, and whether there is room for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLWan
+
+from bench.efficiency.live_memory import LiveMemory
+from bench.efficiency.measure import GIB, device_memory_bytes, weight_bytes
+from model.presets import TransformerConfig, build_transformer
+from model.vae import StreamingDecoder, latent_frames
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placement:
+    """Where the model lies, and in which types."""
+
+    device: torch.device
+    """CUDA device or CPU."""
+    dtype: torch.dtype
+    """Of the network (modulation and norms stay fp32)."""
+    vae_dtype: torch.dtype
+    """Of the autoencoders."""
+
+
+@contextmanager
+def made_on(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Modules built inside are made on `device` in `dtype` at once: the 5B model never lies in the host's memory."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@torch.no_grad()
+def check_memory(
+    network: TransformerConfig, vae: dict[str, Any], placement: Placement, clip: tuple[int, int, int]
+) -> None:
+    """Raise a ValueError if the device cannot hold the weights and the larger need of network and decoder.
+
+    The decoder's is counted on the meta device; the network's is that of a block: the feed-forward's inner states and
+    eight of the model's width.
+
+    Args:
+        network: configuration of the network.
+        vae: arguments of `AutoencoderKLWan`.
+        placement: where both would lie.
+        clip: frames, height and width in pixels.
+    """
+    num_frames, height, width = clip
+    with made_on(torch.device("meta"), placement.dtype):
+        transformer = build_transformer(network)
+    with made_on(torch.device("meta"), placement.vae_dtype):
+        autoencoder = AutoencoderKLWan(**vae).eval()
+    weights = weight_bytes(transformer, autoencoder)
+    tokens = latent_frames(num_frames) * (height // 32) * (width // 32)
+    block = tokens * (network.ffn_dim + 8 * network.num_attention_heads * network.attention_head_dim)
+    latents = torch.empty(1, network.in_channels, 4, height // 16, width // 16, device="meta")
+    with LiveMemory() as decoding:
+        for pixels in StreamingDecoder(autoencoder).frames(latents):
+            del pixels
+    needed = weights + max(block * placement.dtype.itemsize, decoding.peak_bytes)
+    there = device_memory_bytes(placement.device)
+    if needed > there:
+        raise ValueError(
+            f"{width}x{height} needs about {needed / GIB:.0f} GiB of memory ({weights / GIB:.1f} GiB of it weights), "
+            f"{placement.device} has {there / GIB:.1f} GiB: choose a smaller --size, or another device"
+        )

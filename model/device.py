@@ -1,0 +1,19 @@
+"""What a device could do at best, against which speeds are measured."""
+
+from typing import Final
+
+import torch
+
+PEAK_BF16_FLOPS: Final = {
+    "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12,
+    "RTX 4090": 165e12, "RTX 5090": 209e12,
+}  # fmt: skip
+"""Dense bf16 with fp32 accumulation, from the data sheets; the first name that the device's holds counts."""
+
+
+def peak_bf16_flops(device: torch.device) -> float | None:
+    """Operations a second of a CUDA device; None where they are not known, and on a CPU."""
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next((peak for key, peak in PEAK_BF16_FLOPS.items() if key in name), None)
