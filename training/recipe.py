@@ -14,8 +14,8 @@ from training.conditioning import ConditioningConfig
 from training.data import DataConfig, Share
 from training.ema import EmaConfig
 from training.engine import OptimizerConfig, ParallelConfig
-from training.objectives.decoder import DecoderConfig
-from training.objectives.dmd import DmdConfig
+from training.objectives.decoder.decoder import DecoderConfig
+from training.objectives.dmd.dmd import DmdConfig
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.ranks import Ranks
 from training.validation import ValidationConfig

@@ -27,9 +27,9 @@ from training.display import Display
 from training.ema import full_state_dict
 from training.index import read_index
 from training.objectives.build import build_objective, load_transformer
-from training.objectives.build_decoder import build_decoder, crop_cost
-from training.objectives.decoder import DecoderDistillation
-from training.objectives.decoder_viewer import DecoderViewer
+from training.objectives.decoder.build import build_decoder, crop_cost
+from training.objectives.decoder.decoder import DecoderDistillation
+from training.objectives.decoder.viewer import DecoderViewer
 from training.objectives.objective import Objective
 from training.plan import Plan
 from training.ranks import Ranks

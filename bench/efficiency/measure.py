@@ -45,7 +45,7 @@ def grown_bytes(work: Callable[[], object], device: torch.device) -> int:
         return int(peak.grown_bytes)
     with LiveMemory() as live:
         work()
-    return live.peak_bytes
+    return int(live.peak_bytes)
 
 
 @dataclass(slots=True)

@@ -31,9 +31,9 @@ from bench.studies.talking_faces.performance import FPS, perform
 from model.assemble import build_pipeline
 from model.cost import decoder_cost
 from model.vae import StreamingDecoder, efficient_vae_config, encode_video, latent_frames, wan_vae_config
-from training.objectives.crop_decoder import CropDecoder
-from training.objectives.fidelity import Fidelity
-from training.objectives.latent_crops import LatentCrop
+from training.objectives.decoder.crop_decoder import CropDecoder
+from training.objectives.decoder.crops import LatentCrop
+from training.objectives.decoder.fidelity import Fidelity
 
 WARMUPS: Final = (0, 1, 2, 4, 8)
 CLIP_FRAMES: Final = 49

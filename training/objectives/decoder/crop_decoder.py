@@ -14,7 +14,7 @@ from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
 from model.vae import decode_next, empty_cache, latent_statistics
-from training.objectives.latent_crops import LatentCrop
+from training.objectives.decoder.crops import LatentCrop
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from model.vae import StreamingDecoder
 from tests.training.decoders import small_wan
 from training.conditioning import Batch
-from training.objectives.crop_decoder import CropDecoder, StudentDecoder
-from training.objectives.latent_crops import CropConfig, LatentCrop, draw_crops
+from training.objectives.decoder.crop_decoder import CropDecoder, StudentDecoder
+from training.objectives.decoder.crops import CropConfig, LatentCrop, draw_crops
 
 REACH = 38
 """Latent frames back, at most, that a pixel of the decoder depends on: two for each of its convolutions, fewer behind

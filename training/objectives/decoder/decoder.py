@@ -18,10 +18,10 @@ from torch import Tensor
 from training.conditioning import Batch
 from training.engine import TrainedModel
 from training.metrics import Averages
-from training.objectives.crop_decoder import CropDecoder, DecodedCrop
-from training.objectives.decoder_losses import DecoderLoss, DecoderLossConfig, decoder_loss
-from training.objectives.latent_crops import CropConfig, draw_crops
-from training.objectives.perceptual import Network, Perceptual, Wanted
+from training.objectives.decoder.crop_decoder import CropDecoder, DecodedCrop
+from training.objectives.decoder.crops import CropConfig, draw_crops
+from training.objectives.decoder.losses import DecoderLoss, DecoderLossConfig, decoder_loss
+from training.objectives.decoder.perceptual import Network, Perceptual, Wanted
 from training.randomness import seed_of
 
 

@@ -12,7 +12,7 @@ from einops import rearrange
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from training.objectives.perceptual import Perceptual
+from training.objectives.decoder.perceptual import Perceptual
 
 _LEAST_ERROR = 1e-10
 """Mean squared error that counts as none: 106 dB."""

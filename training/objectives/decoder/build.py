@@ -13,10 +13,10 @@ from curation.config import ConfigError
 from model.cost import decoder_cost
 from model.weights import read_json
 from training.engine import TrainedModel
-from training.objectives.crop_decoder import StudentDecoder
-from training.objectives.decoder import DecoderDistillation, student_of
-from training.objectives.latent_crops import CropConfig
-from training.objectives.perceptual import load_perceptual
+from training.objectives.decoder.crop_decoder import StudentDecoder
+from training.objectives.decoder.crops import CropConfig
+from training.objectives.decoder.decoder import DecoderDistillation, student_of
+from training.objectives.decoder.perceptual import load_perceptual
 from training.randomness import seed_of
 from training.ranks import Ranks
 from training.recipe import Recipe

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from training.objectives.crop_decoder import DecodedCrop
-from training.objectives.perceptual import Perceptual
+from training.objectives.decoder.crop_decoder import DecodedCrop
+from training.objectives.decoder.perceptual import Perceptual
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,8 +10,8 @@ from einops import rearrange
 from model.vae import StreamingDecoder
 from training.conditioning import Batch
 from training.metrics import Averages
-from training.objectives.decoder import DecoderDistillation
-from training.objectives.fidelity import Fidelity
+from training.objectives.decoder.decoder import DecoderDistillation
+from training.objectives.decoder.fidelity import Fidelity
 from training.validation import HeldOut, write_clip
 
 

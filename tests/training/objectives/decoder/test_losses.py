@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from curation.config import ConfigError
-from training.objectives.crop_decoder import DecodedCrop
-from training.objectives.decoder_losses import DecoderLossConfig, charbonnier, decoder_loss, feature_distance
-from training.objectives.fidelity import Fidelity
-from training.objectives.perceptual import Perceptual, load_perceptual
+from training.objectives.decoder.crop_decoder import DecodedCrop
+from training.objectives.decoder.fidelity import Fidelity
+from training.objectives.decoder.losses import DecoderLossConfig, charbonnier, decoder_loss, feature_distance
+from training.objectives.decoder.perceptual import Perceptual, load_perceptual
 
 CPU = torch.device("cpu")
 
