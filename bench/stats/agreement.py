@@ -42,7 +42,7 @@ def krippendorff_alpha(ratings: npt.ArrayLike, level: Level) -> float | None:
     coincidences = counts.T @ weighted - np.diag(weighted.sum(axis=0))
     totals = coincidences.sum(axis=1)
     distances = _squared_distances(categories, totals, level)
-    expected = float(totals @ distances @ totals) / (totals.sum() - 1)
+    expected = float(totals @ distances @ totals) / float(totals.sum() - 1)
     if expected == 0:
         return None
     observed = float((coincidences * distances).sum())
