@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -64,15 +65,18 @@ def draw(plot: Plot) -> Markup:
     )
 
 
-def draw_map(title: str, values: Array, x_labels: Sequence[str], y_label: str) -> Markup:
-    """A map of `(rows, columns)` values, dark where low, with the lowest of each row marked."""
+def draw_map(
+    title: str, values: Array, x_labels: Sequence[str], y_label: str, *, best: Literal["low", "high"]
+) -> Markup:
+    """A map of `(rows, columns)` values, bright where best, with the best of each row marked."""
+    values = values if best == "high" else -values
     rows, columns = values.shape
     width, height = (WIDTH - LEFT - RIGHT) / columns, min(14.0, 220 / rows)
     picture = Markup('<image x="{}" y="{}" width="{}" height="{:.1f}" preserveAspectRatio="none" href="{}"/>').format(
         LEFT, TOP, WIDTH - LEFT - RIGHT, rows * height, _pixels(values)
     )
-    lowest = "".join(
-        f"M{LEFT + (int(np.argmin(row)) + 0.5) * width:.1f} {TOP + index * height:.1f}v{height:.1f}"
+    bests = "".join(
+        f"M{LEFT + (int(np.argmax(row)) + 0.5) * width:.1f} {TOP + index * height:.1f}v{height:.1f}"
         for index, row in enumerate(values)
     )
     bottom = TOP + rows * height
@@ -86,7 +90,7 @@ def draw_map(title: str, values: Array, x_labels: Sequence[str], y_label: str) -
         WIDTH,
         bottom + BOTTOM,
         title,
-        picture + Markup('<path class="mark low" d="{}"/>').format(lowest),
+        picture + Markup('<path class="mark best" d="{}"/>').format(bests),
         Markup("").join(ticks),
         Markup('<text class="y" x="{}" y="{}">{}</text>').format(LEFT - 6, TOP + 10, y_label),
     )

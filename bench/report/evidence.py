@@ -3,8 +3,9 @@
 Metrics name their evidence by what it is, and the report draws it by its name and shape:
 
 - `<name>_by_second`: a value for each second of the video, null where there is none;
+- `times_s`, and any list that is as long: values at those times;
 - `onsets_s`, `peaks_s`, `motion`, `fps`: sound onsets, motion peaks, and the motion of every frame;
-- `curve` or `<name>_curve`: a value for each offset from −N to N frames, hence odd in number;
+- `curve`, `distances`: agreement or distance at each offset between −N and N frames (`bench.report.offsets`);
 - `<name>_map`: a row for each moment, a value for each offset.
 
 What has another shape is not drawn; a page must not fail on a row that some other machine wrote.
@@ -21,11 +22,13 @@ import numpy as np
 from markupsafe import Markup
 
 from bench.report.drawing import Line, Plot, draw, draw_map
+from bench.report.offsets import MAX_MAP_ROWS, OffsetCurve, offset_curve
 from bench.rows import Row
 from bench.stats.bootstrap import bootstrap_mean
 
 BY_SECOND: Final = "_by_second"
-MAX_MAP_ROWS: Final = 60
+MAX_DURATION_S: Final = 24 * 3600.0
+"""Times beyond are not times."""
 NUM_BAND_RESAMPLES: Final = 500
 MIN_BAND_VIDEOS: Final = 3
 """Videos that must last so long for a point of a method's curve."""
@@ -57,8 +60,9 @@ class Drift:
 def pictures(row: Row) -> list[Picture]:
     """All that can be drawn of a row's detail."""
     drawn = [_meeting(row.detail)]
-    for name, content in row.detail.items():
-        drawn.append(_piece(str(name), content))
+    drawn.extend(_over_time(name, curve) for name, curve in curves_by_second(row.detail).items())
+    drawn.extend(_by_offset(str(name), content) for name, content in row.detail.items())
+    drawn.extend(_map(str(name), content) for name, content in row.detail.items())
     return [one for one in drawn if one is not None and one.svg]
 
 
@@ -73,11 +77,8 @@ def drift_curves(rows: Iterable[Row], colours: Mapping[str, int]) -> list[Drift]
     """
     found: dict[tuple[str, str], dict[str, list[list[float | None]]]] = {}
     for row in rows:
-        for name, content in row.detail.items():
-            curve = _numbers(content, gaps=True) if str(name).endswith(BY_SECOND) else None
-            if curve:
-                group = found.setdefault((row.metric, str(name).removesuffix(BY_SECOND)), {})
-                group.setdefault(row.method, []).append(curve)
+        for name, curve in curves_by_second(row.detail).items():
+            found.setdefault((row.metric, name), {}).setdefault(row.method, []).append(curve)
     drifts = []
     for (metric, name), methods in sorted(found.items()):
         lines = [_mean_line(method, methods[method], colours[method]) for method in sorted(methods)]
@@ -92,6 +93,36 @@ def drift_curves(rows: Iterable[Row], colours: Mapping[str, int]) -> list[Drift]
             )
         )
     return drifts
+
+
+def curves_by_second(detail: Mapping[str, Any]) -> dict[str, list[float | None]]:
+    """What a detail tells over time: name → mean of each second, None where there is none."""
+    found: dict[str, list[float | None]] = {}
+    times_s = _numbers(detail.get("times_s")) or []
+    for name, content in detail.items():
+        if str(name).endswith(BY_SECOND):
+            curve = _numbers(content, gaps=True)
+        elif times_s and min(times_s) >= 0 and max(times_s) < MAX_DURATION_S and name != "times_s":
+            numbers = _numbers(content)
+            curve = _by_second(times_s, numbers) if numbers is not None and len(numbers) == len(times_s) else None
+        else:
+            continue
+        if curve and any(value is not None for value in curve):
+            found[str(name).removesuffix(BY_SECOND)] = curve
+    return found
+
+
+def offset_curve_of(row: Row) -> OffsetCurve | None:
+    """The row's curve over offsets, if it has one."""
+    curves = (offset_curve(str(name), _numbers(content)) for name, content in row.detail.items())
+    return next((curve for curve in curves if curve is not None), None)
+
+
+def _by_second(times_s: Sequence[float], values: Sequence[float]) -> list[float | None]:
+    seconds: list[list[float]] = [[] for _ in range(int(max(times_s)) + 1)]
+    for time_s, value in zip(times_s, values, strict=True):
+        seconds[int(time_s)].append(value)
+    return [float(np.mean(second)) if second else None for second in seconds]
 
 
 def _mean_line(method: str, curves: Sequence[Sequence[float | None]], colour: int) -> Line:
@@ -109,18 +140,11 @@ def _mean_line(method: str, curves: Sequence[Sequence[float | None]], colour: in
     return Line(name=method, x=x, y=y, low=low, high=high, colour=colour)
 
 
-def _piece(name: str, content: Any) -> Picture | None:
+def _over_time(name: str, curve: Sequence[float | None]) -> Picture:
     words = name.replace("_", " ")
-    if name.endswith(BY_SECOND):
-        curve = _numbers(content, gaps=True)
-        points = [(second + 0.5, value) for second, value in enumerate(curve or ()) if value is not None]
-        line = Line(name=words, x=[x for x, _ in points], y=[y for _, y in points])
-        return Picture(title=words, about="", svg=draw(Plot(title=words, x_label="seconds", lines=[line])))
-    if name == "curve" or name.endswith("_curve"):
-        return _by_offset(words, content)
-    if name.endswith("_map"):
-        return _map(words, content)
-    return None
+    points = [(second + 0.5, value) for second, value in enumerate(curve) if value is not None]
+    line = Line(name=words, x=[x for x, _ in points], y=[y for _, y in points])
+    return Picture(title=words, about="", svg=draw(Plot(title=words, x_label="seconds", lines=[line])))
 
 
 def _meeting(detail: Mapping[str, Any]) -> Picture | None:
@@ -137,19 +161,21 @@ def _meeting(detail: Mapping[str, Any]) -> Picture | None:
     return Picture(title=title, about=about, svg=draw(plot))
 
 
-def _by_offset(words: str, content: Any) -> Picture | None:
-    curve = _numbers(content)
-    if curve is None or len(curve) < 3 or len(curve) % 2 == 0:
+def _by_offset(name: str, content: Any) -> Picture | None:
+    curve = offset_curve(name, _numbers(content))
+    if curve is None:
         return None
-    reach = len(curve) // 2
-    line = Line(name=words, x=list(range(-reach, reach + 1)), y=curve)
-    plot = Plot(title=f"{words} by offset", x_label="offset in frames", lines=[line], marks={"zero": [0.0]})
-    return Picture(title=f"{words} by offset", about="The line at 0 is sound and picture as they are.", svg=draw(plot))
+    reach = len(curve.values) // 2
+    title = "distance by offset" if curve.is_distance else "agreement by offset"
+    line = Line(name=title, x=list(range(-reach, reach + 1)), y=curve.values)
+    plot = Plot(title=title, x_label="offset in frames", lines=[line], marks={"zero": [0.0]})
+    return Picture(title=title, about="The line at 0 is sound and picture as they are.", svg=draw(plot))
 
 
-def _map(words: str, content: Any) -> Picture | None:
-    if not isinstance(content, list):
+def _map(name: str, content: Any) -> Picture | None:
+    if not name.endswith("_map") or not isinstance(content, list):
         return None
+    words = name.replace("_", " ")
     rows = [_numbers(row) for row in content]
     if not rows or rows[0] is None or not rows[0] or any(row is None or len(row) != len(rows[0]) for row in rows):
         return None
@@ -157,8 +183,8 @@ def _map(words: str, content: Any) -> Picture | None:
     step = -(-len(values) // MAX_MAP_ROWS)
     reach = values.shape[1] // 2
     labels = [str(index - reach) for index in range(values.shape[1])]
-    about = "Time runs down, offset in frames to the right; dark is near, the nearest of each row stands out."
-    return Picture(title=words, about=about, svg=draw_map(words, values[::step], labels, "time"))
+    about = "Time runs down, offset in frames to the right; bright is near, the nearest of each row stands out."
+    return Picture(title=words, about=about, svg=draw_map(words, values[::step], labels, "time", best="low"))
 
 
 def _numbers(content: Any, *, gaps: bool = False) -> list[Any] | None:

@@ -18,7 +18,8 @@ from bench.metrics.metric import Better
 from bench.report.board import Boards, Catalogue, build_boards, values_of
 from bench.report.contrasts import Slice, contrasts, slice_scores
 from bench.report.drawing import NUM_COLOURS
-from bench.report.evidence import drift_curves
+from bench.report.evidence import drift_curves, offset_curve_of
+from bench.report.offsets import offset_maps
 from bench.report.text import ARROWS, bounds, leaderboard_csv, number, p_text
 from bench.report.watch import gather_evidence, player_data, worst_videos
 from bench.rows import Row, current
@@ -102,6 +103,7 @@ def _render(out: Path, given: ReportInput, boards: Boards, config: ReportConfig)
             controls=[(column, found) for column in boards.main if (found := contrasts(rows, column))],
             slices=_slices(given, boards, plain),
             drifts=drift_curves(shown, {method: index for index, method in enumerate(boards.methods)}),
+            offsets=offset_maps(shown, offset_curve_of),
             worst=worst,
             evidence=evidence,
             num_left_out=num_left_out,

@@ -114,7 +114,7 @@ function keepInStep() {
   }
   for (const video of players) {
     const isOver = video.duration <= first.currentTime;
-    if (video !== first && !isOver && Math.abs(video.currentTime - first.currentTime) > MAX_LAG_S) video.currentTime = first.currentTime;
+    if (video !== first && !isOver && !video.seeking && Math.abs(video.currentTime - first.currentTime) > MAX_LAG_S) video.currentTime = first.currentTime;
   }
   tell(first.currentTime);
   requestAnimationFrame(keepInStep);
