@@ -80,6 +80,10 @@ class NoValueError(Exception):
         self.detail = detail
 
 
+class NotNowError(Exception):
+    """An endpoint did not answer: no row is written, and the next run tries again; the message says what happened."""
+
+
 class Metric(ABC):
     """A measure of one video.
 
@@ -114,10 +118,15 @@ class Metric(ABC):
         Raises:
             NoValueError: there is none.
             MediaError: it cannot be read.
+            NotNowError: an endpoint did not answer.
         """
 
     def __call__(self, video: VideoInput) -> Outcome:
-        """The values of a video, or why there are none."""
+        """The values of a video, or why there are none.
+
+        Raises:
+            NotNowError: an endpoint did not answer.
+        """
         try:
             outcome = self.measure(video)
         except MediaError as error:
