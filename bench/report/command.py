@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.human_study.questions import METRIC, VALUES
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.report.board import Boards
 from bench.report.page import ReportInput, write_report
@@ -64,7 +65,7 @@ def report(out: Path, samples: Path | None, videos: dict[str, Path], config: Met
     given = ReportInput(
         rows=rows,
         samples=known,
-        catalogue={metric.name: metric.values for metric in metrics},
+        catalogue={METRIC: VALUES, **{metric.name: metric.values for metric in metrics}},
         protocols={metric.name: metric.protocol for metric in metrics if metric.available() is None},
         videos=videos,
         missing={name: why for name, why in lacking.items() if why is not None},
