@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.evaluate_command import named_directories
 from bench.human_study.findings import MetricCorrelation, agreements, metric_correlations, rating_rows
 from bench.human_study.kit import Key, StudyConfig, make_study
 from bench.human_study.merging import Ratings, merge_results, result_files
 from bench.human_study.questions import METRIC, QUESTIONS, VALUES
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.report.board import build_boards
-from bench.report.command import method_directories
 from bench.report.text import bounds, leaderboard, number
 from bench.rows import Row, RowStore
 from bench.samples import read_samples
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     """
     if options.action == "make":
         config = StudyConfig(seed=options.seed, num_checks=options.checks, per_rater=options.per_rater)
-        key = make_study(options.out, read_samples(options.samples), method_directories(options.videos), config)
+        key = make_study(options.out, read_samples(options.samples), named_directories(options.videos), config)
         num_videos = sum(trial.method is not None for trial in key.trials)
         print(f"{num_videos} videos and {options.checks} checks: hand out {options.out / 'page'}, keep key.json")
         return

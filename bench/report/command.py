@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
+from bench.evaluate_command import named_directories
 from bench.human_study.questions import METRIC, VALUES
+from bench.metric_options import add_metric_options, metrics_config
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.report.board import Boards
 from bench.report.page import ReportInput, write_report
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=DIR",
         help="where each method's videos lie, for the players",
     )
+    add_metric_options(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -36,7 +38,11 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ValueError: there are no rows, or a directory is not what it should be.
     """
-    boards = report(options.out, options.samples, method_directories(options.videos), MetricsConfig())
+    directories = named_directories(options.videos)
+    for directory in directories.values():
+        if not directory.is_dir():
+            raise ValueError(f"no directory of videos at {directory}")
+    boards = report(options.out, options.samples, directories, metrics_config(options))
     Console().print(leaderboard(boards))
     print(f"{options.out / 'report.html'}\n{options.out / 'leaderboard.csv'}")
 
@@ -71,23 +77,6 @@ def report(out: Path, samples: Path | None, videos: dict[str, Path], config: Met
         missing={name: why for name, why in lacking.items() if why is not None},
     )
     return write_report(out, given)
-
-
-def method_directories(pairs: Sequence[str]) -> dict[str, Path]:
-    """`NAME=DIR` arguments.
-
-    Raises:
-        ValueError: one has another form, or names no directory.
-    """
-    found: dict[str, Path] = {}
-    for pair in pairs:
-        name, equals, folder = pair.partition("=")
-        if not equals or not name or not folder:
-            raise ValueError(f"--videos takes NAME=DIR, got {pair!r}")
-        if not Path(folder).is_dir():
-            raise ValueError(f"no directory of videos at {folder}")
-        found[name] = Path(folder)
-    return found
 
 
 def _groups(samples: Path) -> dict[str, dict[str, str]]:
