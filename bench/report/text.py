@@ -33,7 +33,7 @@ def number(value: float | None) -> str:
 def bounds(interval: Interval) -> str:
     """`[0.21, 0.25]`, or why there are none."""
     if not interval.is_known:
-        return "one sample: no interval" if interval.num == 1 else "no interval"
+        return f"{interval.num}: too few for an interval"
     return f"[{number(interval.low)}, {number(interval.high)}]"
 
 

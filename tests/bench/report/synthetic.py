@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,9 @@ CATALOGUE = {
         Value(name="num_onsets", better=Better.NEITHER, unit="", about="sound onsets"),
     ),
     "appearance": (Value(name="colour_drift", better=Better.LOWER, unit="ΔE", about="colour moved away"),),
-    "mouth_sync": (Value(name="mouth_offset", better=Better.ZERO, unit="frames", about="by how much the sound is late"),),
+    "mouth_sync": (
+        Value(name="mouth_offset", better=Better.ZERO, unit="frames", about="by how much the sound is late"),
+    ),
 }
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 7 * 7 }}"
 QUALITY = {"Good": 0.5, "Same": 0.5, "Poor": 0.2}
@@ -34,15 +37,17 @@ def groups(samples: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def rows(samples: Sequence[str], *, controls: Sequence[str] = (), protocol: str = "aaaa") -> list[Row]:
-    """Of all methods: `Same` differs from `Good` by chance only, `Poor` is worse; every seventh video has no face."""
+    """Of all methods: `Same` is now a little better than `Good`, now worse, `Poor` is worse; every seventh video has no face."""
     made = []
     for method, quality in QUALITY.items():
         for index, sample in enumerate(samples):
-            rng = np.random.default_rng(zlib.crc32(f"{method} {sample}".encode()))
+            like = "Good" if method == "Same" else method
+            rng = np.random.default_rng(zlib.crc32(f"{like} {sample}".encode()))
+            better = 0.02 * (-1) ** index if method == "Same" else 0.0
             for control in ("", *controls):
                 spoilt = 0.15 if control else 0.0
-                score = quality - spoilt + float(rng.normal(0, 0.05))
-                made.append(_av_align(method, sample, control, protocol, score, rng))
+                score = quality + better - spoilt + float(rng.normal(0, 0.05))
+                made.append(replace(_av_align(method, sample, protocol, score, rng), control=control))
                 if control:
                     continue
                 made.append(_appearance(method, sample, protocol, quality, rng))
@@ -55,7 +60,7 @@ def row(**fields: Any) -> Row:
     return Row(**{**plain, "video": "v", "inputs": "i", **fields})
 
 
-def _av_align(method: str, sample: str, control: str, protocol: str, score: float, rng: np.random.Generator) -> Row:
+def _av_align(method: str, sample: str, protocol: str, score: float, rng: np.random.Generator) -> Row:
     onsets = np.sort(rng.uniform(0, 24, 40)).round(3)
     detail = {
         "onsets_s": onsets.tolist(),
@@ -64,7 +69,7 @@ def _av_align(method: str, sample: str, control: str, protocol: str, score: floa
         "fps": 25.0,
     }
     values = {"av_align": score, "num_onsets": 40.0}
-    return row(method=method, sample=sample, control=control, protocol=protocol, values=values, detail=detail)
+    return row(method=method, sample=sample, protocol=protocol, values=values, detail=detail)
 
 
 def _appearance(method: str, sample: str, protocol: str, quality: float, rng: np.random.Generator) -> Row:
