@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
-from bench.stats.bootstrap import Interval, bootstrap_statistic
+from bench.stats.bootstrap import MIN_VALUES, Interval
 
-MIN_PAIRS = 4
+Array = npt.NDArray[np.float64]
+
+LEVEL: Final = 0.95
+MIN_PAIRS: Final = 4
 """With three points a rank correlation has four values or so: no use."""
 
 
@@ -34,23 +37,50 @@ def correlate(a: Mapping[str, float], b: Mapping[str, float], *, num_resamples: 
     if len(common) < MIN_PAIRS:
         return None
     pairs = np.array([(a[key], b[key]) for key in common], np.float64)
-    spearman = bootstrap_statistic(pairs, _spearman, num_resamples=num_resamples)
-    kendall = bootstrap_statistic(pairs, _kendall, num_resamples=num_resamples)
-    if spearman is None or kendall is None:
+    if np.any(pairs.max(axis=0) == pairs.min(axis=0)):
         return None
-    return Correlation(spearman=spearman, kendall=kendall, num=len(common))
+    chance = np.random.default_rng(0)
+    # The first draw is each thing once: the sample itself.
+    draws = chance.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), num_resamples).astype(np.float64)
+    counts = np.concatenate([np.ones((1, len(pairs))), draws])
+    return Correlation(
+        spearman=_interval(_spearman(pairs, counts), len(pairs)),
+        kendall=_interval(_kendall(pairs, counts), len(pairs)),
+        num=len(pairs),
+    )
 
 
-def _varies(pairs: npt.NDArray[np.generic]) -> bool:
-    return bool(np.all(pairs.max(axis=0) > pairs.min(axis=0)))
+def _interval(drawn: Array, num: int) -> Interval:
+    known = drawn[1:][np.isfinite(drawn[1:])]
+    low, high = None, None
+    if num >= MIN_VALUES and len(known) > len(drawn) / 2:
+        low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+    return Interval(value=float(drawn[0]), low=low, high=high, num=num, level=LEVEL)
 
 
-def _spearman(pairs: npt.NDArray[np.generic]) -> float | None:
-    if not _varies(pairs):
-        return None
-    ranks = stats.rankdata(pairs, axis=0)
-    return float(np.corrcoef(ranks[:, 0], ranks[:, 1])[0, 1])
+def _spearman(pairs: Array, counts: Array) -> Array:
+    """ρ of every draw, `(draws,)`; NaN where all that was drawn is the same.
+
+    Ranks within a draw are sums over what was drawn, so all draws are one product of matrices.
+    """
+    ranks = []
+    for values in pairs.T:
+        below = (values[None] < values[:, None]) + 0.5 * (values[None] == values[:, None])
+        ranks.append(counts @ below.T)
+    total = counts.sum(axis=1, keepdims=True)
+    first, second = (rank - (counts * rank).sum(axis=1, keepdims=True) / total for rank in ranks)
+    spread = (counts * first**2).sum(axis=1) * (counts * second**2).sum(axis=1)
+    return _ratio((counts * first * second).sum(axis=1), spread)
 
 
-def _kendall(pairs: npt.NDArray[np.generic]) -> float | None:
-    return float(stats.kendalltau(pairs[:, 0], pairs[:, 1]).statistic) if _varies(pairs) else None
+def _kendall(pairs: Array, counts: Array) -> Array:
+    """τ-b of every draw, `(draws,)`; NaN where all that was drawn is the same."""
+    first, second = (np.sign(values[:, None] - values[None]) for values in pairs.T)
+    together = ((counts @ (first * second)) * counts).sum(axis=1)
+    apart = [((counts @ np.abs(signs)) * counts).sum(axis=1) for signs in (first, second)]
+    return _ratio(together, apart[0] * apart[1])
+
+
+def _ratio(above: Array, squared: Array) -> Array:
+    known = squared > 1e-9
+    return np.where(known, above / np.sqrt(np.where(known, squared, 1.0)), np.nan)

@@ -43,6 +43,11 @@ def answer(page: Path, rater: str, key: Key, taste: Taste, *, is_attentive: bool
         answers.append({"trial": trial["id"], "ratings": dict.fromkeys(NAMES, value), "seconds": 12.5})
     order = [trial["id"] for trial in data["trials"]]
     return {
-        **{"version": 1, "study": data["study"], "rater": rater, "order": order, "answers": answers},
-        **{"started": "2026-01-01T00:00:00Z", "finished": "2026-01-01T00:10:00Z"},
+        "version": 1,
+        "study": data["study"],
+        "rater": rater,
+        "started": "2026-01-01T00:00:00Z",
+        "finished": "2026-01-01T00:10:00Z",
+        "order": order,
+        "answers": answers,
     }

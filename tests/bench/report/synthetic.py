@@ -37,7 +37,7 @@ def groups(samples: Sequence[str]) -> dict[str, dict[str, str]]:
 
 
 def rows(samples: Sequence[str], *, controls: Sequence[str] = (), protocol: str = "aaaa") -> list[Row]:
-    """Of all methods: `Same` is now a little better than `Good`, now worse, `Poor` is worse; every seventh video has no face."""
+    """`Same` is now a little better than `Good`, now worse; `Poor` is worse; every seventh video has no face."""
     made = []
     for method, quality in QUALITY.items():
         for index, sample in enumerate(samples):
