@@ -7,7 +7,7 @@ import torch
 
 from bench.metrics.syncnet.network import NUM_PARAMETERS, SyncNet, load_syncnet
 
-CONVOLUTIONS = {
+CONVOLUTIONS: dict[str, dict[int, tuple[int, ...]]] = {
     "netcnnaud": {
         0: (64, 1, 3, 3),
         4: (192, 64, 3, 3),
