@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from rich.console import Console
-from rich.table import Table
-
 from bench.metric_options import add_metric_options, metrics_config
 from bench.metrics.registry import METRICS, build_metrics
 
@@ -17,10 +14,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print the table."""
-    table = Table("metric", "gives", "can run", "what is missing, and how to get it")
+    """Print a paragraph for each metric.
+
+    Raises:
+        ValueError: an option cannot be.
+    """
     for metric in build_metrics(list(METRICS), metrics_config(options)):
         missing = metric.available()
-        values = ", ".join(value.name for value in metric.values)
-        table.add_row(metric.name, values, "yes" if missing is None else "no", missing or "")
-    Console().print(table)
+        state = f"ready (protocol {metric.protocol})" if missing is None else "cannot run here"
+        print(f"{metric.name}: {state}")
+        print(f"  gives    {', '.join(value.name for value in metric.values)}")
+        for need in metric.needs:
+            print(f"  needs    {need}")
+        if missing is not None:
+            print(f"  missing  {missing}")

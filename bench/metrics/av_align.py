@@ -73,8 +73,9 @@ class AvAlign(Metric):
     def measure(self, video: VideoInput) -> Outcome:
         """See the class. Without onsets there is nothing to align to; a video that never moves scores 0."""
         fps = self.config.fps or probe(str(video.path)).fps
-        onsets_s = find_onsets(hear(video, self.config.sample_rate_hz), self.config.sample_rate_hz)
+        sound = hear(video, self.config.sample_rate_hz)
         motion = mean_flow(Picture.of(video.path), fps, self.config.short_edge)
+        onsets_s = find_onsets(sound, self.config.sample_rate_hz)
         peaks_s = find_peaks(motion, fps, self.config.min_motion)
         if not onsets_s:
             raise NoValueError("no onsets")
