@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench.__main__ import main
 from bench.efficiency.autoencoders import PAPER_CLIP, count_autoencoder
@@ -15,7 +16,7 @@ from model.assemble import build_pipeline
 from model.device import PEAK_BF16_FLOPS
 from model.flops import count_transformer_flops
 from model.presets import get_preset
-from model.vae import efficient_vae_config, wan_vae_config
+from model.vae import decode_video, efficient_vae_config, encode_video, wan_vae_config
 
 SMALL = ("--size", "32x64", "--frames", "5", "--repeats", "1", "--warmup", "0")
 
@@ -110,6 +111,19 @@ def test_full_size_autoencoders_cost_what_the_paper_says() -> None:
     assert efficient.decoder_parameters / 1e6 == pytest.approx(34.97, rel=0.01)
     assert efficient.decoder_macs / 1e12 == pytest.approx(43.34, rel=0.01)
     assert efficient.encoder_macs == whole.encoder_macs
+
+
+def test_operations_of_a_long_clip_are_counted_as_if_it_were_coded() -> None:
+    config = wan_vae_config() | {"base_dim": 4, "decoder_base_dim": 4}
+    with torch.device("meta"):
+        vae = AutoencoderKLWan(**config)
+        with FlopCounterMode(display=False) as encoding:
+            encode_video(vae, torch.empty(1, 3, 25, 32, 32))
+        with FlopCounterMode(display=False) as decoding:
+            decode_video(vae, torch.empty(1, 48, 7, 2, 2))
+    cost = count_autoencoder(AutoencoderKLWan, config, (25, 32, 32))
+    assert cost.encoder_macs == encoding.get_total_flops() / 2
+    assert cost.decoder_macs == decoding.get_total_flops() / 2
 
 
 @pytest.mark.parametrize(
