@@ -1,4 +1,4 @@
-"""The command line: `python -m bench efficiency`."""
+"""The command line: `python -m bench evaluate | report | doctor | human-study | efficiency`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,18 @@ from typing import Final
 DESCRIPTION: Final = """\
 Judge Soul and what it makes.
 
+  evaluate     score directories of videos against Soul-Bench samples; goes on where it was stopped
+  report       leaderboard, statistics and one HTML file out of the scores
+  doctor       which metrics can run here, what is missing and how to get it
+  human-study  a blind page for people, and what their answers say
   efficiency   what a model costs on this device: seconds, operations, memory (paper, Tab. 1 and 3)
 """
 
 COMMANDS: Final = {
+    "evaluate": ("score videos", "bench.evaluate_command"),
+    "report": ("leaderboard and HTML", "bench.report.command"),
+    "doctor": ("which metrics can run here", "bench.doctor_command"),
+    "human-study": ("a study with people", "bench.human_study.command"),
     "efficiency": ("what a model costs on this device", "bench.efficiency.command"),
 }
 """What each is for, and the module that has its `add_arguments` and `run`."""

@@ -38,21 +38,19 @@ def count_autoencoder(vae: type[Autoencoder], config: dict[str, Any], clip: tupl
     num_frames, height, width = clip
     with torch.device("meta"):
         empty = vae.from_config(config)
-        pixels = torch.empty(1, 3, num_frames, height, width)
-        latents = torch.empty(1, empty.config.z_dim, latent_frames(num_frames), height // 16, width // 16)
-    with FlopCounterMode(display=False) as encoding:
-        encode_video(empty, pixels)
-    with FlopCounterMode(display=False) as decoding:
-        for decoded in StreamingDecoder(empty).frames(latents):
-            del decoded
+    num_latents, counted = latent_frames(num_frames), min(latent_frames(num_frames), 3)
+    # From the third latent frame on the causal cache is full and each one costs the same.
+    encoding = [0.0, *(_encode_flops(empty, latents, height, width) for latents in range(1, counted + 1))]
+    decoding = [0.0, *(_decode_flops(empty, latents, height, width) for latents in range(1, counted + 1))]
+    encode, decode = (flops[-1] + (num_latents - counted) * (flops[-1] - flops[-2]) for flops in (encoding, decoding))
     # The codec's one matrix serves both directions.
     halves = (empty, empty) if isinstance(empty, PatchDCTCodec) else (empty.encoder, empty.decoder)
     encoder, decoder = (sum(parameter.numel() for parameter in half.parameters()) for half in halves)
     return AutoencoderCost(
         encoder_parameters=encoder,
         decoder_parameters=decoder,
-        encoder_macs=encoding.get_total_flops() / 2,
-        decoder_macs=decoding.get_total_flops() / 2,
+        encoder_macs=encode / 2,
+        decoder_macs=decode / 2,
     )
 
 
@@ -87,10 +85,24 @@ def time_decoder(vae: Autoencoder, clip: tuple[int, int, int], *, warmup: int, r
     num_frames, height, width = clip
     shape = (1, vae.config.z_dim, latent_frames(num_frames), height // 16, width // 16)
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(vae.device)
-    return median_seconds(lambda: decode(vae, latents), vae.device, warmup=warmup, repeats=repeats)
+    return median_seconds(lambda: run_decoder(vae, latents), vae.device, warmup=warmup, repeats=repeats)
 
 
-def decode(vae: Autoencoder, latents: torch.Tensor) -> None:
+def run_decoder(vae: Autoencoder, latents: torch.Tensor) -> None:
     """Decode normalised latents (B, C, F, H, W) as a stream that nobody sees."""
     for pixels in StreamingDecoder(vae).frames(latents):
         del pixels
+
+
+def _encode_flops(vae: Autoencoder, num_latents: int, height: int, width: int) -> int:
+    pixels = torch.empty(1, 3, 1 + 4 * (num_latents - 1), height, width, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        encode_video(vae, pixels)
+    return int(counter.get_total_flops())
+
+
+def _decode_flops(vae: Autoencoder, num_latents: int, height: int, width: int) -> int:
+    latents = torch.empty(1, vae.config.z_dim, num_latents, height // 16, width // 16, device="meta")
+    with FlopCounterMode(display=False) as counter:
+        run_decoder(vae, latents)
+    return int(counter.get_total_flops())

@@ -38,8 +38,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", required=True, help="model directory, Hub id, or with random weights `soul-5b` or `tiny`")
     add("--evae", metavar="DIR", help="a trained efficient autoencoder (default: random weights)")
-    add("--size", nargs="+", metavar="WIDTHxHEIGHT", help="default: 1280x704 1920x1088; `tiny`: its own area")
-    add("--frames", type=int, help="pixel frames of the clip, 4k + 1 (default: the model's, 109)")
+    add(
+        "--size",
+        nargs="+",
+        metavar="WIDTHxHEIGHT",
+        help="default: 1280x704 1920x1088; without Wan's VAE, the model's own area",
+    )
+    add("--frames", type=int, help="pixel frames of the clip, 4k + 1 (default: the model's, 109; `tiny`: 29)")
     add(
         "--measure",
         choices=("full", "forward"),
@@ -84,7 +89,8 @@ def run(options: argparse.Namespace) -> None:
     measured: list[SizeResult] = []
     num_frames, sizes = report.conditions.num_frames, sizes or list(subject.sizes)
     try:
-        clip = PAPER_CLIP if subject.sizes == PAPER_SIZES else (num_frames, *sizes[0])
+        is_paper = subject.sizes == PAPER_SIZES and placement.device.type == "cuda"
+        clip = PAPER_CLIP if is_paper else (num_frames, *sizes[0])
         report = dataclasses.replace(
             report,
             autoencoders=compare_autoencoders(subject.vaes, clip, warmup=timing.warmup, repeats=timing.repeats),
@@ -131,12 +137,12 @@ def _placement(options: argparse.Namespace) -> Placement:
 
 def _prepare(subject: Subject, options: argparse.Namespace, placement: Placement) -> None:
     backend = options.attention
-    if not backend.lstrip("_").startswith("native") and placement.dtype == torch.float32:
-        raise ValueError(f"--attention {backend}: not in float32, choose --dtype bfloat16")
     try:
         subject.transformer.set_attention_backend(backend)
     except RuntimeError as error:
         raise ValueError(f"--attention {backend}: {str(error).partition(chr(10))[0]}") from error
+    if not backend.lstrip("_").startswith("native") and placement.dtype == torch.float32:
+        raise ValueError(f"--attention {backend}: not in float32, choose --dtype bfloat16")
     if options.compile:
         subject.transformer.compile_repeated_blocks()
 

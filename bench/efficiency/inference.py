@@ -12,7 +12,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
-from bench.efficiency.autoencoders import decode
+from bench.efficiency.autoencoders import run_decoder
 from bench.efficiency.measure import count_forwards, grown_bytes, median_seconds, weight_bytes
 from bench.efficiency.results import InferenceRow, SizeResult
 from bench.efficiency.subject import MeasuredVae, Subject
@@ -207,10 +207,10 @@ def _denoising_peak(subject: Subject, inputs: _Inputs, sampling: Sampling) -> in
 def _coded(measured: MeasuredVae, inputs: _Inputs, timing: Timing) -> _Coding:
     vae, runs = measured.vae, {"warmup": timing.warmup, "repeats": timing.repeats}
     encode_s = median_seconds(lambda: encode_video(vae, inputs.portrait), vae.device, **runs)
-    decode_s = median_seconds(lambda: decode(vae, inputs.noise), vae.device, **runs)
+    decode_s = median_seconds(lambda: run_decoder(vae, inputs.noise), vae.device, **runs)
     encoding = grown_bytes(lambda: encode_video(vae, inputs.portrait), vae.device)
     # The causal cache is complete from the third latent frame on.
-    decoding = grown_bytes(lambda: decode(vae, inputs.noise[:, :, :4]), vae.device)
+    decoding = grown_bytes(lambda: run_decoder(vae, inputs.noise[:, :, :4]), vae.device)
     return _Coding(
         name=measured.name,
         weight_bytes=weight_bytes(vae),

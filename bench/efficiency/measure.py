@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import statistics
 import time
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped] # has no types
 import torch
 from torch import nn
 
@@ -42,10 +42,11 @@ def grown_bytes(work: Callable[[], object], device: torch.device) -> int:
     if device.type == "cuda":
         with measure_peak_memory(device) as peak:
             work()
-        return int(peak.grown_bytes)
-    with LiveMemory() as live:
+        return peak.grown_bytes
+    live = LiveMemory()
+    with live:
         work()
-    return int(live.peak_bytes)
+    return live.peak_bytes
 
 
 @dataclass(slots=True)
@@ -80,7 +81,14 @@ def device_memory_bytes(device: torch.device) -> int:
     """Memory of the device, whoever uses it."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(psutil.virtual_memory().total)
+
+
+def free_memory_bytes(device: torch.device) -> int:
+    """Memory of the device that nobody uses."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
 
 
 def device_name(device: torch.device) -> str:

@@ -11,9 +11,12 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from bench.efficiency.live_memory import LiveMemory
-from bench.efficiency.measure import GIB, device_memory_bytes, weight_bytes
+from bench.efficiency.measure import GIB, free_memory_bytes, weight_bytes
 from model.presets import TransformerConfig, build_transformer
 from model.vae import StreamingDecoder, latent_frames
+
+WORKSPACE = 1.2
+"""Allowance for the second autoencoder and for what operations allocate within themselves (our choice)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,10 +70,10 @@ def check_memory(
     with LiveMemory() as decoding:
         for pixels in StreamingDecoder(autoencoder).frames(latents):
             del pixels
-    needed = weights + max(block * placement.dtype.itemsize, decoding.peak_bytes)
-    there = device_memory_bytes(placement.device)
+    needed = WORKSPACE * (weights + max(block * placement.dtype.itemsize, decoding.peak_bytes))
+    there = free_memory_bytes(placement.device)
     if needed > there:
         raise ValueError(
             f"{width}x{height} needs about {needed / GIB:.0f} GiB of memory ({weights / GIB:.1f} GiB of it weights), "
-            f"{placement.device} has {there / GIB:.1f} GiB: choose a smaller --size, or another device"
+            f"{placement.device} has {there / GIB:.1f} GiB free: choose a smaller --size, or another device"
         )

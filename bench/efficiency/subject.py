@@ -25,8 +25,11 @@ from model.weights import locate, read_json
 PAPER_SIZES = ((704, 1280), (1088, 1920))
 """(height, width) of the paper's two resolutions, as the network takes them."""
 
-STAND_IN_WIDTHS = (16, 4)
+STAND_IN_WIDTHS = (8, 2)
 """Decoder widths of `tiny`'s two autoencoders: the paper's are 256 and 64 wide."""
+
+TINY_FRAMES = 29
+"""Pixel frames of `tiny`'s clip: 109 take minutes to decode on a CPU."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,19 +96,20 @@ def load_subject(
         ValueError: no such model, a broken one, or one that the device has no memory for.
     """
     if model in PRESETS and not Path(model).is_dir():
-        return _random_subject(model, placement, evae, sizes, num_frames or CLIP_FRAMES)
+        return _random_subject(model, placement, evae, sizes, num_frames)
     return _loaded_subject(model, placement, evae=evae)
 
 
 def _random_subject(
-    model: str, placement: Placement, evae: str | None, sizes: list[tuple[int, int]], num_frames: int
+    model: str, placement: Placement, evae: str | None, sizes: list[tuple[int, int]], num_frames: int | None
 ) -> Subject:
     preset = get_preset(model)
     is_full_size = preset.vae == "wan2.2"
     full, efficient = (wan_vae_config(), efficient_vae_config()) if is_full_size else _stand_ins()
     default_sizes = PAPER_SIZES if is_full_size else (size_for_area(16, 9, preset.area),)
-    for height, width in sizes or default_sizes:
-        check_memory(preset.transformer, full, placement, (num_frames, height, width))
+    default_frames = CLIP_FRAMES if is_full_size else TINY_FRAMES
+    for size in sizes or default_sizes:
+        check_memory(preset.transformer, full, placement, (num_frames or default_frames, *size))
     notes = [f"{model} has random weights: times are those of a trained model, videos would be noise"]
     if not is_full_size:
         notes.append(
@@ -125,7 +129,7 @@ def _random_subject(
         vaes=tuple(vaes),
         num_text_tokens=MAX_TOKENS if is_full_size else max_text_tokens(HashedTextEncoder()),
         fps=FPS,
-        num_frames=CLIP_FRAMES,
+        num_frames=default_frames,
         sizes=default_sizes,
         notes=tuple(notes),
     )
