@@ -74,8 +74,8 @@ negatives: $(INSTALLED) ## Add failure cases, made by MODEL= under a negative pr
 	@test -n "$(STAGE)" || { echo "give STAGE=720p or STAGE=1080p" >&2; exit 2; }
 	$(PY) -m training negatives --run "$(RUN)" --stage "$(STAGE)" --model "$$MODEL" $(ARGS)
 
-train: $(INSTALLED) ## Train STAGE=720p|1080p|distill on GPUS= of this machine (MODEL=: default the recipe's start)
-	@test -n "$(STAGE)" || { echo "give STAGE=720p, 1080p or distill" >&2; exit 2; }
+train: $(INSTALLED) ## Train STAGE=720p|1080p|distill|evae on GPUS= of this machine (MODEL=: default the recipe's start)
+	@test -n "$(STAGE)" || { echo "give STAGE=720p, 1080p, distill or evae" >&2; exit 2; }
 	$(LAUNCH) -m training run --stage "$(STAGE)" --run "$(RUN)" --profile $(PROFILE) $(GIVEN_MODEL) $(ARGS)
 
 generate: $(INSTALLED) ## Make a video: IMAGE= AUDIO= PROMPT= OUT= (MODEL=tiny: random weights)
@@ -90,6 +90,7 @@ demo: $(INSTALLED) ## The whole way on the sample bucket, minutes on two cores: 
 	$(PY) -m training codebook --run "$(RUN)"
 	$(PY) -m training run --run "$(RUN)" --stage 720p
 	$(PY) -m training run --run "$(RUN)" --stage 1080p
+	$(PY) -m training run --run "$(RUN)" --stage distill
 	$(PY) -m curation extract --run "$(RUN)" --out "$(RUN)/demo"
 	$(PY) -m model generate --model "$(RUN)/model" --image "$(RUN)"/demo/*.png --audio "$(RUN)"/demo/*.wav \
 		--prompt "$$PROMPT" --out "$(RUN)/demo/video.mp4"

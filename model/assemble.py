@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, UMT5Config, UMT5EncoderModel
 
 from model.audio_encoders import AudioEncoder, LogMelAudioEncoder, WhisperAudioEncoder
 from model.codec import PatchDCTCodec
-from model.directory import INDEX_FILE
+from model.directory import INDEX_FILE, check_component
 from model.pipeline import SoulPipeline
 from model.presets import Preset, build_transformer, get_preset
 from model.sampling import build_scheduler
@@ -166,8 +166,11 @@ def load_vae(source: str) -> AutoencoderKLWan:
     Raises:
         ValueError: it cannot be found or read.
     """
+    directory = locate(source)
+    # Loading by itself would leave what is missing random.
+    check_component(AutoencoderKLWan, directory)
     try:
-        return AutoencoderKLWan.from_pretrained(locate(source))
+        return AutoencoderKLWan.from_pretrained(directory)
     except OSError as error:
         raise ValueError(f"{source}: not an autoencoder: {error}") from error
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from model.assemble import build_components
@@ -13,7 +12,7 @@ from model.flops import TransformerFlops, count_transformer_flops
 from model.image import check_size, size_for_area
 from model.presets import Preset
 from model.timeline import num_clips
-from model.vae import StreamingDecoder, latent_frames
+from model.vae import Autoencoder, StreamingDecoder, latent_frames
 
 GIB = 2**30
 FPS = 25
@@ -94,7 +93,7 @@ def preset_cost(
     network = preset.transformer
     forward = count_transformer_flops(network, num_frames=CLIP_FRAMES, height=height, width=width)
     block_width = network.ffn_dim + 8 * network.num_attention_heads * network.attention_head_dim
-    decode_flops, cache_bytes = _decoding(components["vae"], height, width)
+    decoding = decoder_cost(components["vae"], height, width)
     num_frames = math.ceil(seconds * FPS)
     return PresetCost(
         height=height,
@@ -105,16 +104,34 @@ def preset_cost(
         parameters={name: sum(p.numel() for p in module.parameters()) for name, module in components.items()},
         forward=forward,
         activation_bytes=2 * forward.num_tokens * block_width,
-        decode_flops=decode_flops,
-        cache_bytes=cache_bytes,
+        decode_flops=decoding.next_flops,
+        cache_bytes=decoding.cache_bytes,
     )
 
 
-def _decoding(vae: nn.Module, height: int, width: int) -> tuple[int, int]:
-    """Operations for one latent frame, and bytes of the cache."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecoderCost:
+    """What it takes to decode latent frames as a stream; a multiplication and an addition count as two."""
+
+    first_flops: int
+    """Operations for the latent frame that begins a video (one pixel frame)."""
+    next_flops: int
+    """Operations for each one after it (four pixel frames)."""
+    cache_bytes: int
+    """Memory of the causal cache in fp32, however long the video is."""
+
+    def flops(self, num_latents: int) -> int:
+        """Operations for a video of so many latent frames."""
+        return self.first_flops + (num_latents - 1) * self.next_flops
+
+
+def decoder_cost(vae: Autoencoder, height: int, width: int) -> DecoderCost:
+    """Count the operations of a decoder on the meta device, for frames of `height` × `width` pixels."""
     decoder = StreamingDecoder(vae)
-    latents = torch.empty(1, 48, 3, height // 16, width // 16, device="meta")
-    decoder(latents[:, :, :2])
-    with FlopCounterMode(display=False) as counter:
-        decoder(latents[:, :, 2:])
-    return int(counter.get_total_flops()), decoder.cache_bytes
+    latents = torch.empty(1, vae.config.z_dim, 3, height // 16, width // 16, device="meta")
+    flops = []
+    for latent in torch.split(latents, 1, dim=2):
+        with FlopCounterMode(display=False) as counter:
+            decoder(latent)
+        flops.append(int(counter.get_total_flops()))
+    return DecoderCost(first_flops=flops[0], next_flops=flops[2], cache_bytes=decoder.cache_bytes)

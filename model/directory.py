@@ -43,11 +43,18 @@ def check_model_directory(directory: Path, *, given: Collection[str] = ()) -> No
         except (ImportError, AttributeError):
             raise ValueError(f"{directory / INDEX_FILE}: {library} has no {class_name} (component {name!r})") from None
         if issubclass(component, ModelMixin):
-            _check_component(component, directory / name)
+            check_component(component, directory / name)
 
 
-def _check_component(component: type[Any], folder: Path) -> None:
+def check_component(component: type[Any], folder: Path) -> None:
+    """Compare one component's files with its configuration, reading headers only.
+
+    Raises:
+        ValueError: it is of another class, a file is missing, or a tensor is missing, unknown or of the wrong shape.
+    """
     config = read_json(folder / "config.json")
+    if config.get("_class_name", component.__name__) != component.__name__:
+        raise ValueError(f"{folder}: holds a {config['_class_name']}, not {component.__name__}")
     try:
         with init_empty_weights():
             empty = component.from_config(config)

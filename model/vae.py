@@ -5,16 +5,18 @@ Latents are normalised per channel, (z − mean) / std, everywhere outside this 
 """
 
 from collections.abc import Iterator
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Protocol, Self, TypeAlias
 
 import torch
 from diffusers import AutoencoderKLWan
-from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
-from torch import Tensor
+from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d, unpatchify
+from torch import Tensor, nn
 
 from model.codec import PatchDCTCodec
 
 Autoencoder: TypeAlias = AutoencoderKLWan | PatchDCTCodec
+CausalCache: TypeAlias = list[Tensor | str | None]
+"""What the causal convolutions of a Wan decoder remember of the frames before."""
 
 # Statistics of Wan2.2's 48 latent channels, from its published configuration.
 _WAN_LATENTS_MEAN: Final = (
@@ -102,6 +104,37 @@ def latent_statistics(vae: Autoencoder) -> tuple[Tensor, Tensor]:
     return mean.reshape(1, -1, 1, 1, 1), std.reshape(1, -1, 1, 1, 1)
 
 
+class WanDecoding(Protocol):
+    """The half of `AutoencoderKLWan` that decodes."""
+
+    post_quant_conv: nn.Module
+    decoder: nn.Module
+    config: Any
+
+
+def decode_next(vae: WanDecoding, raw: Tensor, cache: CausalCache, *, is_first: bool) -> Tensor:
+    """Decode one more latent frame of a video with a Wan decoder; a gradient flows where one is wanted.
+
+    Args:
+        vae: what decodes; `AutoencoderKLWan`'s own cache is not touched.
+        raw: (B, C, 1, H, W), not normalised.
+        cache: what `empty_cache` made or the frame before left; changed in place.
+        is_first: whether the video begins here.
+
+    Returns:
+        (B, 3, 1 or 4, 16H, 16W), not clamped.
+    """
+    pixels: Tensor = vae.decoder(vae.post_quant_conv(raw), feat_cache=cache, feat_idx=[0], first_chunk=is_first)
+    if vae.config.patch_size is not None:
+        pixels = unpatchify(pixels, patch_size=vae.config.patch_size)
+    return pixels
+
+
+def empty_cache(decoder: nn.Module) -> CausalCache:
+    """The cache of a Wan decoder before the first frame."""
+    return [None] * sum(isinstance(module, WanCausalConv3d) for module in decoder.modules())
+
+
 class StreamingDecoder:
     """Decode latent frames as they come: one in, four pixel frames out (first: one), in constant memory.
 
@@ -117,10 +150,7 @@ class StreamingDecoder:
     def reset(self) -> Self:
         """Forget the video so far: the next latent frame is the first of a new one."""
         self._is_first = True
-        self._cache: list[Tensor | str | None] = []
-        if isinstance(self.vae, AutoencoderKLWan):
-            self.vae.clear_cache()
-            self._cache = list(self.vae._feat_map)
+        self._cache = empty_cache(self.vae.decoder) if isinstance(self.vae, AutoencoderKLWan) else []
         return self
 
     @torch.no_grad()
@@ -151,9 +181,4 @@ class StreamingDecoder:
         if hook is not None:
             # Offloading moves the model in when `decode` is called, and this does not call it.
             hook.pre_forward(vae)
-        pixels: Tensor = vae.decoder(
-            vae.post_quant_conv(raw), feat_cache=self._cache, feat_idx=[0], first_chunk=self._is_first
-        )
-        if vae.config.patch_size is not None:
-            pixels = unpatchify(pixels, patch_size=vae.config.patch_size)
-        return pixels.clamp(-1, 1)
+        return decode_next(vae, raw, self._cache, is_first=self._is_first).clamp(-1, 1)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -85,6 +85,54 @@ class Batch:
     def frame_mask(self) -> Tensor:
         """(B, 1, F, 1, 1) fp32: 1 for frames to be predicted, 0 for clean ones."""
         return (~self.clean).float()[:, None, :, None, None]
+
+
+class Conditions(Protocol):
+    """What makes samples into batches; which one depends on what is trained."""
+
+    def __call__(self, samples: Sequence[LoadedSample]) -> Batch:
+        """A micro-batch to train on."""
+        ...
+
+    def unvaried(self, sample: EncodedSample) -> Batch:
+        """One sample as it is, for validation."""
+        ...
+
+
+class OwnLatents:
+    """Makes batches for what is trained on latents alone: each clip's own, its frame 0 included, and nothing else.
+
+    Args:
+        seed: the training's.
+    """
+
+    def __init__(self, *, seed: int) -> None:
+        self.seed = seed
+
+    def __call__(self, samples: Sequence[LoadedSample]) -> Batch:
+        """See `Conditions`."""
+        return self._batch(
+            _stacked([loaded.sample.latents.float() for loaded in samples]),
+            weights=torch.tensor([loaded.weight for loaded in samples]),
+            numbers=tuple(loaded.number for loaded in samples),
+        )
+
+    def unvaried(self, sample: EncodedSample) -> Batch:
+        """See `Conditions`."""
+        return self._batch(sample.latents.float()[None], weights=torch.ones(1), numbers=(0,))
+
+    def _batch(self, latents: Tensor, *, weights: Tensor, numbers: tuple[int, ...]) -> Batch:
+        num_samples, _, num_frames, _, _ = latents.shape
+        return Batch(
+            latents=latents,
+            clean=torch.zeros(num_samples, num_frames, dtype=torch.bool),
+            text=torch.zeros(num_samples, 0, 0),
+            audio=torch.zeros(num_samples, num_frames, 0, 0),
+            free_text=torch.zeros(0, 0),
+            weights=weights,
+            numbers=numbers,
+            seed=self.seed,
+        )
 
 
 class Conditioner:

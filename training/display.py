@@ -20,6 +20,8 @@ SHOWN = (
     "generator_loss",
     "critic_loss",
     "validation_loss",
+    "validation_psnr",
+    "validation_ssim",
     "grad_norm",
     "lr",
     "s_per_step",

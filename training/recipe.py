@@ -14,7 +14,8 @@ from training.conditioning import ConditioningConfig
 from training.data import DataConfig, Share
 from training.ema import EmaConfig
 from training.engine import OptimizerConfig, ParallelConfig
-from training.objectives.dmd import DmdConfig
+from training.objectives.decoder.decoder import DecoderConfig
+from training.objectives.dmd.dmd import DmdConfig
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.ranks import Ranks
 from training.validation import ValidationConfig
@@ -54,12 +55,13 @@ class Recipe:
     """Samples of a forward on one rank."""
     seed: int = 0
     """Of everything random."""
-    objective: Literal["flow_matching", "dmd"] = "flow_matching"
+    objective: Literal["flow_matching", "dmd", "decoder"] = "flow_matching"
     """What is minimised."""
     data: DataConfig = field(default_factory=DataConfig)
     conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
     flow_matching: FlowMatchingConfig = field(default_factory=FlowMatchingConfig)
     dmd: DmdConfig = field(default_factory=DmdConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     parallel: ParallelConfig = field(default_factory=ParallelConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
@@ -79,11 +81,28 @@ class Recipe:
             raise ValueError("batch_size, micro_batch, log_every and audio_delta_every must be at least 1")
         if self.epochs <= 0 or (self.steps is not None and self.steps < 1):
             raise ValueError("epochs must be above 0, steps at least 1")
+        if self.objective == "dmd":
+            self._check_dmd()
+        if self.objective == "decoder":
+            self._check_decoder()
+
+    def _check_dmd(self) -> None:
         generation = self.generation
-        if self.objective == "dmd" and (generation.scheduler != "few-step" or generation.guidance_scale != 1):
+        if generation.scheduler != "few-step" or generation.guidance_scale != 1:
             raise ValueError(
                 "the objective dmd trains for generation.scheduler few-step and generation.guidance_scale 1, not "
                 f"{generation.scheduler} and {generation.guidance_scale:g}"
+            )
+
+    def _check_decoder(self) -> None:
+        parallel = self.parallel
+        if self.store_dtype != "float32":
+            raise ValueError(
+                "an autoencoder is stored in fp32, so that its encoder stays as it is: set store_dtype=float32"
+            )
+        if parallel.gradient_checkpointing or parallel.sequence_parallel != 1:
+            raise ValueError(
+                "a decoder keeps a causal cache: set parallel.gradient_checkpointing=false and sequence_parallel=1"
             )
 
     def share(self, ranks: Ranks) -> Share:

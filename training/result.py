@@ -59,6 +59,7 @@ def write_result(
     state: Mapping[str, Tensor],
     dtype: torch.dtype,
     defaults: Mapping[str, Any],
+    config: Mapping[str, Any] | None = None,
     scheduler: Scheduler | None = None,
     codebook: Path | None = None,
 ) -> None:
@@ -71,6 +72,7 @@ def write_result(
         state: its weights.
         dtype: they are stored as; what has to stay fp32 does.
         defaults: configuration of the pipeline to be changed, e.g. `num_inference_steps`.
+        config: configuration of the component to be changed, where its shape is not what it was.
         scheduler: the sampler that the pipeline uses; `initial`'s own otherwise.
         codebook: a codebook file to put in; `initial`'s own otherwise.
     """
@@ -89,6 +91,9 @@ def write_result(
         filename_pattern="diffusion_pytorch_model{suffix}.safetensors",
         max_shard_size="10GB",
     )
+    if config:
+        described = json.loads((initial / component / CONFIG_FILE).read_text()) | dict(config)
+        _rewrite(aside / component / CONFIG_FILE, json.dumps(described, indent=2))
     index = json.loads((initial / INDEX_FILE).read_text()) | dict(defaults)
     if scheduler is not None:
         # Its files may be hard links to the initial directory's.

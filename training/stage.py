@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +17,28 @@ from curation.encoded import EncodedDirectory, Encoding
 from curation.storage import join
 from model.codec import PatchDCTCodec
 from model.presets import TransformerConfig
-from model.sampling import build_scheduler
+from model.sampling import Scheduler, build_scheduler
 from model.transformer import SoulTransformer3DModel
 from model.vae import Autoencoder
 from training.checkpoints import Checkpoints
-from training.conditioning import Conditioner
+from training.conditioning import Conditioner, Conditions, OwnLatents
 from training.data import SampleReader
 from training.display import Display
 from training.ema import full_state_dict
 from training.index import read_index
 from training.objectives.build import build_objective, load_transformer
+from training.objectives.decoder.build import build_decoder, crop_cost
+from training.objectives.decoder.decoder import DecoderDistillation
+from training.objectives.decoder.viewer import DecoderViewer
+from training.objectives.objective import Objective
 from training.plan import Plan
 from training.ranks import Ranks
 from training.recipe import Recipe
 from training.result import initial_directory, point_to, write_result
-from training.throughput import Throughput
+from training.throughput import Throughput, transformer_cost
 from training.trainer import Trainer
 from training.validation import load_held_out
+from training.viewer import ClipViewer, Viewer
 
 
 def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: str | None = None) -> Path:
@@ -74,21 +80,12 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
     """Everything a training is made of; `start` is the model directory that it begins with."""
     share = recipe.share(ranks)
     directory = EncodedDirectory(join(recipe.data.run or str(run), "encoded", recipe.encoded))
-    encoding = directory.encoding()
     samples = read_index(directory, held_out_fraction=recipe.data.held_out_fraction)
     plan = Plan(samples=samples, weights=recipe.data.pools, batch_size=recipe.batch_size, seed=recipe.seed)
-    transformer = load_transformer(start)
-    _check_fit(transformer, encoding, directory.path)
-    config = transformer.config
-    conditioner = Conditioner(
-        recipe.conditioning,
-        seed=recipe.seed,
-        audio_window=config.audio_window,
-        audio_dim=config.audio_dim,
-        text_tokens=encoding.text_tokens,
-        free_text=directory.unconditional(),
-    )
     reader = SampleReader(directory, samples)
+    parts = (_decoder_parts if recipe.objective == "decoder" else _network_parts)(
+        recipe, start, directory, ranks, display
+    )
     validation = recipe.validation
     num_held_out = max(validation.videos, validation.loss_samples) if validation.every else 0
     return Trainer(
@@ -98,20 +95,62 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
         share=share,
         plan=plan,
         reader=reader,
-        conditioner=conditioner,
-        objective=build_objective(recipe, transformer, start, ranks),
+        conditioner=parts.conditioner,
+        objective=parts.objective,
         checkpoints=Checkpoints(folder / "checkpoints", recipe.checkpoint, ranks),
+        throughput=parts.throughput,
+        display=display,
+        held_out=load_held_out(samples.held_out, reader, parts.conditioner, num_held_out),
+        viewer=parts.viewer,
+        total_steps=num_steps(recipe, plan),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Parts:
+    """What of a training depends on the kind of network."""
+
+    conditioner: Conditions
+    objective: Objective
+    throughput: Throughput
+    viewer: Viewer
+
+
+def _network_parts(recipe: Recipe, start: Path, directory: EncodedDirectory, ranks: Ranks, _display: Display) -> _Parts:
+    """To train the network that makes latents."""
+    encoding = directory.encoding()
+    transformer = load_transformer(start)
+    _check_fit(transformer, encoding, directory.path)
+    config, validation = transformer.config, recipe.validation
+    vae = load_vae(start, ranks.device) if validation.every and validation.videos else None
+    return _Parts(
+        conditioner=Conditioner(
+            recipe.conditioning,
+            seed=recipe.seed,
+            audio_window=config.audio_window,
+            audio_dim=config.audio_dim,
+            text_tokens=encoding.text_tokens,
+            free_text=directory.unconditional(),
+        ),
+        objective=build_objective(recipe, transformer, start, ranks),
         throughput=Throughput(
-            _transformer_config(transformer),
+            transformer_cost(_transformer_config(transformer), encoding.text_tokens),
             ranks.device,
             ranks_per_sample=ranks.sequence_parallel,
-            text_tokens=encoding.text_tokens,
         ),
-        display=display,
-        held_out=load_held_out(samples.held_out, reader, conditioner, num_held_out),
-        vae=load_vae(start, ranks.device) if validation.every and validation.videos else None,
-        scheduler=build_scheduler(recipe.generation.scheduler),
-        total_steps=num_steps(recipe, plan),
+        viewer=ClipViewer(transformer, build_scheduler(recipe.generation.scheduler), vae, validation),
+    )
+
+
+def _decoder_parts(recipe: Recipe, start: Path, directory: EncodedDirectory, ranks: Ranks, display: Display) -> _Parts:
+    """To train the decoder that makes pixels of them."""
+    channels = directory.encoding().latent_channels
+    objective = build_decoder(recipe, start, ranks, latent_channels=channels, say=display.say)
+    return _Parts(
+        conditioner=OwnLatents(seed=recipe.seed),
+        objective=objective,
+        throughput=Throughput(crop_cost(objective), ranks.device, ranks_per_sample=1),
+        viewer=DecoderViewer(objective),
     )
 
 
@@ -134,14 +173,40 @@ def load_vae(directory: Path, device: torch.device) -> Autoencoder:
 
 def _finish(trainer: Trainer, recipe: Recipe, run: Path, start: Path) -> Path:
     """Write the stage's model directory, and lead `RUN/model` to it."""
-    model, ranks = trainer.objective.models[0], trainer.ranks
+    objective, ranks = trainer.objective, trainer.ranks
+    model = objective.models[0]
     assert model.ema is not None
     target = trainer.folder / "model"
     with model.ema.swapped_in():
         state = full_state_dict(model.module, ranks)
     codebook = run / "codebook.safetensors"
-    encoding = trainer.reader.encoding
-    defaults: dict[str, Any] = {
+    component, config, defaults = "transformer", {}, _defaults(recipe, trainer.reader.encoding)
+    scheduler: Scheduler | None = build_scheduler(recipe.generation.scheduler)
+    if isinstance(objective, DecoderDistillation):
+        # How clips are made is not a decoder's business: its directory's defaults are those of the initial one.
+        component, config, defaults = "vae", {"decoder_base_dim": objective.config.decoder_base_dim}, {}
+        scheduler = None
+        state = objective.result(state)
+    if ranks.is_main:
+        write_result(
+            target,
+            start,
+            component=component,
+            state=state,
+            dtype=getattr(torch, recipe.store_dtype),
+            defaults=defaults,
+            config=config,
+            scheduler=scheduler,
+            codebook=codebook if codebook.is_file() else None,
+        )
+        point_to(run / "model", target)
+    ranks.barrier()
+    return target
+
+
+def _defaults(recipe: Recipe, encoding: Encoding) -> dict[str, Any]:
+    """What the pipeline is told to do unless it is told otherwise."""
+    return {
         "fps": encoding.fps,
         "clip_latents": 1 + (encoding.clip_frames - 1) // 4,
         "overlap_latents": recipe.conditioning.overlap_latents,
@@ -149,20 +214,6 @@ def _finish(trainer: Trainer, recipe: Recipe, run: Path, start: Path) -> Path:
         "num_inference_steps": recipe.generation.num_inference_steps,
         "guidance_scale": recipe.generation.guidance_scale,
     }
-    if ranks.is_main:
-        write_result(
-            target,
-            start,
-            component="transformer",
-            state=state,
-            dtype=getattr(torch, recipe.store_dtype),
-            defaults=defaults,
-            scheduler=build_scheduler(recipe.generation.scheduler),
-            codebook=codebook if codebook.is_file() else None,
-        )
-        point_to(run / "model", target)
-    ranks.barrier()
-    return target
 
 
 def _source(recipe: Recipe, run: Path, given: str | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -13,6 +13,8 @@ from model.presets import TransformerConfig
 from training.data import MicroBatch
 from training.metrics import Averages
 
+Cost = Callable[[int, int, int], tuple[float, float]]
+
 
 class Throughput:
     """Adds the speed of each step to the averages.
@@ -21,19 +23,15 @@ class Throughput:
     memory.
 
     Args:
-        config: of the network.
+        cost: of one forward for a sample of a bucket: frames, height and width in pixels to operations and tokens.
         device: what it runs on; where its peak is not known there is no MFU.
         ranks_per_sample: ranks that share a sample (sequence parallelism).
-        text_tokens: length of the text states.
     """
 
-    def __init__(
-        self, config: TransformerConfig, device: torch.device, *, ranks_per_sample: int, text_tokens: int
-    ) -> None:
-        self.config = config
+    def __init__(self, cost: Cost, device: torch.device, *, ranks_per_sample: int) -> None:
+        self.cost = cost
         self.peak = peak_bf16_flops(device)
         self.ranks_per_sample = ranks_per_sample
-        self.text_tokens = text_tokens
 
     def add(
         self,
@@ -53,18 +51,23 @@ class Throughput:
             seconds: how long it took, waiting included.
             wait_s: how long it waited for data.
         """
-        flops, tokens = 0.0, 0
+        flops = tokens = 0.0
         for batch in batches:
             frames, height, width = (int(side) for side in batch.plan.bucket.split("x"))
-            cost = _cost(self.config, frames, height, width, self.text_tokens)
+            cost = self.cost(frames, height, width)
             flops += forwards * cost[0] * len(batch.samples) / self.ranks_per_sample
-            tokens += cost[1] * len(batch.samples) // self.ranks_per_sample
+            tokens += cost[1] * len(batch.samples) / self.ranks_per_sample
         averages.add("s_per_step", seconds)
         averages.add("data_wait_s", wait_s)
         averages.add("tokens_per_s", tokens, seconds)
         averages.add("tflops", flops / 1e12, seconds)
         if self.peak is not None:
             averages.add("mfu", flops / self.peak, seconds)
+
+
+def transformer_cost(config: TransformerConfig, text_tokens: int) -> Cost:
+    """What a forward of the network costs, with so many text tokens."""
+    return lambda frames, height, width: _cost(config, frames, height, width, text_tokens)
 
 
 @lru_cache(maxsize=256)

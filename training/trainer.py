@@ -8,16 +8,12 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
 
 import torch
 from torch import Tensor
 
-from model.sampling import Scheduler
-from model.transformer import SoulTransformer3DModel
-from model.vae import Autoencoder
 from training.checkpoints import Checkpoints, TrainState
-from training.conditioning import Batch, Conditioner
+from training.conditioning import Conditions
 from training.data import MicroBatch, SampleReader, Share, load_steps
 from training.display import Display
 from training.metrics import Averages, MetricsLog
@@ -26,7 +22,8 @@ from training.plan import Plan
 from training.ranks import Ranks
 from training.recipe import Recipe
 from training.throughput import Throughput
-from training.validation import HeldOut, make_clip, share_of, write_clip
+from training.validation import HeldOut, share_of
+from training.viewer import Viewer
 
 
 class DivergedError(RuntimeError):
@@ -48,16 +45,13 @@ class Trainer:
     share: Share
     plan: Plan
     reader: SampleReader
-    conditioner: Conditioner
+    conditioner: Conditions
     objective: Objective
     checkpoints: Checkpoints
     throughput: Throughput
     display: Display
     held_out: Sequence[HeldOut]
-    vae: Autoencoder | None
-    """Decodes validation videos; None when none are made."""
-    scheduler: Scheduler
-    """Makes them: the one that the result will have."""
+    viewer: Viewer
     total_steps: int
     state: TrainState = field(default_factory=TrainState)
     metrics: MetricsLog | None = None
@@ -86,7 +80,7 @@ class Trainer:
 
             step, is_last = self.state.step, self.state.step == self.total_steps
             if step % self.recipe.audio_delta_every == 0:
-                self.measure_audio(conditioned[0], averages)
+                self.viewer.measure(conditioned[0], averages)
             if self.is_due(self.recipe.validation.every) or (is_last and self.recipe.validation.every):
                 self.validate(averages)
             if self.is_due(self.recipe.log_every) or is_last:
@@ -166,22 +160,6 @@ class Trainer:
         )
 
     @torch.no_grad()
-    def measure_audio(self, batch: Batch, averages: Averages) -> None:
-        """How much the prediction changes, relative to its size, when the sound is taken away."""
-        model = self.objective.models[0].module
-        noise = batch.random("audio-delta").normal(*batch.latents.shape[1:])
-        mask = batch.frame_mask()
-        latents = batch.latents * (1 - mask) + noise * mask
-        timesteps = 1000.0 * (~batch.clean).float()
-        velocities = [
-            model(latents, timesteps, batch.text, audio, return_dict=False)[0].float() * mask
-            for audio in (batch.audio, torch.zeros_like(batch.audio))
-        ]
-        for heard, unheard, audio in zip(*velocities, batch.audio, strict=True):
-            if audio.any():
-                averages.add("audio_delta", float((heard - unheard).norm() / heard.norm().clamp(min=1e-12)))
-
-    @torch.no_grad()
     def validate(self, averages: Averages) -> None:
         """Loss and videos of held-out samples, under the averaged weights."""
         model = self.objective.models[0]
@@ -189,25 +167,16 @@ class Trainer:
             return
         self.display.say_briefly("validating")
         model.module.eval()
+        folder = self.folder / "validation" / f"step-{self.state.step:08d}"
         config, rank, num_ranks = self.recipe.validation, self.ranks.data_rank, self.ranks.num_data_ranks
         with model.ema.swapped_in():
             for each in share_of(self.held_out[: config.loss_samples], rank, num_ranks):
                 error: Tensor = self.objective.validation_loss(each.batch.to(self.ranks.device))
                 averages.add("validation_loss", float(error.sum()), len(error))
             for each in share_of(self.held_out[: config.videos], rank, num_ranks):
-                self.make_video(each)
+                self.viewer.show(each, folder / f"{each.sample.key}.mp4", averages)
         model.module.train()
         self.ranks.barrier()
-
-    def make_video(self, held_out: HeldOut) -> None:
-        """Make a held-out clip into a video under its own pivot, text and sound."""
-        if self.vae is None:
-            return
-        batch = held_out.batch.to(self.ranks.device)
-        transformer = cast("SoulTransformer3DModel", self.objective.models[0].module)
-        frames = make_clip(transformer, self.scheduler, self.vae, batch, self.recipe.validation)
-        path = self.folder / "validation" / f"step-{self.state.step:08d}" / f"{held_out.sample.key}.mp4"
-        write_clip(path, frames, fps=held_out.sample.fps, wav=held_out.wav)
 
     def log(self, averages: Averages) -> None:
         """Write the averages since the last look."""

@@ -17,7 +17,7 @@ from model.sampling import CleanFrames, Condition, Scheduler, denoise
 from model.transformer import SoulTransformer3DModel
 from model.vae import Autoencoder, StreamingDecoder
 from model.video import VideoWriter
-from training.conditioning import Batch, Conditioner
+from training.conditioning import Batch, Conditions
 from training.data import SampleReader
 from training.index import Integers
 
@@ -47,7 +47,7 @@ class HeldOut:
     wav: bytes | None
 
 
-def load_held_out(rows: Integers, reader: SampleReader, conditioner: Conditioner, num: int) -> list[HeldOut]:
+def load_held_out(rows: Integers, reader: SampleReader, conditioner: Conditions, num: int) -> list[HeldOut]:
     """Up to `num` held-out samples, evenly chosen; damaged ones are left out."""
     chosen = rows[np.linspace(0, len(rows) - 1, min(num, len(rows))).astype(int)] if len(rows) else rows
     loaded = []

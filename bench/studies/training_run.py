@@ -41,20 +41,26 @@ class TrainingRun:
     """Run directory with encoded shards."""
     steps: int
     """Optimizer steps."""
+    stage: str = STAGE
+    """Stage of the training."""
+    start: str = "tiny"
+    """What it starts from: random weights of the preset, or a model directory."""
+    settings: tuple[str, ...] = SETTINGS
+    """`key=value` of the recipe that make the study what it is."""
     overrides: tuple[str, ...] = ()
-    """Further `key=value` of the recipe."""
+    """Further ones, which win."""
 
     @property
     def model(self) -> Path:
         """The model directory that training leads to."""
-        return self.run / "model"
+        return self.run / "train" / self.stage / "model"
 
     def command(self) -> list[str]:
         """What is run. Given again, it goes on from the last checkpoint, or has nothing left to do."""
-        settings = (*SETTINGS, f"steps={self.steps}", *self.overrides)
+        settings = (*self.settings, f"steps={self.steps}", *self.overrides)
         return [
             *(sys.executable, "-m", "training", "run"),
-            *("--stage", STAGE, "--run", str(self.run), "--profile", "local", "--model", "tiny"),
+            *("--stage", self.stage, "--run", str(self.run), "--profile", "local", "--model", self.start),
             *(word for setting in settings for word in ("--set", setting)),
         ]
 

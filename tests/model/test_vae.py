@@ -1,11 +1,15 @@
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from diffusers import AutoencoderKLWan
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from model.assemble import load_vae
 from model.codec import PatchDCTCodec
+from model.cost import decoder_cost
 from model.vae import (
     Autoencoder,
     StreamingDecoder,
@@ -41,6 +45,15 @@ def test_full_size_parameter_counts(config: dict[str, object], decoder_parameter
     encoder = sum(p.numel() for p in full.encoder.parameters())
     decoder = sum(p.numel() for p in full.decoder.parameters())
     assert (encoder, decoder) == (149627776, decoder_parameters)
+
+
+def test_the_efficient_decoder_takes_a_sixteenth_of_the_operations() -> None:
+    """Paper, Tab. 1: 688.58T and 43.34T multiplications, which is a count at 81 frames of 720 × 1280."""
+    with torch.device("meta"):
+        full, efficient = (AutoencoderKLWan(**config) for config in (wan_vae_config(), efficient_vae_config()))
+    macs = [decoder_cost(vae, 720, 1280).flops(latent_frames(81)) / 2e12 for vae in (full, efficient)]
+    assert macs == pytest.approx([688.58, 43.34], rel=0.005)
+    assert macs[0] / macs[1] == pytest.approx(688.58 / 43.34, rel=0.005)
 
 
 def test_streaming_equals_one_shot(vae: Autoencoder) -> None:
@@ -111,3 +124,17 @@ def test_time_and_memory_stay_flat_over_twenty_clips() -> None:
     assert len(set(cached[1:])) == 1
     early, late = sorted(seconds[2:8])[3], sorted(seconds[14:])[3]
     assert late < 1.5 * early + 0.02
+
+
+def test_what_is_no_whole_wan_autoencoder_is_refused(tmp_path: Path) -> None:
+    PatchDCTCodec().save_pretrained(tmp_path / "codec")
+    with pytest.raises(ValueError, match="holds a PatchDCTCodec, not AutoencoderKLWan"):
+        load_vae(str(tmp_path / "codec"))
+    small_vae().save_pretrained(tmp_path / "vae")
+    assert load_vae(str(tmp_path / "vae")).config.decoder_base_dim == 4
+    weights = tmp_path / "vae/diffusion_pytorch_model.safetensors"
+    state = load_file(weights)
+    del state["decoder.conv_in.bias"]
+    save_file(state, weights)
+    with pytest.raises(ValueError, match=r"decoder\.conv_in\.bias"):
+        load_vae(str(tmp_path / "vae"))

@@ -14,7 +14,7 @@ from training.engine import OptimizerConfig
 from training.metrics import Averages, MetricsLog
 from training.plan import BatchPlan, Draw
 from training.ranks import join_ranks
-from training.throughput import Throughput
+from training.throughput import Throughput, transformer_cost
 
 
 def test_means_are_weighted_and_begin_anew() -> None:
@@ -53,7 +53,7 @@ def test_the_rate_warms_up_and_ends_at_a_tenth() -> None:
 
 def test_speed_counts_three_forwards_of_each_sample() -> None:
     config = get_preset("tiny").transformer
-    throughput = Throughput(config, torch.device("cpu"), ranks_per_sample=2, text_tokens=64)
+    throughput = Throughput(transformer_cost(config, 64), torch.device("cpu"), ranks_per_sample=2)
     plan = BatchPlan(epoch=0, index=0, bucket="17x64x96", draws=(Draw(row=0, number=0),))
     loaded = LoadedSample(sample=make_sample(SampleSpec(), "a", 0), number=0, weight=1.0)
     averages = Averages()

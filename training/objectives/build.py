@@ -12,10 +12,10 @@ from model.sampling import build_scheduler, set_timesteps
 from model.transformer import SoulTransformer3DModel
 from training.ema import EmaConfig
 from training.engine import OptimizerConfig, TrainedModel
-from training.objectives.dmd import Dmd
+from training.objectives.dmd.dmd import Dmd
+from training.objectives.dmd.teacher import AdaptedTeacher, PlacedTeacher, Teacher
 from training.objectives.flow_matching import FlowMatching
 from training.objectives.objective import Objective
-from training.objectives.teacher import AdaptedTeacher, PlacedTeacher, Teacher
 from training.randomness import seed_of
 from training.ranks import Ranks
 from training.recipe import Recipe

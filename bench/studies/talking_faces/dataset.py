@@ -30,7 +30,7 @@ from model.assemble import build_components
 from model.audio import SAMPLE_RATE_HZ, STEP_RATE_HZ, AudioFeatures
 from model.presets import get_preset
 from model.text import HashedTextEncoder
-from model.vae import encode_video
+from model.vae import Autoencoder, encode_video
 
 STAGE: Final = "720p"
 TRUTH_FILE: Final = "truth.jsonl"
@@ -39,6 +39,7 @@ AUDIO_CONTEXT: Final = 16
 _STEPS_PER_FRAME: Final = STEP_RATE_HZ // FPS
 _SAMPLES_PER_FRAME: Final = SAMPLE_RATE_HZ // FPS
 _TRAINING, _HELD_OUT, _CUTTING = 0, 1, 2
+_NAMES: Final = {"PatchDCTCodec": "patch-dct", "AutoencoderKLWan": "a small Wan VAE"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,8 +85,13 @@ def held_out_performance(index: int, *, duration_s: float, seed: int = 0) -> Per
     return _performance(seed, _HELD_OUT, index, duration_s)
 
 
-def make_dataset(run: str | Path, config: FacesConfig) -> None:
+def make_dataset(run: str | Path, config: FacesConfig, *, vae: Autoencoder | None = None) -> None:
     """Draw, encode and commit all shards, then write the truth; nothing is done if it is there already.
+
+    Args:
+        run: where.
+        config: what.
+        vae: encodes the pictures; the patch-DCT codec by default.
 
     Raises:
         ValueError: the run holds faces of another configuration.
@@ -98,7 +104,7 @@ def make_dataset(run: str | Path, config: FacesConfig) -> None:
                 raise ValueError(f"{truth_file} was made with other settings; use another run directory, or delete it")
         return
     directory = EncodedDirectory(f"{run}/encoded/{STAGE}")
-    encoder = FaceEncoder(config)
+    encoder = FaceEncoder(config, vae)
     directory.describe(encoder.encoding(), encoder.text_states(""))
     session = f"faces-{config.seed}"
     directory.open_session(session)
@@ -120,12 +126,13 @@ def read_truth(run: str | Path) -> dict[str, dict[str, Any]]:
 
 
 class FaceEncoder:
-    """Encodes takes with the parts of the `tiny` preset, as `make encode` would."""
+    """Encodes takes with the parts of the `tiny` preset, as `make encode` would; `vae` takes its codec's place."""
 
-    def __init__(self, config: FacesConfig) -> None:
+    def __init__(self, config: FacesConfig, vae: Autoencoder | None = None) -> None:
         self.config = config
         parts = build_components(get_preset("tiny"))
-        self.vae, self.audio_encoder = parts["vae"], parts["audio_encoder"]
+        self.vae: Autoencoder = vae or parts["vae"]
+        self.audio_encoder = parts["audio_encoder"]
         self.text_encoder: HashedTextEncoder = parts["text_encoder"]
 
     def encoding(self) -> Encoding:
@@ -140,7 +147,7 @@ class FaceEncoder:
             text_dim=network.text_dim,
             text_tokens=int(self.text_encoder.config.max_tokens),
             audio_dim=network.audio_dim,
-            encoders="tiny: patch-dct, log-mel, hashed",
+            encoders=f"tiny: {_NAMES[type(self.vae).__name__]}, log-mel, hashed",
         )
 
     @torch.no_grad()

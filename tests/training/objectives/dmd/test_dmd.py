@@ -12,7 +12,7 @@ from tests.model.networks import random_soul
 from tests.training.objectives.made_batch import made_batch
 from training.conditioning import Batch
 from training.engine import TrainedModel
-from training.objectives.dmd import Dmd, DmdConfig
+from training.objectives.dmd.dmd import Dmd, DmdConfig
 from training.objectives.flow_matching import VelocityModel
 
 SIGMAS = torch.tensor([1.0, 0.9375, 5 / 6, 0.625])

@@ -17,8 +17,8 @@ from torch import Tensor
 from training.conditioning import Batch
 from training.engine import OptimizerConfig, TrainedModel
 from training.metrics import Averages
-from training.objectives.backward_simulation import draw_exit_step, simulate
-from training.objectives.dmd_loss import (
+from training.objectives.dmd.backward_simulation import draw_exit_step, simulate
+from training.objectives.dmd.loss import (
     GeneratorLoss,
     conditional,
     distance_to_real,
@@ -28,8 +28,8 @@ from training.objectives.dmd_loss import (
     matching_gradient,
     predict_x0,
 )
+from training.objectives.dmd.teacher import Placement, Teacher
 from training.objectives.flow_matching import FlowMatchingConfig, flow_matching_loss, log_by_noise_level
-from training.objectives.teacher import Placement, Teacher
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 from model.sampling import CleanFrames, Condition, build_scheduler, denoise, set_timesteps
 from tests.model.networks import random_soul
 from tests.training.objectives.made_batch import made_batch
-from training.objectives.backward_simulation import draw_exit_step, simulate
+from training.objectives.dmd.backward_simulation import draw_exit_step, simulate
 
 
 def student_sigmas() -> Tensor:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tests.training.objectives.made_batch import made_batch
 from training.conditioning import Batch
-from training.objectives import dmd_loss
-from training.objectives.dmd_loss import (
+from training.objectives.dmd import loss as dmd_loss
+from training.objectives.dmd.loss import (
     ConditionedModel,
     draw_score_sigmas,
     generator_loss,

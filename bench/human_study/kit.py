@@ -1,0 +1,176 @@
+"""Making a study: a folder with a page, videos under names that tell nothing, and a key that stays at home."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import random
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+import curation.report
+from bench.human_study.questions import QUESTIONS, SCALE
+from bench.metrics.picture import file_hash
+from bench.samples import Sample, read_videos
+from curation.storage import write_atomically
+
+HERE = Path(__file__).parent
+SHARED_STYLE = Path(curation.report.__file__).parent / "report.css"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyConfig:
+    """How the study is put together."""
+
+    seed: int = 0
+    """Of the names, the order of trials and the attention checks."""
+    num_checks: int = 3
+    """Attention checks that every rater meets; who fails one is left out."""
+    per_rater: int | None = None
+    """Videos that a rater is shown, drawn at random for each; None for all."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.num_checks < 0 or (self.per_rater is not None and self.per_rater < 1):
+            raise ValueError("num_checks must not be negative, and per_rater at least 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """A video to rate. A check has an answer to give instead, and no method."""
+
+    id: str
+    """Opaque; its video is `media/<id>.mp4`."""
+    sample: str
+    method: str | None
+    video: str
+    """Content hash."""
+    expected: int | None = None
+    """Of a check: the answer to all questions."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Key:
+    """What the page does not tell."""
+
+    study: str
+    """Hash of everything that is asked: result files of another study are recognised by it."""
+    trials: tuple[Trial, ...]
+
+    def to_json(self) -> str:
+        """The key file."""
+        return json.dumps(dataclasses.asdict(self), indent=1)
+
+    @classmethod
+    def read(cls, path: Path) -> Key:
+        """A key file.
+
+        Raises:
+            ValueError: it is none.
+        """
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            return cls(study=document["study"], trials=tuple(Trial(**trial) for trial in document["trials"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not the key of a study ({error})") from error
+
+
+def make_study(
+    out: Path, samples: Mapping[str, Sample], methods: Mapping[str, Path], config: StudyConfig = StudyConfig()
+) -> Key:
+    """Write `page/` (to be handed out) and `key.json` (to be kept) into `out`.
+
+    Only samples of which every method has a video are asked about: methods are compared on the same ones.
+
+    Raises:
+        ValueError: fewer videos than a study needs, or `out` holds another study.
+    """
+    videos = {method: read_videos(folder, samples) for method, folder in methods.items()}
+    common = [id_ for id_ in samples if all(found[id_] is not None for found in videos.values())]
+    if not methods or not common:
+        raise ValueError("a study needs methods, and a sample of which every method has a video")
+    files = {(method, id_): path for method in methods for id_ in common if (path := videos[method][id_]) is not None}
+    trials = _trials(files, config)
+    study = _digest(json.dumps([dataclasses.asdict(config), [dataclasses.asdict(one) for one in trials]]), 16)
+    page, key_path = out / "page", out / "key.json"
+    if key_path.exists() and Key.read(key_path).study != study:
+        raise ValueError(f"{out} holds another study; give a directory of its own to this one")
+    (page / "media").mkdir(parents=True, exist_ok=True)
+    shown = [_show(page, trial, samples[trial.sample], files) for trial in trials]
+    write_atomically(str(page / "index.html"), _render(study, shown, config).encode())
+    key = Key(study=study, trials=trials)
+    write_atomically(str(key_path), key.to_json().encode())
+    return key
+
+
+def _trials(files: Mapping[tuple[str, str], Path], config: StudyConfig) -> tuple[Trial, ...]:
+    """In an order that tells nothing: by their ids."""
+    # Names must not be guessed from the method's, so the draw is seeded with the videos too.
+    hashes = {place: file_hash(path) for place, path in files.items()}
+    chance = random.Random(f"{config.seed} {sorted(hashes.items())}")
+    trials = [
+        Trial(id=f"{chance.getrandbits(48):012x}", sample=sample, method=method, video=hashes[method, sample])
+        for method, sample in sorted(files)
+    ]
+    for _ in range(config.num_checks):
+        like = chance.choice(trials[: len(files)])
+        expected = chance.choice([answer for answer in SCALE if answer != 3])
+        # The middle is what an inattentive person chooses.
+        name = f"{chance.getrandbits(48):012x}"
+        trials.append(Trial(id=name, sample=like.sample, method=None, video=like.video, expected=expected))
+    return tuple(sorted(trials, key=lambda trial: trial.id))
+
+
+def _show(page: Path, trial: Trial, sample: Sample, files: Mapping[tuple[str, str], Path]) -> dict[str, Any]:
+    """What the page knows of a trial; its files are put in place."""
+    source = next(
+        path
+        for (method, id_), path in files.items()
+        if id_ == trial.sample and (method == trial.method or (trial.method is None and file_hash(path) == trial.video))
+    )
+    shutil.copyfile(source, page / "media" / f"{trial.id}.mp4")
+    image = None
+    if sample.image is not None:
+        image = f"media/{_digest(sample.id, 12)}.png"
+        shutil.copyfile(sample.image, page / image)
+    return {
+        "id": trial.id,
+        "video": f"media/{trial.id}.mp4",
+        "image": image,
+        "prompts": [text for text in (sample.prompt, sample.prompt_cn) if text],
+        "check": trial.expected,
+    }
+
+
+def _render(study: str, trials: list[dict[str, Any]], config: StudyConfig) -> str:
+    script = (HERE / "page.js").read_text()
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("page.html.j2").render(
+        questions=QUESTIONS,
+        scale=SCALE,
+        num_checks=config.num_checks,
+        data={
+            "study": study,
+            "seed": config.seed,
+            "perRater": config.per_rater,
+            "questions": [question.name for question in QUESTIONS],
+            "trials": trials,
+        },
+        style=Markup(SHARED_STYLE.read_text() + (HERE / "page.css").read_text()),
+        script=Markup(script),
+        script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _digest(text: str, length: int) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

@@ -1,0 +1,139 @@
+"""Putting result files together: whose ratings count, and whose do not and why."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench.human_study.kit import Key
+from bench.human_study.questions import QUESTIONS, SCALE
+
+VERSION: Final = 1
+NAMES: Final = tuple(question.name for question in QUESTIONS)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rating:
+    """One person's answers about one video."""
+
+    rater: str
+    trial: str
+    values: Mapping[str, int]
+    """By question."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Excluded:
+    """A file that does not count."""
+
+    file: str
+    rater: str
+    """Empty where the file does not tell."""
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ratings:
+    """All that counts."""
+
+    raters: tuple[str, ...]
+    ratings: tuple[Rating, ...]
+    """Without attention checks."""
+    num_skipped: int
+    """Videos that would not play for someone."""
+    excluded: tuple[Excluded, ...]
+
+
+def merge_results(paths: Iterable[Path], key: Key) -> Ratings:
+    """Read result files; those that are broken, of another study, of a rater met before or inattentive are named.
+
+    A rater is left out who answers an attention check wrongly, or meets none although the study has some.
+    """
+    raters: dict[str, list[Rating]] = {}
+    excluded: list[Excluded] = []
+    num_skipped = 0
+    for path in sorted(paths):
+        name = ""
+        try:
+            document = _read(path)
+            name = document["rater"]
+            answers = _answers(document, key)
+            _check(answers, key, is_known=name in raters)
+        except ValueError as error:
+            excluded.append(Excluded(file=path.name, rater=name, why=str(error)))
+            continue
+        checks = {trial.id for trial in key.trials if trial.method is None}
+        given = {trial: values for trial, values in answers.items() if trial not in checks}
+        num_skipped += sum(values is None for values in given.values())
+        raters[name] = [Rating(rater=name, trial=one, values=values) for one, values in given.items() if values]
+    ratings = tuple(rating for found in raters.values() for rating in found)
+    return Ratings(raters=tuple(raters), ratings=ratings, num_skipped=num_skipped, excluded=tuple(excluded))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"not readable as JSON ({error})") from error
+    if not isinstance(document, dict) or document.get("version") != VERSION:
+        raise ValueError(f"not a result file of version {VERSION}")
+    if not isinstance(document.get("rater"), str) or not document["rater"]:
+        raise ValueError("no rater")
+    return document
+
+
+def _answers(document: Mapping[str, Any], key: Key) -> dict[str, dict[str, int] | None]:
+    """Trial → values, None where the video would not play."""
+    if document.get("study") != key.study:
+        raise ValueError(f"of another study ({document.get('study')!r} instead of {key.study!r})")
+    known = {trial.id for trial in key.trials}
+    found: dict[str, dict[str, int] | None] = {}
+    listed = document.get("answers")
+    for answer in listed if isinstance(listed, list) else []:
+        trial = answer.get("trial") if isinstance(answer, dict) else None
+        if trial not in known or trial in found:
+            raise ValueError(f"an answer to an unknown or repeated trial ({trial!r})")
+        found[str(trial)] = _values(answer.get("ratings"), str(trial))
+    if not found:
+        raise ValueError("no answers")
+    return found
+
+
+def _values(ratings: Any, trial: str) -> dict[str, int] | None:
+    if ratings is None:
+        return None
+    is_whole = isinstance(ratings, dict) and set(ratings) == set(NAMES)
+    if not is_whole or any(isinstance(one, bool) or one not in SCALE for one in ratings.values()):
+        raise ValueError(f"trial {trial}: ratings are {', '.join(NAMES)}, each from {SCALE[0]} to {SCALE[-1]}")
+    return {name: int(ratings[name]) for name in NAMES}
+
+
+def _check(answers: Mapping[str, Mapping[str, int] | None], key: Key, *, is_known: bool) -> None:
+    if is_known:
+        raise ValueError("a second file of this rater")
+    checks = {trial.id: trial.expected for trial in key.trials if trial.method is None}
+    met = {trial: values for trial in checks if (values := answers.get(trial)) is not None}
+    wrong = [trial for trial, values in met.items() if any(one != checks[trial] for one in values.values())]
+    if wrong:
+        raise ValueError(f"failed {len(wrong)} of {len(met)} attention checks")
+    if checks and not met:
+        raise ValueError("answered no attention check")
+
+
+def result_files(places: Sequence[Path]) -> list[Path]:
+    """The JSON files named, and those in directories named.
+
+    Raises:
+        ValueError: there are none, or a path does not exist.
+    """
+    found: list[Path] = []
+    for place in places:
+        if not place.exists():
+            raise ValueError(f"no result file at {place}")
+        found.extend(sorted(place.glob("*.json")) if place.is_dir() else [place])
+    if not found:
+        raise ValueError(f"no result files (*.json) in {', '.join(map(str, places))}")
+    return found

@@ -1,0 +1,1 @@
+"""Metrics of generated videos, one file each; `registry` lists them."""

@@ -1,0 +1,157 @@
+"""AV-Align: do the peaks of motion fall on the onsets of the sound (the paper's "Audio-Video Alignment").
+
+Peaks are looked for at a standard frame rate and size: both the flow's length in pixels and what counts as the same
+moment depend on them, so that published scores of videos of different sizes do not compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from librosa import frames_to_time
+from librosa.onset import onset_detect, onset_strength
+
+from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.metrics.picture import Picture
+from bench.metrics.sound import hear
+from curation.media import probe, sample_frames
+
+REVISION = 1
+"""Raised whenever the code gives other numbers for the same settings."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AvAlignConfig:
+    """How peaks are found."""
+
+    fps: float = 25.0
+    """Frames a second that the video is read at; pairs match within one frame. 0 keeps the video's own."""
+    short_edge: int = 256
+    """Pixels that the pictures are scaled down to. 0 keeps the video's own, as the original does."""
+    min_motion: float = 0.1
+    """Mean flow in pixels a frame from which a local maximum is a peak; the original's."""
+    sample_rate_hz: int = 22_050
+    """Of the sound; librosa's default, which the original uses."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.fps < 0 or self.short_edge < 0 or self.min_motion < 0 or self.sample_rate_hz <= 0:
+            raise ValueError("fps, short_edge and min_motion must not be negative, and sample_rate_hz above 0")
+
+
+class AvAlign(Metric):
+    """Intersection over union of sound onsets and motion peaks."""
+
+    name: ClassVar[str] = "av_align"
+    values: ClassVar[tuple[Value, ...]] = (
+        Value(name="av_align", better=Better.HIGHER, unit="", about="onsets and motion peaks that meet, over all"),
+        Value(
+            name="av_align_reuse",
+            better=Better.HIGHER,
+            unit="",
+            about="the same with a motion peak serving several onsets, as the original did before 2025-02",
+        ),
+    )
+    inputs: ClassVar[frozenset[Input]] = frozenset({Input.AUDIO})
+
+    def __init__(self, config: AvAlignConfig | None = None) -> None:
+        self.config = config or AvAlignConfig()
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Settings, and the versions of what finds onsets and flow."""
+        libraries = {"librosa": version("librosa"), "opencv": cv2.__version__}
+        return {"revision": REVISION, **asdict(self.config), **libraries}
+
+    def measure(self, video: VideoInput) -> Outcome:
+        """See the class. Without onsets there is nothing to align to; a video that never moves scores 0."""
+        fps = self.config.fps or probe(str(video.path)).fps
+        sound = hear(video, self.config.sample_rate_hz)
+        motion = mean_flow(Picture.of(video.path), fps, self.config.short_edge)
+        onsets_s = find_onsets(sound, self.config.sample_rate_hz)
+        peaks_s = find_peaks(motion, fps, self.config.min_motion)
+        if not onsets_s:
+            raise NoValueError("no onsets")
+        return Outcome(
+            values={
+                "av_align": alignment(onsets_s, peaks_s, 1 / fps, reuse=False),
+                "av_align_reuse": alignment(onsets_s, peaks_s, 1 / fps, reuse=True),
+            },
+            detail={
+                "onsets_s": [round(time_s, 3) for time_s in onsets_s],
+                "peaks_s": [round(time_s, 3) for time_s in peaks_s],
+                "motion": [round(float(value), 3) for value in motion],
+                "fps": fps,
+            },
+        )
+
+
+def find_onsets(samples: npt.NDArray[np.int16], sample_rate_hz: int) -> list[float]:
+    """Times in seconds at which sounds begin."""
+    sound = samples.astype(np.float32) / 32768
+    strength = onset_strength(y=sound, sr=sample_rate_hz)
+    frames = onset_detect(onset_envelope=strength, sr=sample_rate_hz)
+    return [float(time_s) for time_s in frames_to_time(frames, sr=sample_rate_hz)]
+
+
+@lru_cache(maxsize=2)
+def mean_flow(picture: Picture, fps: float, short_edge: int) -> npt.NDArray[np.float64]:
+    """Mean length of the optical flow into each frame in pixels, `(F,)`; the first has the second's.
+
+    Kept for the last videos: controls change the sound and leave the pictures alone.
+
+    Raises:
+        MediaError: the video cannot be read.
+        NoValueError: it has fewer than three frames, so that nothing can be a peak.
+    """
+    end_s = probe(picture.path).duration_s
+    lengths: list[float] = []
+    before: npt.NDArray[np.uint8] | None = None
+    for frame in sample_frames(picture.path, 0.0, end_s, fps=fps, short_edge=short_edge or None):
+        grey = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8)
+        if before is not None:
+            flow = cv2.calcOpticalFlowFarneback(before, grey, None, 0.5, 3, 15, 3, 5, 1.2, 0)
+            lengths.append(float(cv2.magnitude(flow[..., 0], flow[..., 1]).mean()))
+        before = grey
+    if len(lengths) < 2:
+        raise NoValueError("too short")
+    return np.array([lengths[0], *lengths])
+
+
+def find_peaks(motion: npt.NDArray[np.float64], fps: float, min_motion: float) -> list[float]:
+    """Times in seconds of strict local maxima of at least `min_motion`."""
+    inside = motion[1:-1]
+    peak = (inside > motion[:-2]) & (inside > motion[2:]) & (inside >= min_motion)
+    return [float(index / fps) for index in np.flatnonzero(peak) + 1]
+
+
+def alignment(onsets_s: Sequence[float], peaks_s: Sequence[float], within_s: float, *, reuse: bool) -> float:
+    """Intersection over union: each onset takes the first peak closer than `within_s`.
+
+    Args:
+        onsets_s: sound onsets, rising.
+        peaks_s: motion peaks, rising.
+        within_s: a frame's duration.
+        reuse: whether a peak may be taken more than once (the original's trap: it inflates the score).
+
+    Raises:
+        ValueError: there is neither an onset nor a peak.
+    """
+    if not onsets_s and not peaks_s:
+        raise ValueError("nothing to align")
+    used: set[int] = set()
+    matches = 0
+    for onset_s in onsets_s:
+        near = (i for i, peak_s in enumerate(peaks_s) if abs(peak_s - onset_s) < within_s and (reuse or i not in used))
+        taken = next(near, None)
+        if taken is not None:
+            used.add(taken)
+            matches += 1
+    return matches / (len(onsets_s) + len(peaks_s) - matches)

@@ -1,0 +1,125 @@
+"""DINOv2 consistency of the human region over time (paper, Sec. 4.2).
+
+Legend: F frames, D width of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+import transformers
+
+from bench.metrics.metric import Better, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.metrics.picture import Picture, face_clip, file_hash
+from curation.backends.face_geometry import body_box, head_box
+from curation.observations import Box
+
+REVISION = 1
+"""Raised whenever the code gives other numbers for the same settings."""
+MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's, RGB."""
+GET = "get facebook/dinov2-base from the Hugging Face Hub and pass --dino DIR (or the Hub id, where there is a network)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DinoConfig:
+    """Weights and size."""
+
+    model: str | None = None
+    """A directory in the layout of transformers, or a Hub id."""
+    side_px: int = 224
+    """The region is scaled to a square of this side."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be."""
+        if self.side_px < 14:
+            raise ValueError("side_px must be at least a patch, 14")
+
+
+class Dino(Metric):
+    """Mean of the clipped cosines of each frame's person with the first and with the previous frame's."""
+
+    name: ClassVar[str] = "dino"
+    needs: ClassVar[tuple[str, ...]] = ("DINOv2 in the layout of transformers (--dino)",)
+    values: ClassVar[tuple[Value, ...]] = (
+        Value(name="dino", better=Better.HIGHER, unit="", about="consistency of the person with first and last frame"),
+        Value(name="dino_first", better=Better.HIGHER, unit="", about="cosine with the first frame alone"),
+    )
+
+    def __init__(self, config: DinoConfig | None = None) -> None:
+        self.config = config or DinoConfig()
+        self._network: torch.nn.Module | None = None
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Settings, and the weights' hash (or the Hub id)."""
+        model = self.config.model
+        if model is not None and Path(model).is_dir():
+            model = "+".join(file_hash(path) for path in sorted(Path(model).glob("*.safetensors")))
+        return {"revision": REVISION, "model": model, "side_px": self.config.side_px, "detector": "dlib_hog"}
+
+    def available(self) -> str | None:
+        """The weights are not ours to ship."""
+        if self.config.model is None:
+            return f"no weights: {GET}"
+        try:
+            self._load()
+        except (OSError, ValueError, RuntimeError) as error:
+            return f"{self.config.model} cannot be loaded ({str(error).splitlines()[0]}): {GET}"
+        return None
+
+    def measure(self, video: VideoInput) -> Outcome:
+        """See the class; on keyframes twice a second that show the main face."""
+        clip = face_clip(Picture.of(video.path))
+        boxes = {time_s: face.box for time_s, face in zip(clip.tracks[0].times_s, clip.tracks[0].faces, strict=True)}
+        people = [cut_person(frame.image(), boxes[frame.time_s]) for frame in clip.keyframes if frame.time_s in boxes]
+        if len(people) < 2:
+            raise NoValueError("face too short", frames=len(people))
+        features = self.embed(people)
+        first, previous = consistency(features)
+        return Outcome(
+            values={"dino": float(((first + previous) / 2).mean()), "dino_first": float(first.mean())},
+            detail={"first": [round(float(v), 4) for v in first], "previous": [round(float(v), 4) for v in previous]},
+        )
+
+    @torch.inference_mode()
+    def embed(self, images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+        """Class tokens `(F, D)` of BGR pictures of any size."""
+        network, side = self._load(), self.config.side_px
+        device = next(network.parameters()).device
+        features = []
+        for image in images:
+            square = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)[..., ::-1].astype(np.float32) / 255
+            pixels = torch.from_numpy(((square - MEAN) / SPREAD).transpose(2, 0, 1)).float()[None]
+            features.append(network(pixel_values=pixels.to(device)).last_hidden_state[0, 0].float().cpu().numpy())
+        return np.stack(features)
+
+    def _load(self) -> torch.nn.Module:
+        if self._network is None:
+            assert self.config.model is not None, "asked for availability first"
+            network: torch.nn.Module = transformers.Dinov2Model.from_pretrained(self.config.model).eval()
+            self._network = network.to("cuda" if torch.cuda.is_available() else "cpu")
+        return self._network
+
+
+def cut_person(image: npt.NDArray[np.uint8], face: Box) -> npt.NDArray[np.uint8]:
+    """The part of the picture where head and body of a face's owner are (figure of eight heads)."""
+    aspect = image.shape[1] / image.shape[0]
+    head, body = head_box(face, aspect), body_box(face, aspect)
+    region = Box(x0=min(head.x0, body.x0), y0=head.y0, x1=max(head.x1, body.x1), y1=max(head.y1, body.y1))
+    x0, y0, x1, y1 = region.pixels(image.shape[1], image.shape[0])
+    return image[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
+
+
+def consistency(features: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Cosines, at least 0, of frames 1 … F − 1 of `(F, D)` with the first and with the previous frame."""
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    first, previous = unit[1:] @ unit[0], (unit[1:] * unit[:-1]).sum(1)
+    return np.maximum(first, 0), np.maximum(previous, 0)

@@ -1,0 +1,136 @@
+"""What a metric is: what it needs, what it gives, and a call that never raises for bad data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar
+
+from bench.samples import Sample
+from curation.media import MediaError
+
+
+class Better(StrEnum):
+    """Which way a value is good."""
+
+    HIGHER = "higher"
+    LOWER = "lower"
+    ZERO = "zero"
+    """The nearer to 0 the better, from both sides."""
+    NEITHER = "neither"
+    """Evidence: it describes, it does not rank."""
+
+
+class Input(StrEnum):
+    """What a metric looks at beside the pictures; controls that leave all of it alone are skipped."""
+
+    AUDIO = "audio"
+    IMAGE = "image"
+    """The reference image."""
+    PROMPT = "prompt"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Value:
+    """One named number that a metric gives."""
+
+    name: str
+    better: Better
+    unit: str
+    """Empty for a pure number."""
+    about: str
+    """One line."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoInput:
+    """A video and what it was made from."""
+
+    path: Path
+    sample: Sample
+    audio: Path | None = None
+    """A wav that is heard instead of the video's own sound (controls, or methods that publish silent videos)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a metric says of one video: values, or the reason why there are none."""
+
+    values: Mapping[str, float] = field(default_factory=dict)
+    reason: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def none(cls, reason: str, **detail: Any) -> Outcome:
+        """No value, and why."""
+        return cls(reason=reason, detail=detail)
+
+
+class NoValueError(Exception):
+    """Raised while measuring: this video has no value; the message is the reason, short and countable."""
+
+    def __init__(self, reason: str, **detail: Any) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class NotNowError(Exception):
+    """An endpoint did not answer: no row is written, and the next run tries again; the message says what happened."""
+
+
+class Metric(ABC):
+    """A measure of one video.
+
+    Making one is cheap; weights are loaded and endpoints asked when the first video comes.
+    """
+
+    name: ClassVar[str]
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What must be there, for people: packages, weight files, endpoints."""
+    values: ClassVar[tuple[Value, ...]]
+    inputs: ClassVar[frozenset[Input]] = frozenset()
+
+    @property
+    @abstractmethod
+    def parameters(self) -> Mapping[str, Any]:
+        """All that changes the numbers: settings, versions, hashes of weights; what the protocol is made of."""
+
+    @property
+    def protocol(self) -> str:
+        """Twelve hex digits that change with `parameters`."""
+        plain = json.dumps({"metric": self.name, **self.parameters}, sort_keys=True, default=str)
+        return hashlib.sha256(plain.encode()).hexdigest()[:12]
+
+    def available(self) -> str | None:
+        """None if the metric can run here, else one line: what is missing and how to get it."""
+        return None
+
+    @abstractmethod
+    def measure(self, video: VideoInput) -> Mapping[str, float] | Outcome:
+        """The values of a video.
+
+        Raises:
+            NoValueError: there is none.
+            MediaError: it cannot be read.
+            NotNowError: an endpoint did not answer.
+        """
+
+    def __call__(self, video: VideoInput) -> Outcome:
+        """The values of a video, or why there are none.
+
+        Raises:
+            NotNowError: an endpoint did not answer.
+        """
+        try:
+            outcome = self.measure(video)
+        except MediaError as error:
+            return Outcome.none(error.rule.replace("_", " "), message=error.detail)
+        except NoValueError as error:
+            return Outcome.none(error.reason, **error.detail)
+        return outcome if isinstance(outcome, Outcome) else Outcome(values=outcome)

@@ -1,0 +1,83 @@
+"""Mouth motion against speech, without weights: curation's scorer over the whole video."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+
+from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.metrics.picture import Picture, face_clip, mouth
+from bench.metrics.sound import hear
+from curation.backends.mouth_motion import MAP_FILE, MIN_FRAMES, MouthMotionScorer, level_features
+from curation.backends.sound_features import band_levels
+from curation.backends.sync import MARGIN_S, MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_HZ, SyncEvidence
+
+REVISION = 1
+"""Raised whenever the code gives other numbers for the same settings."""
+TOLERANCE_FRAMES = 2
+"""Generated lips trail the map's zero by about a frame (see `bench.curation_sync`), and one more is not seen."""
+
+
+class MouthSync(Metric):
+    """Correlation of mouth motion with the sound over 31 shifts, as SyncNet's distance is, on a scale of its own."""
+
+    name: ClassVar[str] = "mouth_sync"
+    values: ClassVar[tuple[Value, ...]] = (
+        Value(
+            name="mouth_agreement",
+            better=Better.HIGHER,
+            unit="",
+            about="correlation of mouth and sound as they are (best within 2 frames)",
+        ),
+        Value(
+            name="mouth_confidence", better=Better.HIGHER, unit="", about="best minus median agreement over the shifts"
+        ),
+        Value(name="mouth_offset", better=Better.ZERO, unit="frames", about="by how much the sound is late"),
+        Value(name="mouth_offset_abs", better=Better.LOWER, unit="frames", about="the same without its sign"),
+        Value(
+            name="mouth_speed",
+            better=Better.NEITHER,
+            unit="face widths/s",
+            about="how fast the lower face moves; a speaker's 0.06 to 0.13",
+        ),
+    )
+    inputs: ClassVar[frozenset[Input]] = frozenset({Input.AUDIO})
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Versions, and the frozen map that lips and sound are compared through."""
+        digest = hashlib.sha256(MAP_FILE.read_bytes()).hexdigest()[:12]
+        return {"revision": REVISION, "map": digest, "detector": "dlib_hog", "opencv": cv2.__version__}
+
+    def measure(self, video: VideoInput) -> Outcome:
+        """See the class."""
+        picture = Picture.of(video.path)
+        duration_s = face_clip(picture).duration_s
+        samples = hear(video, SYNC_RATE_HZ, start_s=-MARGIN_S, end_s=duration_s + MARGIN_S)
+        first, motion = mouth(picture)
+        num_frames = len(motion.features)
+        if num_frames < MIN_FRAMES:
+            raise NoValueError("face too short", frames=num_frames)
+        scorer = MouthMotionScorer()
+        heard = samples[first * SYNC_RATE_HZ // SYNC_FPS :]
+        levels = band_levels(heard, num_frames + 2 * MAX_SHIFT_FRAMES, rate_hz=SYNC_RATE_HZ, fps=SYNC_FPS)
+        curve = scorer.compare(scorer.map_lips(motion.features), scorer.map_sound(level_features(levels)))
+        evidence = SyncEvidence(curve=curve, num_frames=num_frames)
+        return Outcome(
+            values={
+                "mouth_agreement": evidence.agreement(TOLERANCE_FRAMES),
+                "mouth_confidence": evidence.confidence,
+                "mouth_offset": float(evidence.offset_frames),
+                "mouth_offset_abs": float(abs(evidence.offset_frames)),
+                "mouth_speed": float(np.mean(motion.speed)),
+            },
+            detail={
+                "first_frame": first,
+                "num_frames": num_frames,
+                "curve": [round(float(value), 4) for value in curve],
+            },
+        )

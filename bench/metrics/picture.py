@@ -1,0 +1,76 @@
+"""What of a video several measures share: the file's state as a cache key, its faces, its mouth."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from bench.metrics.metric import NoValueError
+from bench.talking_clips import whole_shot
+from curation.backends.mouth_features import MouthMotion
+from curation.backends.mouth_motion import watch_mouth
+from curation.media import MediaError
+from curation.schema import Clip
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A video file in one state: what is derived from it may be kept as long as this stays equal."""
+
+    path: str
+    size: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> Picture:
+        """The file as it is now.
+
+        Raises:
+            MediaError: there is none.
+        """
+        try:
+            status = path.stat()
+        except FileNotFoundError as error:
+            raise MediaError("missing", str(path)) from error
+        return cls(str(path), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=2)
+def face_clip(picture: Picture) -> Clip:
+    """The video as one clip with its face tracks, largest first, found twice a second.
+
+    Raises:
+        MediaError: it cannot be read.
+        NoValueError: there is no face.
+    """
+    clip = whole_shot(Path(picture.path))
+    if not clip.tracks:
+        raise NoValueError("no face")
+    return clip
+
+
+@lru_cache(maxsize=2)
+def mouth(picture: Picture) -> tuple[int, MouthMotion]:
+    """First frame at 25 fps on which the largest face is seen, and how its mouth moves from there on.
+
+    Raises:
+        MediaError: the video cannot be read.
+        NoValueError: there is no face.
+    """
+    return watch_mouth(face_clip(picture))
+
+
+def file_hash(path: Path) -> str:
+    """Sixteen hex digits of a file's content; empty when there is no such file."""
+    if not path.is_file():
+        return ""
+    status = path.stat()
+    return _file_hash(str(path), status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _file_hash(path: str, size: int, modified_ns: int) -> str:  # noqa: ARG001 (the file's state is the cache's key)
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

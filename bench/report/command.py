@@ -1,0 +1,83 @@
+"""`python -m bench report`: the report and the leaderboard of a directory of rows."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.evaluate_command import named_directories
+from bench.human_study.questions import METRIC, VALUES
+from bench.metric_options import add_metric_options, metrics_config
+from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
+from bench.report.board import Boards
+from bench.report.page import ReportInput, write_report
+from bench.report.text import leaderboard
+from bench.rows import RowStore
+from bench.samples import read_samples
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `run` reads."""
+    parser.add_argument("--out", type=Path, required=True, help="directory of rows (*.jsonl); the report goes there")
+    parser.add_argument("--samples", type=Path, help="directory of samples; without it, those that have rows")
+    parser.add_argument(
+        "--videos",
+        nargs="+",
+        default=[],
+        metavar="NAME=DIR",
+        help="where each method's videos lie, for the players",
+    )
+    add_metric_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write report.html and leaderboard.csv, and print the leaderboard.
+
+    Raises:
+        ValueError: there are no rows, or a directory is not what it should be.
+    """
+    directories = named_directories(options.videos)
+    for directory in directories.values():
+        if not directory.is_dir():
+            raise ValueError(f"no directory of videos at {directory}")
+    boards = report(options.out, options.samples, directories, metrics_config(options))
+    Console().print(leaderboard(boards))
+    print(f"{options.out / 'report.html'}\n{options.out / 'leaderboard.csv'}")
+
+
+def report(out: Path, samples: Path | None, videos: dict[str, Path], config: MetricsConfig) -> Boards:
+    """Write the report of the rows in `out`; returns its leaderboard.
+
+    Args:
+        out: directory of rows.
+        samples: directory of samples, which says what coverage is out of and how samples are grouped.
+        videos: method → directory.
+        config: of the metrics: their protocols stand in front, and those that cannot run here are named.
+
+    Raises:
+        ValueError: there are no rows, or a directory is not what it should be.
+    """
+    if not out.is_dir():
+        raise ValueError(f"no directory of results at {out}")
+    rows = RowStore(out).read()
+    if not rows:
+        raise ValueError(f"{out} holds no rows (*.jsonl); `python -m bench evaluate` writes them")
+    known = {row.sample: {} for row in rows} if samples is None else _groups(samples)
+    metrics = build_metrics(list(METRICS), config)
+    measured = {row.metric for row in rows}
+    lacking = {metric.name: metric.available() for metric in metrics if metric.name not in measured}
+    given = ReportInput(
+        rows=rows,
+        samples=known,
+        catalogue={METRIC: VALUES, **{metric.name: metric.values for metric in metrics}},
+        protocols={metric.name: metric.protocol for metric in metrics if metric.available() is None},
+        videos=videos,
+        missing={name: why for name, why in lacking.items() if why is not None},
+    )
+    return write_report(out, given)
+
+
+def _groups(samples: Path) -> dict[str, dict[str, str]]:
+    return {id_: sample.slices() for id_, sample in read_samples(samples).items()}

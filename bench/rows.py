@@ -1,0 +1,229 @@
+"""Results as rows: what was measured on one video by one metric, kept as JSON lines, a file a method.
+
+A row is known by what it was computed from; it is computed again only when that changes. Rows are appended under a
+lock and synced, so several processes may write one directory; a line torn by a crash is cut off by the next writer.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]*")
+
+RowKey: TypeAlias = tuple[str, str, str, str, str, str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One metric on one video, or the reason why it has no value."""
+
+    method: str
+    sample: str
+    """Id of the sample."""
+    control: str = ""
+    """How the input was made wrong on purpose; empty for the video as it is."""
+    metric: str
+    protocol: str
+    """Fingerprint of the metric's parameters and versions; rows of different protocols are never compared."""
+    video: str
+    """Content hash of the video; empty when the method made none."""
+    inputs: str
+    """Content hash of what else the metric used: sound put in place of the video's own, reference image, prompt."""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """By name; empty when there is a reason."""
+    reason: str | None = None
+    """Why there is no value: `no face`, `unreadable`, `silent`, ..."""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    """Evidence: onset times, offsets, curves."""
+    seconds: float = 0.0
+    """What measuring took."""
+
+    def __post_init__(self) -> None:
+        """Hold values and reason to each other; JSON has no NaN, and a mean must not meet one."""
+        if (self.reason is None) != bool(self.values):
+            raise ValueError(f"{self.metric} on {self.method}/{self.sample}: either values or a reason, not both")
+        wrong = [name for name, value in self.values.items() if not math.isfinite(value)]
+        if wrong:
+            raise ValueError(f"{self.metric} on {self.method}/{self.sample}: {wrong[0]} is not a finite number")
+
+    @property
+    def key(self) -> RowKey:
+        """What the row was computed from."""
+        return (self.method, self.sample, self.control, self.metric, self.protocol, self.video, self.inputs)
+
+    @property
+    def place(self) -> tuple[str, str, str, str, str]:
+        """Where the row stands in a table: one row a place is current."""
+        return (self.method, self.sample, self.control, self.metric, self.protocol)
+
+    def to_json(self) -> str:
+        """One line."""
+        plain = {name.name: getattr(self, name.name) for name in dataclasses.fields(self)}
+        return json.dumps(plain, ensure_ascii=False, allow_nan=False, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, line: str) -> Row:
+        """What `to_json` wrote.
+
+        Raises:
+            ValueError: the line is something else.
+        """
+        try:
+            return cls(**json.loads(line))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"not a result row: {line[:80]!r} ({error})") from error
+
+
+class RowStore:
+    """The rows of a directory, `<method>.jsonl` each."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def read(self) -> list[Row]:
+        """Every whole row, methods in order of name, in the order written; a key occurs once.
+
+        Raises:
+            ValueError: a line that is not the last of its file is no row.
+        """
+        rows: dict[RowKey, Row] = {}
+        for path in sorted(self.directory.glob("*.jsonl")):
+            for row in _read_file(path):
+                rows.setdefault(row.key, row)
+        return list(rows.values())
+
+    def keys(self) -> set[RowKey]:
+        """What has been computed."""
+        return {row.key for row in self.read()}
+
+    def append(self, rows: Iterable[Row]) -> None:
+        """Add rows to their methods' files; they are on the disk when this returns.
+
+        Raises:
+            ValueError: a method's name cannot be a file's.
+        """
+        by_method: dict[str, list[Row]] = {}
+        for row in rows:
+            by_method.setdefault(check_method(row.method), []).append(row)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for method, group in by_method.items():
+            with _locked(self.directory / f"{method}.jsonl") as descriptor:
+                _cut_torn_line(descriptor)
+                _write_all(descriptor, "".join(row.to_json() + "\n" for row in group).encode())
+                os.fsync(descriptor)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Merged:
+    """What merging did."""
+
+    added: int
+    known: int
+    """Rows that were there already, equal but for the time they took."""
+    conflicts: tuple[Row, ...]
+    """Rows of a known key with other values; the ones that were there first stay."""
+
+
+def merge(into: Path, sources: Sequence[Path]) -> Merged:
+    """Add the rows of other directories (other machines' results) to those of `into`.
+
+    Raises:
+        ValueError: a source is no directory, or holds a broken file.
+    """
+    store = RowStore(into)
+    known = {row.key: row for row in store.read()}
+    added: list[Row] = []
+    same, conflicts = 0, []
+    for source in sources:
+        if not source.is_dir():
+            raise ValueError(f"no directory of results at {source}")
+        for row in RowStore(source).read():
+            if row.key not in known:
+                known[row.key] = row
+                added.append(row)
+            elif comparable(row) == comparable(known[row.key]):
+                same += 1
+            else:
+                conflicts.append(row)
+    store.append(added)
+    return Merged(added=len(added), known=same, conflicts=tuple(conflicts))
+
+
+def current(rows: Iterable[Row]) -> list[Row]:
+    """One row a place, sorted: the last written, but a measured video before a missing one.
+
+    Older rows of a place are of a video or an input that has been replaced since.
+    """
+    places: dict[tuple[str, str, str, str, str], Row] = {}
+    for row in rows:
+        before = places.get(row.place)
+        if before is None or row.video or not before.video:
+            places[row.place] = row
+    return [places[place] for place in sorted(places)]
+
+
+def comparable(row: Row) -> Row:
+    """The row without the time it took: what two runs over the same files have in common."""
+    return dataclasses.replace(row, seconds=0.0)
+
+
+def check_method(name: str) -> str:
+    """`name`, if it can be a file's.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if METHOD_NAME.fullmatch(name) is None:
+        raise ValueError(f"{name!r} cannot be a method's name: letters, digits, spaces and . _ + - only")
+    return name
+
+
+def _read_file(path: Path) -> Iterator[Row]:
+    *lines, tail = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    del tail  # empty, or torn by a crash: the next writer cuts it off
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield Row.from_json(line)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _cut_torn_line(descriptor: int) -> None:
+    """Leave the file's end after its last newline, ready to write."""
+    end = os.lseek(descriptor, 0, os.SEEK_END)
+    whole = end
+    while whole > 0:
+        start = max(0, whole - 65536)
+        newline = os.pread(descriptor, whole - start, start).rfind(b"\n")
+        if newline >= 0:
+            whole = start + newline + 1
+            break
+        whole = start
+    if whole < end:
+        os.ftruncate(descriptor, whole)
+    os.lseek(descriptor, whole, os.SEEK_SET)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

@@ -1,0 +1,1 @@
+"""What scores of a few hundred videos can and cannot say: intervals, paired tests, coverage, slices, agreement."""

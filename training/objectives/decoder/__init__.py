@@ -1,0 +1,1 @@
+"""Decoder distillation (stage evae)."""

@@ -1,0 +1,1 @@
+"""Step and guidance distillation (stage distill)."""
