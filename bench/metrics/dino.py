@@ -8,18 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
-import transformers
 
 from bench.metrics.metric import Better, Metric, NoValueError, Outcome, Value, VideoInput
 from bench.metrics.picture import Picture, face_clip, file_hash
 from curation.backends.face_geometry import body_box, head_box
 from curation.observations import Box
+
+if TYPE_CHECKING:
+    import torch
 
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""
@@ -89,19 +90,26 @@ class Dino(Metric):
             detail={"first": [round(float(v), 4) for v in first], "previous": [round(float(v), 4) for v in previous]},
         )
 
-    @torch.inference_mode()
     def embed(self, images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
         """Class tokens `(F, D)` of BGR pictures of any size."""
+        import torch  # noqa: PLC0415 (see _load)
+
         network, side = self._load(), self.config.side_px
         device = next(network.parameters()).device
         features = []
         for image in images:
             square = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)[..., ::-1].astype(np.float32) / 255
             pixels = torch.from_numpy(((square - MEAN) / SPREAD).transpose(2, 0, 1)).float()[None]
-            features.append(network(pixel_values=pixels.to(device)).last_hidden_state[0, 0].float().cpu().numpy())
+            with torch.inference_mode():
+                states = network(pixel_values=pixels.to(device)).last_hidden_state
+            features.append(states[0, 0].float().cpu().numpy())
         return np.stack(features)
 
     def _load(self) -> torch.nn.Module:
+        # Workers import every metric; only those that run this one should wait for torch and transformers.
+        import torch  # noqa: PLC0415
+        import transformers  # noqa: PLC0415
+
         if self._network is None:
             assert self.config.model is not None, "asked for availability first"
             network: torch.nn.Module = transformers.Dinov2Model.from_pretrained(self.config.model).eval()

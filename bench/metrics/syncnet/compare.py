@@ -14,7 +14,6 @@ import torch
 from bench.metrics.syncnet.mfcc import mfcc
 from bench.metrics.syncnet.network import SyncNet
 
-FPS = 25
 SAMPLES_PER_FRAME = 640
 WINDOW_FRAMES = 5
 MAX_SHIFT_FRAMES = 15

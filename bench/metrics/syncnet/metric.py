@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
 from bench.metrics.picture import Picture, file_hash
 from bench.metrics.sound import hear
-from bench.metrics.syncnet.compare import FPS, compare, num_windows
 from bench.metrics.syncnet.mfcc import RATE_HZ
-from bench.metrics.syncnet.network import SyncNet, load_syncnet
-from bench.metrics.syncnet.track import Track, TrackConfig, crop, follow_faces, steady
+from bench.metrics.syncnet.track import FPS, Track, TrackConfig, crop, follow_faces, steady
 from curation.backends.face import build_face_detector
 from curation.media import probe, sample_frames
+
+if TYPE_CHECKING:
+    from bench.metrics.syncnet.network import SyncNet
 
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""
@@ -82,6 +82,8 @@ class SyncNetMetric(Metric):
 
     def measure(self, video: VideoInput) -> Outcome:
         """See the class."""
+        from bench.metrics.syncnet.compare import compare, num_windows  # noqa: PLC0415 (see _load)
+
         track, crops = self._watch(video)
         start_s, end_s = track.first_frame / FPS, (track.first_frame + len(crops)) / FPS
         samples = hear(video, RATE_HZ, start_s=start_s, end_s=end_s)
@@ -103,6 +105,11 @@ class SyncNetMetric(Metric):
         )
 
     def _load(self) -> SyncNet:
+        # Workers import every metric; only those that run this one should wait for torch.
+        import torch  # noqa: PLC0415
+
+        from bench.metrics.syncnet.network import load_syncnet  # noqa: PLC0415
+
         if self._network is None:
             assert self.config.weights is not None, "asked for availability first"
             device = "cuda" if torch.cuda.is_available() else "cpu"

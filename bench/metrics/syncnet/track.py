@@ -12,6 +12,7 @@ from scipy.signal import medfilt
 
 Boxes = npt.NDArray[np.float64]
 
+FPS = 25
 CONTEXT = 0.4
 """Of the box's half side: how much more is shown to each side, and twice that below."""
 BORDER = 110
