@@ -9,7 +9,18 @@ from pathlib import Path
 
 import pytest
 import ray
+import torch
 from moto.server import ThreadedMotoServer
+
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums of one test must not come out otherwise because another, or a command that it ran, set other threads."""
+    yield
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
