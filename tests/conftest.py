@@ -12,7 +12,6 @@ import ray
 import torch
 from moto.server import ThreadedMotoServer
 
-
 torch.set_num_threads(1)
 
 
