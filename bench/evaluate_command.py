@@ -91,7 +91,7 @@ def usable(metrics: Sequence[Metric], console: Console, *, asked: bool) -> list[
     """The metrics that can run here; the others are named, and are an error when they were asked for.
 
     Raises:
-        ValueError: one that was asked for cannot run, or none can.
+        ValueError: one that was asked for cannot run.
     """
     able = []
     for metric in metrics:

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from bench import doctor_command, evaluate_command
+from bench.rows import RowStore
+from tests.bench.material import BROKEN, TALKING
+
+
+def evaluate(*arguments: str) -> None:
+    parser = argparse.ArgumentParser()
+    evaluate_command.add_arguments(parser)
+    evaluate_command.run(parser.parse_args(arguments))
+
+
+def test_a_run_writes_a_file_a_method_and_merges_others(samples_dir: Path, videos_dir: Path, tmp_path: Path) -> None:
+    common = ["--samples", str(samples_dir), "--metrics", "appearance"]
+    evaluate(*common, "--videos", f"ours={videos_dir}", "--out", str(tmp_path / "a"))
+    rows = {row.sample: row for row in RowStore(tmp_path / "a").read()}
+    assert rows[TALKING].values["sharpness"] > 0
+    assert rows[BROKEN].reason == "unreadable"
+    evaluate(*common, "--videos", f"ours={videos_dir}", "--out", str(tmp_path / "b"), "--merge", str(tmp_path / "a"))
+    assert (tmp_path / "b" / "ours.jsonl").read_bytes() == (tmp_path / "a" / "ours.jsonl").read_bytes()
+
+
+def test_what_cannot_run_is_an_error_when_asked_for(samples_dir: Path, videos_dir: Path, tmp_path: Path) -> None:
+    common = ["--samples", str(samples_dir), "--videos", f"ours={videos_dir}", "--out", str(tmp_path)]
+    with pytest.raises(ValueError, match="syncnet cannot run here: no weights"):
+        evaluate(*common, "--metrics", "syncnet")
+    with pytest.raises(ValueError, match="unknown metric 'sharp'"):
+        evaluate(*common, "--metrics", "sharp")
+    with pytest.raises(ValueError, match="--seams 'x'"):
+        evaluate(*common, "--seams", "x")
+    assert RowStore(tmp_path).read() == []
+
+
+def test_the_doctor_names_what_is_missing_and_what_is_ready(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    doctor_command.add_arguments(parser)
+    doctor_command.run(parser.parse_args([]))
+    said = capsys.readouterr().out
+    assert "syncnet: cannot run here" in said
+    assert "--syncnet-weights" in said
+    assert "av_align: ready (protocol " in said
