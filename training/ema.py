@@ -6,7 +6,7 @@ an equal slice otherwise. So the average costs a rank 4 bytes a parameter over t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -56,12 +56,14 @@ class Ema:
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
         """Inside, the network has the average for its weights."""
+        _release(self.parameters.values())
         kept = {name: self._local(parameter).clone() for name, parameter in self.parameters.items()}
         for name, parameter in self.parameters.items():
             self._fill(parameter, self.shards[name])
         try:
             yield
         finally:
+            _release(self.parameters.values())
             for name, parameter in self.parameters.items():
                 self._local(parameter).copy_(kept[name])
 
@@ -107,6 +109,13 @@ class Ema:
 
 def _is_partitioned(parameter: Any) -> bool:
     return hasattr(parameter, "ds_tensor")
+
+
+def _release(parameters: Iterable[Any]) -> None:
+    """Drop whole copies that ZeRO-3 keeps at hand: they would hide what is written into the partitions."""
+    for parameter in parameters:
+        if _is_partitioned(parameter) and parameter.ds_status.name == "AVAILABLE":
+            parameter.partition()
 
 
 def _partition(parameter: Any) -> Tensor:
