@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import shlex
 import sys
 from collections.abc import Sequence
 from typing import Final
+
+from curation.command_line import parse_command
 
 DESCRIPTION: Final = """\
 Judge Soul and what it makes.
@@ -32,22 +32,10 @@ COMMANDS: Final = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status: 0 done, 2 a person's mistake, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(
-        prog="python -m bench", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parsers = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
-    commands = {name: parsers.add_parser(name, help=about) for name, (about, _) in COMMANDS.items()}
-    # Only the command that is asked for is imported: torch takes seconds, and --help should not wait for it.
-    chosen = next((word for word in arguments if word in COMMANDS), None)
-    if chosen is None:
-        parser.parse_args(arguments)
-        return 2
-    module = importlib.import_module(COMMANDS[chosen][1])
-    module.add_arguments(commands[chosen])
-    options = parser.parse_args(arguments)
+    run, options = parse_command("python -m bench", DESCRIPTION, COMMANDS, arguments)
     options.command_line = shlex.join(["python", "-m", "bench", *arguments])
     try:
-        module.run(options)
+        run(options)
     except ValueError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2

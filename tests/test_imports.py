@@ -16,7 +16,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "curation": ("curation", "model"),
     "training": (
         *("training", "model", "curation.schema", "curation.config", "curation.storage"),
-        *("curation.commits", "curation.encoded", "curation.cluster"),
+        *("curation.commits", "curation.encoded", "curation.cluster", "curation.command_line"),
     ),
     "bench": ("bench", "model", "curation", "training"),
 }
@@ -26,7 +26,7 @@ ONLY_ENCODE = "curation/encode/"
 """The one place in curation that may use the model."""
 
 FLOORS = (
-    ("curation.config", "curation.caption", "curation.observations"),
+    ("curation.config", "curation.caption", "curation.observations", "curation.command_line"),
     ("curation.schema",),
     ("curation.media", "curation.stage", "curation.storage"),
     ("curation.motion", "curation.crop", "curation.claims"),

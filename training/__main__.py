@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import sys
 from collections.abc import Sequence
 from typing import Final
+
+from curation.command_line import Run, parse_command
 
 DESCRIPTION: Final = """\
 Train Soul on encoded shards, stage by stage.
@@ -33,27 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 done, 1 the training broke down, 2 a person's mistake, 130 interrupted, 143 stopped by SIGTERM and saved.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(
-        prog="python -m training", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parsers = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
-    commands = {name: parsers.add_parser(name, help=about) for name, (about, _) in COMMANDS.items()}
-    # Only the command that is asked for is imported: torch takes seconds, and --help should not wait for it.
-    chosen = next((word for word in arguments if word in COMMANDS), None)
-    if chosen is None:
-        parser.parse_args(arguments)
-        return 2
-    module = importlib.import_module(COMMANDS[chosen][1])
-    module.add_arguments(commands[chosen])
-    options = parser.parse_args(arguments)
-    return _guarded(module.run, options)
+    run, options = parse_command("python -m training", DESCRIPTION, COMMANDS, arguments)
+    return _guarded(run, options)
 
 
-def _guarded(run: object, options: argparse.Namespace) -> int:
+def _guarded(run: Run, options: argparse.Namespace) -> int:
     from training.checkpoints import CheckpointError  # noqa: PLC0415
     from training.trainer import DivergedError, StoppedError  # noqa: PLC0415
 
-    assert callable(run)
     status = 0
     try:
         run(options)
