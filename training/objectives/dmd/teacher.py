@@ -47,7 +47,10 @@ class PlacedTeacher:
             import deepspeed  # noqa: PLC0415 (see ranks.py)
 
             # Without an optimizer the engine only partitions; its hooks gather a layer before it runs.
-            config: dict[str, Any] = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": {"stage": 3}}
+            # Its own linear layer, which it would put in place of torch's for every network of the process, saves
+            # memory in a backward that there is none of, and rounds otherwise.
+            zero = {"stage": 3, "memory_efficient_linear": False}
+            config: dict[str, Any] = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": zero}
             self.engine, *_ = deepspeed.initialize(model=self.module, config=config, dist_init_required=False)
         elif placement == "resident":
             self.module.to(self.device)
