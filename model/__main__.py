@@ -5,6 +5,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from model.options import add_model_options, add_sampling_options
+
 DESCRIPTION = """\
 Soul makes a video of any length out of one portrait, speech and a prompt.
 
@@ -45,38 +47,12 @@ def _parser() -> argparse.ArgumentParser:
 def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.description = "Several GPUs share a clip: torchrun --nproc-per-node=N -m model generate ..."
     add = parser.add_argument
-    add(
-        "--model",
-        required=True,
-        help="model directory, Hub id, or `tiny`: the small preset with random weights",
-    )
     add("--image", required=True, type=Path, help="portrait; first frame of the video and pivot of every clip")
     add("--audio", required=True, type=Path, help="speech: any file with sound; the video lasts as long")
     add("--prompt", required=True, help="what happens in the video")
-    add("--negative-prompt", default="", help="what the unconditional branch of guidance is told")
     add("--out", required=True, type=Path, help="the mp4; while it is made, NAME.part.mp4 can be watched")
-    add("--steps", type=int, help="denoising steps of a clip (default: the model directory's)")
-    add(
-        "--guidance-scale",
-        type=float,
-        help="w of uncond + w*(cond - uncond), 1 = off (default: the directory's)",
-    )
-    add("--seed", type=int, default=0, help="the same seed gives the same video (default: 0)")
-    size = parser.add_mutually_exclusive_group()
-    size.add_argument("--size", help="WIDTHxHEIGHT, both divisible by 32; the image is cropped to the shape")
-    size.add_argument("--area", help="720p, 1080p or pixels of a frame; the image's shape is kept")
-    add("--codebook", type=Path, help="codebook.safetensors (default: the model directory's, if it has one)")
-    clamp = parser.add_mutually_exclusive_group()
-    clamp.add_argument("--threshold", type=float, help="clamp overlap latents to this distance of a centroid")
-    clamp.add_argument("--percentile", type=float, help="... to this percentile of the training latents' distances")
-    add("--vae", help="another autoencoder, e.g. an eVAE: directory or Hub id")
-    add("--scheduler", choices=("unipc", "euler", "few-step"), help="sampler (default: the model directory's)")
-    add("--device", help="cuda, cpu, ... (default: cuda if there is one)")
-    add(
-        "--dtype",
-        choices=("bfloat16", "float32"),
-        help="of the networks (default: bfloat16, float32 on a CPU)",
-    )
+    add_model_options(parser)
+    add_sampling_options(parser)
 
 
 def _add_convert(parser: argparse.ArgumentParser) -> None:
