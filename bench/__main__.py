@@ -1,4 +1,4 @@
-"""The command line: `python -m bench evaluate | report | doctor | human-study | efficiency`."""
+"""The command line: `python -m bench samples | generate | evaluate | report | doctor | human-study | efficiency`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from curation.command_line import parse_command
 DESCRIPTION: Final = """\
 Judge Soul and what it makes.
 
+  samples      samples out of a curated run's clips, with the clips themselves as the ceiling
+  generate     a video of every sample by a model directory
   evaluate     score directories of videos against Soul-Bench samples; goes on where it was stopped
   report       leaderboard, statistics and one HTML file out of the scores
   doctor       which metrics can run here, what is missing and how to get it
@@ -20,6 +22,8 @@ Judge Soul and what it makes.
 """
 
 COMMANDS: Final = {
+    "samples": ("samples out of a curated run", "bench.curated_samples"),
+    "generate": ("a video of every sample", "bench.generation.command"),
     "evaluate": ("score videos", "bench.evaluate_command"),
     "report": ("leaderboard and HTML", "bench.report.command"),
     "doctor": ("which metrics can run here", "bench.doctor_command"),

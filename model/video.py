@@ -95,6 +95,27 @@ class VideoWriter:
             self._sound.finish(self.num_frames / self.fps)
 
 
+def add_sound(video: Path, audio: Path, out: Path) -> None:
+    """Lay the sound of a file under a video, as `VideoWriter` does; the pictures are copied as they are.
+
+    Raises:
+        ValueError: one of the files cannot be read.
+    """
+    try:
+        source = av.open(str(video))
+        pictures = source.streams.video[0]
+    except (av.FFmpegError, IndexError) as error:
+        raise ValueError(f"{video} cannot be read as a video") from error
+    with source, av.open(str(out), "w", format="mp4", options={"movflags": "faststart"}) as target:
+        copied, sound, end_s = target.add_stream_from_template(pictures), _Sound(audio, target), Fraction(0)
+        for packet in source.demux(pictures):
+            if packet.pts is not None and packet.dts is not None:
+                end_s = max(end_s, (packet.pts + (packet.duration or 0)) * pictures.time_base)
+                packet.stream = copied
+                target.mux(packet)
+        sound.finish(end_s)
+
+
 class _Sound:
     """The audio stream of a file, encoded piece by piece into a container."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -108,11 +108,16 @@ def read_index(directory: EncodedDirectory, *, held_out_fraction: float) -> Samp
     )
 
 
+def by_hash(sources: Iterable[str]) -> list[str]:
+    """Sources without repetitions, in the order in which they are held out: the first are never trained on."""
+    return sorted(set(sources), key=lambda source: hashlib.sha256(source.encode()).digest())
+
+
 def _held_out_sources(sources: Sequence[str], fraction: float) -> set[str]:
-    by_hash = sorted(set(sources), key=lambda source: hashlib.sha256(source.encode()).digest())
-    if fraction <= 0 or len(by_hash) < 2:
+    ordered = by_hash(sources)
+    if fraction <= 0 or len(ordered) < 2:
         return set()
-    return set(by_hash[: max(1, round(fraction * len(by_hash)))])
+    return set(ordered[: max(1, round(fraction * len(ordered)))])
 
 
 def _check_tars(directory: EncodedDirectory, table: pa.Table) -> None:

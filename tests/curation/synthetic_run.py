@@ -111,6 +111,19 @@ def sources() -> list[Source]:
     ]
 
 
+def write_playable_run(run: str, mp4: bytes, wav: bytes) -> str:
+    """The same units, every kept clip with this video, and with this sound where it has any."""
+
+    def playable(clip: Clip) -> Clip:
+        payload = clip.payload
+        if payload is None:
+            return clip
+        return replace(clip, payload=replace(payload, mp4=mp4, wav=wav if payload.wav else None))
+
+    write_run(run, [replace(unit, clips=tuple(map(playable, unit.clips))) for unit in sources()])
+    return run
+
+
 def write_run(run: str, units: list[Source], *, config_hash: str = "c0ffee", session: str = "one") -> list[str]:
     RunDirectory(run).open_session(session)
     return ShardWriter(run, ShardsConfig(), config_hash, session).write(units)

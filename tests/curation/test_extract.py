@@ -1,7 +1,6 @@
 """Taking a clip's files out of the shards."""
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -13,7 +12,7 @@ from curation.config import ConfigError
 from curation.extract import extract
 from curation.media import iter_frames
 from curation.shards import RunDirectory
-from tests.curation.synthetic_run import sources, write_run
+from tests.curation.synthetic_run import write_playable_run
 
 
 def small_mp4() -> bytes:
@@ -30,13 +29,7 @@ def small_mp4() -> bytes:
 
 @pytest.fixture
 def run(tmp_path: Path) -> str:
-    mp4 = small_mp4()
-    units = []
-    for unit in sources():
-        clips = (replace(clip, payload=replace(clip.payload, mp4=mp4) if clip.payload else None) for clip in unit.clips)
-        units.append(replace(unit, clips=tuple(clips)))
-    write_run(str(tmp_path / "run"), units)
-    return str(tmp_path / "run")
+    return write_playable_run(str(tmp_path / "run"), small_mp4(), b"RIFFwave")
 
 
 def test_a_clip_comes_out_as_it_lies_in_its_shard(run: str, tmp_path: Path) -> None:

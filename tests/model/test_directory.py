@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model.assemble import build_pipeline
+from model.directory import fingerprint
 from model.pipeline import SoulPipeline
 from tests.model.pipelines import make_codebook, noise, picture, small_pipeline
 
@@ -134,3 +135,22 @@ def test_what_is_no_directory_is_named(tmp_path: Path) -> None:
         SoulPipeline.from_pretrained(tmp_path / "file")
     with pytest.raises(ValueError, match="did you mean 'tiny'"):
         build_pipeline("tinny")
+
+
+def test_a_fingerprint_follows_the_contents_and_not_the_place(directory: Path, tmp_path: Path) -> None:
+    before = fingerprint(directory)
+    directory = directory.rename(tmp_path / "elsewhere")
+    assert fingerprint(directory) == before
+    file = directory / "transformer" / WEIGHTS
+    weights = load_file(file)
+    name = next(iter(weights))
+    save_file(weights | {name: weights[name] + 1e-3}, file)
+    assert fingerprint(directory) != before
+
+
+def test_a_fingerprint_of_a_large_file_sees_what_training_changes(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=5_000_000).astype(np.float32)
+    (tmp_path / "model.safetensors").write_bytes(values.tobytes())
+    before = fingerprint(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes((values * np.float32(1.0001)).tobytes())
+    assert fingerprint(tmp_path) != before

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.video import VideoWriter
+from model.video import VideoWriter, add_sound
 from tests.model.pipelines import write_wav
 
 
@@ -99,3 +99,21 @@ def test_bad_paths_give_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("hello")
     with pytest.raises(ValueError, match="cannot be read as audio"):
         VideoWriter(tmp_path / "out.mp4", height=32, width=64, fps=25, audio=tmp_path / "text.wav")
+
+
+def test_sound_is_laid_under_pictures_that_stay_as_they_are(tmp_path: Path) -> None:
+    waveform = np.zeros(2 * 16_000)
+    waveform[8_000] = 0.9
+    speech = write_wav(tmp_path / "speech.wav", waveform)
+    with VideoWriter(tmp_path / "silent.mp4", height=32, width=64, fps=25) as writer:
+        writer.write(grey_frames(40))
+    add_sound(tmp_path / "silent.mp4", speech, tmp_path / "out.mp4")
+    silent, sounding = frames_of(tmp_path / "silent.mp4"), frames_of(tmp_path / "out.mp4")
+    assert len(sounding) == 40
+    assert all(np.array_equal(a, b) for a, b in zip(silent, sounding, strict=True))
+    assert int(np.abs(sound_of(tmp_path / "out.mp4")[0]).argmax()) == 8_000
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stream = container.streams.audio[0]
+        assert stream.duration * stream.time_base == Fraction(40, 25), "no longer than the pictures"
+    with pytest.raises(ValueError, match=r"speech\.wav cannot be read as a video"):
+        add_sound(speech, speech, tmp_path / "none.mp4")

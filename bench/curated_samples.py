@@ -1,0 +1,131 @@
+"""`python -m bench samples`: Soul-Bench samples out of a curated run's clips.
+
+A clip gives the portrait (its first frame), the sound and the prompt (its caption). The clip itself stands in `real/`:
+evaluated as one more method, it shows what each metric says of real video.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from bench.samples import ID
+from curation.clip_table import open_run, read_clips
+from curation.media import iter_frames
+from curation.schema import AudioType
+from curation.shards import RunDirectory
+from curation.storage import write_atomically
+from model.video import add_sound
+from training.index import by_hash
+
+COLUMNS = ("key", "source", "parent_key", "audio_kept", "audio_type", "shard")
+REAL = "real"
+"""Folder of the clips themselves."""
+UNKNOWN_LANGUAGE = "xx"
+"""In an id; curation does not tell languages apart."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.description = (
+        "Clips with sound, one of every source before a second of any, first those of the sources that training "
+        "holds out for validation. Run again, it adds what is new; samples keep their numbers."
+    )
+    add = parser.add_argument
+    add("--run", default="runs/local", metavar="RUN", help="a curated run directory or URI (default: %(default)s)")
+    add("--out", type=Path, required=True, metavar="DIR", help="where <id>.json, .png, .wav and real/<id>.mp4 go")
+    add("--most", type=int, metavar="N", help="no more than N samples in all (default: every clip with sound)")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write what is missing.
+
+    Raises:
+        ValueError: no curated run, or it has no clip with sound.
+    """
+    ids = make_samples(options.run, options.out, options.most)
+    print(f"{len(ids)} samples of {options.run} in {options.out}, their clips in {options.out / REAL}")
+
+
+def make_samples(run: str, out: Path, most: int | None = None) -> list[str]:
+    """Write samples of a run's clips, and the clips; returns the ids of those that were wanted.
+
+    Args:
+        run: a curated run directory or URI.
+        out: directory of samples, made if need be.
+        most: how many at most; None for all.
+
+    Raises:
+        ValueError: no curated run, it has no clip with sound, or `out` holds samples of something else.
+    """
+    directory = open_run(run)
+    rows = [row for row in read_clips(directory, COLUMNS).to_pylist() if row["audio_kept"] and not row["parent_key"]]
+    if not rows:
+        raise ValueError(f"{run} has no kept clip with sound")
+    known = _known(out)
+    (out / REAL).mkdir(parents=True, exist_ok=True)
+    ids = []
+    for row in in_order(rows)[:most]:
+        id_ = known.get(row["key"])
+        if id_ is None:
+            number = 1 + max((int(other.partition("_")[0]) for other in known.values()), default=0)
+            mode = "sing" if row["audio_type"] == AudioType.SINGING else "talk"
+            id_ = known[row["key"]] = f"{number:04d}_human_{mode}_{UNKNOWN_LANGUAGE}_unknown"
+            _write(directory, row, out, id_)
+        ids.append(id_)
+    return ids
+
+
+def in_order(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The first clip of every source, then the second of every source, and so on; sources in their held-out order."""
+    place = {source: index for index, source in enumerate(by_hash(row["source"] for row in rows))}
+    seen: Counter[str] = Counter()
+    ranked = []
+    for row in sorted(rows, key=lambda row: str(row["key"])):
+        ranked.append((seen[row["source"]], place[row["source"]], row))
+        seen[row["source"]] += 1
+    return [row for _, _, row in sorted(ranked, key=lambda entry: entry[:2])]
+
+
+def _known(out: Path) -> dict[str, str]:
+    """Clip → id of the samples that are there."""
+    known = {}
+    for path in sorted(out.glob("*.json")):
+        try:
+            key = json.loads(path.read_text(encoding="utf-8"))["clip"]
+        except (ValueError, KeyError, TypeError):
+            key = None
+        if not isinstance(key, str) or ID.fullmatch(path.stem) is None:
+            raise ValueError(f"{path} was not made by this command: give another --out")
+        known[key] = path.stem
+    return known
+
+
+def _write(directory: RunDirectory, row: Mapping[str, Any], out: Path, id_: str) -> None:
+    """A sample's files; the JSON comes last, and only with it the sample is there."""
+    files = directory.sample(row["shard"], row["key"])
+    record = json.loads(files["json"])
+    wav, silent = out / f"{id_}.wav", out / REAL / f".{id_}.mp4"
+    write_atomically(str(wav), files["wav"])
+    write_atomically(str(silent), files["mp4"])
+    first = next(iter_frames(str(silent)))
+    _, png = cv2.imencode(".png", first.image)
+    write_atomically(str(out / f"{id_}.png"), png.tobytes())
+    add_sound(silent, wav, out / REAL / f"{id_}.mp4")
+    silent.unlink()
+    caption = record["caption"] or {}
+    sample = {
+        "en_prompt": caption.get("detailed") or "A person talks to the camera.",
+        "cn_prompt": "",
+        "message": "",
+        "clip": row["key"],
+        "source": row["source"],
+    }
+    text = json.dumps(sample, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(str(out / f"{id_}.json"), text.encode())

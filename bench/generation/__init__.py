@@ -1,0 +1,1 @@
+"""Videos of samples by a model directory: one method of the benchmark, made here."""

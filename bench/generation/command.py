@@ -1,0 +1,55 @@
+"""`python -m bench generate`: a video of every sample by one model, made only where it is missing or out of date."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.generation.job import GenerationJob
+from bench.generation.request import plan_requests
+from bench.samples import read_samples
+from bench.workers import Workers, add_worker_options
+from curation.console import Words
+from model.generation import ModelParts, Sampling
+from model.options import add_model_options, add_sampling_options
+
+GENERATION = Words(doing="generating", counts="units", kept="made", rejected="not made")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.description = (
+        "Run again, it makes what is missing and what was made from another model, sampling, image, sound or prompt."
+    )
+    add = parser.add_argument
+    add("--samples", type=Path, required=True, metavar="DIR", help="<id>.json, <id>.png, <id>.wav")
+    add("--out", type=Path, required=True, metavar="DIR", help="where <id>.mp4 are written: a method of `evaluate`")
+    add("--most", type=int, metavar="N", help="only the first N samples by id")
+    add_model_options(parser)
+    add_sampling_options(parser)
+    add_worker_options(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make what is missing.
+
+    Raises:
+        ValueError: a person's mistake, in one line.
+    """
+    console = Console(stderr=True)
+    parts, sampling = ModelParts.from_options(options), Sampling.from_options(options)
+    workers = Workers.from_options(options)
+    samples = list(read_samples(options.samples).values())[: options.most]
+    options.out.mkdir(parents=True, exist_ok=True)
+    requests = plan_requests(samples, options.out.resolve(), parts, sampling)
+    for lack, count in Counter(requests.incomplete.values()).items():
+        named = ", ".join(sorted(id_ for id_, what in requests.incomplete.items() if what == lack))
+        console.print(f"without {count} samples that have {lack}: {named}", soft_wrap=True, highlight=False)
+    console.print(f"{len(requests.to_make)} videos to make, {requests.num_made} there", highlight=False)
+    if parts.is_random:
+        console.print(f"{parts.model} with random weights: shows that everything runs, not what Soul can do")
+    workers.run(requests.to_make, GenerationJob(parts=parts, sampling=sampling, workers=workers), GENERATION, console)
+    print(options.out)

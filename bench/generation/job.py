@@ -1,0 +1,101 @@
+"""Making the videos: in this process or on Ray, with curation's engine, a video at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from bench.generation.request import Request
+from bench.workers import Workers
+from curation.engine import Alive
+from curation.placement import ExecutionConfig
+from curation.telemetry import Progress
+from model.generation import ModelParts, Sampling, VideoInputs, make_video
+from model.pipeline import SoulPipeline
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerationJob:
+    """What `python -m bench generate` runs; on a cluster every machine must reach the model and the directories."""
+
+    parts: ModelParts
+    sampling: Sampling
+    workers: Workers
+    step_timeout_s: float = 3600.0
+    """A denoising step or a clip's decoding that takes longer than this has hung."""
+
+    @property
+    def execution(self) -> ExecutionConfig:
+        """Placement and limits."""
+        return self.workers.execution(self.step_timeout_s)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """One."""
+        return ("generate",)
+
+    @property
+    def units_per_commit(self) -> int:
+        """Every video is done when it is there."""
+        return 1
+
+    def open(self) -> None:
+        """Nothing to clear: a video that was not finished is begun anew."""
+
+    def key(self, unit: Request) -> str:
+        """The sample's id."""
+        return unit.sample.id
+
+    def worker(self, stages: Sequence[str], *, debug: bool) -> GenerationWorker:  # noqa: ARG002 (one stage; bugs are let out)
+        """The model, loaded when the first video is asked for."""
+        return GenerationWorker(parts=self.parts, sampling=self.sampling)
+
+    def give_up(self, unit: Request, detail: str) -> Request:
+        """A video that no worker survived."""
+        unit.give_up()
+        return replace(unit, problem=detail)
+
+    def commit(self, units: Sequence[Request]) -> Progress:
+        """Count; the files are written."""
+        progress = Progress(units=len(units), clips=len(units))
+        for unit in units:
+            progress.kept += unit.problem is None
+            if unit.problem is not None:
+                progress.rejected[f"{unit.sample.id}: {unit.problem}"] += 1
+        return progress
+
+
+@dataclass(kw_only=True, slots=True)
+class GenerationWorker:
+    """Makes one video after the other."""
+
+    parts: ModelParts
+    sampling: Sampling
+    pipeline: SoulPipeline | None = field(default=None, init=False)
+
+    def run(self, unit: Request, alive: Alive) -> Request:
+        """Make a video, or say why the sample's files do not allow one."""
+        sample = unit.sample
+        assert sample.image is not None
+        assert sample.audio is not None
+        try:
+            inputs = VideoInputs.read(sample.image, sample.audio, sample.prompt)
+        except ValueError as error:
+            unit.give_up()
+            return replace(unit, problem=str(error))
+        self.pipeline = self.pipeline or self.parts.load()
+        start = time.perf_counter()
+        unit.begin()
+        made = make_video(self.pipeline, inputs, self.sampling, unit.out, on_step=lambda _clip, _step: alive())
+        seconds = round(time.perf_counter() - start, 2)
+        unit.finish(
+            {
+                "frames": made.num_frames,
+                "fps": made.fps,
+                "width": made.width,
+                "height": made.height,
+                "seconds": seconds,
+            }
+        )
+        return replace(unit, seconds=seconds)

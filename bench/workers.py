@@ -1,0 +1,58 @@
+"""Who computes: this process, or actors on a Ray cluster. Options and running, the same for every command."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from rich.console import Console
+
+from curation.console import Words, announced_ray, display
+from curation.engine import Job, run_inline, run_on_ray
+from curation.placement import ExecutionConfig, PoolConfig
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Workers:
+    """What does the work."""
+
+    on_ray: bool = False
+    """On RAY_ADDRESS's cluster or one started here; otherwise in this process."""
+    actors: int | None = None
+    """On Ray; None for one a CPU, or as many as the GPUs hold."""
+    cpus: float = 0.8
+    """CPUs an actor reserves; below 1 so that Ray's own tasks find room."""
+    gpus: float = 0.0
+    """GPUs an actor reserves."""
+
+    @classmethod
+    def from_options(cls, options: argparse.Namespace) -> Self:
+        """What `add_worker_options` asked for."""
+        return cls(on_ray=options.ray, actors=options.workers, cpus=options.worker_cpus, gpus=options.worker_gpus)
+
+    def execution(self, timeout_s: float) -> ExecutionConfig:
+        """One pool of these; a unit that keeps its actor for `timeout_s` without a sign of life is taken from it."""
+        pool = PoolConfig(name="workers", actors=self.actors, num_cpus=self.cpus, num_gpus=self.gpus)
+        return ExecutionConfig(pools=(pool,), unit_timeout_s=timeout_s)
+
+    def run(self, units: Sequence[Any], job: Job[Any], words: Words, console: Console) -> None:
+        """Do a job's units, with a display."""
+        with display(console, len(units), words) as drawing:
+            if self.on_ray and units:
+                with announced_ray(console):
+                    run_on_ray(units, job, drawing.show)
+            else:
+                run_inline(units, job, drawing.show)
+
+
+def add_worker_options(parser: argparse.ArgumentParser) -> None:
+    """Add them to a command."""
+    default = Workers()
+    group = parser.add_argument_group("workers")
+    add = group.add_argument
+    add("--ray", action="store_true", help="on a Ray cluster: RAY_ADDRESS's, or one started here")
+    add("--workers", type=int, metavar="N", help="with --ray: actors; default one a CPU, or as the GPUs hold")
+    add("--worker-cpus", type=float, default=default.cpus, metavar="N", help="with --ray: CPUs an actor reserves")
+    add("--worker-gpus", type=float, default=default.gpus, metavar="N", help="with --ray: GPUs an actor reserves")

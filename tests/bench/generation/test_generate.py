@@ -1,0 +1,194 @@
+"""Videos of samples: made once, made again when what they follow from changes, and never by accident."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from bench.__main__ import main
+from bench.samples import read_samples, read_videos
+from curation.media import frame_times, iter_frames
+from tests.model.pipelines import noise, picture, small_pipeline, write_wav
+
+ONE, TWO, BAD, NO_SOUND = (
+    "0001_human_talk_en_female",
+    "0002_human_sing_cn_male",
+    "0003_comic_talk_en_unknown",
+    "0004_human_talk_en_male",
+)
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("trained") / "model"
+    small_pipeline().save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four samples: two whole ones, one with a broken image, one without sound."""
+    directory = tmp_path_factory.mktemp("prepared") / "samples"
+    directory.mkdir()
+    for number, id_ in enumerate((ONE, TWO, BAD, NO_SOUND)):
+        (directory / f"{id_}.json").write_text(json.dumps({"en_prompt": f"Person {number} speaks."}))
+        picture(64 + 16 * number, 64).save(directory / f"{id_}.png")
+        if id_ != NO_SOUND:
+            write_wav(directory / f"{id_}.wav", noise(0.3 + 0.1 * number, seed=number))
+    (directory / f"{BAD}.png").write_bytes(b"not an image")
+    return directory
+
+
+@pytest.fixture
+def samples(prepared: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(prepared, tmp_path / "samples"))
+
+
+def generate(model: Path | str, samples: Path, out: Path, *more: str) -> int:
+    return main(["generate", "--model", str(model), "--samples", str(samples), "--out", str(out), *more])
+
+
+def pixels(out: Path, id_: str) -> npt.NDArray[np.int16]:
+    """(F, H, W, 3); x264 itself does not give the same bytes twice on every processor."""
+    return np.stack([frame.image for frame in iter_frames(str(out / f"{id_}.mp4"))]).astype(np.int16)
+
+
+def states(out: Path) -> dict[str, int]:
+    return {path.stem: path.stat().st_mtime_ns for path in out.glob("*.mp4")}
+
+
+@pytest.fixture
+def videos(model: Path, samples: Path, tmp_path: Path) -> Path:
+    assert generate(model, samples, tmp_path / "videos") == 0
+    return tmp_path / "videos"
+
+
+def test_every_whole_sample_has_a_video_as_long_as_its_sound(
+    model: Path, videos: Path, samples: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert states(videos).keys() == {ONE, TWO}
+    assert [len(frame_times(str(videos / f"{id_}.mp4"))) for id_ in (ONE, TWO)] == [8, 10]
+    assert read_videos(videos, read_samples(samples))[ONE] == videos / f"{ONE}.mp4"
+    record = json.loads((videos / f"{ONE}.made.json").read_text())
+    assert (record["prompt"], record["frames"], record["fps"]) == ("Person 0 speaks.", 8, 25)
+    capsys.readouterr()
+    assert generate(model, samples, videos) == 0
+    said = capsys.readouterr().err.replace("\n", "")
+    assert f"1 samples that have no sound: {NO_SOUND}" in said
+    assert f"{BAD}: " in said
+    assert "is not an image that can be read" in said
+
+
+def test_run_again_it_makes_nothing_that_is_there(model: Path, samples: Path, videos: Path) -> None:
+    before = states(videos)
+    assert generate(model, samples, videos) == 0
+    assert states(videos) == before
+
+
+def test_other_settings_make_every_video_again(model: Path, samples: Path, videos: Path) -> None:
+    before = states(videos)
+    assert generate(model, samples, videos, "--seed", "7") == 0
+    assert all(states(videos)[id_] != before[id_] for id_ in (ONE, TWO))
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "prompt": lambda d: (d / f"{ONE}.json").write_text(json.dumps({"en_prompt": "A person sings."})),
+    "image": lambda d: picture(96, 64).save(d / f"{ONE}.png"),
+    "sound": lambda d: write_wav(d / f"{ONE}.wav", noise(0.3, seed=9)),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_sample_is_made_again_and_no_other(model: Path, samples: Path, videos: Path, name: str) -> None:
+    before = states(videos)
+    CHANGES[name](samples)
+    assert generate(model, samples, videos) == 0
+    assert states(videos)[ONE] != before[ONE]
+    assert states(videos)[TWO] == before[TWO]
+
+
+def test_a_model_that_was_trained_further_makes_every_video_again(samples: Path, tmp_path: Path) -> None:
+    pipeline, out = small_pipeline(), tmp_path / "videos"
+    pipeline.save_pretrained(tmp_path / "model")
+    assert generate(tmp_path / "model", samples, out) == 0
+    before = states(out)
+    with torch.no_grad():
+        next(pipeline.transformer.parameters()).add_(0.01)
+    pipeline.save_pretrained(tmp_path / "model")
+    assert generate(tmp_path / "model", samples, out) == 0
+    assert all(states(out)[id_] != before[id_] for id_ in (ONE, TWO))
+
+
+def test_a_killed_run_goes_on_where_it_was(model: Path, samples: Path, videos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "bench", "generate", "--model", model, "--samples", samples, "--out", out]
+    process = subprocess.Popen(
+        list(map(str, command)), cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob("*.part.mp4")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    assert generate(model, samples, out) == 0
+    for id_ in (ONE, TWO):
+        assert np.abs(pixels(out, id_) - pixels(videos, id_)).mean() < 2
+    assert not list(out.glob("*.part.mp4"))
+
+
+def test_a_mistake_in_the_options_leaves_what_is_there(
+    model: Path, samples: Path, videos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = states(videos)
+    assert generate(model, samples, videos, "--threshold", "1") == 2
+    assert "needs a codebook" in capsys.readouterr().err.splitlines()[-1]
+    assert states(videos) == before
+
+
+def test_videos_that_were_not_made_here_are_left_alone(
+    model: Path, samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / f"{TWO}.mp4").write_bytes(b"somebody's work")
+    assert generate(model, samples, theirs) == 2
+    assert "was not made by this command: give another --out" in capsys.readouterr().err
+    assert (theirs / f"{TWO}.mp4").read_bytes() == b"somebody's work"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("/absent",), "no such directory"),
+        (("soul-5b",), "random weights of this size"),
+        (("tiny", "--steps", "0"), "--steps must be at least 1"),
+        (("tiny", "--codebook", "/absent.safetensors"), "no such codebook"),
+    ],
+)
+def test_mistakes_are_one_line(
+    words: tuple[str, ...], message: str, samples: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, *more = words
+    assert generate(model, samples, tmp_path / "videos", *more) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_actors_on_ray_make_the_same_videos(
+    model: Path, samples: Path, videos: Path, tmp_path: Path, ray_cluster: None
+) -> None:
+    out = tmp_path / "ray"
+    assert generate(model, samples, out, "--ray", "--workers", "1") == 0
+    for id_ in (ONE, TWO):
+        assert np.abs(pixels(out, id_) - pixels(videos, id_)).mean() < 2

@@ -1,0 +1,76 @@
+"""Samples out of a curated run."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import soundfile
+
+from bench.__main__ import main
+from bench.curated_samples import REAL, in_order
+from bench.samples import read_samples, read_videos
+from curation.media import iter_frames, probe
+from tests.curation.moving_mouth import RATE_HZ, frames, syllables, voice, write_video
+from tests.curation.synthetic_run import write_playable_run
+from training.index import by_hash
+
+SECONDS = 1.0
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("curated")
+    loudness = syllables(SECONDS, 0)
+    write_video(folder / "clip.mp4", frames(loudness, SECONDS), voice(loudness))
+    wav = io.BytesIO()
+    soundfile.write(wav, voice(loudness), RATE_HZ, format="WAV")
+    return write_playable_run(str(folder / "run"), (folder / "clip.mp4").read_bytes(), wav.getvalue())
+
+
+def test_clips_with_sound_become_samples_and_methods(run: str, tmp_path: Path) -> None:
+    assert main(["samples", "--run", run, "--out", str(tmp_path / "samples")]) == 0
+    samples = read_samples(tmp_path / "samples")
+    assert {sample.mode for sample in samples.values()} == {"talk", "sing"}, "a crop is the same sound once more"
+    real = read_videos(tmp_path / "samples" / REAL, samples)
+    for id_, sample in samples.items():
+        video = real[id_]
+        assert video is not None
+        assert sample.image is not None
+        assert sample.audio is not None
+        first = next(iter_frames(str(video))).image
+        assert np.array_equal(np.asarray(cv2.imread(str(sample.image))), first)
+        assert probe(str(video)).audio_codec == "aac"
+        assert sample.duration_s == pytest.approx(SECONDS, abs=0.05)
+    sung = next(sample for sample in samples.values() if sample.mode == "sing")
+    assert sung.prompt == "A person walks to the left."
+
+
+def test_samples_keep_their_numbers_when_more_are_taken(run: str, tmp_path: Path) -> None:
+    out = tmp_path / "samples"
+    assert main(["samples", "--run", run, "--out", str(out), "--most", "1"]) == 0
+    (first,) = out.glob("*.json")
+    before = first.read_text(), first.stat().st_mtime_ns
+    assert main(["samples", "--run", run, "--out", str(out)]) == 0
+    assert len(list(out.glob("*.json"))) == 2
+    assert (first.read_text(), first.stat().st_mtime_ns) == before
+
+
+def test_sources_that_are_held_out_come_first_and_each_once_before_any_twice() -> None:
+    rows = [{"key": f"{source}-{index}", "source": source} for source in "abcdef" for index in range(3)]
+    ordered = in_order(rows)
+    assert [row["source"] for row in ordered[:6]] == by_hash("abcdef")
+    assert [row["key"][-1] for row in ordered] == ["0"] * 6 + ["1"] * 6 + ["2"] * 6
+
+
+def test_mistakes_are_one_line(run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["samples", "--run", str(tmp_path / "absent"), "--out", str(tmp_path / "out")]) == 2
+    assert "is not a run directory" in capsys.readouterr().err
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "0001_human_talk_en_male.json").write_text(json.dumps({"en_prompt": "A man talks."}))
+    assert main(["samples", "--run", run, "--out", str(tmp_path / "other")]) == 2
+    assert "was not made by this command" in capsys.readouterr().err
