@@ -15,10 +15,11 @@ import cv2
 import numpy as np
 import pytest
 
+from bench import endpoint
+from bench.endpoint import NotNowError
 from bench.evaluate import EvaluationJob, Plan
-from bench.metrics import endpoint
 from bench.metrics.finevq import FineVq, FineVqConfig
-from bench.metrics.metric import NotNowError, VideoInput
+from bench.metrics.metric import VideoInput
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.metrics.vtc import PROMPT, JudgeConfig, VideoTextConsistency, digit_probabilities
 from bench.rows import RowStore
