@@ -29,8 +29,8 @@ function go(to) {
   at("unplayable").hidden = true;
   at("sound").src = sample.sound;
   at("facts").textContent = sample.facts;
-  const lines = Object.entries(sample.texts).flatMap(([name, text]) => [["dt", name], ["dd", text]]);
-  at("texts").replaceChildren(...lines.map(([tag, text]) => Object.assign(document.createElement(tag), { textContent: text })));
+  const lines = sample.texts.flatMap(([name, text, lang]) => [["dt", name, "en"], ["dd", text, lang]]);
+  at("texts").replaceChildren(...lines.map(([tag, text, lang]) => Object.assign(document.createElement(tag), { textContent: text, lang })));
   const form = at("checks");
   form.reset();
   heard = before !== undefined;

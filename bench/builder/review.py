@@ -15,8 +15,9 @@ from bench.builder.directory import IMAGE, SOUND
 from curation.storage import write_atomically
 
 HERE: Final = Path(__file__).parent
-FACTS: Final = ("age", "gender", "nationality", "speaking_language", "personality")
-"""Fields of a sample that reviewers are shown in one line."""
+TEXTS: Final = {"message": "message", "en_prompt": "scene, English", "cn_prompt": "scene, Chinese"}
+FACTS: Final = ("gender", "nationality", "speaking_language", "personality")
+"""Fields of a sample that reviewers are shown in one line, after the age."""
 
 
 def write_page(build: Build, *, only_open: bool = False) -> int:
@@ -56,16 +57,18 @@ def _show(folder: Path, candidate: Candidate) -> dict[str, Any]:
         "image": names[IMAGE],
         "sound": names[SOUND],
         "facts": _facts(candidate.texts),
-        "texts": {
-            "message": candidate.texts["message"],
-            "scene, English": candidate.texts["en_prompt"],
-            "scene, Chinese": candidate.texts["cn_prompt"],
-        },
+        "texts": [(title, candidate.texts[name], _language(name)) for name, title in TEXTS.items()],
     }
 
 
+def _language(name: str) -> str:
+    """Of a text, for the browser's choice of letters; a message may be Japanese, and is left to guess."""
+    return {"en_prompt": "en", "cn_prompt": "zh"}.get(name, "")
+
+
 def _facts(texts: Mapping[str, Any]) -> str:
-    return " · ".join(str(texts[name]) for name in FACTS if texts.get(name) not in {None, ""})
+    told = [str(texts[name]) for name in FACTS if texts[name] not in {"", "unknown"}]
+    return " · ".join([f"{texts['age']} years", *told] if texts["age"] != "unknown" else told)
 
 
 def _render(build: Build, samples: list[dict[str, Any]]) -> str:
