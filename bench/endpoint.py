@@ -17,6 +17,8 @@ FIRST_PAUSE_S = 1.0
 """Doubled with every further try."""
 HOPELESS = frozenset({400, 401, 403, 404, 405, 413, 422})
 """Statuses that asking again does not change."""
+MAX_PAUSE_S = 60.0
+"""However long a server that is asked too much (429) wants to be left alone."""
 MAX_TOLD = 300
 """Letters kept of what a server says about an error."""
 
@@ -145,9 +147,10 @@ def _decoded(answer: bytes) -> Any:
 
 def _ask(request: urllib.request.Request, timeout_s: float, tries: int) -> bytes:
     problem = NotNowError("")
+    wished_s = 0.0
     for attempt in range(tries):
         if attempt:
-            time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
+            time.sleep(max(FIRST_PAUSE_S * 2 ** (attempt - 1), min(wished_s, MAX_PAUSE_S)))
         try:
             with urllib.request.urlopen(request, timeout=timeout_s) as answer:
                 return bytes(answer.read())
@@ -155,6 +158,8 @@ def _ask(request: urllib.request.Request, timeout_s: float, tries: int) -> bytes
             problem = NotNowError(f"the server answered {error.code}", status=error.code, told=_told(error))
             if error.code in HOPELESS:
                 break
+            after = error.headers.get("Retry-After", "")
+            wished_s = float(after) if after.isdigit() else 0.0
         except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
             problem = NotNowError(f"the server cannot be reached ({getattr(error, 'reason', error)})")
     raise problem

@@ -41,6 +41,8 @@ def open_build(path: Path, overrides: Sequence[str] = ()) -> Build:
     spec = read_spec(directory.spec, overrides)
     briefs = plan(spec)
     ledger, hash_ = Ledger(directory.ledger), fingerprint(briefs)
+    if overrides and hash_ != fingerprint(plan(read_spec(directory.spec))):
+        raise ValueError(f"--set would change what is built: set target, seed and shares in {directory.spec}")
     entries = ledger.read()
     try:
         state = read_state(briefs, hash_, entries)

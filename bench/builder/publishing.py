@@ -168,9 +168,11 @@ def _read_manifest(path: Path, build: Build) -> dict[str, Any] | None:
         return None
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        plan, _, _ = manifest["spec"]["plan"], manifest["version"] + 1, manifest["samples"].keys()
+        plan, is_whole = manifest["spec"]["plan"], {"version", "samples"} <= manifest.keys()
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} is not the manifest of a set") from error
+    if not is_whole:
+        raise ValueError(f"{path} is not the manifest of a set")
     if plan != build.plan:
         raise ValueError(f"{path} is of another build; publish this one elsewhere (--out)")
     return manifest

@@ -72,12 +72,7 @@ function listened() {
 
 at("start").addEventListener("click", begin);
 at("reviewer").addEventListener("keydown", (event) => { if (event.key === "Enter") begin(); });
-at("sound").addEventListener("timeupdate", () => {
-  const sound = at("sound");
-  let played = 0;
-  for (let part = 0; part < sound.played.length; part += 1) played += sound.played.end(part) - sound.played.start(part);
-  if (!heard && played >= HEARD_SHARE * sound.duration) listened();
-});
+at("sound").addEventListener("timeupdate", () => { if (!heard && playedShare(at("sound")) >= HEARD_SHARE) listened(); });
 at("sound").addEventListener("error", () => { at("unplayable").hidden = false; listened(); });
 at("checks").addEventListener("change", show);
 at("checks").addEventListener("submit", (event) => {

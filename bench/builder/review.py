@@ -40,6 +40,9 @@ def write_page(build: Build, *, only_open: bool = False) -> int:
     (folder / "media").mkdir(parents=True, exist_ok=True)
     samples = [_show(folder, candidate) for candidate in shown.values()]
     write_atomically(str(folder / "index.html"), _render(build, samples).encode())
+    for path in (folder / "media").iterdir():
+        if not any(f"media/{path.name}" in sample.values() for sample in samples):
+            path.unlink()
     return len(samples)
 
 

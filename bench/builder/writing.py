@@ -35,6 +35,8 @@ possible in one continuous shot. Keep to the number of words.
 - hobbies: two to five, English.
 - personality: three to five adjectives, English.
 """
+LETTERS_PER_WORD: Final = 5.8
+"""Of English speech, blanks and marks included; seen in the public set."""
 MODES: Final = {"talk": "talks to the camera", "sing": "sings"}
 SHOTS: Final = {"portrait": "portrait", "upper_body": "upper body", "full_body": "full body"}
 
@@ -158,9 +160,12 @@ def describe(brief: Brief) -> str:
 
 def _request(config: WriterConfig, brief: Brief, failures: Sequence[Failure]) -> str:
     low, high = brief.prompt_words
+    wanted = letters(config, brief)
+    # Models count words better than letters; those of Chinese are the letters.
+    words = f" (some {round(wanted / LETTERS_PER_WORD)} words)" if brief.language == "en" else ""
     text = (
         f"Brief number {brief.number}\n{describe(brief)}\n"
-        f"message: about {letters(config, brief)} letters, to last {brief.aim_s:g} seconds\n"
+        f"message: about {wanted} letters{words}, to last {brief.aim_s:g} seconds\n"
         f"en_prompt: {low:g} to {high:g} words"
     )
     if not failures:

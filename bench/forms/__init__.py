@@ -6,4 +6,4 @@ from pathlib import Path
 
 STYLE = Path(__file__).parent / "form.css"
 SCRIPT = Path(__file__).parent / "form.js"
-"""Goes before a page's own script: `data`, `at`, `stored`, `keep`, `download`."""
+"""Goes before a page's own script: `data`, `at`, `stored`, `keep`, `download`, `playedShare`."""

@@ -25,3 +25,10 @@ function download(what, person, answers) {
   link.click();
 }
 
+// How much of a video or recording was really played, 0 to 1: jumping to its end does not count.
+function playedShare(media) {
+  let played_s = 0;
+  for (let part = 0; part < media.played.length; part += 1) played_s += media.played.end(part) - media.played.start(part);
+  return media.duration > 0 ? played_s / media.duration : 0;
+}
+

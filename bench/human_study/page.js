@@ -101,10 +101,7 @@ function answer(given) {
 at("start").addEventListener("click", begin);
 at("rater").addEventListener("keydown", (event) => { if (event.key === "Enter") begin(); });
 at("video").addEventListener("timeupdate", () => {
-  const video = at("video");
-  let played = 0;
-  for (let index = 0; index < video.played.length; index += 1) played += video.played.end(index) - video.played.start(index);
-  if (!watched && played >= WATCHED_SHARE * video.duration) {
+  if (!watched && playedShare(at("video")) >= WATCHED_SHARE) {
     watched = true;
     allow();
   }

@@ -18,6 +18,8 @@ from bench.builder.running import MAX_REFUSALS, MAX_SILENCES, StoppedError, chec
 from tests.bench.builder.conftest import SpecWriter
 from tests.bench.builder.stand_in import (
     PAINTER,
+    SINGER,
+    SPEAKER,
     Fault,
     StandIn,
     completion,
@@ -142,6 +144,26 @@ def test_what_is_given_up_is_named(
     assert "6 of 6 approved, 3 attempts failed" in capsys.readouterr().out
 
 
+def test_what_the_servers_are_asked(tmp_path: Path, served: StandIn, write_spec: SpecWriter) -> None:
+    spec = write_spec(target=12, shares__mode={"talk": 1, "sing": 1}, speech__singing_model=SINGER)
+    found = build(tmp_path, spec)
+    assert len(found.state.approved()) == 12
+    asked = {place: one.body for place, one in served.asked}
+    for brief in found.briefs:
+        speech = asked["speech", brief.number, 1]
+        assert speech["model"] == {"talk": SPEAKER, "sing": SINGER}[brief.mode]
+        assert speech["voice"] == {"female": "anna", "male": "ben", "unknown": "pet"}[brief.gender]
+        assert asked["image", brief.number, 1]["size"] == "488x512"
+        written = asked["writing", brief.number, 1]["messages"][1]["content"]
+        assert {"talk": "talks to the camera", "sing": "sings"}[brief.mode] in written
+        assert brief.environment in written
+        attempt = found.state.slots[brief.id].attempts[0]
+        assert attempt.done[Kind.SPOKEN]["model"] == speech["model"]
+        judged_by = asked["verdict", brief.number, 1]["messages"][1]["content"][1]["text"]
+        assert attempt.done[Kind.WRITTEN]["texts"]["message"] in judged_by
+        assert f"({attempt.done[Kind.SPOKEN]['duration_s']:.1f} seconds as recorded)" in judged_by
+
+
 def test_images_by_address(tmp_path: Path, served: StandIn, write_spec: SpecWriter) -> None:
     served.by_address = True
     assert len(build(tmp_path, write_spec(target=2)).state.approved()) == 2
@@ -223,6 +245,15 @@ def test_a_build_keeps_to_its_plan(tmp_path: Path, write_spec: SpecWriter) -> No
     found.directory.spec.write_text(found.directory.spec.read_text().replace("target: 1", "target: 2"))
     with pytest.raises(ValueError, match="the spec's plan is not the one that this build began with"):
         open_build(found.directory.path)
+
+
+def test_the_command_line_may_not_change_the_plan(
+    tmp_path: Path, write_spec: SpecWriter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = lay_out(tmp_path / "build", write_spec())
+    assert main(["build", "run", "--build", str(found.directory.path), "--set", "target=2"]) == 2
+    assert "--set would change what is built" in capsys.readouterr().err
+    assert not found.ledger.read()
 
 
 def test_one_run_at_a_time(tmp_path: Path, served: StandIn, write_spec: SpecWriter) -> None:

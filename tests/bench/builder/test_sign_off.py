@@ -50,6 +50,11 @@ def test_the_page_holds_every_sample(reviewed: Build) -> None:
     assert base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() in html, "the page's policy lets it run"
     assert "http://" not in html
     assert "https://" not in html
+    (page / "media" / "old.png").write_bytes(b"")
+    write_page(reviewed)
+    assert {path.name for path in (page / "media").iterdir()} == {
+        Path(sample[name]).name for sample in data["samples"] for name in ("image", "sound")
+    }
 
 
 def test_everybody_must_approve_and_conflicts_are_named(
