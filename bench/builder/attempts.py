@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ class Maker:
                 data = self._do(step, slot, attempt)
             except StepFailedError as error:
                 failure = Failure(step=STEPS[step], reason=error.reason, detail=error.detail)
-                self._note(slot, attempt, Kind.FAILED, {name: getattr(failure, name) for name in failure.__slots__})
+                self._note(slot, attempt, Kind.FAILED, dataclasses.asdict(failure))
                 is_going_on = told(step, error)
             except NotNowError as error:
                 problem = f"{error}" + (f" ({error.told})" if error.told else "")

@@ -14,6 +14,7 @@ from bench.builder.attempts import Maker
 from bench.builder.build import Build
 from bench.builder.failure import MISTAKES, REFUSED, StepFailedError
 from bench.builder.ledger import Kind
+from bench.builder.spec import SpeechConfig
 from bench.builder.state import STEPS
 from bench.endpoint import NotNowError, Server, served_models
 
@@ -89,8 +90,10 @@ def check_servers(build: Build) -> None:
             if error.status in {404, 405}:
                 continue  # the images and speech protocols do not ask for a list
             raise ValueError(f"{STEPS[step]}: no {server.model} at {server.url}: {error}") from error
-        if server.model not in models:
-            raise ValueError(f"{STEPS[step]}: {server.url} serves {', '.join(models)}, not {server.model}")
+        singing = [server.singing_model] if isinstance(server, SpeechConfig) and server.singing_model else []
+        lacking = [model for model in (server.model, *singing) if model not in models]
+        if lacking:
+            raise ValueError(f"{STEPS[step]}: {server.url} serves {', '.join(models)}, not {lacking[0]}")
 
 
 def run(build: Build, show: Callable[[], None]) -> None:

@@ -54,7 +54,7 @@ class StandIn:
         if asked.authorization != f"Bearer {KEY}":
             return refusal(401, "Incorrect API key provided")
         if asked.path == "/v1/models":
-            names = (WRITER, JUDGE, PAINTER, SPEAKER)
+            names = (WRITER, JUDGE, PAINTER, SPEAKER, SINGER)
             return Answer({"object": "list", "data": [{"id": name, "object": "model"} for name in names]})
         try:
             place, answer = self._served(asked)

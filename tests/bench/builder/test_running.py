@@ -228,6 +228,7 @@ def test_a_server_that_refuses_everything_stops_the_run(
     ("change", "message"),
     [
         ({"image__model": "other"}, f"image: .* serves .*{PAINTER}.*, not other"),
+        ({"speech__singing_model": "tenor"}, "speech: .* serves .*, not tenor"),
         ({"writer__key_variable": "NOT_SET"}, "writing: no writer-1 at .*: the server answered 401"),
         ({"speech__url": "http://127.0.0.1:9/v1"}, "speech: no speaker-1 at .* cannot be reached"),
     ],
