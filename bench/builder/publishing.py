@@ -1,8 +1,7 @@
-"""Publishing a set: the samples in the public layout, and a manifest that says what each is and how it came to be."""
+"""Publishing a set: the samples in the public layout beside their manifest, without what people have not signed."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +13,11 @@ from bench.builder.build import Build
 from bench.builder.candidates import Candidate, candidates
 from bench.builder.decisions import SignOff, Standing, sign_offs
 from bench.builder.directory import IMAGE, SOUND, content_hash, holds
-from bench.builder.spec import BuildSpec
+from bench.builder.manifest import manifest_body, next_version, published_files, read_manifest, to_text
 from curation.storage import write_atomically
 
-FORMAT: Final = 1
-"""Of the manifest."""
-OPERATIONAL: Final = frozenset({"url", "key_variable", "timeout_s", "workers"})
-"""Fields of a spec that tell where and how fast, not what."""
+PENDING: Final = ".publishing"
+"""File with the ids that lie there or are about to: it is gone once the manifest tells."""
 MAX_NAMED: Final = 5
 
 
@@ -53,17 +50,35 @@ def publish(build: Build, out: Path, unsigned: Unsigned = Unsigned.REFUSE) -> Pu
     shown = candidates(build)
     standing = sign_offs(shown, build.state.signed, build.spec.num_reviewers)
     chosen = _chosen(shown, standing, unsigned)
-    before = _read_manifest(out / "manifest.json", build)
-    body = _body(build, chosen, standing)
+    before = read_manifest(out / "manifest.json", build)
+    body = manifest_body(build, chosen, standing)
     is_new = before is None or any(before.get(name) != value for name, value in body.items())
-    manifest = _versioned(body, before) if before is None or is_new else before
+    manifest = next_version(body, before) if before is None or is_new else before
+    ours = _ours(out, before)
+    write_atomically(str(out / PENDING), json.dumps(sorted({*ours, *chosen})).encode())
     for candidate in chosen.values():
         _write_sample(out / "samples", candidate)
-    for id_ in set() if before is None else set(before["samples"]) - set(chosen):
+    for id_ in ours - set(chosen):
         for suffix in ("json", IMAGE, SOUND):
             (out / "samples" / f"{id_}.{suffix}").unlink(missing_ok=True)
-    write_atomically(str(out / "manifest.json"), _json(manifest).encode())
+    write_atomically(str(out / "manifest.json"), to_text(manifest).encode())
+    (out / PENDING).unlink()
     return Published(manifest=manifest, is_new=is_new)
+
+
+def _ours(out: Path, before: Mapping[str, Any] | None) -> set[str]:
+    """Samples there that this build published, or was about to when it was killed.
+
+    Raises:
+        ValueError: there are others, which must not be mixed with ours.
+    """
+    pending = out / PENDING
+    known = set(json.loads(pending.read_text())) if pending.is_file() else set()
+    known |= set() if before is None else set(before["samples"])
+    others = {path.stem for path in (out / "samples").glob("*.json")} - known
+    if others:
+        raise ValueError(f"{out / 'samples'} holds {min(others)}, which is not of this set; publish elsewhere (--out)")
+    return known
 
 
 def _chosen(
@@ -83,22 +98,13 @@ def _chosen(
     return chosen
 
 
-def _files(candidate: Candidate) -> dict[str, str]:
-    """Name → hash of a sample's three files, as they are published."""
-    return {
-        f"{candidate.id}.json": content_hash(_json(candidate.texts).encode()),
-        f"{candidate.id}.{IMAGE}": candidate.image_content,
-        f"{candidate.id}.{SOUND}": candidate.sound_content,
-    }
-
-
 def _write_sample(folder: Path, candidate: Candidate) -> None:
-    files = _files(candidate)
+    files = published_files(candidate)
     sources = {"json": None, IMAGE: candidate.image, SOUND: candidate.sound}
     for (name, content), source in zip(files.items(), sources.values(), strict=True):
         if holds(folder / name, content):
             continue
-        data = _json(candidate.texts).encode() if source is None else _read(candidate, source)
+        data = to_text(candidate.texts).encode() if source is None else _read(candidate, source)
         if content_hash(data) != content:
             raise ValueError(f"{candidate.id}: {source} is not what it was when it was made")
         write_atomically(str(folder / name), data)
@@ -109,74 +115,3 @@ def _read(candidate: Candidate, path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ValueError(f"{candidate.id}: {path} cannot be read ({error.strerror})") from error
-
-
-def _body(
-    build: Build,
-    chosen: Mapping[str, Candidate],
-    standing: Mapping[str, SignOff],
-) -> dict[str, Any]:
-    """The manifest but for version and changes; as JSON gives it back."""
-    samples = {
-        id_: {
-            "files": _files(candidate),
-            "signed_by": sorted(decision.reviewer for decision in standing[id_].decisions),
-            "is_signed": standing[id_].standing is Standing.SIGNED,
-            "provenance": candidate.provenance,
-        }
-        for id_, candidate in chosen.items()
-    }
-    given_up = build.state.given_up(build.spec.max_attempts)
-    left_out = {
-        "given_up": {slot.brief.id: str(slot.failures[-1]) for slot in given_up},
-        "in_work": [slot.brief.id for slot in build.state.open(build.spec.max_attempts)],
-        "rejected": {id_: str(one) for id_, one in standing.items() if one.standing is Standing.REJECTED},
-        "undecided": [id_ for id_, one in standing.items() if one.standing is Standing.OPEN and id_ not in chosen],
-    }
-    spec = {"hash": _spec_hash(build.spec), "plan": build.plan, "target": build.spec.target, "seed": build.spec.seed}
-    body = {"format": FORMAT, "name": build.spec.name, "spec": spec, "num_samples": len(samples)}
-    plain: dict[str, Any] = json.loads(_json({**body, "samples": samples, "left_out": left_out}))
-    return plain
-
-
-def _spec_hash(spec: BuildSpec) -> str:
-    """Twelve hex digits of all in a spec that shapes the set; where and how fast it was made does not."""
-
-    def shaping(plain: Mapping[str, Any]) -> dict[str, Any]:
-        kept = {name: value for name, value in plain.items() if name not in OPERATIONAL}
-        return {name: shaping(value) if isinstance(value, Mapping) else value for name, value in kept.items()}
-
-    plain = json.dumps(shaping(dataclasses.asdict(spec)), sort_keys=True)
-    return content_hash(plain.encode())[:12]
-
-
-def _versioned(body: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The body as the version after `before`, with what changed."""
-    old = {} if before is None else before["samples"]
-    new = body["samples"]
-    changes = {
-        "since": None if before is None else before["version"],
-        "added": sorted(set(new) - set(old)),
-        "removed": sorted(set(old) - set(new)),
-        "changed": sorted(id_ for id_ in set(new) & set(old) if new[id_] != old[id_]),
-    }
-    return {"version": 1 if before is None else before["version"] + 1, "changes": changes, **body}
-
-
-def _read_manifest(path: Path, build: Build) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        plan, is_whole = manifest["spec"]["plan"], {"version", "samples"} <= manifest.keys()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is not the manifest of a set") from error
-    if not is_whole:
-        raise ValueError(f"{path} is not the manifest of a set")
-    if plan != build.plan:
-        raise ValueError(f"{path} is of another build; publish this one elsewhere (--out)")
-    return manifest
-
-
-def _json(plain: Any) -> str:
-    return json.dumps(plain, ensure_ascii=False, indent=1) + "\n"

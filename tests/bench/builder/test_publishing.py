@@ -13,6 +13,7 @@ import soundfile
 import yaml
 
 from bench.__main__ import main
+from bench.builder import publishing
 from bench.builder.build import Build, lay_out, open_build
 from bench.builder.candidates import candidates
 from bench.builder.cases import TEMPLATE, add_case
@@ -20,6 +21,7 @@ from bench.builder.publishing import Unsigned, publish
 from bench.builder.review import write_page
 from bench.builder.sign_off import merge_decisions
 from bench.samples import read_samples
+from curation.storage import write_atomically
 from tests.bench.builder.conftest import SpecWriter
 from tests.bench.builder.reviewers import fill_in
 from tests.bench.builder.stand_in import RATE_HZ, StandIn
@@ -159,6 +161,27 @@ def test_a_damaged_set_is_mended_and_a_damaged_source_refused(made: Build, tmp_p
         publish(made, tmp_path / "other", Unsigned.INCLUDE)
 
 
+def test_what_a_killed_publishing_left_is_taken_away(
+    made: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, ids = tmp_path / "set", list(candidates(made))
+
+    def killed(path: str, data: bytes) -> None:
+        if path.endswith("manifest.json"):
+            raise KeyboardInterrupt
+        write_atomically(path, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(publishing, "write_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            publish(made, out, Unsigned.INCLUDE)
+    assert len(read_samples(out / "samples")) == 4
+    sign(made, tmp_path, {ids[0]: "audio"})
+    assert publish(made, out).manifest["version"] == 1
+    assert list(read_samples(out / "samples")) == ids[1:]
+    assert {path.name for path in out.iterdir()} == {"manifest.json", "samples"}
+
+
 def test_another_set_is_not_written_over(made: Build, tmp_path: Path) -> None:
     out = tmp_path / "set"
     out.mkdir()
@@ -167,6 +190,11 @@ def test_another_set_is_not_written_over(made: Build, tmp_path: Path) -> None:
         publish(made, out, Unsigned.INCLUDE)
     (out / "manifest.json").write_text('{"spec": {"plan": "abc"}, "version": 1, "samples": {}}')
     with pytest.raises(ValueError, match="of another build"):
+        publish(made, out, Unsigned.INCLUDE)
+    (out / "manifest.json").unlink()
+    (out / "samples").mkdir()
+    (out / "samples" / "0036_human_talk_en_male.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds 0036_human_talk_en_male, which is not of this set"):
         publish(made, out, Unsigned.INCLUDE)
 
 
