@@ -1,4 +1,4 @@
-"""The command line: `python -m bench samples | generate | evaluate | report | doctor | human-study | efficiency`."""
+"""The command line: `python -m bench samples | generate | evaluate | report | doctor | build | human-study | efficiency`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ Judge Soul and what it makes.
   evaluate     score directories of videos against Soul-Bench samples; goes on where it was stopped
   report       leaderboard, statistics and one HTML file out of the scores
   doctor       which metrics can run here, what is missing and how to get it
+  build        make a set like Soul-Bench: generate, judge, sign off, add real cases, publish (paper, Sec. 4.2)
   human-study  a blind page for people, and what their answers say
   efficiency   what a model costs on this device: seconds, operations, memory (paper, Tab. 1 and 3)
 """
@@ -27,6 +28,7 @@ COMMANDS: Final = {
     "evaluate": ("score videos", "bench.evaluate_command"),
     "report": ("leaderboard and HTML", "bench.report.command"),
     "doctor": ("which metrics can run here", "bench.doctor_command"),
+    "build": ("make a set of samples", "bench.builder.command"),
     "human-study": ("a study with people", "bench.human_study.command"),
     "efficiency": ("what a model costs on this device", "bench.efficiency.command"),
 }

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import controls
-from bench.metrics.metric import Input, Metric, NotNowError, NoValueError, Outcome, VideoInput
+from bench.endpoint import NotNowError
+from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.picture import file_hash
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import Row, RowStore

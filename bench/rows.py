@@ -1,22 +1,21 @@
 """Results as rows: what was measured on one video by one metric, kept as JSON lines, a file a method.
 
-A row is known by what it was computed from; it is computed again only when that changes. Rows are appended under a
-lock and synced, so several processes may write one directory; a line torn by a crash is cut off by the next writer.
+A row is known by what it was computed from; it is computed again only when that changes. Several processes may write
+one directory.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
 import math
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from bench.line_files import append_lines, read_lines
 
 METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]*")
 
@@ -115,12 +114,8 @@ class RowStore:
         by_method: dict[str, list[Row]] = {}
         for row in rows:
             by_method.setdefault(check_method(row.method), []).append(row)
-        self.directory.mkdir(parents=True, exist_ok=True)
         for method, group in by_method.items():
-            with _locked(self.directory / f"{method}.jsonl") as descriptor:
-                _cut_torn_line(descriptor)
-                _write_all(descriptor, "".join(row.to_json() + "\n" for row in group).encode())
-                os.fsync(descriptor)
+            append_lines(self.directory / f"{method}.jsonl", [row.to_json() for row in group])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -189,41 +184,8 @@ def check_method(name: str) -> str:
 
 
 def _read_file(path: Path) -> Iterator[Row]:
-    *lines, tail = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    del tail  # empty, or torn by a crash: the next writer cuts it off
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(path), start=1):
         try:
             yield Row.from_json(line)
         except ValueError as error:
             raise ValueError(f"{path}, line {number}: {error}") from error
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _cut_torn_line(descriptor: int) -> None:
-    """Leave the file's end after its last newline, ready to write."""
-    end = os.lseek(descriptor, 0, os.SEEK_END)
-    whole = end
-    while whole > 0:
-        start = max(0, whole - 65536)
-        newline = os.pread(descriptor, whole - start, start).rfind(b"\n")
-        if newline >= 0:
-            whole = start + newline + 1
-            break
-        whole = start
-    if whole < end:
-        os.ftruncate(descriptor, whole)
-    os.lseek(descriptor, whole, os.SEEK_SET)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]

@@ -86,8 +86,8 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         return TypeAdapter(cls).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"{where}.{key}: {first['msg']}".replace("..", ".")) from error
+        key = ".".join([where, *map(str, first["loc"])])
+        raise ConfigError(f"{key}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
 def fingerprint(config: Any) -> str:

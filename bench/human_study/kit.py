@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import hashlib
 import json
@@ -13,17 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
-from markupsafe import Markup
-
-import curation.report
+from bench import forms, static_page
 from bench.human_study.questions import QUESTIONS, SCALE
 from bench.metrics.picture import file_hash
 from bench.samples import Sample, read_videos
 from curation.storage import write_atomically
 
 HERE = Path(__file__).parent
-SHARED_STYLE = Path(curation.report.__file__).parent / "report.css"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,11 +146,8 @@ def _show(page: Path, trial: Trial, sample: Sample, files: Mapping[tuple[str, st
 
 
 def _render(study: str, trials: list[dict[str, Any]], config: StudyConfig) -> str:
-    script = (HERE / "page.js").read_text()
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    return environment.get_template("page.html.j2").render(
+    template = static_page.environment(HERE).get_template("page.html.j2")
+    return template.render(
         questions=QUESTIONS,
         scale=SCALE,
         num_checks=config.num_checks,
@@ -166,9 +158,7 @@ def _render(study: str, trials: list[dict[str, Any]], config: StudyConfig) -> st
             "questions": [question.name for question in QUESTIONS],
             "trials": trials,
         },
-        style=Markup(SHARED_STYLE.read_text() + (HERE / "page.css").read_text()),
-        script=Markup(script),
-        script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **static_page.look([forms.STYLE, HERE / "page.css"], [forms.SCRIPT, HERE / "page.js"]),
     )
 
 

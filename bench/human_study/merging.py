@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bench.forms.results import read_result
 from bench.human_study.kit import Key
 from bench.human_study.questions import QUESTIONS, SCALE
 
-VERSION: Final = 1
 NAMES: Final = tuple(question.name for question in QUESTIONS)
 
 
@@ -58,7 +57,7 @@ def merge_results(paths: Iterable[Path], key: Key) -> Ratings:
     for path in sorted(paths):
         name = ""
         try:
-            document = _read(path)
+            document = read_result(path, "rater")
             name = document["rater"]
             answers = _answers(document, key)
             _check(answers, key, is_known=name in raters)
@@ -71,18 +70,6 @@ def merge_results(paths: Iterable[Path], key: Key) -> Ratings:
         raters[name] = [Rating(rater=name, trial=one, values=values) for one, values in given.items() if values]
     ratings = tuple(rating for found in raters.values() for rating in found)
     return Ratings(raters=tuple(raters), ratings=ratings, num_skipped=num_skipped, excluded=tuple(excluded))
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ValueError(f"not readable as JSON ({error})") from error
-    if not isinstance(document, dict) or document.get("version") != VERSION:
-        raise ValueError(f"not a result file of version {VERSION}")
-    if not isinstance(document.get("rater"), str) or not document["rater"]:
-        raise ValueError("no rater")
-    return document
 
 
 def _answers(document: Mapping[str, Any], key: Key) -> dict[str, dict[str, int] | None]:
@@ -121,19 +108,3 @@ def _check(answers: Mapping[str, Mapping[str, int] | None], key: Key, *, is_know
         raise ValueError(f"failed {len(wrong)} of {len(met)} attention checks")
     if checks and not met:
         raise ValueError("answered no attention check")
-
-
-def result_files(places: Sequence[Path]) -> list[Path]:
-    """The JSON files named, and those in directories named.
-
-    Raises:
-        ValueError: there are none, or a path does not exist.
-    """
-    found: list[Path] = []
-    for place in places:
-        if not place.exists():
-            raise ValueError(f"no result file at {place}")
-        found.extend(sorted(place.glob("*.json")) if place.is_dir() else [place])
-    if not found:
-        raise ValueError(f"no result files (*.json) in {', '.join(map(str, places))}")
-    return found

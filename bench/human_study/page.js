@@ -1,6 +1,4 @@
-const data = JSON.parse(document.getElementById("data").textContent);
 const byId = Object.fromEntries(data.trials.map((trial) => [trial.id, trial]));
-const at = (id) => document.getElementById(id);
 const WATCHED_SHARE = 0.95;
 let answers = null;
 let shownAt = 0;
@@ -39,27 +37,11 @@ function orderFor(rater) {
   return shuffled([...videos.slice(0, data.perRater ?? videos.length), ...checks], draw);
 }
 
-function stored(rater) {
-  try {
-    return JSON.parse(localStorage.getItem(`${data.study} ${rater}`));
-  } catch {
-    return null;
-  }
-}
-
-function keep() {
-  try {
-    localStorage.setItem(`${data.study} ${answers.rater}`, JSON.stringify(answers));
-  } catch {
-    // Private windows keep nothing; the download at the end still works.
-  }
-}
-
 function begin() {
   const rater = at("rater").value.trim();
   at("problem").textContent = rater ? "" : "A name or number is needed, so that your file can be told from others.";
   if (!rater) return;
-  answers = stored(rater) || { version: 1, study: data.study, rater, started: new Date().toISOString(), finished: null, order: orderFor(rater), answers: [] };
+  answers = stored(data.study, rater) || { version: 1, study: data.study, rater, started: new Date().toISOString(), finished: null, order: orderFor(rater), answers: [] };
   at("welcome").hidden = true;
   showNext();
 }
@@ -68,7 +50,7 @@ function showNext() {
   const index = answers.answers.length;
   if (index >= answers.order.length) {
     answers.finished = answers.finished || new Date().toISOString();
-    keep();
+    keep(data.study, answers.rater, answers);
     at("trial").hidden = true;
     at("end").hidden = false;
     return;
@@ -112,24 +94,14 @@ function answer(given) {
   const trial = answers.order[answers.answers.length];
   const seconds = Math.round((performance.now() - shownAt) / 100) / 10;
   answers.answers.push({ trial, ratings: given, seconds });
-  keep();
+  keep(data.study, answers.rater, answers);
   showNext();
-}
-
-function download() {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(answers, null, 1)], { type: "application/json" }));
-  link.download = `ratings-${answers.rater.replace(/[^\p{L}\p{N}_-]+/gu, "_")}.json`;
-  link.click();
 }
 
 at("start").addEventListener("click", begin);
 at("rater").addEventListener("keydown", (event) => { if (event.key === "Enter") begin(); });
 at("video").addEventListener("timeupdate", () => {
-  const video = at("video");
-  let played = 0;
-  for (let index = 0; index < video.played.length; index += 1) played += video.played.end(index) - video.played.start(index);
-  if (!watched && played >= WATCHED_SHARE * video.duration) {
+  if (!watched && playedShare(at("video")) >= WATCHED_SHARE) {
     watched = true;
     allow();
   }
@@ -141,4 +113,4 @@ at("questions").addEventListener("submit", (event) => {
   event.preventDefault();
   if (!at("next").disabled) answer(ratings());
 });
-at("download").addEventListener("click", download);
+at("download").addEventListener("click", () => download("ratings", answers.rater, answers));

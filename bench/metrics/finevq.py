@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bench.metrics import endpoint
-from bench.metrics.metric import Better, Metric, NotNowError, NoValueError, Outcome, Value, VideoInput
+from bench import endpoint
+from bench.endpoint import NotNowError
+from bench.metrics.metric import Better, Metric, NoValueError, Outcome, Value, VideoInput
 from curation.media import probe
 
 REVISION = 1

@@ -80,10 +80,6 @@ class NoValueError(Exception):
         self.detail = detail
 
 
-class NotNowError(Exception):
-    """An endpoint did not answer: no row is written, and the next run tries again; the message says what happened."""
-
-
 class Metric(ABC):
     """A measure of one video.
 
@@ -118,7 +114,7 @@ class Metric(ABC):
         Raises:
             NoValueError: there is none.
             MediaError: it cannot be read.
-            NotNowError: an endpoint did not answer.
+            NotNowError: an endpoint did not answer; no row is written, and the next run tries again.
         """
 
     def __call__(self, video: VideoInput) -> Outcome:

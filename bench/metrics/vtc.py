@@ -6,7 +6,6 @@ Scores of good methods crowd between 4 and 5, so the expectation over the digits
 
 from __future__ import annotations
 
-import base64
 import math
 import os
 import re
@@ -14,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import cv2
-
-from bench.metrics import endpoint
-from bench.metrics.metric import Better, Input, Metric, NotNowError, NoValueError, Outcome, Value, VideoInput
+from bench import endpoint
+from bench.chat import first_choice, image_part, text_part
+from bench.endpoint import NotNowError
+from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
 from curation.media import Frame, MediaError, probe, sample_frames
 
 REVISION = 1
@@ -98,12 +97,9 @@ class VideoTextConsistency(Metric):
         if self.config.url is None:
             return f"no judge: {how}"
         try:
-            listed = endpoint.get(f"{self.config.url}/models", timeout_s=10.0, key=self._key())
-            served = [model["id"] for model in listed["data"]]
+            served = endpoint.served_models(self.config.url, key=self._key())
         except NotNowError as error:
             return f"no judge at {self.config.url}: {error}; {how}"
-        except (KeyError, TypeError):
-            return f"{self.config.url} does not speak the OpenAI protocol; {how}"
         if self.config.model not in served:
             return f"{self.config.url} serves {', '.join(served)}, not {self.config.model}; name one by --judge-model"
         return None
@@ -124,11 +120,7 @@ class VideoTextConsistency(Metric):
             timeout_s=self.config.timeout_s,
             key=self._key(),
         )
-        try:
-            choice = answer["choices"][0]
-            reply = choice["message"]["content"] or ""
-        except (KeyError, IndexError, TypeError) as error:
-            raise NotNowError("the judge's answer is not a chat completion") from error
+        choice, reply = first_choice(answer)
         found = re.fullmatch(r"\D*([1-5])\D*", reply)
         tokens = ((choice.get("logprobs") or {}).get("content")) or []
         kept = {"reply": reply, "usage": answer.get("usage"), "frames_s": [round(f.time_s, 3) for f in frames]}
@@ -180,9 +172,5 @@ def digit_probabilities(tokens: Sequence[Mapping[str, Any]]) -> dict[str, float]
 def _content(frames: Sequence[Frame], description: str) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     for frame in frames:
-        ok, jpeg = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, 90])
-        assert ok, "a decoded frame can be encoded"
-        url = f"data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"
-        parts.append({"type": "text", "text": f"{frame.time_s:.1f} s:"})
-        parts.append({"type": "image_url", "image_url": {"url": url}})
-    return [*parts, {"type": "text", "text": PROMPT.format(count=len(frames), description=description)}]
+        parts += [text_part(f"{frame.time_s:.1f} s:"), image_part(frame.image)]
+    return [*parts, text_part(PROMPT.format(count=len(frames), description=description))]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
-import curation.report
+from bench import static_page
 from bench.metrics.metric import Better
 from bench.report.board import Boards, Catalogue, build_boards, values_of
 from bench.report.contrasts import Slice, contrasts, slice_scores
@@ -27,8 +24,6 @@ from bench.stats.slices import slices
 from curation.storage import write_atomically
 
 HERE = Path(__file__).parent
-SHARED_STYLE = Path(curation.report.__file__).parent / "report.css"
-"""Colours, type and tables are those of the curation report."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +85,6 @@ def _render(out: Path, given: ReportInput, boards: Boards, config: ReportConfig)
     worst = {column.key: worst_videos(plain, column, config.num_worst) for column in boards.headline}
     first = dict.fromkeys(one.sample for group in zip(*worst.values(), strict=False) for one in group)
     evidence, num_left_out = gather_evidence(plain, boards, list(first), config.max_evidence_bytes)
-    script = (HERE / "report.js").read_text()
     return (
         _environment()
         .get_template("report.html.j2")
@@ -108,9 +102,7 @@ def _render(out: Path, given: ReportInput, boards: Boards, config: ReportConfig)
             evidence=evidence,
             num_left_out=num_left_out,
             data=player_data(plain, boards, given.videos, list(given.samples), out),
-            style=Markup(SHARED_STYLE.read_text() + (HERE / "report.css").read_text()),
-            script=Markup(script),
-            script_hash="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            **static_page.look([HERE / "report.css"], [HERE / "report.js"]),
         )
     )
 
@@ -134,9 +126,7 @@ def _slices(given: ReportInput, boards: Boards, plain: Sequence[Row]) -> list[tu
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
+    environment = static_page.environment(HERE)
     environment.filters.update(number=number, bounds=bounds, p=p_text, arrow=lambda better: ARROWS[better])
     environment.globals.update(Better=Better, num_colours=NUM_COLOURS)
     return environment

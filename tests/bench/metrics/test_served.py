@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import json
 import math
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +12,18 @@ import cv2
 import numpy as np
 import pytest
 
+from bench import endpoint
+from bench.endpoint import NotNowError
 from bench.evaluate import EvaluationJob, Plan
-from bench.metrics import endpoint
 from bench.metrics.finevq import FineVq, FineVqConfig
-from bench.metrics.metric import NotNowError, VideoInput
+from bench.metrics.metric import VideoInput
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.metrics.vtc import PROMPT, JudgeConfig, VideoTextConsistency, digit_probabilities
 from bench.rows import RowStore
 from bench.samples import Sample, read_samples, read_videos
 from curation.engine import run_inline
 from tests.bench.material import BROKEN, EMPTY, MISSING, TALKING
+from tests.bench.serving import Answer, Asked, serving
 
 SAMPLE = Sample(id=TALKING, prompt="A woman in an orange suit speaks.")
 MODEL = "judge"
@@ -69,29 +68,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Served]]:
     monkeypatch.setattr(endpoint, "FIRST_PAUSE_S", 0.01)
     served = Served()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.respond(None)
+    def respond(asked: Asked) -> Answer:
+        served.asked.append((asked.path, asked.body, asked.authorization))
+        return Answer(served.answer(asked.path, asked.body), served.status)
 
-        def do_POST(self) -> None:
-            self.respond(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-
-        def respond(self, body: Any) -> None:
-            served.asked.append((self.path, body, self.headers["Authorization"]))
-            data = json.dumps(served.answer(self.path, body)).encode()
-            self.send_response(served.status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            """Stay quiet."""
-
-    http_server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=http_server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{http_server.server_address[1]}", served
-    http_server.shutdown()
-    http_server.server_close()
+    with serving(respond) as url:
+        yield url, served
 
 
 def judge(url: str) -> VideoTextConsistency:

@@ -1,0 +1,151 @@
+"""Real cases by hand (paper, Sec. 4.2, step 4: singing that matters in practice and cannot be generated)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from bench.builder.build import Build
+from bench.builder.directory import IMAGE, SOUND, content_hash, store
+from bench.builder.failure import StepFailedError
+from bench.builder.ledger import Entry, Kind
+from bench.builder.picture import Picture, check_picture, read_picture
+from bench.builder.planner import sample_id
+from bench.builder.shares import LANGUAGES
+from bench.builder.speech import Sound, check_sound, read_sound
+from curation.config import build as read_config
+from curation.config import read_yaml
+
+TEMPLATE: Final = """\
+image: singer.jpg          # beside this file; any format that OpenCV reads
+audio: song.flac           # any format that libsndfile reads
+category: human            # or comic
+mode: sing                 # or talk
+language: cn               # or en
+gender: female             # male, unknown
+en_prompt: The woman in the image sings ...
+cn_prompt: 画面中的女士正在唱歌……
+message: the words that are sung
+age: 30
+nationality: unknown
+hobbies: []
+personality: ""
+source: where image and sound are from
+licence: CC0-1.0
+note: who agreed to what, if anything
+added_by: your name
+"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RealCase:
+    """A case as a person describes it."""
+
+    image: Path
+    """Beside the description, or absolute."""
+    audio: Path
+    category: Literal["human", "comic"]
+    mode: Literal["talk", "sing"]
+    language: Literal["en", "cn"]
+    gender: Literal["female", "male", "unknown"]
+    en_prompt: str
+    cn_prompt: str
+    message: str
+    """What is sung or said."""
+    source: str
+    """Where image and sound are from, as the public JSON tells it."""
+    licence: str
+    """Under which they may be published."""
+    added_by: str
+    speaking_language: str = ""
+    """Where it is not the one that the id tells: the public set files Japanese under `en`."""
+    age: int | Literal["unknown"] = "unknown"
+    nationality: str = "unknown"
+    hobbies: Sequence[str] = ()
+    personality: str = ""
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what says nothing."""
+        needed = ("en_prompt", "cn_prompt", "message", "source", "licence", "added_by")
+        empty = [name for name in needed if not getattr(self, name).strip()]
+        if empty:
+            raise ValueError(f"{empty[0]} must not be empty")
+
+    def texts(self) -> dict[str, Any]:
+        """The JSON of the sample, in the fields of the public set."""
+        return {
+            "gender": self.gender,
+            "age": self.age,
+            "nationality": self.nationality,
+            "speaking_language": self.speaking_language or LANGUAGES[self.language],
+            "hobbies": list(self.hobbies),
+            "personality": self.personality,
+            "message": self.message,
+            "source": self.source,
+            "cn_prompt": self.cn_prompt,
+            "en_prompt": self.en_prompt,
+            "main_character": self.category,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Added:
+    """What came of a description."""
+
+    id: str
+    is_new: bool
+    """False where the same case was there already."""
+
+
+def add_case(build: Build, description: Path) -> Added:
+    """Take a case in: its files are copied, it gets an id, and the ledger keeps where it is from.
+
+    Raises:
+        ValueError: the description, the image or the sound is not what it should be.
+    """
+    case = read_config(RealCase, read_yaml(description), str(description))
+    picture, sound = _read_files(build, case, description.parent)
+    wav = sound.to_wav()
+    contents = {"image_content": content_hash(picture.png), "sound_content": content_hash(wav)}
+    texts = case.texts()
+    for id_, known in build.state.cases.items():
+        if all(known[name] == value for name, value in {"texts": texts, **contents}.items()):
+            return Added(id=id_, is_new=False)
+    number = build.spec.target + len(build.state.cases) + 1
+    id_ = sample_id(number, case.category, case.mode, case.language, case.gender)
+    store(build.directory.case_file(id_, IMAGE), picture.png)
+    store(build.directory.case_file(id_, SOUND), wav)
+    told = {name: getattr(case, name) for name in ("source", "licence", "note", "added_by")}
+    files = {"image_file": case.image.name, "audio_file": case.audio.name}
+    measured = {"duration_s": round(sound.duration_s, 3), "size": list(picture.size)}
+    entry = Entry(
+        kind=Kind.ADDED, sample=id_, data={"texts": texts, **contents, "provenance": {**told, **files, **measured}}
+    )
+    build.ledger.append([entry])
+    build.state.cases[id_] = entry.data
+    return Added(id=id_, is_new=True)
+
+
+def _read_files(build: Build, case: RealCase, folder: Path) -> tuple[Picture, Sound]:
+    """Image and sound, held to the limits that generated ones are held to, length and shape apart."""
+    image, audio = folder / case.image, folder / case.audio
+    try:
+        picture = read_picture(image.read_bytes())
+        check_picture(build.spec.image, picture)
+    except (OSError, ValueError, StepFailedError) as error:
+        raise ValueError(f"{image}: {_words(error)}") from error
+    try:
+        sound = read_sound(audio.read_bytes())
+        check_sound(build.spec.speech, sound)
+    except (OSError, ValueError, StepFailedError) as error:
+        raise ValueError(f"{audio}: {_words(error)}") from error
+    return picture, sound
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, StepFailedError):
+        return f"{error.reason} ({error.detail})" if error.detail else error.reason
+    return str(getattr(error, "strerror", None) or error)

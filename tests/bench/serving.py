@@ -1,0 +1,63 @@
+"""A local HTTP server that answers as a test says."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Asked:
+    path: str
+    body: Any
+    """Decoded; None of a GET."""
+    authorization: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    body: Any
+    """Bytes as they are; anything else as JSON."""
+    status: int = 200
+    type: str = "application/json"
+
+
+@contextmanager
+def serving(respond: Callable[[Asked], Answer]) -> Iterator[str]:
+    """The server's address, without a slash at its end."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.respond(None)
+
+        def do_POST(self) -> None:
+            self.respond(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def respond(self, body: Any) -> None:
+            answer = respond(Asked(self.path, body, self.headers["Authorization"]))
+            data = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.type)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            try:
+                self.wfile.write(data)
+            except (BrokenPipeError, ConnectionResetError):
+                """Whoever asked was killed meanwhile."""
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            """Stay quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    # Shutting down waits for one poll, half a second unless told otherwise.
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
