@@ -12,6 +12,8 @@ IMAGE  ?=
 AUDIO  ?=
 PROMPT ?= A person talks to the camera.
 OUT    ?= $(RUN)/generated/video.mp4
+SAMPLES ?=
+VIDEOS  ?=
 ARGS   ?=
 GPUS   ?= 1
 # Encoding and training begin with the profile's model unless MODEL= is given: RUN/model is what they lead to.
@@ -24,7 +26,7 @@ PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env check format test test-slow curate report encode codebook negatives train generate demo clean
+.PHONY: help env check format test test-slow curate report encode codebook negatives train generate bench demo clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -82,6 +84,13 @@ generate: $(INSTALLED) ## Make a video: IMAGE= AUDIO= PROMPT= OUT= (MODEL=tiny: 
 	@test -n "$$IMAGE" -a -n "$$AUDIO" || { echo "give IMAGE= and AUDIO= (and MODEL=, PROMPT=, OUT=)" >&2; exit 2; }
 	@mkdir -p "$$(dirname "$$OUT")"
 	$(PY) -m model generate --model "$$MODEL" --image "$$IMAGE" --audio "$$AUDIO" --prompt "$$PROMPT" --out "$$OUT" $(ARGS)
+
+BENCH := $(RUN)/bench
+bench: $(INSTALLED) ## Score MODEL= on SAMPLES= (default: clips of RUN=) beside VIDEOS="NAME=DIR ...": RUN/bench/report.html
+	$(if $(SAMPLES),,$(PY) -m bench samples --run "$(RUN)" --out "$(BENCH)/samples")
+	$(PY) -m bench generate --model "$$MODEL" --samples "$(or $(SAMPLES),$(BENCH)/samples)" --out "$(BENCH)/videos/soul"
+	$(PY) -m bench evaluate --samples "$(or $(SAMPLES),$(BENCH)/samples)" --out "$(BENCH)" \
+		--videos soul="$(BENCH)/videos/soul" $(if $(SAMPLES),,real="$(BENCH)/samples/real") $(VIDEOS) $(ARGS)
 
 demo: $(INSTALLED) ## The whole way on the sample bucket, minutes on two cores: curate … train … generate
 	$(PY) -m curation run --run "$(RUN)"

@@ -1,4 +1,4 @@
-"""The command line: `python -m bench samples | generate | evaluate | report | doctor | build | human-study | efficiency`."""
+"""The benchmark's command line, `python -m bench COMMAND`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from curation.command_line import parse_command
+from curation.command_line import CommandFailedError, parse_command
 
 DESCRIPTION: Final = """\
 Judge Soul and what it makes.
@@ -36,7 +36,7 @@ COMMANDS: Final = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0 done, 2 a person's mistake, 130 interrupted."""
+    """Run a command; returns the exit status: 0 done, 1 broken off, 2 a person's mistake, 130 interrupted."""
     arguments = sys.argv[1:] if arguments is None else arguments
     run, options = parse_command("python -m bench", DESCRIPTION, COMMANDS, arguments)
     options.command_line = shlex.join(["python", "-m", "bench", *arguments])
@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
+    except CommandFailedError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import ray
 from rich.console import Console
 
+from curation.cluster import stopped
+from curation.command_line import CommandFailedError
 from curation.console import Words, announced_ray, display
 from curation.engine import Job, run_inline, run_on_ray
 from curation.placement import ExecutionConfig, PoolConfig
@@ -38,11 +41,18 @@ class Workers:
         return ExecutionConfig(pools=(pool,), unit_timeout_s=timeout_s)
 
     def run(self, units: Sequence[Any], job: Job[Any], words: Words, console: Console) -> None:
-        """Do a job's units, with a display."""
+        """Do a job's units, with a display.
+
+        Raises:
+            CommandFailedError: the cluster cannot go on.
+        """
         with display(console, len(units), words) as drawing:
             if self.on_ray and units:
                 with announced_ray(console):
-                    run_on_ray(units, job, drawing.show)
+                    try:
+                        run_on_ray(units, job, drawing.show)
+                    except ray.exceptions.RayError as error:
+                        raise CommandFailedError(stopped(error)) from error
             else:
                 run_inline(units, job, drawing.show)
 

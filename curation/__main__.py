@@ -11,6 +11,7 @@ from pathlib import Path
 import ray
 from rich.console import Console
 
+from curation.cluster import stopped
 from curation.config import ConfigError, load_section
 from curation.console import announced_ray, display
 from curation.curate import CurationJob
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("curation: interrupted; the same command goes on from what is committed", file=sys.stderr)
         return 130
     except ray.exceptions.RayError as error:
-        print(f"curation: the run stopped: {_last_line(error)}; the same command goes on", file=sys.stderr)
+        print(f"curation: {stopped(error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -243,11 +244,6 @@ def _print_plan(console: Console, options: argparse.Namespace, plan: Plan) -> No
         soft_wrap=True,
         highlight=False,
     )
-
-
-def _last_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__
 
 
 if __name__ == "__main__":

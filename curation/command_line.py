@@ -6,6 +6,11 @@ import argparse
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 
+
+class CommandFailedError(Exception):
+    """A command broke off through nothing that was typed; its message is one line, its exit status 1."""
+
+
 Run = Callable[[argparse.Namespace], None]
 
 

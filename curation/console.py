@@ -30,6 +30,10 @@ class Words:
     """What the bar counts."""
     kept: str
     rejected: str
+    units: str = "units"
+    """What units are to people."""
+    clips: str = "clips"
+    """What the things made of them are."""
 
 
 CURATION = Words(doing="curating", counts="units", kept="kept", rejected="rejected")
@@ -71,7 +75,8 @@ class Display:
             self.live.update(Group(self.bar, Text(line)))
         elif time.monotonic() - self._last_line_s > PLAIN_INTERVAL_S or self._ends(progress, done):
             self._last_line_s = time.monotonic()
-            self.console.print(f"{done}/{self.total} {self.words.counts}; {line}", highlight=False)
+            counted = self.words.units if self.words.counts == "units" else self.words.clips
+            self.console.print(f"{done}/{self.total} {counted}; {line}", highlight=False)
 
     def _ends(self, progress: Progress, done: int) -> bool:
         """Whether everything is committed now and was not before."""
@@ -79,11 +84,11 @@ class Display:
         return self._ended and not ended
 
     def _counts(self, progress: Progress) -> str:
-        """One line: clips, how many of them a second, kept, and what was rejected why, most frequent first."""
+        """One line: how many clips, how many of them a second, kept, and what was rejected why, most frequent first."""
         clips = progress.clips + progress.in_work
         rate = clips / max(time.monotonic() - self._start_s, 1e-9)
         rejected = ", ".join(f"{rule} {count}" for rule, count in progress.rejected.most_common())
-        line = f"{clips} clips ({rate:.2g} a second), {progress.kept} {self.words.kept}"
+        line = f"{clips} {self.words.clips} ({rate:.2g} a second), {progress.kept} {self.words.kept}"
         return line + (f"; {self.words.rejected}: {rejected}" if rejected else "")
 
 

@@ -16,7 +16,7 @@ from curation.console import Words
 from model.generation import ModelParts, Sampling
 from model.options import add_model_options, add_sampling_options
 
-GENERATION = Words(doing="generating", counts="units", kept="made", rejected="not made")
+GENERATION = Words(doing="generating", counts="units", kept="made", rejected="not made", units="videos")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from bench.generation.request import Request
 from bench.workers import Workers
@@ -22,13 +22,13 @@ class GenerationJob:
     parts: ModelParts
     sampling: Sampling
     workers: Workers
-    step_timeout_s: float = 3600.0
-    """A denoising step or a clip's decoding that takes longer than this has hung."""
+    clip_timeout_s: float = 14400.0
+    """A clip of a video that takes longer than this has hung."""
 
     @property
     def execution(self) -> ExecutionConfig:
         """Placement and limits."""
-        return self.workers.execution(self.step_timeout_s)
+        return self.workers.execution(self.clip_timeout_s)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ class GenerationJob:
 
     def commit(self, units: Sequence[Request]) -> Progress:
         """Count; the files are written."""
-        progress = Progress(units=len(units), clips=len(units))
+        progress = Progress(units=len(units), clips=sum(unit.num_clips for unit in units))
         for unit in units:
             progress.kept += unit.problem is None
             if unit.problem is not None:
@@ -87,15 +87,7 @@ class GenerationWorker:
         self.pipeline = self.pipeline or self.parts.load()
         start = time.perf_counter()
         unit.begin()
-        made = make_video(self.pipeline, inputs, self.sampling, unit.out, on_step=lambda _clip, _step: alive())
+        made = make_video(self.pipeline, inputs, self.sampling, unit.out, on_frames=lambda _done: alive())
         seconds = round(time.perf_counter() - start, 2)
-        unit.finish(
-            {
-                "frames": made.num_frames,
-                "fps": made.fps,
-                "width": made.width,
-                "height": made.height,
-                "seconds": seconds,
-            }
-        )
-        return replace(unit, seconds=seconds)
+        unit.finish({**asdict(made), "seconds": seconds})
+        return replace(unit, num_clips=self.pipeline.num_clips(made.num_frames))

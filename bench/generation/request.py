@@ -31,8 +31,8 @@ class Request:
     """The mp4."""
     origin: Mapping[str, Any]
     """All that the video follows from: model, sampling, contents of image and sound, prompt."""
-    seconds: float = 0.0
-    """What making it took."""
+    num_clips: int = 0
+    """Of which the finished video is made."""
     problem: str | None = None
     """Why it could not be made; one line."""
 

@@ -82,7 +82,7 @@ def test_every_whole_sample_has_a_video_as_long_as_its_sound(
     assert [len(frame_times(str(videos / f"{id_}.mp4"))) for id_ in (ONE, TWO)] == [8, 10]
     assert read_videos(videos, read_samples(samples))[ONE] == videos / f"{ONE}.mp4"
     record = json.loads((videos / f"{ONE}.made.json").read_text())
-    assert (record["prompt"], record["frames"], record["fps"]) == ("Person 0 speaks.", 8, 25)
+    assert (record["prompt"], record["num_frames"], record["fps"]) == ("Person 0 speaks.", 8, 25)
     capsys.readouterr()
     assert generate(model, samples, videos) == 0
     said = capsys.readouterr().err.replace("\n", "")
@@ -183,6 +183,16 @@ def test_mistakes_are_one_line(
     model, *more = words
     assert generate(model, samples, tmp_path / "videos", *more) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_what_ends_a_run_on_ray_is_one_line(
+    samples: Path, tmp_path: Path, ray_cluster: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = generate("tiny", samples, tmp_path / "videos", "--threshold", "1", "--ray", "--workers", "1")
+    assert status == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "needs a codebook" in last
+    assert last.startswith("bench: the run stopped")
 
 
 def test_actors_on_ray_make_the_same_videos(
