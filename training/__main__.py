@@ -17,7 +17,7 @@ Train Soul on encoded shards, stage by stage.
   negatives  failure cases under a negative prompt, as a further pool of encoded clips
 
 Several processes train together when `torchrun`, `deepspeed` or Slurm's `srun` starts `run`:
-  torchrun --nproc-per-node=8 -m training run --stage 720p --run RUN --model DIR
+  torchrun --nproc-per-node=8 -m -- training run --stage 720p --run RUN --model DIR
 """
 
 COMMANDS: Final = {
