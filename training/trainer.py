@@ -106,12 +106,14 @@ class Trainer:
         state, notes = self.checkpoints.resume(self.objective.models)
         for note in notes:
             self.display.say(note)
-        fingerprint = self.plan.samples.fingerprint
+        fingerprint = self.plan.fingerprint
         if state is not None:
             self.state = state
             self.display.say(f"going on from step {state.step} of {self.total_steps}")
             if state.data != fingerprint:
-                self.display.say("the encoded samples have changed since: this epoch begins anew with those there now")
+                self.display.say(
+                    "the encoded samples, batch_size, seed or data.pools have changed since: this epoch begins anew"
+                )
                 self.state.batch = 0
         self.state.data = fingerprint
         self.metrics = MetricsLog(self.folder, self.state.step) if self.ranks.is_main else None
