@@ -147,10 +147,15 @@ class TrainedModel:
         Raises:
             ValueError: it was written by another number of ranks or another kind of network.
         """
+        groups = self.engine.optimizer.param_groups
+        told = [{name: group[name] for name in ("betas", "weight_decay")} for group in groups]
         try:
             path, _ = self.engine.load_checkpoint(str(folder), tag=self.name, load_module_strict=not self.is_adapted)
             if path is None:
                 raise ValueError(f"no states of {self.name!r}")
+            # The checkpoint has those that it was written under; the recipe's count.
+            for group, settings in zip(self.engine.optimizer.param_groups, told, strict=True):
+                group.update(settings)
             if self.ema is not None:
                 self.ema.load_state_dict(torch.load(folder / f"ema-{self.name}-{self.ranks.rank:05d}.pt"))
         except (RuntimeError, AssertionError, FileNotFoundError, KeyError) as error:
@@ -178,7 +183,12 @@ def _deepspeed_config(
         "gradient_clipping": optimizer.clip,
         "zero_optimization": zero,
         # `bf16.enabled` would cast what has to stay fp32, and gradients would be summed in bf16.
-        "torch_autocast": {"enabled": parallel.precision == "bfloat16", "dtype": "bfloat16"},
+        # Without its own list, DeepSpeed would sum those of linear layers over ranks in bf16, fp32 weights or not.
+        "torch_autocast": {
+            "enabled": parallel.precision == "bfloat16",
+            "dtype": "bfloat16",
+            "lower_precision_safe_modules": [],
+        },
         "data_types": {"grad_accum_dtype": "fp32"},
         # torch's AdamW runs anywhere; DeepSpeed's own for offloading compiles C++ at its first use.
         "zero_force_ds_cpu_optimizer": False,
