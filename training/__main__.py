@@ -49,6 +49,9 @@ def _guarded(run: Run, options: argparse.Namespace) -> int:
         status = _say(error, 2)
     except (DivergedError, CheckpointError) as error:
         status = _say(error, 1)
+    except OSError as error:
+        # A full disk, a read-only directory, a store that does not answer: it says which file.
+        status = _say(error, 1)
     except StoppedError as error:
         status = _say(error, 143)
     except KeyboardInterrupt:
