@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from training.ema import Ema, EmaConfig
 from training.ranks import Ranks
 
+Precision = Literal["bfloat16", "float32"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizerConfig:
@@ -52,10 +54,15 @@ class ParallelConfig:
     """Keep optimizer states in host memory."""
     sequence_parallel: int = 1
     """Ranks that share every clip; it divides the attention heads and a latent frame's tokens."""
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    precision: Precision = "bfloat16"
     """Of matrix products. Weights, modulation, norms and gradients are fp32 either way."""
     gradient_checkpointing: bool = True
     """Compute each block again in the backward pass rather than keep what is inside it."""
+
+
+def matrix_products(precision: Precision, device: torch.device) -> torch.autocast:
+    """Inside, matrix products are of this precision, outside an engine too."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 class TrainedModel:
@@ -112,7 +119,7 @@ class TrainedModel:
     def predict(self, latents: Tensor, timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
         """The same without a gradient."""
         # Not by the engine, which takes a forward for the beginning of a backward.
-        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        with matrix_products(self.precision, self.ranks.device):
             prediction: Tensor = self.module(latents, timesteps, text, audio, return_dict=False)[0]
         return prediction
 

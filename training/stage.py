@@ -139,7 +139,9 @@ def _network_parts(recipe: Recipe, start: Path, directory: EncodedDirectory, ran
             ranks.device,
             ranks_per_sample=ranks.sequence_parallel,
         ),
-        viewer=ClipViewer(transformer, build_scheduler(recipe.generation.scheduler), vae, validation),
+        viewer=ClipViewer(
+            transformer, build_scheduler(recipe.generation.scheduler), vae, validation, recipe.parallel.precision
+        ),
     )
 
 
