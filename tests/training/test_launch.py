@@ -1,13 +1,19 @@
 """Launchers take our command line as it is documented: `--run` must not look like an option of their own."""
 
+import os
 import shlex
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from torch.distributed.run import get_args_parser
 
+from tests.training.encoded_run import SampleSpec, make_encoded_run
+from tests.training.recipes import small_overrides
 from training.__main__ import DESCRIPTION
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,5 +40,31 @@ def test_torchrun_passes_our_options_on(source: Callable[[], list[str]]) -> None
     assert options.training_script_args[:4] == ["run", "--stage", "720p", "--run"]
 
 
+def test_torchrun_leaves_time_to_save() -> None:
+    assert any(word.startswith("--shutdown-timeout=") for word in made("GPUS=2"))
+
+
 def test_one_process_needs_no_launcher() -> None:
-    assert made()[1:7] == ["-m", "training", "run", "--stage", "720p", "--run"]
+    assert made()[2:8] == ["-m", "training", "run", "--stage", "720p", "--run"]
+
+
+def test_make_passes_sigterm_on(tmp_path: Path) -> None:
+    make_encoded_run(tmp_path, shards=((SampleSpec(),) * 7,))
+    overrides = small_overrides(steps=3000, checkpoint__every=10000)
+    options = " ".join(f"--set '{override}'" for override in overrides)
+    process = subprocess.Popen(
+        ["make", "train", "STAGE=720p", f"RUN={tmp_path}", "INSTALLED=", f"PY={sys.executable}", f"ARGS={options}"],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log, deadline = tmp_path / "train/720p/metrics.jsonl", time.monotonic() + 300
+    while not (log.is_file() and log.read_text()):
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert "the same command goes on" in errors
+    assert list((tmp_path / "train/720p/checkpoints").glob("step-*"))
