@@ -171,12 +171,15 @@ class Trainer:
         model.module.eval()
         folder = self.folder / "validation" / f"step-{self.state.step:08d}"
         config, rank, num_ranks = self.recipe.validation, self.ranks.data_rank, self.ranks.num_data_ranks
+        writes = self.ranks.rank % self.ranks.sequence_parallel == 0
         with model.ema.swapped_in():
-            for each in share_of(self.held_out[: config.loss_samples], rank, num_ranks):
+            for each, counts in share_of(self.held_out[: config.loss_samples], rank, num_ranks):
                 error: Tensor = self.objective.validation_loss(each.batch.to(self.ranks.device))
-                averages.add("validation_loss", float(error.sum()), len(error))
-            for each in share_of(self.held_out[: config.videos], rank, num_ranks):
-                self.viewer.show(each, folder / f"{each.sample.key}.mp4", averages)
+                if counts:
+                    averages.add("validation_loss", float(error.sum()), len(error))
+            for each, counts in share_of(self.held_out[: config.videos], rank, num_ranks):
+                path = folder / f"{each.sample.key}.mp4" if counts and writes else None
+                self.viewer.show(each, path, averages)
         model.module.train()
         self.ranks.barrier()
 

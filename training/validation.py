@@ -100,15 +100,14 @@ def write_clip(path: Path, frames: np.ndarray, *, fps: int, wav: bytes | None) -
         writer.write(frames)
 
 
-def share_of(items: Sequence[HeldOut], rank: int, num_ranks: int) -> list[HeldOut]:
-    """A rank's part, as many for each: where they do not divide, the last are done twice.
+def share_of(items: Sequence[HeldOut], rank: int, num_ranks: int) -> list[tuple[HeldOut, bool]]:
+    """A rank's part, as many for each, and whether what comes of it counts.
 
-    With ZeRO-3 the ranks need each other in every forward, so all must make as many.
+    With ZeRO-3 the ranks need each other in every forward, so all must make as many. Where they do not divide, some are
+    made again by ranks that would be idle; two that wrote the same video would spoil it.
     """
-    if not items:
-        return []
-    each = -(-len(items) // num_ranks)
-    return [items[(rank + index * num_ranks) % len(items)] for index in range(each)]
+    places = range(rank, -(-len(items) // num_ranks) * num_ranks, num_ranks)
+    return [(items[place % len(items)], place < len(items)) for place in places]
 
 
 @contextmanager

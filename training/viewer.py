@@ -23,8 +23,11 @@ class Viewer(Protocol):
         """Look at a batch of the training, every `audio_delta_every` steps."""
         ...
 
-    def show(self, held_out: HeldOut, path: Path, averages: Averages) -> None:
-        """Make a held-out clip into the video `path`, and log what can be measured of it."""
+    def show(self, held_out: HeldOut, path: Path | None, averages: Averages) -> None:
+        """Make a held-out clip into the video `path`, and log what can be measured of it.
+
+        Without a path it is only made, where ranks need each other, and is another rank's to write.
+        """
         ...
 
 
@@ -69,11 +72,12 @@ class ClipViewer:
             if audio.any():
                 averages.add("audio_delta", float((heard - unheard).norm() / heard.norm().clamp(min=1e-12)))
 
-    def show(self, held_out: HeldOut, path: Path, averages: Averages) -> None:  # noqa: ARG002 (nothing to measure)
+    def show(self, held_out: HeldOut, path: Path | None, averages: Averages) -> None:  # noqa: ARG002 (nothing to measure)
         """Make a clip under its own pivot, text and sound."""
         if self.vae is None:
             return
         batch = held_out.batch.to(self.vae.device)
         with matrix_products(self.precision, batch.latents.device):
             latents = make_clip(self.transformer, self.scheduler, batch, self.config)
-        write_clip(path, decode_clip(self.vae, latents), fps=held_out.sample.fps, wav=held_out.wav)
+        if path is not None:
+            write_clip(path, decode_clip(self.vae, latents), fps=held_out.sample.fps, wav=held_out.wav)
