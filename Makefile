@@ -18,7 +18,10 @@ ARGS   ?=
 GPUS   ?= 1
 # Encoding and training begin with the profile's model unless MODEL= is given: RUN/model is what they lead to.
 GIVEN_MODEL := $(if $(filter-out file,$(origin MODEL)),--model "$$MODEL")
-LAUNCH = $(if $(filter-out 1,$(GPUS)),$(PY) -m torch.distributed.run --standalone --nproc-per-node=$(GPUS),$(PY))
+# Without the --, torchrun takes --run for the beginning of its own --run-path, and stops.
+# It gives its processes 30 s to save and stop, unless told otherwise.
+TORCHRUN = torch.distributed.run --standalone --nproc-per-node=$(GPUS) --shutdown-timeout=900 -m --
+LAUNCH = $(PY) -m $(if $(filter-out 1,$(GPUS)),$(TORCHRUN) )
 # The recipes read these from the environment, where quotes in a prompt do no harm.
 export MODEL IMAGE AUDIO PROMPT OUT
 
@@ -78,7 +81,8 @@ negatives: $(INSTALLED) ## Add failure cases, made by MODEL= under a negative pr
 
 train: $(INSTALLED) ## Train STAGE=720p|1080p|distill|evae on GPUS= of this machine (MODEL=: default the recipe's start)
 	@test -n "$(STAGE)" || { echo "give STAGE=720p, 1080p, distill or evae" >&2; exit 2; }
-	$(LAUNCH) -m training run --stage "$(STAGE)" --run "$(RUN)" --profile $(PROFILE) $(GIVEN_MODEL) $(ARGS)
+	@# make sends SIGTERM on to what it started itself: without exec to a shell, and the training would never hear of it.
+	exec $(LAUNCH)training run --stage "$(STAGE)" --run "$(RUN)" --profile $(PROFILE) $(GIVEN_MODEL) $(ARGS)
 
 generate: $(INSTALLED) ## Make a video: IMAGE= AUDIO= PROMPT= OUT= (MODEL=tiny: random weights)
 	@test -n "$$IMAGE" -a -n "$$AUDIO" || { echo "give IMAGE= and AUDIO= (and MODEL=, PROMPT=, OUT=)" >&2; exit 2; }

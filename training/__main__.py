@@ -17,7 +17,7 @@ Train Soul on encoded shards, stage by stage.
   negatives  failure cases under a negative prompt, as a further pool of encoded clips
 
 Several processes train together when `torchrun`, `deepspeed` or Slurm's `srun` starts `run`:
-  torchrun --nproc-per-node=8 -m training run --stage 720p --run RUN --model DIR
+  torchrun --nproc-per-node=8 -m -- training run --stage 720p --run RUN --model DIR
 """
 
 COMMANDS: Final = {
@@ -48,6 +48,9 @@ def _guarded(run: Run, options: argparse.Namespace) -> int:
     except ValueError as error:
         status = _say(error, 2)
     except (DivergedError, CheckpointError) as error:
+        status = _say(error, 1)
+    except OSError as error:
+        # A full disk, a read-only directory, a store that does not answer: it says which file.
         status = _say(error, 1)
     except StoppedError as error:
         status = _say(error, 143)

@@ -56,7 +56,7 @@ class TrainState:
     skipped: int = 0
     """Of these, damaged ones."""
     data: str = ""
-    """Fingerprint of what was trained on."""
+    """Fingerprint of the plan: what is trained on, in which batches."""
 
 
 class Checkpoints:

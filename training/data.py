@@ -217,6 +217,13 @@ def _check(sample: EncodedSample, location: Location, encoding: Encoding) -> Non
     sound = sample.audio_features
     if sound is not None and (sound.ndim != 2 or sound.shape[1] != encoding.audio_dim):
         raise BadSampleError(f"audio features are {tuple(sound.shape)}")
-    # A sum is not finite when a summand is not, and it takes a tenth of the time of looking at each.
-    if not sample.latents.sum(dtype=torch.float32).isfinite():
-        raise BadSampleError("its latents hold NaN or infinity")
+    tensors = {
+        "latents": (sample.latents,),
+        "reference latents": (sample.reference_latents,),
+        "text states": sample.text_states,
+        "audio features": () if sound is None else (sound,),
+    }
+    for name, parts in tensors.items():
+        # A sum is not finite when a summand is not, and it takes a tenth of the time of looking at each.
+        if not all(part.sum(dtype=torch.float32).isfinite() for part in parts):
+            raise BadSampleError(f"its {name} hold NaN or infinity")

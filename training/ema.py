@@ -26,7 +26,7 @@ class EmaConfig:
     decay: float = 0.999
     """Of the average per update. The paper says nothing; 0.99 to 0.9999 are usual."""
     start_step: int = 0
-    """Until here the average is a copy of the weights."""
+    """Until so many updates have been made the average is a copy of the weights."""
     device: Literal["cpu", "model"] = "cpu"
     """Where it lies."""
 
@@ -46,9 +46,16 @@ class Ema:
         self.shards = {name: self._to_home(self._shard(each)) for name, each in self.parameters.items()}
 
     def update(self, step: int) -> None:
-        """Take in the weights after step `step`; early on the average follows faster: (1 + n) / (10 + n)."""
-        since = step - self.config.start_step
-        decay = 0.0 if since < 0 else min(self.config.decay, (1 + since) / (10 + since))
+        """Take in the weights after update `step`, from 0.
+
+        An average from the very start follows faster early on, (1 + n) / (10 + n), so that random weights are soon
+        forgotten; one that starts later is a copy until then.
+        """
+        decay = self.config.decay
+        if step < self.config.start_step:
+            decay = 0.0
+        elif not self.config.start_step:
+            decay = min(decay, (1 + step) / (10 + step))
         for name, parameter in self.parameters.items():
             shard = self._shard(parameter).to(self.shards[name].device)
             self.shards[name].lerp_(shard, 1 - decay)

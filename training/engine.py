@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from training.ema import Ema, EmaConfig
 from training.ranks import Ranks
 
+Precision = Literal["bfloat16", "float32"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizerConfig:
@@ -52,10 +54,15 @@ class ParallelConfig:
     """Keep optimizer states in host memory."""
     sequence_parallel: int = 1
     """Ranks that share every clip; it divides the attention heads and a latent frame's tokens."""
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
+    precision: Precision = "bfloat16"
     """Of matrix products. Weights, modulation, norms and gradients are fp32 either way."""
     gradient_checkpointing: bool = True
     """Compute each block again in the backward pass rather than keep what is inside it."""
+
+
+def matrix_products(precision: Precision, device: torch.device) -> torch.autocast:
+    """Inside, matrix products are of this precision, outside an engine too."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
 class TrainedModel:
@@ -112,7 +119,7 @@ class TrainedModel:
     def predict(self, latents: Tensor, timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
         """The same without a gradient."""
         # Not by the engine, which takes a forward for the beginning of a backward.
-        with torch.autocast(self.ranks.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        with matrix_products(self.precision, self.ranks.device):
             prediction: Tensor = self.module(latents, timesteps, text, audio, return_dict=False)[0]
         return prediction
 
@@ -147,10 +154,15 @@ class TrainedModel:
         Raises:
             ValueError: it was written by another number of ranks or another kind of network.
         """
+        groups = self.engine.optimizer.param_groups
+        told = [{name: group[name] for name in ("betas", "weight_decay")} for group in groups]
         try:
             path, _ = self.engine.load_checkpoint(str(folder), tag=self.name, load_module_strict=not self.is_adapted)
             if path is None:
                 raise ValueError(f"no states of {self.name!r}")
+            # The checkpoint has those that it was written under; the recipe's count.
+            for group, settings in zip(self.engine.optimizer.param_groups, told, strict=True):
+                group.update(settings)
             if self.ema is not None:
                 self.ema.load_state_dict(torch.load(folder / f"ema-{self.name}-{self.ranks.rank:05d}.pt"))
         except (RuntimeError, AssertionError, FileNotFoundError, KeyError) as error:
@@ -178,7 +190,12 @@ def _deepspeed_config(
         "gradient_clipping": optimizer.clip,
         "zero_optimization": zero,
         # `bf16.enabled` would cast what has to stay fp32, and gradients would be summed in bf16.
-        "torch_autocast": {"enabled": parallel.precision == "bfloat16", "dtype": "bfloat16"},
+        # Without its own list, DeepSpeed would sum those of linear layers over ranks in bf16, fp32 weights or not.
+        "torch_autocast": {
+            "enabled": parallel.precision == "bfloat16",
+            "dtype": "bfloat16",
+            "lower_precision_safe_modules": [],
+        },
         "data_types": {"grad_accum_dtype": "fp32"},
         # torch's AdamW runs anywhere; DeepSpeed's own for offloading compiles C++ at its first use.
         "zero_force_ds_cpu_optimizer": False,

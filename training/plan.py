@@ -7,6 +7,7 @@ left of a bucket at the end of an epoch makes a smaller batch, so that nothing i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -69,6 +70,12 @@ class Plan:
                     f"the pool {pool!r} has a weight but no samples to train on (there are: {there or 'none'}); encode "
                     f"some, or leave it out with --set data.pools.{pool}=0"
                 )
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything that changes which samples a batch has."""
+        parts = (self.samples.fingerprint, self.batch_size, self.seed, sorted(self._shares.items()))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
     @property
     def _shares(self) -> dict[str, float]:

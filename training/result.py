@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import torch
 from huggingface_hub import save_torch_state_dict
+from safetensors import SafetensorError
 from torch import Tensor
 
 from curation.config import ConfigError
@@ -21,6 +22,7 @@ from model.presets import PRESETS
 from model.sampling import Scheduler
 from model.transformer import SoulTransformer3DModel
 from model.weights import locate
+from training.checkpoints import CheckpointError
 
 CONFIG_FILE: Final = "config.json"
 
@@ -65,6 +67,9 @@ def write_result(
 ) -> None:
     """Write a model directory: that of `initial` with one component's weights replaced. Whole or not at all.
 
+    Raises:
+        CheckpointError: it could not be written (a full disk, say); nothing of it is left.
+
     Args:
         target: replaced if it exists.
         initial: whose other components are taken over, as hard links where the file system has them.
@@ -78,18 +83,68 @@ def write_result(
     """
     aside = target.with_name(f"{target.name}.tmp")
     shutil.rmtree(aside, ignore_errors=True)
+    try:
+        _lay_out(aside, initial, component=component, config=config or {}, defaults=defaults, scheduler=scheduler)
+        save_torch_state_dict(
+            {name: _stored(name, tensor, dtype) for name, tensor in state.items()},
+            aside / component,
+            filename_pattern="diffusion_pytorch_model{suffix}.safetensors",
+            max_shard_size="10GB",
+        )
+        if codebook is not None:
+            Codebook.load(codebook)
+            (aside / CODEBOOK_FILE).unlink(missing_ok=True)
+            shutil.copyfile(codebook, aside / CODEBOOK_FILE)
+        check_model_directory(aside)
+        _replace(target, aside)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        problem = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"the model directory {target} could not be written: {problem}; the training is saved, and the same "
+            "command writes it"
+        ) from error
+
+
+def check_link(link: Path) -> None:
+    """See that `point_to` will be able to make a link.
+
+    Raises:
+        ConfigError: something that is not such a link is in its place.
+    """
+    if link.exists() and not link.is_symlink():
+        raise ConfigError(f"{link} is not a link made by training: move it away")
+
+
+def point_to(link: Path, directory: Path) -> None:
+    """Make `link` lead to `directory`, whatever it led to before.
+
+    Raises:
+        ConfigError: something that is not such a link is in its place.
+    """
+    check_link(link)
+    aside = link.with_name(f".{link.name}.tmp")
+    aside.unlink(missing_ok=True)
+    aside.symlink_to(os.path.relpath(directory, link.parent))
+    aside.replace(link)
+
+
+def _lay_out(
+    aside: Path,
+    initial: Path,
+    *,
+    component: str,
+    config: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    scheduler: Scheduler | None,
+) -> None:
+    """All of the directory but the weights that were trained."""
     replaced = (initial / component).resolve()
     shutil.copytree(
         initial.resolve(),
         aside,
         copy_function=_link,
         ignore=lambda folder, names: _weights(names) if Path(folder).resolve() == replaced else [],
-    )
-    save_torch_state_dict(
-        {name: _stored(name, tensor, dtype) for name, tensor in state.items()},
-        aside / component,
-        filename_pattern="diffusion_pytorch_model{suffix}.safetensors",
-        max_shard_size="10GB",
     )
     if config:
         described = json.loads((initial / component / CONFIG_FILE).read_text()) | dict(config)
@@ -101,26 +156,6 @@ def write_result(
         scheduler.save_pretrained(aside / "scheduler")
         index["scheduler"] = ["diffusers", type(scheduler).__name__]
     _rewrite(aside / INDEX_FILE, json.dumps(index, indent=2))
-    if codebook is not None:
-        Codebook.load(codebook)
-        (aside / CODEBOOK_FILE).unlink(missing_ok=True)
-        shutil.copyfile(codebook, aside / CODEBOOK_FILE)
-    check_model_directory(aside)
-    _replace(target, aside)
-
-
-def point_to(link: Path, directory: Path) -> None:
-    """Make `link` lead to `directory`, whatever it led to before.
-
-    Raises:
-        ConfigError: something that is not such a link is in its place.
-    """
-    if link.exists() and not link.is_symlink():
-        raise ConfigError(f"{link} is not a link made by training: move it away")
-    aside = link.with_name(f".{link.name}.tmp")
-    aside.unlink(missing_ok=True)
-    aside.symlink_to(os.path.relpath(directory, link.parent))
-    aside.replace(link)
 
 
 def _weights(names: list[str]) -> list[str]:

@@ -34,7 +34,7 @@ from training.objectives.objective import Objective
 from training.plan import Plan
 from training.ranks import Ranks
 from training.recipe import Recipe
-from training.result import initial_directory, point_to, write_result
+from training.result import check_link, initial_directory, point_to, write_result
 from training.throughput import Throughput, transformer_cost
 from training.trainer import Trainer
 from training.validation import load_held_out
@@ -62,6 +62,7 @@ def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: s
     """
     diffusers_logging.disable_progress_bar()
     folder = run / "train" / stage
+    _on_main(ranks, lambda: _check_places(recipe, run))
     start = _on_main(
         ranks, lambda: initial_directory(_source(recipe, run, initial), folder / "initial", seed=recipe.seed)
     )
@@ -79,7 +80,7 @@ def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: s
 def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, start: Path, display: Display) -> Trainer:
     """Everything a training is made of; `start` is the model directory that it begins with."""
     share = recipe.share(ranks)
-    directory = EncodedDirectory(join(recipe.data.run or str(run), "encoded", recipe.encoded))
+    directory = _encoded(recipe, run)
     samples = read_index(directory, held_out_fraction=recipe.data.held_out_fraction)
     plan = Plan(samples=samples, weights=recipe.data.pools, batch_size=recipe.batch_size, seed=recipe.seed)
     reader = SampleReader(directory, samples)
@@ -138,7 +139,9 @@ def _network_parts(recipe: Recipe, start: Path, directory: EncodedDirectory, ran
             ranks.device,
             ranks_per_sample=ranks.sequence_parallel,
         ),
-        viewer=ClipViewer(transformer, build_scheduler(recipe.generation.scheduler), vae, validation),
+        viewer=ClipViewer(
+            transformer, build_scheduler(recipe.generation.scheduler), vae, validation, recipe.parallel.precision
+        ),
     )
 
 
@@ -234,6 +237,16 @@ def _source(recipe: Recipe, run: Path, given: str | None) -> str:
             "give another model directory with --model"
         )
     return str(directory)
+
+
+def _encoded(recipe: Recipe, run: Path) -> EncodedDirectory:
+    return EncodedDirectory(join(recipe.data.run or str(run), "encoded", recipe.encoded))
+
+
+def _check_places(recipe: Recipe, run: Path) -> None:
+    """Find out before anything is written, and days of training, what would be in the way of it."""
+    _encoded(recipe, run).encoding()
+    check_link(run / "model")
 
 
 def _on_main(ranks: Ranks, action: Any) -> Any:

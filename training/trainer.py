@@ -106,12 +106,14 @@ class Trainer:
         state, notes = self.checkpoints.resume(self.objective.models)
         for note in notes:
             self.display.say(note)
-        fingerprint = self.plan.samples.fingerprint
+        fingerprint = self.plan.fingerprint
         if state is not None:
             self.state = state
             self.display.say(f"going on from step {state.step} of {self.total_steps}")
             if state.data != fingerprint:
-                self.display.say("the encoded samples have changed since: this epoch begins anew with those there now")
+                self.display.say(
+                    "the encoded samples, batch_size, seed or data.pools have changed since: this epoch begins anew"
+                )
                 self.state.batch = 0
         self.state.data = fingerprint
         self.metrics = MetricsLog(self.folder, self.state.step) if self.ranks.is_main else None
@@ -169,12 +171,15 @@ class Trainer:
         model.module.eval()
         folder = self.folder / "validation" / f"step-{self.state.step:08d}"
         config, rank, num_ranks = self.recipe.validation, self.ranks.data_rank, self.ranks.num_data_ranks
+        writes = self.ranks.rank % self.ranks.sequence_parallel == 0
         with model.ema.swapped_in():
-            for each in share_of(self.held_out[: config.loss_samples], rank, num_ranks):
+            for each, counts in share_of(self.held_out[: config.loss_samples], rank, num_ranks):
                 error: Tensor = self.objective.validation_loss(each.batch.to(self.ranks.device))
-                averages.add("validation_loss", float(error.sum()), len(error))
-            for each in share_of(self.held_out[: config.videos], rank, num_ranks):
-                self.viewer.show(each, folder / f"{each.sample.key}.mp4", averages)
+                if counts:
+                    averages.add("validation_loss", float(error.sum()), len(error))
+            for each, counts in share_of(self.held_out[: config.videos], rank, num_ranks):
+                path = folder / f"{each.sample.key}.mp4" if counts and writes else None
+                self.viewer.show(each, path, averages)
         model.module.train()
         self.ranks.barrier()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from einops import rearrange
+from torch import Tensor
 
 from curation.encoded import BadSampleError, EncodedSample
 from model.sampling import CleanFrames, Condition, Scheduler, denoise
@@ -62,17 +63,13 @@ def load_held_out(rows: Integers, reader: SampleReader, conditioner: Conditions,
 
 @torch.no_grad()
 def make_clip(
-    transformer: SoulTransformer3DModel,
-    scheduler: Scheduler,
-    vae: Autoencoder,
-    batch: Batch,
-    config: ValidationConfig,
-) -> np.ndarray:
-    """One clip from its pivot, text and sound: frames (T, 16H, 16W, 3) uint8 RGB, the pivot's first."""
+    transformer: SoulTransformer3DModel, scheduler: Scheduler, batch: Batch, config: ValidationConfig
+) -> Tensor:
+    """Latents (1, C, F, H, W) of one clip from its pivot, text and sound."""
     generator = torch.Generator().manual_seed(batch.seed)
     noise = torch.randn(batch.latents.shape, generator=generator).to(batch.latents.device)
     free = batch.unconditional()
-    latents = denoise(
+    return denoise(
         transformer,
         scheduler,
         noise,
@@ -84,6 +81,11 @@ def make_clip(
         generator=generator,
         on_step=lambda _step: None,
     )
+
+
+@torch.no_grad()
+def decode_clip(vae: Autoencoder, latents: Tensor) -> np.ndarray:
+    """Frames (T, 16H, 16W, 3) uint8 RGB of a clip's latents, the pivot's first."""
     pixels = StreamingDecoder(vae)(latents)[0]
     levels = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     frames: np.ndarray = rearrange(levels, "c t h w -> t h w c").cpu().numpy()
@@ -98,15 +100,14 @@ def write_clip(path: Path, frames: np.ndarray, *, fps: int, wav: bytes | None) -
         writer.write(frames)
 
 
-def share_of(items: Sequence[HeldOut], rank: int, num_ranks: int) -> list[HeldOut]:
-    """A rank's part, as many for each: where they do not divide, the last are done twice.
+def share_of(items: Sequence[HeldOut], rank: int, num_ranks: int) -> list[tuple[HeldOut, bool]]:
+    """A rank's part, as many for each, and whether what comes of it counts.
 
-    With ZeRO-3 the ranks need each other in every forward, so all must make as many.
+    With ZeRO-3 the ranks need each other in every forward, so all must make as many. Where they do not divide, some are
+    made again by ranks that would be idle; two that wrote the same video would spoil it.
     """
-    if not items:
-        return []
-    each = -(-len(items) // num_ranks)
-    return [items[(rank + index * num_ranks) % len(items)] for index in range(each)]
+    places = range(rank, -(-len(items) // num_ranks) * num_ranks, num_ranks)
+    return [(items[place % len(items)], place < len(items)) for place in places]
 
 
 @contextmanager

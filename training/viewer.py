@@ -11,8 +11,9 @@ from model.sampling import Scheduler
 from model.transformer import SoulTransformer3DModel
 from model.vae import Autoencoder
 from training.conditioning import Batch
+from training.engine import Precision, matrix_products
 from training.metrics import Averages
-from training.validation import HeldOut, ValidationConfig, make_clip, write_clip
+from training.validation import HeldOut, ValidationConfig, decode_clip, make_clip, write_clip
 
 
 class Viewer(Protocol):
@@ -22,8 +23,11 @@ class Viewer(Protocol):
         """Look at a batch of the training, every `audio_delta_every` steps."""
         ...
 
-    def show(self, held_out: HeldOut, path: Path, averages: Averages) -> None:
-        """Make a held-out clip into the video `path`, and log what can be measured of it."""
+    def show(self, held_out: HeldOut, path: Path | None, averages: Averages) -> None:
+        """Make a held-out clip into the video `path`, and log what can be measured of it.
+
+        Without a path it is only made, where ranks need each other, and is another rank's to write.
+        """
         ...
 
 
@@ -35,6 +39,7 @@ class ClipViewer:
         scheduler: how videos are sampled: as the result will be.
         vae: decodes them; None when none are made.
         config: steps and guidance of videos.
+        precision: of the network's matrix products, as in training; the autoencoder decodes in fp32.
     """
 
     def __init__(
@@ -43,11 +48,13 @@ class ClipViewer:
         scheduler: Scheduler,
         vae: Autoencoder | None,
         config: ValidationConfig,
+        precision: Precision,
     ) -> None:
         self.transformer = transformer
         self.scheduler = scheduler
         self.vae = vae
         self.config = config
+        self.precision = precision
 
     @torch.no_grad()
     def measure(self, batch: Batch, averages: Averages) -> None:
@@ -56,18 +63,21 @@ class ClipViewer:
         mask = batch.frame_mask()
         latents = batch.latents * (1 - mask) + noise * mask
         timesteps = 1000.0 * (~batch.clean).float()
-        velocities = [
-            self.transformer(latents, timesteps, batch.text, audio, return_dict=False)[0].float() * mask
-            for audio in (batch.audio, torch.zeros_like(batch.audio))
-        ]
+        with matrix_products(self.precision, latents.device):
+            velocities = [
+                self.transformer(latents, timesteps, batch.text, audio, return_dict=False)[0].float() * mask
+                for audio in (batch.audio, torch.zeros_like(batch.audio))
+            ]
         for heard, unheard, audio in zip(*velocities, batch.audio, strict=True):
             if audio.any():
                 averages.add("audio_delta", float((heard - unheard).norm() / heard.norm().clamp(min=1e-12)))
 
-    def show(self, held_out: HeldOut, path: Path, averages: Averages) -> None:  # noqa: ARG002 (nothing to measure)
+    def show(self, held_out: HeldOut, path: Path | None, averages: Averages) -> None:  # noqa: ARG002 (nothing to measure)
         """Make a clip under its own pivot, text and sound."""
         if self.vae is None:
             return
         batch = held_out.batch.to(self.vae.device)
-        frames = make_clip(self.transformer, self.scheduler, self.vae, batch, self.config)
-        write_clip(path, frames, fps=held_out.sample.fps, wav=held_out.wav)
+        with matrix_products(self.precision, batch.latents.device):
+            latents = make_clip(self.transformer, self.scheduler, batch, self.config)
+        if path is not None:
+            write_clip(path, decode_clip(self.vae, latents), fps=held_out.sample.fps, wav=held_out.wav)

@@ -1,6 +1,10 @@
 """Distillations small enough for tests: a teacher of one block, a few steps on made shards."""
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +53,27 @@ def distil_overrides(run: Path, **changes: Any) -> list[str]:
 def distil(run: Path, **changes: Any) -> Path:
     """Distil in this process, alone."""
     return run_stage("distill", load_recipe("distill", "local", distil_overrides(run, **changes)), run, join_ranks())
+
+
+def launch_distillation(run: Path, **changes: Any) -> subprocess.Popen[str]:
+    """The same in a process of its own, by the command that people type."""
+    options = [part for override in distil_overrides(run, **changes) for part in ("--set", override)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "training", "run", "--stage", "distill", "--run", str(run), *options],
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_step(run: Path, step: int, process: subprocess.Popen[str]) -> None:
+    """Until so many steps are logged; fails when the process ends before."""
+    log = run / "train/distill/metrics.jsonl"
+    deadline = time.monotonic() + 300
+    while not (log.is_file() and len(log.read_text().splitlines()) >= step):
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def metrics(run: Path) -> list[dict[str, float]]:

@@ -1,6 +1,8 @@
 """The stage distill from its recipe to a model directory."""
 
+import random
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,39 @@ from safetensors.torch import load_file
 from curation.config import ConfigError
 from model.pipeline import SoulPipeline
 from model.transformer import SoulTransformer3DModel
-from tests.training.distillation import distil, losses, make_distillation, metrics
+from tests.training.distillation import (
+    distil,
+    launch_distillation,
+    losses,
+    make_distillation,
+    metrics,
+    wait_for_step,
+)
 from training.recipe import load_recipe
 
 LORA = {"dmd__critic_lora_rank": 2}
+LONG = {"steps": 30, "checkpoint__every": 4, "dmd__critic_updates": 3}
+"""Checkpoints fall before, after and between updates of the student, which come with every third step."""
+
+
+def checkpoint_tensors(folder: Path) -> dict[str, torch.Tensor]:
+    """Every tensor that a checkpoint holds, by file and place, but for generators of numbers."""
+    found: dict[str, torch.Tensor] = {}
+    for path in sorted(folder.rglob("*.pt")):
+        if not path.name.startswith("random-"):
+            _collect(torch.load(path, weights_only=False), str(path.relative_to(folder)), found)
+    return found
+
+
+def _collect(value: object, name: str, found: dict[str, torch.Tensor]) -> None:
+    if isinstance(value, torch.Tensor):
+        found[name] = value
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            _collect(each, f"{name}/{key}", found)
+    elif isinstance(value, (list, tuple)):
+        for number, each in enumerate(value):
+            _collect(each, f"{name}/{number}", found)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +113,35 @@ def test_stopped_and_gone_on_with_it_is_the_same_bit_for_bit(
     assert all(torch.equal(student[name], expected[name]) for name in expected)
 
 
+@pytest.fixture(scope="module")
+def long(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("long") / "run"))
+    distil(run, **LONG)
+    return run
+
+
+@pytest.mark.parametrize(("stop", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)], ids=["SIGKILL", "SIGTERM"])
+def test_stopped_at_a_random_step_student_and_critic_go_on_bit_for_bit(
+    run: Path, long: Path, stop: signal.Signals, status: int
+) -> None:
+    process = launch_distillation(run, **LONG)
+    wait_for_step(run, random.Random().randint(4, 12), process)
+    process.send_signal(stop)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == status, errors
+    done = len(metrics(run))
+    assert done < LONG["steps"]
+    distil(run, **LONG)
+    assert losses(run) == losses(long), f"stopped after step {done}"
+    # Weights and optimizer states of student and critic, and the student's average.
+    last = f"train/distill/checkpoints/step-{LONG['steps']:08d}"
+    saved, expected = (checkpoint_tensors(each / last) for each in (run, long))
+    assert {name.partition("/")[0] for name in expected} == {"transformer", "critic", "ema-transformer-00000.pt"}
+    assert saved.keys() == expected.keys()
+    different = [name for name in expected if not torch.equal(saved[name], expected[name])]
+    assert not different, f"stopped after step {done}"
+
+
 @pytest.mark.parametrize("placement", ["offload", "zero3"])
 def test_where_the_teacher_lies_changes_nothing(run: Path, undisturbed: Path, placement: str) -> None:
     linear = torch.nn.functional.linear
@@ -144,7 +204,7 @@ def test_the_recipe_holds_the_published_numbers(tmp_path: Path) -> None:
     assert recipe.optimizer.betas == recipe.dmd.critic.betas == (0.0, 0.999)
     assert (recipe.ema.decay, recipe.ema.start_step, recipe.optimizer.clip, recipe.dmd.critic.clip) == (
         0.99,
-        200,
+        200 / recipe.dmd.critic_updates,
         10,
         10,
     )

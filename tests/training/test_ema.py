@@ -24,21 +24,30 @@ def move(module: nn.Module, by: float) -> None:
             parameter.add_(by)
 
 
-def test_it_follows_the_weights_by_its_decay(ranks: Ranks) -> None:
+DECAYS = {
+    EmaConfig(decay=0.5): (1 / 10, 2 / 11, 3 / 12, 4 / 13),
+    EmaConfig(decay=0.15): (1 / 10, 0.15, 0.15, 0.15),
+    EmaConfig(decay=0.5, start_step=2): (0.0, 0.0, 0.5, 0.5),
+}
+"""Of the first updates: from the start it follows faster at first, later it begins as it goes on."""
+
+
+@pytest.mark.parametrize("config", DECAYS)
+def test_it_follows_the_weights_by_its_decay(ranks: Ranks, config: EmaConfig) -> None:
     module = network()
-    ema = Ema(module, EmaConfig(decay=0.5, start_step=2), ranks)
+    ema = Ema(module, config, ranks)
     first = {name: each.detach().clone() for name, each in module.named_parameters()}
     expected = 0.0
-    for step, decay in enumerate((0.0, 0.0, 1 / 10, 2 / 11, 3 / 12)):
+    for step, decay in enumerate(DECAYS[config]):
         move(module, 1.0)
         ema.update(step)
         expected = decay * expected + (1 - decay) * (step + 1)
         for name, shard in ema.shards.items():
             torch.testing.assert_close(shard.view_as(first[name]), first[name] + expected)
-    for step in range(5, 60):
+    for step in range(4, 60):
         ema.update(step)
     late = ema.shards["0.weight"].view(4, 3)
-    torch.testing.assert_close(late, first["0.weight"] + 5.0)
+    torch.testing.assert_close(late, first["0.weight"] + 4.0)
 
 
 def test_weights_come_back_after_the_average_was_in_their_place(ranks: Ranks) -> None:

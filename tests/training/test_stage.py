@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from model import SoulPipeline
+from model.directory import check_model_directory
 from tests.training.encoded_run import GENERAL, SampleSpec, make_encoded_run
 from tests.training.recipes import small_overrides, small_recipe, train
 from training.__main__ import main
@@ -125,6 +127,45 @@ def test_unknown_names_are_corrected(capsys: pytest.CaptureFixture[str]) -> None
     assert "did you mean '720p'" in capsys.readouterr().err
     assert main(["run", "--stage", "720p", "--run", "x", "--set", "optimizer.learning_rate=1"]) == 2
     assert "unknown key 'learning_rate'" in capsys.readouterr().err
+
+
+def small_options(run: Path, **changes: object) -> list[str]:
+    options = [word for override in small_overrides(**changes) for word in ("--set", override)]
+    return ["run", "--stage", "720p", "--run", str(run), *options]
+
+
+def test_what_is_in_the_way_is_said_before_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    assert main(small_options(run)) == 2
+    assert not run.exists()
+    make_encoded_run(run, shards=SHARDS)
+    (run / "model").mkdir()
+    assert main(small_options(run)) == 2
+    assert "not a link made by training: move it away" in capsys.readouterr().err
+    assert not (run / "train").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_encoded_run(tmp_path, shards=SHARDS)
+    (tmp_path / "train").write_text("a file")
+    assert main(small_options(tmp_path)) == 1
+    assert re.fullmatch(r"training: .*Not a directory.*", capsys.readouterr().err.splitlines()[-1])
+
+
+def test_a_full_disk_at_the_end_leaves_a_training_that_can_be_finished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_encoded_run(tmp_path, shards=SHARDS)
+    train(tmp_path, steps=2)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))
+    try:
+        assert main(small_options(tmp_path, steps=2)) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "could not be written" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "train/720p/model.tmp").exists()
+    check_model_directory(train(tmp_path, steps=2))
 
 
 def test_damaged_samples_are_skipped_and_recorded_and_too_many_stop(tmp_path: Path) -> None:

@@ -110,15 +110,10 @@ class FlowMatching:
     @torch.no_grad()
     def validation_loss(self, batch: Batch) -> Tensor:
         """(B,) errors, averaged over fixed noise levels."""
-        model = self.model.module
         errors = []
         for sigma in self.VALIDATION_SIGMAS:
             sigmas = torch.full((len(batch.latents),), sigma, device=batch.latents.device)
-            errors.append(
-                flow_matching_loss(
-                    lambda *inputs: model(*inputs, return_dict=False)[0], batch, self.config, sigmas=sigmas
-                ).per_sample
-            )
+            errors.append(flow_matching_loss(self.model.predict, batch, self.config, sigmas=sigmas).per_sample)
         return torch.stack(errors).mean(dim=0)
 
 

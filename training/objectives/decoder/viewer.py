@@ -25,7 +25,7 @@ class DecoderViewer:
         """Nothing: what a decoder hears of a clip is no question."""
 
     @torch.no_grad()
-    def show(self, held_out: HeldOut, path: Path, averages: Averages) -> None:
+    def show(self, held_out: HeldOut, path: Path | None, averages: Averages) -> None:
         """Decode a whole clip: PSNR, SSIM and LPIPS against the teacher's; the video shows the teacher on the left."""
         objective = self.objective
         fidelity = Fidelity(objective.perceptual)
@@ -36,6 +36,8 @@ class DecoderViewer:
             fidelity.add(ours, theirs)
             levels = ((torch.cat([theirs, ours], dim=-1) + 1) * 127.5).round().to(torch.uint8)
             pairs.append(rearrange(levels, "1 c t h w -> t h w c").cpu())
+        if path is None:
+            return
         for name, value in fidelity.values().items():
             averages.add(f"validation_{name}", value)
         write_clip(path, torch.cat(pairs).numpy(), fps=held_out.sample.fps, wav=held_out.wav)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.transformer import SoulTransformer3DModel
-from training.engine import ParallelConfig, TrainedModel
+from training.engine import ParallelConfig, TrainedModel, matrix_products
 from training.objectives.flow_matching import VelocityModel
 from training.ranks import Ranks
 
@@ -68,7 +68,7 @@ class PlacedTeacher:
 
     @torch.no_grad()
     def _velocity(self, latents: Tensor, timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+        with matrix_products(self.precision, self.device):
             velocity: Tensor = self.module(latents, timesteps, text, audio, return_dict=False)[0]
         return velocity
 

@@ -1,0 +1,70 @@
+"""Launchers take our command line as it is documented: `--run` must not look like an option of their own."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torch.distributed.run import get_args_parser
+
+from tests.training.encoded_run import SampleSpec, make_encoded_run
+from tests.training.recipes import small_overrides
+from training.__main__ import DESCRIPTION
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def made(*variables: str) -> list[str]:
+    """Words of the command that `make train` would run."""
+    words = ["make", "--dry-run", "--silent", "train", "STAGE=720p", "RUN=runs/x", "INSTALLED=", *variables]
+    lines = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    return shlex.split(next(line for line in lines if "training run" in line))
+
+
+def documented() -> list[str]:
+    return shlex.split(next(line for line in DESCRIPTION.splitlines() if line.startswith("  torchrun ")))
+
+
+@pytest.mark.parametrize("source", [lambda: made("GPUS=2"), documented], ids=["make", "help"])
+def test_torchrun_passes_our_options_on(source: Callable[[], list[str]]) -> None:
+    command = source()
+    start = next(number for number, word in enumerate(command) if word in {"torchrun", "torch.distributed.run"})
+    options = get_args_parser().parse_args(command[start + 1 :])
+    assert options.module
+    assert options.training_script == "training"
+    assert options.training_script_args[:4] == ["run", "--stage", "720p", "--run"]
+
+
+def test_torchrun_leaves_time_to_save() -> None:
+    assert any(word.startswith("--shutdown-timeout=") for word in made("GPUS=2"))
+
+
+def test_one_process_needs_no_launcher() -> None:
+    assert made()[2:8] == ["-m", "training", "run", "--stage", "720p", "--run"]
+
+
+def test_make_passes_sigterm_on(tmp_path: Path) -> None:
+    make_encoded_run(tmp_path, shards=((SampleSpec(),) * 7,))
+    overrides = small_overrides(steps=3000, checkpoint__every=10000)
+    options = " ".join(f"--set '{override}'" for override in overrides)
+    process = subprocess.Popen(
+        ["make", "train", "STAGE=720p", f"RUN={tmp_path}", "INSTALLED=", f"PY={sys.executable}", f"ARGS={options}"],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    log, deadline = tmp_path / "train/720p/metrics.jsonl", time.monotonic() + 300
+    while not (log.is_file() and log.read_text()):
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=120)
+    assert "the same command goes on" in errors
+    assert list((tmp_path / "train/720p/checkpoints").glob("step-*"))
