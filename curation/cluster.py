@@ -54,12 +54,10 @@ def ray_session(*, num_cpus: int | None = None, log_to_driver: bool = False) -> 
 
 def stopped(error: ray.exceptions.RayError) -> str:
     """One line for people on a run that Ray ended."""
-    # A task's own exception, where that is what ended it: Ray's text has its traceback and advice behind it.
-    cause: BaseException = getattr(error, "cause", None) or error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    lines = [line for line in str(cause).splitlines() if line.strip()]
-    reason = lines[-1].strip() if lines else type(cause).__name__
+    # A task's own exception stands first; behind it comes what Ray made of it, with advice.
+    own = str(error).partition("The above exception was the direct cause")[0]
+    lines = [line for line in own.splitlines() if line.strip()]
+    reason = lines[-1].strip() if lines else type(error).__name__
     return f"the run stopped: {reason}; the same command goes on"
 
 
