@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from bench.evaluate import EvaluationJob, Plan
-from bench.evaluate_command import named_directories
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import Row, RowStore, comparable
 from bench.samples import read_samples, read_videos
@@ -170,16 +169,3 @@ def test_a_video_that_no_worker_survives_is_named(bench: Bench, tmp_path: Path) 
     progress = job.commit([job.give_up(unit, "died three times")])
     assert [row.reason for row in table(tmp_path)] == ["crashed"]
     assert (progress.kept, dict(progress.rejected)) == (0, {"appearance/crashed": 1})
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["ours"], "not of the form NAME=DIR"),
-        (["ours=a", "ours=b"], "given twice"),
-        (["../x=a"], "cannot be a method's name"),
-    ],
-)
-def test_methods_are_named_once(arguments: list[str], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        named_directories(arguments)
