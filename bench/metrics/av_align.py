@@ -6,6 +6,9 @@ peak and the flow's smoothing windows do not, and what counts as the same moment
 of different sizes do not compare. So peaks are looked for at one rate and one size. The size is 384, that of the
 videos which the original was made for (its published configurations, all of them): there every constant in pixels
 means what its authors saw it mean, and on such videos the two are the same.
+
+Mind how much of a score is chance: the more peaks, the more of them meet an onset. As many peaks on random frames score
+0.176 on 26 published videos that score 0.191 (`bench.studies.published`).
 """
 
 from __future__ import annotations

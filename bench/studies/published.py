@@ -37,7 +37,9 @@ from bench.studies.published_scores import (
     common_samples,
     effect,
     meetings,
+    method_means,
     order_agreement,
+    threshold_means,
     wrong_scores,
 )
 from curation.media import MediaError
@@ -197,6 +199,8 @@ def _run(options: argparse.Namespace) -> int:
         "videos": {method: sorted(scores) for method, scores in protocols["standard"].items()},
         "av_align": compare_protocols(protocols),
         "original": None if original is None else compare_with_original(protocols["native"], original),
+        "threshold": threshold_means(rows),
+        "real and chance": method_means(meetings(rows)),
         "wrong sound": control_effects(rows, speakers),
         "frozen": freeze_detection(rows),
         "controls": suite_contrasts(rows, list(read_samples(options.samples))),

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from scipy.stats import spearmanr
 
-from bench.metrics.av_align import alignment
+from bench.metrics.av_align import alignment, find_peaks
 from bench.rows import Row
 from bench.stats.bootstrap import Interval, bootstrap_mean, bootstrap_statistic
 from bench.stats.paired import paired_test
@@ -27,6 +27,8 @@ PAPER: Final[Mapping[str, float]] = {
 SHIFTS_FRAMES: Final = tuple(shift for shift in range(-50, 51, 5) if shift)
 """At 25 frames a second: 0.2 to 2 s, early and late."""
 NUM_CHANCE_DRAWS: Final = 300
+THRESHOLDS_PX: Final = (0.0, 0.05, 0.1, 0.15)
+"""Mean flow a frame from which a local maximum is a peak; the original's is 0.1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +109,22 @@ def meetings(rows: Iterable[Row]) -> list[Meeting]:
     ]
 
 
+def threshold_means(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
+    """Method → threshold in pixels → mean AV-Align, from the motion in AV-Align's rows (kept to 0.001 pixels)."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        if row.metric == "av_align" and not row.control and row.reason is None:
+            fps, motion = row.detail["fps"], np.array(row.detail["motion"], np.float64)
+            for threshold in THRESHOLDS_PX:
+                peaks = find_peaks(motion, fps, threshold)
+                score = alignment(row.detail["onsets_s"], peaks, 1 / fps, reuse=False)
+                found.setdefault(row.method, {}).setdefault(f"{threshold:g}", []).append(score)
+    return {
+        method: {threshold: float(np.mean(scores)) for threshold, scores in by_threshold.items()}
+        for method, by_threshold in found.items()
+    }
+
+
 def donors(meeting: Meeting, every: Sequence[Meeting]) -> list[Meeting]:
     """One video of every other sample, of the same method where it has one: all derangements together."""
     found: dict[str, Meeting] = {}
@@ -125,6 +143,18 @@ def wrong_scores(every: Sequence[Meeting]) -> dict[str, list[float]]:
         ],
         "shifted sound": [float(np.mean([one.shifted(shift) for shift in SHIFTS_FRAMES])) for one in every],
         "random peaks": [one.by_chance(index) for index, one in enumerate(every)],
+    }
+
+
+def method_means(every: Sequence[Meeting]) -> dict[str, dict[str, float]]:
+    """Method → `real` and each kind of wrong sound → mean over its videos: how much of a score is chance."""
+    scores = wrong_scores(every)
+    return {
+        method: {
+            kind: float(np.mean([value for value, one in zip(values, every, strict=True) if one.method == method]))
+            for kind, values in scores.items()
+        }
+        for method in sorted({one.method for one in every})
     }
 
 

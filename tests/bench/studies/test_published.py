@@ -9,8 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.rows import Row
 from bench.studies.published import compare_protocols, compare_with_original, main, read_original
-from bench.studies.published_scores import Meeting, donors, effect, order_agreement, wrong_scores
+from bench.studies.published_scores import (
+    Meeting,
+    donors,
+    effect,
+    method_means,
+    order_agreement,
+    threshold_means,
+    wrong_scores,
+)
 from tests.bench.material import BROKEN, OTHER, TALKING
 
 
@@ -68,6 +77,26 @@ def test_donors_are_every_other_sample_once_and_of_the_same_method_where_there_i
         meeting("B", "z", 4),
     ]
     assert [(one.method, one.sample) for one in donors(every[0], every)] == [("A", "y"), ("B", "z")]
+
+
+def test_means_by_method_and_by_threshold() -> None:
+    every = [meeting("A", "x", 0), meeting("A", "y", 1), meeting("B", "x", 2, follows=False)]
+    means = method_means(every)
+    assert means["A"]["real"] == 1.0
+    assert means["B"]["real"] < 0.3
+    motion = [0.0, 0.04, 0.0, 0.2, 0.0]
+    detail = {"onsets_s": [0.04, 0.12], "peaks_s": [0.12], "motion": motion, "fps": 25.0}
+    one = Row(
+        method="A",
+        sample="x",
+        metric="av_align",
+        protocol="p",
+        video="v",
+        inputs="",
+        values={"av_align": 0.5},
+        detail=detail,
+    )
+    assert threshold_means([one]) == {"A": {"0": 1.0, "0.05": 0.5, "0.1": 0.5, "0.15": 0.5}}
 
 
 def test_orders_of_methods() -> None:
