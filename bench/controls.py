@@ -1,7 +1,8 @@
 """Inputs made wrong on purpose: they show where each metric's floor lies, and that it can tell.
 
 A shift or a shuffle changes the sound, `frozen` the pictures, `other-identity` the reference image. What a control is
-made of follows from the samples alone, so it is the same for every method, machine and number of workers.
+made of follows from the samples alone, so it is the same for every method, machine and number of workers. A sample
+without a wav is given somebody's all the same, and its own sound, which is its video's, is shifted; it only gives none.
 """
 
 from __future__ import annotations

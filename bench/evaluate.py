@@ -20,9 +20,10 @@ from bench.metrics.picture import file_hash
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import Row, RowStore
 from bench.samples import Sample
+from bench.workers import Workers
 from curation.engine import Alive
 from curation.media import MediaError
-from curation.placement import ExecutionConfig, PoolConfig
+from curation.placement import ExecutionConfig
 from curation.telemetry import Progress
 
 MISSING = "missing"
@@ -123,22 +124,15 @@ class EvaluationJob:
     metrics: MetricsConfig
     names: tuple[str, ...]
     """Metrics to load."""
-    workers: int | None = None
-    """Actors on Ray; None for one a CPU, or as many as the GPUs hold."""
-    cpus_per_worker: float = 0.8
-    """CPUs an actor reserves; below 1 so that Ray's own tasks find room."""
-    gpus_per_worker: float = 0.0
-    """GPUs an actor reserves."""
+    workers: Workers = Workers()
+    """Who computes."""
     unit_timeout_s: float = 3600.0
     """A video that keeps its worker this long without a row is given up after three attempts."""
 
     @property
     def execution(self) -> ExecutionConfig:
         """Placement and limits."""
-        pool = PoolConfig(
-            name="metrics", actors=self.workers, num_cpus=self.cpus_per_worker, num_gpus=self.gpus_per_worker
-        )
-        return ExecutionConfig(pools=(pool,), unit_timeout_s=self.unit_timeout_s)
+        return self.workers.execution(self.unit_timeout_s)
 
     @property
     def stages(self) -> tuple[str, ...]:

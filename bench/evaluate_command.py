@@ -1,4 +1,4 @@
-"""`python -m bench evaluate`: measure methods' videos of Soul-Bench samples and keep the results as rows."""
+"""`python -m bench evaluate`: measure methods' videos of Soul-Bench samples, keep rows of results and report them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from pathlib import Path
 from rich.console import Console
 
 from bench import controls
-from bench.evaluate import EvaluationJob, Plan, Unit
+from bench.evaluate import EvaluationJob, Plan
+from bench.method_directories import named_directories
 from bench.metric_options import add_metric_options, metrics_config
 from bench.metrics.metric import Metric
 from bench.metrics.registry import METRICS, build_metrics
-from bench.rows import RowStore, check_method, merge
+from bench.report.command import write_and_print
+from bench.rows import RowStore, merge
 from bench.samples import read_samples, read_videos
-from curation.console import Words, announced_ray, display
-from curation.engine import run_inline, run_on_ray
+from bench.workers import Workers, add_worker_options
+from curation.console import Words
 
-EVALUATION = Words(doing="evaluating", counts="units", kept="rows with values", rejected="without")
+EVALUATION = Words(
+    doing="evaluating", counts="units", kept="with values", rejected="without", units="videos", clips="rows"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,25 +31,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--videos", nargs="+", required=True, metavar="NAME=DIR", help="a method and its videos, <id>.mp4; any number"
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where <method>.jsonl are kept")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="where <method>.jsonl, report.html and leaderboard.csv go",
+    )
     parser.add_argument("--metrics", nargs="+", metavar="NAME", help=f"of {', '.join(METRICS)}; default: what can run")
     parser.add_argument(
         "--controls", nargs="+", default=[], metavar="NAME", help=f"of {', '.join(controls.CONTROLS)}; or all"
     )
     parser.add_argument("--merge", nargs="+", type=Path, default=[], metavar="DIR", help="results to add beforehand")
-    parser.add_argument("--ray", action="store_true", help="on a Ray cluster: RAY_ADDRESS's, or one started here")
-    parser.add_argument("--workers", type=int, metavar="N", help="with --ray: actors; default one a CPU")
-    parser.add_argument(
-        "--worker-cpus", type=float, default=0.8, metavar="N", help="with --ray: CPUs an actor reserves"
-    )
-    parser.add_argument(
-        "--worker-gpus", type=float, default=0.0, metavar="N", help="with --ray: GPUs an actor reserves"
-    )
+    add_worker_options(parser)
     add_metric_options(parser)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Compute what is missing.
+    """Compute what is missing; write report.html and leaderboard.csv of all there is, and print the leaderboard.
 
     Raises:
         ValueError: a person's mistake, in one line.
@@ -53,38 +56,25 @@ def run(options: argparse.Namespace) -> None:
     console = Console(stderr=True)
     merge_results(options.out, options.merge, console)
     samples = read_samples(options.samples)
-    methods = {name: read_videos(path, samples) for name, path in named_directories(options.videos).items()}
+    directories = named_directories(options.videos)
+    methods = {name: read_videos(path, samples) for name, path in directories.items()}
     config = metrics_config(options)
     metrics = usable(build_metrics(options.metrics or list(METRICS), config), console, asked=bool(options.metrics))
     plan = Plan(samples=samples, methods=methods, metrics=metrics, controls=controls.check(options.controls))
     units = plan.units(RowStore(options.out))
     console.print(f"{sum(len(unit.work) for unit in units)} rows to compute on {len(units)} videos")
+    workers = Workers.from_options(options)
     job = EvaluationJob(
         out=options.out.resolve(),
         metrics=config,
         names=tuple(metric.name for metric in metrics),
-        workers=options.workers,
-        cpus_per_worker=options.worker_cpus,
-        gpus_per_worker=options.worker_gpus,
+        workers=workers,
     )
-    _compute(units, job, console, on_ray=options.ray)
-
-
-def named_directories(arguments: Sequence[str]) -> dict[str, Path]:
-    """`NAME=DIR` as a mapping.
-
-    Raises:
-        ValueError: one is not of that form, or a name is given twice or cannot be a file's.
-    """
-    named: dict[str, Path] = {}
-    for argument in arguments:
-        name, separator, path = argument.partition("=")
-        if not separator or not path:
-            raise ValueError(f"--videos {argument!r} is not of the form NAME=DIR")
-        if check_method(name) in named:
-            raise ValueError(f"--videos: the method {name!r} is given twice")
-        named[name] = Path(path).resolve()
-    return named
+    workers.run(units, job, EVALUATION, console)
+    if RowStore(options.out).keys():
+        write_and_print(options.out, options.samples, directories, config)
+    else:
+        console.print("nothing has been scored yet, so there is no report")
 
 
 def usable(metrics: Sequence[Metric], console: Console, *, asked: bool) -> list[Metric]:
@@ -112,12 +102,3 @@ def merge_results(into: Path, sources: Sequence[Path], console: Console) -> None
         console.print(f"merged {merged.added} rows; {merged.known} were there already")
         for row in merged.conflicts:
             console.print(f"{row.method}/{row.sample} {row.metric} {row.control}: two values, the first is kept")
-
-
-def _compute(units: Sequence[Unit], job: EvaluationJob, console: Console, *, on_ray: bool) -> None:
-    with display(console, len(units), EVALUATION) as drawing:
-        if on_ray and units:
-            with announced_ray(console):
-                run_on_ray(units, job, drawing.show)
-        else:
-            run_inline(units, job, drawing.show)

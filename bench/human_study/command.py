@@ -12,12 +12,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.evaluate_command import named_directories
 from bench.forms.results import result_files
 from bench.human_study.findings import MetricCorrelation, agreements, metric_correlations, rating_rows
 from bench.human_study.kit import Key, StudyConfig, make_study
 from bench.human_study.merging import Ratings, merge_results
 from bench.human_study.questions import METRIC, QUESTIONS, VALUES
+from bench.method_directories import named_directories
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.report.board import build_boards
 from bench.report.text import bounds, leaderboard, number

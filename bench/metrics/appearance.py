@@ -35,8 +35,9 @@ class AppearanceConfig:
     """New frames of every later clip."""
     frozen_change: float = 0.02
     """Mean absolute change of brightness (0 to 255) at 120 pixels below which a frame repeats the one before.
-    x264 settles on a still picture within ten frames and then repeats it below 0.01 (but for key frames); the calmest
-    frame of eleven generated videos changes by 0.023 [measured]."""
+    x264 settles on a still picture within ten frames and then repeats it below 0.01 (but for key frames). Of 26
+    published videos 21 have no such frame, the calmest has 11 %, 0.4 s of them in a row; the first frame of each,
+    held for as long, has 99 %, 12 s or more [measured]."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""

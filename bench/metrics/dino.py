@@ -50,7 +50,9 @@ class Dino(Metric):
     name: ClassVar[str] = "dino"
     needs: ClassVar[tuple[str, ...]] = ("DINOv2 in the layout of transformers (--dino)",)
     values: ClassVar[tuple[Value, ...]] = (
-        Value(name="dino", better=Better.HIGHER, unit="", about="consistency of the person with first and last frame"),
+        Value(
+            name="dino", better=Better.HIGHER, unit="", about="consistency of the person with first and previous frame"
+        ),
         Value(name="dino_first", better=Better.HIGHER, unit="", about="cosine with the first frame alone"),
     )
 

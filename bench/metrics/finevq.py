@@ -12,6 +12,7 @@ It must answer an error for a video that it cannot read: FineVQ's own loader rep
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -93,9 +94,12 @@ class FineVq(Metric):
         if isinstance(answer, dict) and "error" in answer:
             raise NoValueError("refused by FineVQ", message=str(answer["error"]))
         try:
-            return Outcome(values={"video_quality": float(answer["score"])})
+            score = float(answer["score"])
         except (KeyError, TypeError, ValueError) as error:
             raise NotNowError("the server's answer has no score") from error
+        if not math.isfinite(score):
+            raise NoValueError("not a number by FineVQ")
+        return Outcome(values={"video_quality": score})
 
     def _served(self) -> str:
         if self._model is None:

@@ -55,6 +55,11 @@ class Column:
         return self.value.name if self.value.name.startswith(self.metric) else f"{self.metric} {self.value.name}"
 
     @property
+    def num_ranked(self) -> int:
+        """Methods that have a rank."""
+        return sum(cell.rank is not None for cell in self.cells.values())
+
+    @property
     def note(self) -> str:
         """Why nothing could be significant; empty where it could."""
         if not self.comparisons:

@@ -1,4 +1,7 @@
-"""`python -m bench report`: the report and the leaderboard of a directory of rows."""
+"""`python -m bench report`: the report and the leaderboard of a directory of rows, once more.
+
+`evaluate` ends with the same; this is for rows merged or rated since, other samples, or a report that was lost.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.evaluate_command import named_directories
 from bench.human_study.questions import METRIC, VALUES
+from bench.method_directories import named_directories
 from bench.metric_options import add_metric_options, metrics_config
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.report.board import Boards
@@ -42,9 +45,14 @@ def run(options: argparse.Namespace) -> None:
     for directory in directories.values():
         if not directory.is_dir():
             raise ValueError(f"no directory of videos at {directory}")
-    boards = report(options.out, options.samples, directories, metrics_config(options))
+    write_and_print(options.out, options.samples, directories, metrics_config(options))
+
+
+def write_and_print(out: Path, samples: Path | None, videos: dict[str, Path], config: MetricsConfig) -> None:
+    """`report`, then the leaderboard and where the files lie on standard output."""
+    boards = report(out, samples, videos, config)
     Console().print(leaderboard(boards))
-    print(f"{options.out / 'report.html'}\n{options.out / 'leaderboard.csv'}")
+    print(f"{out / 'report.html'}\n{out / 'leaderboard.csv'}")
 
 
 def report(out: Path, samples: Path | None, videos: dict[str, Path], config: MetricsConfig) -> Boards:

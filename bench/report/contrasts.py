@@ -11,7 +11,7 @@ from bench.metrics.metric import Better
 from bench.report.board import ALPHA, Column
 from bench.rows import Row
 from bench.stats.bootstrap import Interval, bootstrap_mean
-from bench.stats.paired import orient, paired_test
+from bench.stats.paired import orient, paired_test, smallest_p
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +30,7 @@ class Contrast:
     num_samples: int
     """Independent units: videos of one sample by several methods share sound and picture, and count as one."""
     verdict: str
-    """`worse`, `better`, `different` or `no different`."""
+    """`worse`, `better`, `different`, `no different`, or `too few` where no outcome could have been significant."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,10 @@ class Slice:
 
 
 def contrasts(rows: Iterable[Row], column: Column) -> list[Contrast]:
-    """Every control of a column's value against the real thing, paired by video."""
+    """Every control of a column's value against the real thing, paired by video.
+
+    Of a value that only describes, controls that leave it as it is are left out: they are no finding.
+    """
     real: dict[tuple[str, str], float] = {}
     wrong: dict[str, dict[tuple[str, str], float]] = {}
     for row in rows:
@@ -53,7 +56,12 @@ def contrasts(rows: Iterable[Row], column: Column) -> list[Contrast]:
             place = wrong.setdefault(row.control, {}) if row.control else real
             place[row.method, row.sample] = float(row.values[column.value.name])
     found = [_contrast(control, real, wrong[control], column.value.better) for control in sorted(wrong)]
-    return [one for one in found if one is not None]
+    describes = column.value.better is Better.NEITHER
+    return [one for one in found if one is not None and not (describes and _is_untouched(one))]
+
+
+def _is_untouched(contrast: Contrast) -> bool:
+    return contrast.change.value == contrast.change.low == contrast.change.high == 0
 
 
 def _contrast(
@@ -69,7 +77,7 @@ def _contrast(
     # (samples, 3): as it is, under the control, and how much better that is.
     means = np.array([np.mean(values, axis=0) for values in by_sample.values()])
     p_value = paired_test(means[:, 2])
-    verdict = "no different"
+    verdict = "too few" if smallest_p(len(by_sample), 1) > ALPHA else "no different"
     if p_value <= ALPHA:
         direction = "better" if means[:, 2].mean() > 0 else "worse"
         verdict = "different" if better is Better.NEITHER else direction

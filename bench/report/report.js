@@ -6,7 +6,8 @@ const play = document.getElementById("play");
 const seek = document.getElementById("seek");
 const clock = document.getElementById("clock");
 const FRAME_S = 1 / 25;
-const MAX_LAG_S = 0.06;
+// Further behind a video jumps; before that it runs faster or slower by as much a second as it is off.
+const MAX_LAG_S = 0.3;
 let players = [];
 let isPlaying = false;
 
@@ -72,9 +73,11 @@ function chooseSound() {
   for (const video of players) video.muted = video.dataset.method !== sound.value;
 }
 
-// The longest video leads: the others may end before it.
+// The video that is heard leads, for as long as it lasts: putting it right would be heard. Then the longest.
 function leader() {
-  return players.reduce((best, video) => ((video.duration || 0) > (best?.duration || 0) ? video : best), players[0]);
+  const going = players.filter((video) => !video.ended);
+  const longest = (best, video) => ((video.duration || 0) > (best.duration || 0) ? video : best);
+  return going.find((video) => !video.muted) || (going.length > 0 ? going.reduce(longest) : undefined);
 }
 
 function tell(time) {
@@ -97,7 +100,7 @@ function pause() {
 
 function start() {
   if (players.length === 0) return;
-  if (leader().ended) setTime(0);
+  if (leader() === undefined) setTime(0);
   isPlaying = true;
   play.textContent = "pause";
   play.setAttribute("aria-pressed", "true");
@@ -108,13 +111,16 @@ function start() {
 function keepInStep() {
   if (!isPlaying) return;
   const first = leader();
-  if (!first || first.ended) {
+  if (first === undefined) {
     pause();
     return;
   }
+  first.playbackRate = 1;
   for (const video of players) {
-    const isOver = video.duration <= first.currentTime;
-    if (video !== first && !isOver && !video.seeking && Math.abs(video.currentTime - first.currentTime) > MAX_LAG_S) video.currentTime = first.currentTime;
+    const lag = first.currentTime - video.currentTime;
+    if (video === first || video.seeking || video.duration <= first.currentTime) continue;
+    if (Math.abs(lag) > MAX_LAG_S) video.currentTime = first.currentTime;
+    else video.playbackRate = Math.abs(lag) > FRAME_S / 4 ? 1 + lag : 1;
   }
   tell(first.currentTime);
   requestAnimationFrame(keepInStep);
@@ -122,7 +128,7 @@ function keepInStep() {
 
 function step(frames) {
   pause();
-  if (players.length > 0) setTime(Math.max(0, Math.min(leader().duration || 0, leader().currentTime + frames * FRAME_S)));
+  if (players.length > 0) setTime(Math.max(0, Math.min(Number(seek.max), Number(seek.value) + frames * FRAME_S)));
 }
 
 for (const sample of data.samples) element("option", sample, chooser).value = sample;

@@ -81,19 +81,19 @@ def _plain(field: object) -> object:
 
 
 def _table(columns: list[Column], *, is_other: bool) -> Table:
+    """A row a value, a column a method: values are many and methods few, and a terminal is narrow."""
     first = columns[0]
     about = "; another protocol, not comparable with the table above" if is_other else ""
     table = Table(title=Text(f"{first.metric} (protocol {first.protocol}{about})"), title_justify="left")
-    table.add_column("method")
-    for column in columns:
-        arrow = ARROWS[column.value.better]
-        unit = f", {column.value.unit}" if column.value.unit else ""
-        table.add_column(Text(f"{column.value.name}{unit} {arrow}".strip()))
-    table.add_column("coverage", overflow="fold")
+    table.add_column("", overflow="fold")
     for method in first.cells:
-        cells = [column.cells[method] for column in columns]
-        coverages = dict.fromkeys(str(cell.coverage) for cell in cells)
-        table.add_row(Text(method), *(_cell(cell) for cell in cells), Text(" | ".join(coverages)))
+        table.add_column(Text(method), overflow="fold")
+    for column in columns:
+        unit = f", {column.value.unit}" if column.value.unit else ""
+        name = f"{column.value.name}{unit} {ARROWS[column.value.better]}".strip()
+        table.add_row(Text(name), *(_cell(column.cells[method]) for method in first.cells))
+    coverages = [dict.fromkeys(str(column.cells[method].coverage) for column in columns) for method in first.cells]
+    table.add_row("coverage", *(Text(" | ".join(coverage)) for coverage in coverages))
     return table
 
 
@@ -101,4 +101,5 @@ def _cell(cell: Cell) -> Text:
     if cell.interval is None:
         return Text("–")
     place = "" if cell.rank is None else f" #{cell.rank}{'=' if cell.ties else ''}"
-    return Text(f"{number(cell.interval.value)} {bounds(cell.interval)}{place}")
+    spread = bounds(cell.interval) if cell.interval.is_known else ""
+    return Text(f"{number(cell.interval.value)}{place}\n{spread}".rstrip())

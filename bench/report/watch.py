@@ -49,21 +49,22 @@ def worst_videos(rows: Iterable[Row], column: Column, limit: int) -> list[Worst]
 
 def gather_evidence(
     rows: Iterable[Row], boards: Boards, first: Sequence[str], max_bytes: int
-) -> tuple[dict[str, list[Evidence]], int]:
-    """Drawings by sample, as many as fit; and of how many samples they were left out.
+) -> tuple[dict[str, dict[str, list[Evidence]]], int]:
+    """Drawings by sample and metric, methods beside one another; and of how many samples they were left out.
 
     Args:
         rows: without a control.
         boards: evidence is shown of the main protocols only.
         first: samples to begin with.
-        max_bytes: what all drawings may take.
+        max_bytes: what all drawings may take. Samples whose drawings do not fit have none.
     """
     protocols = {(column.metric, column.protocol) for column in boards.main}
     by_sample: dict[str, list[Row]] = {}
     for row in rows:
         if (row.metric, row.protocol) in protocols:
             by_sample.setdefault(row.sample, []).append(row)
-    shown: dict[str, list[Evidence]] = {}
+    places = {column.metric: index for index, column in enumerate(boards.main)}
+    shown: dict[str, dict[str, list[Evidence]]] = {}
     size = left_out = 0
     for sample in dict.fromkeys([*(one for one in first if one in by_sample), *sorted(by_sample)]):
         found = [_evidence(row) for row in by_sample[sample]]
@@ -73,8 +74,8 @@ def gather_evidence(
             left_out += 1
             continue
         size += cost
-        if found:
-            shown[sample] = found
+        for one in sorted(found, key=lambda one: (places[one.metric], one.method)):
+            shown.setdefault(sample, {}).setdefault(one.metric, []).append(one)
     return shown, left_out
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from bench.evaluate import EvaluationJob, Plan
-from bench.evaluate_command import named_directories
-from bench.metrics.registry import MetricsConfig, build_metrics
+from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
+from bench.report import ReportInput, write_report
+from bench.report.text import leaderboard
 from bench.rows import Row, RowStore, comparable
-from bench.samples import read_samples, read_videos
+from bench.samples import Sample, read_samples, read_videos
+from bench.workers import Workers
 from curation.engine import run_inline, run_on_ray
 from curation.telemetry import Progress
 from tests.bench.material import BROKEN, EMPTY, FACELESS, MISSING, OTHER, SILENT, TALKING
@@ -30,6 +35,18 @@ def nothing(_: Progress) -> None:
 
 def table(out: Path) -> list[Row]:
     return sorted((comparable(row) for row in RowStore(out).read()), key=lambda row: row.key)
+
+
+def rendered(out: Path, samples: dict[str, Sample], rows: Iterable[Row] | None = None) -> str:
+    """The leaderboard as people get it: terminal and CSV. Of `rows`, where they are given, put into `out`."""
+    if rows is not None:
+        RowStore(out).append(rows)
+    catalogue = {metric.name: metric.values for metric in build_metrics(list(METRICS), MetricsConfig())}
+    groups: dict[str, dict[str, str]] = {id_: {} for id_ in samples}
+    boards = write_report(out, ReportInput(rows=RowStore(out).read(), samples=groups, catalogue=catalogue))
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(leaderboard(boards))
+    return console.export_text() + (out / "leaderboard.csv").read_text()
 
 
 class Bench:
@@ -47,7 +64,7 @@ class Bench:
         """Returns how many rows were missing."""
         units = self.plan(*names, controls=controls).units(RowStore(out))
         job = EvaluationJob(
-            out=out, metrics=MetricsConfig(), names=names, workers=ray or None, cpus_per_worker=0.5 if ray else 0.8
+            out=out, metrics=MetricsConfig(), names=names, workers=Workers(actors=ray or None, cpus=0.5)
         )
         (run_on_ray if ray else run_inline)(units, job, nothing)
         return sum(len(unit.work) for unit in units)
@@ -80,6 +97,25 @@ def test_every_video_has_a_row_and_every_bad_one_its_reason(inline: Path) -> Non
     assert rows[SILENT, "appearance"].reason is rows[FACELESS, "appearance"].reason is None
     assert rows[BROKEN, "appearance"].reason == "unreadable"
     assert all(bool(row.values) == (row.reason is None) for row in rows.values())
+
+
+def test_the_table_counts_and_names_every_bad_video(bench: Bench, tmp_path: Path) -> None:
+    bench.evaluate(tmp_path, "mouth_sync")
+    text = rendered(tmp_path, bench.samples)
+    assert "2,7,1 empty file; 1 missing; 1 no face; 1 silent; 1 unreadable" in text
+    assert "n = 2/7; 1 empty file, 1 missing, 1 no face, 1 silent, 1 unreadable" in " ".join(
+        "".join(character for character in text if character not in "│┃").split()
+    )
+    reasons = {row.sample: row.reason for row in table(tmp_path)}
+    assert reasons == {
+        TALKING: None,
+        OTHER: None,
+        SILENT: "silent",
+        FACELESS: "no face",
+        BROKEN: "unreadable",
+        EMPTY: "empty file",
+        MISSING: "missing",
+    }
 
 
 def test_controls_are_rows_beside_the_true_ones(inline: Path) -> None:
@@ -134,8 +170,11 @@ def test_a_changed_video_is_measured_again_and_a_changed_prompt_only_where_it_is
 def test_workers_on_ray_give_the_same_table(
     ray_cluster: None, bench: Bench, inline: Path, tmp_path: Path, workers: int
 ) -> None:
-    bench.evaluate(tmp_path, "appearance", ray=workers)
-    assert table(tmp_path) == [row for row in table(inline) if row.metric == "appearance" and not row.control]
+    out = tmp_path / "ray"
+    bench.evaluate(out, "appearance", ray=workers)
+    alone = [row for row in table(inline) if row.metric == "appearance" and not row.control]
+    assert table(out) == alone
+    assert rendered(out, bench.samples) == rendered(tmp_path / "alone", bench.samples, alone)
 
 
 def test_a_killed_run_goes_on_to_the_same_table(bench: Bench, inline: Path, tmp_path: Path) -> None:
@@ -162,6 +201,7 @@ def test_a_killed_run_goes_on_to_the_same_table(bench: Bench, inline: Path, tmp_
     missing = bench.evaluate(out, "av_align", "appearance", controls=("shift+5", "frozen"))
     assert missing == len(table(inline)) - len(killed)
     assert table(out) == table(inline)
+    assert rendered(out, bench.samples) == rendered(tmp_path / "undisturbed", bench.samples, table(inline))
 
 
 def test_a_video_that_no_worker_survives_is_named(bench: Bench, tmp_path: Path) -> None:
@@ -170,16 +210,3 @@ def test_a_video_that_no_worker_survives_is_named(bench: Bench, tmp_path: Path) 
     progress = job.commit([job.give_up(unit, "died three times")])
     assert [row.reason for row in table(tmp_path)] == ["crashed"]
     assert (progress.kept, dict(progress.rejected)) == (0, {"appearance/crashed": 1})
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["ours"], "not of the form NAME=DIR"),
-        (["ours=a", "ours=b"], "given twice"),
-        (["../x=a"], "cannot be a method's name"),
-    ],
-)
-def test_methods_are_named_once(arguments: list[str], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        named_directories(arguments)

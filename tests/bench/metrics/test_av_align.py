@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bench.metrics.av_align import AvAlign, AvAlignConfig, alignment, find_onsets, find_peaks
+from bench.metrics.av_align import AvAlign, AvAlignConfig, alignment, find_onsets, find_peaks, flow_length
 from bench.metrics.metric import VideoInput
 from bench.samples import Sample
+from tests.bench.material import portrait
 from tests.curation.moving_mouth import RATE_HZ, write_video
 
 SAMPLE = Sample(id="0001_human_talk_en_male", prompt="")
@@ -83,12 +84,25 @@ def test_motion_with_the_sound_scores_and_motion_beside_it_does_not(tmp_path: Pa
     assert metric(shown(beside)).values == {"av_align": 0.0, "av_align_reuse": 0.0}
 
 
-def test_size_and_rate_are_standard_unless_native_is_asked_for(tmp_path: Path) -> None:
-    large = write_video(tmp_path / "large.mp4", jerking(JERKS, 30, 512), clicks(JERKS[:2], 30))
+def test_the_same_motion_counts_the_same_at_every_size_unless_native_is_asked_for(tmp_path: Path) -> None:
     standard, native = AvAlign(), AvAlign(AvAlignConfig(fps=0, short_edge=0))
     assert standard.protocol != native.protocol
-    small_motion = max(standard(shown(large)).detail["motion"])
-    assert small_motion == pytest.approx(max(native(shown(large)).detail["motion"]) / 2, rel=0.25)
+    images, motion = jerking(JERKS, 30, 384), {}
+    for side in (192, 384, 768):
+        scaled = [cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC) for image in images]
+        video = shown(write_video(tmp_path / f"{side}.mp4", scaled, clicks(JERKS[:2], 30)))
+        motion[side] = max(standard(video).detail["motion"]), max(native(video).detail["motion"])
+    assert motion[384][0] == motion[384][1], "at 384 the two are the same"
+    for side in (192, 768):
+        assert motion[side][0] == pytest.approx(motion[384][0], rel=0.15)
+        assert motion[side][1] == pytest.approx(motion[384][0] * side / 384, rel=0.3)
+
+
+def test_the_flow_of_a_picture_into_itself_is_nothing() -> None:
+    picture = np.asarray(cv2.cvtColor(portrait(), cv2.COLOR_BGR2GRAY), np.uint8)
+    flow = cv2.calcOpticalFlowFarneback(picture, picture, None, 0.5, 3, 15, 3, 5, 1.2, 0)
+    assert float(np.abs(flow).mean()) < 1e-3, "far below the 0.1 of a peak"
+    assert flow_length(picture, picture.copy()) == 0
 
 
 def test_degenerate_videos_have_a_reason_and_stillness_scores_nothing(tmp_path: Path) -> None:

@@ -63,6 +63,11 @@ def test_a_similarity_is_recovered_and_is_the_best_one() -> None:
         assert error(moved) >= error(best)
 
 
+def test_the_template_is_the_published_one() -> None:
+    published = [(38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)]
+    assert np.allclose(POINTS, published, atol=1e-4)
+
+
 def test_aligned_points_fall_where_arcface_wants_them() -> None:
     image = np.zeros((512, 512, 3), np.uint8)
     points = np.asarray(FIVE * 512 / 640, np.float32)

@@ -45,7 +45,8 @@ class Served:
             return {"model": "FineVQ score 1.0"}
         if path == "/score":
             content = base64.b64decode(body["video"])
-            return {"score": 70 + len(content) % 7} if body["num_frames"] == 8 else {"error": "wrong sampling"}
+            answers = {8: {"score": 70 + len(content) % 7}, 16: {"score": math.nan}}
+            return answers.get(body["num_frames"], {"error": "wrong sampling"})
         top = [{"token": token, "logprob": math.log(p), "bytes": None} for token, p in self.shares.items()]
         tokens = [{"token": self.reply, "logprob": -0.3, "bytes": None, "top_logprobs": top}]
         return {
@@ -136,6 +137,8 @@ def test_finevq(server: tuple[str, Served], videos_dir: Path) -> None:
     assert metric(VideoInput(path=path, sample=SAMPLE)).values == {"video_quality": 70.0 + path.stat().st_size % 7}
     refused = FineVq(FineVqConfig(url=url, num_frames=4))(VideoInput(path=path, sample=SAMPLE))
     assert (refused.reason, refused.detail["message"]) == ("refused by FineVQ", "wrong sampling")
+    strange = FineVq(FineVqConfig(url=url, num_frames=16))(VideoInput(path=path, sample=SAMPLE))
+    assert (strange.reason, dict(strange.values)) == ("not a number by FineVQ", {})
     asked = len(served.asked)
     assert metric(VideoInput(path=videos_dir / f"{BROKEN}.mp4", sample=SAMPLE)).reason == "unreadable"
     assert len(served.asked) == asked, "a broken video is not sent"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -84,6 +85,23 @@ def test_controls_are_paired_by_video_and_tested_by_sample(boards: Boards) -> No
     assert (found[0].num_videos, found[0].num_samples) == (84, 28)
     same = [row(sample=one, control=control, values={"av_align": 0.3}) for one in SAMPLES for control in ("", "frozen")]
     assert contrasts(same, boards.headline[0])[0].verdict == "no different"
+
+
+def test_so_few_samples_are_said_to_be_too_few_and_untouched_descriptions_are_left_out(boards: Boards) -> None:
+    column = boards.headline[0]
+    worse = [
+        row(sample=one, control=control, values={"av_align": 0.1 if control else 0.3 + 0.01 * index})
+        for index, one in enumerate(SAMPLES)
+        for control in ("", "frozen")
+    ]
+    verdicts = {}
+    for num in (4, 5, 6):
+        verdicts[num] = contrasts([one for one in worse if one.sample in SAMPLES[:num]], column)[0].verdict
+    assert verdicts == {4: "too few", 5: "too few", 6: "worse"}
+    describing = replace(column, value=replace(column.value, better=Better.NEITHER))
+    same = [row(sample=one, control=control, values={"av_align": 0.3}) for one in SAMPLES for control in ("", "frozen")]
+    assert contrasts(same, describing) == []
+    assert contrasts(worse, describing)[0].verdict == "different"
 
 
 def test_slices_hold_what_is_in_them() -> None:

@@ -185,5 +185,5 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(ValueError, match="no directory of videos"):
         run(parser.parse_args(["--out", str(tmp_path), "--videos", f"Good={tmp_path / 'none'}"]))
     run(parser.parse_args(["--out", str(tmp_path)]))
-    assert "n = 9/10; 1 no face" in " ".join(capsys.readouterr().out.split())
+    assert "n = 9/10" in capsys.readouterr().out
     assert (tmp_path / "report.html").is_file()

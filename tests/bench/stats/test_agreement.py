@@ -22,6 +22,13 @@ def test_the_textbook_s_figures(level: Level, expected: float) -> None:
     assert krippendorff_alpha(TEXTBOOK, level) == pytest.approx(expected, abs=5e-4)
 
 
+def test_two_nominal_raters_as_worked_out_by_hand() -> None:
+    # Krippendorff (2011), A: Meg and Owen sort ten articles into two categories; 0.095.
+    meg = [0, 1, 0, 0, 0, 0, 0, 0, 1, 0]
+    owen = [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]
+    assert krippendorff_alpha(np.array([meg, owen]).T, "nominal") == pytest.approx(0.095, abs=5e-4)
+
+
 def test_full_agreement_chance_and_contradiction() -> None:
     assert krippendorff_alpha([[1, 1], [2, 2], [3, 3]], "interval") == 1.0
     noise = np.random.default_rng(0).integers(1, 6, (3000, 3))

@@ -41,6 +41,17 @@ def test_false_alarms_are_as_rare_as_they_should_be(num: int) -> None:
     assert 0.01 <= np.mean(alarms) <= 0.1
 
 
+def test_a_difference_is_found_as_often_as_student_s_test_finds_it() -> None:
+    rng, found = np.random.default_rng(0), {"ours": 0, "student": 0}
+    for seed in range(120):
+        differences = rng.normal(0.5, 1.0, 25)
+        found["ours"] += paired_test(differences, seed=seed) <= 0.05
+        found["student"] += stats.ttest_1samp(differences, 0).pvalue <= 0.05
+    # The power of the t-test here is 0.67.
+    assert 0.55 < found["student"] / 120 < 0.8
+    assert abs(found["ours"] - found["student"]) <= 6
+
+
 def test_only_common_samples_count() -> None:
     found = compare({"a": 1.0, "b": 2.0, "only": 100.0}, {"a": 0.0, "b": 0.0, "other": -100.0})
     assert found is not None
