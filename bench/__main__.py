@@ -25,9 +25,9 @@ Judge Soul and what it makes.
 COMMANDS: Final = {
     "samples": ("samples out of a curated run", "bench.curated_samples"),
     "generate": ("a video of every sample", "bench.generation.command"),
-    "evaluate": ("score videos", "bench.evaluate_command"),
+    "evaluate": ("score videos", "bench.evaluation.command"),
     "report": ("leaderboard and HTML", "bench.report.command"),
-    "doctor": ("which metrics can run here", "bench.doctor_command"),
+    "doctor": ("which metrics can run here", "bench.evaluation.doctor"),
     "build": ("make a set of samples", "bench.builder.command"),
     "human-study": ("a study with people", "bench.human_study.command"),
     "efficiency": ("what a model costs on this device", "bench.efficiency.command"),

@@ -30,7 +30,7 @@ class PlanningConfig:
     num_processes: int = 2
     """Helper processes that read headers."""
     cost_cpu_s_per_video_s: float = 1.0
-    """CPU seconds that a second of video is estimated to cost until a run has measured it [bench/curation.py]."""
+    """CPU seconds that a second of video is estimated to cost until a run has measured it [bench/speed/curation.py]."""
     probe_timeout_s: float = 30.0
     """A file whose header takes longer is planned as one segment."""
 

@@ -18,7 +18,7 @@ from bench.builder.picture import draw, read_picture
 from bench.builder.speech import speak, voice
 from bench.builder.state import STEPS, Attempt, Slot
 from bench.builder.writing import Failure, Texts
-from bench.endpoint import NotNowError
+from bench.served.endpoint import NotNowError
 
 FILES = {Kind.SPOKEN: SOUND, Kind.PICTURED: IMAGE}
 Told = Callable[[Kind, Exception | None], bool]

@@ -18,7 +18,7 @@ from bench.builder.running import check_servers
 from bench.builder.running import run as run_slots
 from bench.builder.sign_off import merge_decisions
 from bench.builder.spec import DEFAULT
-from bench.forms.results import result_files
+from bench.pages.results import result_files
 
 ABOUT: Final = """\
 Make a set like Soul-Bench (paper, Sec. 4.2). In order:

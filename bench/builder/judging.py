@@ -13,7 +13,7 @@ from bench.builder.guided import Reply, ask
 from bench.builder.planner import Brief
 from bench.builder.spec import VerdictConfig
 from bench.builder.writing import Texts, describe
-from bench.chat import image_part, text_part
+from bench.served.chat import image_part, text_part
 
 PROMPT_VERSION: Final = "1"
 """Raised whenever a word of the instructions changes."""

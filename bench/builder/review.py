@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from bench import forms, static_page
+from bench import pages
 from bench.builder.build import Build
 from bench.builder.candidates import Candidate, candidates
 from bench.builder.decisions import CHECKS, Standing, sign_offs
 from bench.builder.directory import IMAGE, SOUND
+from bench.pages import static_page
 from curation.storage import write_atomically
 
 HERE: Final = Path(__file__).parent
@@ -80,5 +81,5 @@ def _render(build: Build, samples: list[dict[str, Any]]) -> str:
         name=build.spec.name,
         checks=CHECKS,
         data={"form": build.plan, "checks": [check.name for check in CHECKS], "samples": samples},
-        **static_page.look([forms.STYLE, HERE / "review.css"], [forms.SCRIPT, HERE / "review.js"]),
+        **static_page.look([pages.STYLE, HERE / "review.css"], [pages.SCRIPT, HERE / "review.js"]),
     )

@@ -12,7 +12,7 @@ from bench.builder.build import Build
 from bench.builder.candidates import Candidate, candidates
 from bench.builder.decisions import NAMES, SignOff, sign_offs
 from bench.builder.ledger import Entry, Kind
-from bench.forms.results import read_result
+from bench.pages.results import read_result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.builder.shares import LANGUAGES, Shares
-from bench.endpoint import Server
+from bench.served.endpoint import Server
 from curation.config import build, layered, read_yaml
 
 DEFAULT: Final = Path(__file__).parent / "default.yaml"

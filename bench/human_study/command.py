@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.forms.results import result_files
 from bench.human_study.findings import MetricCorrelation, agreements, metric_correlations, rating_rows
 from bench.human_study.kit import Key, StudyConfig, make_study
 from bench.human_study.merging import Ratings, merge_results
 from bench.human_study.questions import METRIC, QUESTIONS, VALUES
 from bench.method_directories import named_directories
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
+from bench.pages.results import result_files
 from bench.report.board import build_boards
 from bench.report.text import bounds, leaderboard, number
 from bench.rows import Row, RowStore

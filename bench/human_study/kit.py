@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import forms, static_page
+from bench import pages
 from bench.human_study.questions import QUESTIONS, SCALE
 from bench.metrics.picture import file_hash
+from bench.pages import static_page
 from bench.samples import Sample, read_videos
 from curation.storage import write_atomically
 
@@ -158,7 +159,7 @@ def _render(study: str, trials: list[dict[str, Any]], config: StudyConfig) -> st
             "questions": [question.name for question in QUESTIONS],
             "trials": trials,
         },
-        **static_page.look([forms.STYLE, HERE / "page.css"], [forms.SCRIPT, HERE / "page.js"]),
+        **static_page.look([pages.STYLE, HERE / "page.css"], [pages.SCRIPT, HERE / "page.js"]),
     )
 
 

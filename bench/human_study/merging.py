@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bench.forms.results import read_result
 from bench.human_study.kit import Key
 from bench.human_study.questions import QUESTIONS, SCALE
+from bench.pages.results import read_result
 
 NAMES: Final = tuple(question.name for question in QUESTIONS)
 

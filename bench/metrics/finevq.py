@@ -17,9 +17,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bench import endpoint
-from bench.endpoint import NotNowError
 from bench.metrics.metric import Better, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.served import endpoint
+from bench.served.endpoint import NotNowError
 from curation.media import probe
 
 REVISION = 1

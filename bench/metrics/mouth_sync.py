@@ -1,8 +1,8 @@
 """Mouth motion against speech, without weights: curation's scorer over the whole video.
 
 The map between them was fitted on published Soul-Bench videos of InfiniteTalk, OmniAvatar, Sonic and StableAvatar (see
-`bench.curation_sync`), so that it flatters these: agreement 0.56 on the videos of the fit, 0.46 by a map that leaves
-their speech out (`bench.studies.published`).
+`bench.studies.curation_sync`), so that it flatters these: agreement 0.56 on the videos of the fit, 0.46 by a map that
+leaves their speech out (`bench.studies.published`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from curation.backends.sync import MARGIN_S, MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RA
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""
 TOLERANCE_FRAMES = 2
-"""Generated lips trail the map's zero by about a frame (see `bench.curation_sync`), and one more is not seen."""
+"""Generated lips trail the map's zero by about a frame (`bench.studies.curation_sync`), and one more is not seen."""
 
 
 class MouthSync(Metric):

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from bench.metrics.metric import NoValueError
-from bench.talking_clips import whole_shot
+from bench.metrics.talking_clips import whole_shot
 from curation.backends.mouth_features import MouthMotion
 from curation.backends.mouth_motion import watch_mouth
 from curation.media import MediaError

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bench import endpoint
-from bench.chat import first_choice, image_part, text_part
-from bench.endpoint import NotNowError
 from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.served import endpoint
+from bench.served.chat import first_choice, image_part, text_part
+from bench.served.endpoint import NotNowError
 from curation.media import Frame, MediaError, probe, sample_frames
 
 REVISION = 1

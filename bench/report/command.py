@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench.human_study.questions import METRIC, VALUES
 from bench.method_directories import named_directories
-from bench.metric_options import add_metric_options, metrics_config
+from bench.metrics.options import add_metric_options, metrics_config
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.report.board import Boards
 from bench.report.page import ReportInput, write_report

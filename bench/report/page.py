@@ -10,8 +10,8 @@ from typing import Any
 
 import jinja2
 
-from bench import static_page
 from bench.metrics.metric import Better
+from bench.pages import static_page
 from bench.report.board import Boards, Catalogue, build_boards, values_of
 from bench.report.contrasts import Slice, contrasts, slice_scores
 from bench.report.drawing import NUM_COLOURS

@@ -1,7 +1,7 @@
 """Mouth and speech of published videos under wrong sound, by the shipped map and by one that never heard the speech.
 
-The shipped map was fitted on published videos like these (`python -m bench.curation_sync --fit`), so its figures on
-them are those of its own training material. The fair figure leaves all videos of a speech out of the fit.
+The shipped map was fitted on published videos like these (`python -m bench.studies.curation_sync --fit`), so its
+figures on them are those of its own training material. The fair figure leaves all videos of a speech out of the fit.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.curation_sync import GENERATED_LAG_FRAMES
 from bench.metrics.metric import VideoInput
 from bench.metrics.mouth_sync import TOLERANCE_FRAMES
 from bench.metrics.picture import Picture, mouth
 from bench.metrics.sound import hear
 from bench.samples import Sample
+from bench.studies.curation_sync import GENERATED_LAG_FRAMES
 from bench.studies.published_scores import SHIFTS_FRAMES
-from bench.sync_fit import fit_map
+from bench.studies.sync_fit import fit_map
 from curation.backends.mouth_motion import MouthMotionScorer, level_features
 from curation.backends.sound_features import band_levels
 from curation.backends.sync import MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_HZ, SyncEvidence
@@ -100,7 +100,7 @@ def mouth_scores(speakers: Sequence[Speaker], *, left_out: bool) -> dict[str, li
 
 
 def _fit_without(sample: str, speakers: Sequence[Speaker]) -> MouthMotionScorer:
-    """The map as `bench.curation_sync` fits it, on whole videos of all other samples."""
+    """The map as `bench.studies.curation_sync` fits it, on whole videos of all other samples."""
     start = MAX_SHIFT_FRAMES + GENERATED_LAG_FRAMES
     pairs = [
         (one.mouth, one.hears(one.sound)[start : start + len(one.mouth)]) for one in speakers if one.sample != sample

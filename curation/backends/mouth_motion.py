@@ -2,7 +2,7 @@
 
 The map is a regularised canonical correlation: the directions in which mouth motion (a quarter of a second
 each way) and band levels (the same) correlate most. It was fitted on generated talking heads, never on real
-footage, and is reproduced by `python -m bench.curation_sync --fit`. Small enough to ship: 5,000 numbers.
+footage, and is reproduced by `python -m bench.studies.curation_sync --fit`. Small enough to ship: 5,000 numbers.
 """
 
 from __future__ import annotations

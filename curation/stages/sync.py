@@ -37,7 +37,7 @@ class SyncConfig:
     """Offsets up to this many frames at 25 fps are in sync; LatentSync's data filter."""
     min_confidence: float = 0.25
     """Best minus median agreement that makes a peak, over `confidence_frames` of evidence; the scale is the
-    backend's. Measured on the real footage of `bench.curation_sync`, spans of 8 s: 11 % of 80 pairs with
+    backend's. Measured on the real footage of `bench.studies.curation_sync`, spans of 8 s: 11 % of 80 pairs with
     another's sound get this far, half of them at a tolerated offset; of the 20 true pairs 60 %, all at a
     tolerated one."""
     confidence_frames: int = 200

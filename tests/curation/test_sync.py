@@ -229,7 +229,7 @@ def test_labelled_clips(name: str, drop: str | None) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "clips" / "video").is_dir(), reason="no labelled clips (SOUL_SHARED)")
 def test_true_pairs_of_real_footage_score_above_false_ones() -> None:
-    from bench.curation_sync import evaluate, find_material, record  # noqa: PLC0415 (loads dlib)
+    from bench.studies.curation_sync import evaluate, find_material, record  # noqa: PLC0415 (loads dlib)
 
     real = [item for item in find_material(SHARED) if item[0] != "generated"]
     areas = evaluate([record(*item) for item in real])["real"]

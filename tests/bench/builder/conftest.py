@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench import endpoint
+from bench.served import endpoint
 from tests.bench.builder.stand_in import JUDGE, KEY, PAINTER, SPEAKER, WRITER, StandIn
 from tests.bench.serving import serving
 

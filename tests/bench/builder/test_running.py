@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from bench import endpoint
 from bench.__main__ import main
 from bench.builder.build import Build, begin, lay_out, open_build
 from bench.builder.ledger import Kind
 from bench.builder.running import MAX_REFUSALS, MAX_SILENCES, StoppedError, check_servers, run
+from bench.served import endpoint
 from tests.bench.builder.conftest import SpecWriter
 from tests.bench.builder.stand_in import (
     PAINTER,

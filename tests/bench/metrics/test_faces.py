@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.controls import make
+from bench.evaluation.controls import make
 from bench.metrics.identity_colour import IdentityColour
 from bench.metrics.metric import VideoInput
 from bench.metrics.mouth_sync import MouthSync

@@ -12,15 +12,15 @@ import cv2
 import numpy as np
 import pytest
 
-from bench import endpoint
-from bench.endpoint import NotNowError
-from bench.evaluate import EvaluationJob, Plan
+from bench.evaluation.job import EvaluationJob, Plan
 from bench.metrics.finevq import FineVq, FineVqConfig
 from bench.metrics.metric import VideoInput
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.metrics.vtc import PROMPT, JudgeConfig, VideoTextConsistency, digit_probabilities
 from bench.rows import RowStore
 from bench.samples import Sample, read_samples, read_videos
+from bench.served import endpoint
+from bench.served.endpoint import NotNowError
 from curation.engine import run_inline
 from tests.bench.material import BROKEN, EMPTY, MISSING, TALKING
 from tests.bench.serving import Answer, Asked, serving

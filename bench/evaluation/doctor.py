@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.metric_options import add_metric_options, metrics_config
+from bench.metrics.options import add_metric_options, metrics_config
 from bench.metrics.registry import METRICS, build_metrics
 
 

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import controls
-from bench.endpoint import NotNowError
+from bench.evaluation import controls
 from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.picture import file_hash
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import Row, RowStore
 from bench.samples import Sample
+from bench.served.endpoint import NotNowError
 from bench.workers import Workers
 from curation.engine import Alive
 from curation.media import MediaError

@@ -1,6 +1,6 @@
 """How fast the `local` profile curates, stage by stage, against bare decoding of the same files.
 
-    python -m bench.curation [DIR_OF_VIDEOS] [--runs N]
+    python -m bench.speed.curation [DIR_OF_VIDEOS] [--runs N]
 
 Both run in this process tree on one core (`OMP_NUM_THREADS=1`), one file after the other: the pipeline as
 `--engine inline` runs it, and the reference `ffmpeg -threads 1 -i FILE -f null -`.

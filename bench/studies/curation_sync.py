@@ -1,7 +1,7 @@
 """How well curation tells lips that belong to a sound from lips that do not; and the fit of the map it uses.
 
-    SOUL_SHARED=../shared python -m bench.curation_sync            # areas under the ROC curve
-    SOUL_SHARED=../shared python -m bench.curation_sync --fit      # fit the map again, then measure
+    SOUL_SHARED=../shared python -m bench.studies.curation_sync            # areas under the ROC curve
+    SOUL_SHARED=../shared python -m bench.studies.curation_sync --fit      # fit the map again, then measure
 
 Spans of 8 s are scored as the stage does it: two clips of 4 s, evidence pooled. Every span is one true pair;
 it makes ten negatives by shifting its sound by 0.4 to 1.5 s either way, and one with each other recording.
@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.sync_fit import fit_map
-from bench.talking_clips import whole_shot
+from bench.metrics.talking_clips import whole_shot
+from bench.studies.sync_fit import fit_map
 from curation.backends.face_crops import crop_face
 from curation.backends.mouth_features import CROP_MARGIN, CROP_SIZE, measure_mouth
 from curation.backends.mouth_motion import MAP_FILE, MouthMotionScorer, level_features
@@ -201,7 +201,7 @@ def evaluate(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
 
 def main() -> None:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.curation_sync", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m bench.studies.curation_sync", description=__doc__.split("\n")[0])
     parser.add_argument("--fit", action="store_true", help="fit the map again and write it into the package")
     arguments = parser.parse_args()
     shared = Path(os.environ.get("SOUL_SHARED", "../shared"))

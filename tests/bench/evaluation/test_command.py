@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import doctor_command, evaluate_command
+from bench.evaluation import command, doctor
 from bench.report import command as report_command
 from bench.rows import RowStore
 from tests.bench.material import BROKEN, TALKING
@@ -13,8 +13,8 @@ from tests.bench.material import BROKEN, TALKING
 
 def evaluate(*arguments: str) -> None:
     parser = argparse.ArgumentParser()
-    evaluate_command.add_arguments(parser)
-    evaluate_command.run(parser.parse_args(arguments))
+    command.add_arguments(parser)
+    command.run(parser.parse_args(arguments))
 
 
 def test_a_run_writes_a_file_a_method_and_merges_others(samples_dir: Path, videos_dir: Path, tmp_path: Path) -> None:
@@ -62,8 +62,8 @@ def test_what_cannot_run_is_an_error_when_asked_for(samples_dir: Path, videos_di
 
 def test_the_doctor_names_what_is_missing_and_what_is_ready(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
-    doctor_command.add_arguments(parser)
-    doctor_command.run(parser.parse_args([]))
+    doctor.add_arguments(parser)
+    doctor.run(parser.parse_args([]))
     said = capsys.readouterr().out
     assert "syncnet: cannot run here" in said
     assert "--syncnet-weights" in said

@@ -1,6 +1,6 @@
 """One transformer block: Soul's modulation per latent frame against diffusers' per token, in the same run.
 
-`python -m bench.block` measures the 5B block at 1088×1920×109 on a CUDA device, a small one on a CPU.
+`python -m bench.speed.block` measures the 5B block at 1088×1920×109 on a CUDA device, a small one on a CPU.
 
 Letters: F latent frames, S tokens of a latent frame, D model width.
 """
@@ -17,7 +17,7 @@ from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from einops import rearrange
 from torch import Tensor, nn
 
-from bench.peak_memory import measure_peak_memory
+from bench.speed.peak_memory import measure_peak_memory
 from model.blocks import SoulTransformerBlock
 from model.rope import RotaryEmbedding
 

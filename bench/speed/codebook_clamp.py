@@ -1,6 +1,6 @@
 """Time the codebook clamp against faiss and against a full distance matrix, in one run.
 
-    python -m bench.codebook_clamp
+    python -m bench.speed.codebook_clamp
 
 The sizes are those of one clamp at 1080p: 2 overlapping latent frames of 68 × 120 positions against the
 paper's 40,000 centroids of 48 channels. faiss and the matrix only search; ours is timed with and without the
@@ -68,7 +68,7 @@ def _time_in_turn(methods: dict[str, Callable[[], Tensor | None]], repeats: int)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.codebook_clamp", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.speed.codebook_clamp", description=__doc__)
     parser.add_argument("--centroids", type=int, default=40_000, help="default: %(default)s, the paper's")
     parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
     parser.add_argument("--repeats", type=int, default=5, help="default: %(default)s, after one to warm up")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import controls
-from bench.evaluate import EvaluationJob, Plan
+from bench.evaluation import controls
+from bench.evaluation.job import EvaluationJob, Plan
 from bench.method_directories import named_directories
-from bench.metric_options import add_metric_options, metrics_config
 from bench.metrics.metric import Metric
+from bench.metrics.options import add_metric_options, metrics_config
 from bench.metrics.registry import METRICS, build_metrics
 from bench.report.command import write_and_print
 from bench.rows import RowStore, merge

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bench import controls
+from bench.evaluation import controls
 from bench.metrics.metric import NoValueError, VideoInput
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.metrics.sound import hear

@@ -1,6 +1,6 @@
 """Reading encoded samples as training does, against reading the same tars from end to end.
 
-    python -m bench.data_loading
+    python -m bench.speed.data_loading
 
 Training's reader takes samples in shuffled order, checks them, and makes conditioned batches; the reference opens each
 tar and reads its bytes in order. The files lie in the page cache for both.
@@ -28,7 +28,9 @@ TEXT_DIM, TEXT_TOKENS, AUDIO_DIM = 4096, 512, 6400
 def main() -> None:
     """Make shards, read them both ways, print the ratio."""
     parser = argparse.ArgumentParser(
-        prog="python -m bench.data_loading", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench.speed.data_loading",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--samples", type=int, default=48, help="of 109 frames at 704 × 1280 (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes that read (default: %(default)s)")

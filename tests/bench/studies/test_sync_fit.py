@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bench.curation_sync import area_under_roc
-from bench.sync_fit import NUM_DIRECTIONS, fit_map
+from bench.studies.curation_sync import area_under_roc
+from bench.studies.sync_fit import NUM_DIRECTIONS, fit_map
 from curation.backends.mouth_motion import MouthMotionScorer
 from curation.backends.sync import MAX_SHIFT_FRAMES, SyncEvidence
 

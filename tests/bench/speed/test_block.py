@@ -1,6 +1,6 @@
 import torch
 
-from bench.block import (
+from bench.speed.block import (
     PER_FRAME,
     PER_TOKEN,
     WITH_AUDIO,
@@ -9,7 +9,7 @@ from bench.block import (
     format_costs,
     measure_blocks,
 )
-from bench.peak_memory import measure_peak_memory
+from bench.speed.peak_memory import measure_peak_memory
 
 MIB = 2**20
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench import endpoint
-from bench.chat import first_choice
-from bench.endpoint import NotNowError, Server, get_file, served_models
+from bench.served import endpoint
+from bench.served.chat import first_choice
+from bench.served.endpoint import NotNowError, Server, get_file, served_models
 from tests.bench.serving import Answer, Asked, serving
 
 

@@ -1,7 +1,7 @@
 """A training step of ours against a plain one of the diffusers transformer of the same size, in the same run.
 
-    python -m bench.training_step                       # the tiny network on a CPU
-    python -m bench.training_step --device cuda --preset soul-5b --size 1280x704 --micro-batch 1
+    python -m bench.speed.training_step                       # the tiny network on a CPU
+    python -m bench.speed.training_step --device cuda --preset soul-5b --size 1280x704 --micro-batch 1
 
 Ours is everything that training does: conditioning, noise, masked loss, audio attention, DeepSpeed's engine, the
 moving average. The reference is a bare forward, backward and AdamW step of diffusers' `WanTransformer3DModel` without
@@ -120,7 +120,9 @@ def _timed(step: Callable[[], Any], repeats: int, device: torch.device) -> float
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bench.training_step", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m bench.speed.training_step",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
     add("--preset", default="tiny", help="tiny or soul-5b (default: %(default)s)")

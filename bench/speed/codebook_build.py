@@ -1,6 +1,6 @@
 """Time building a codebook from encoded shards against faiss.Kmeans alone, in one run.
 
-    python -m bench.codebook_build
+    python -m bench.speed.codebook_build
 
 Ours streams the shards, samples, clusters, and then reads all vectors again for counts and distances; faiss clusters
 the same sample, which lies in memory already. The centroids of both are compared.
@@ -101,7 +101,7 @@ def _clips(keys: range, centres: np.ndarray) -> Iterator[EncodedClip]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.codebook_build", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m bench.speed.codebook_build", description=__doc__)
     parser.add_argument("--vectors", type=int, default=200_000, help="default: %(default)s")
     parser.add_argument("--centroids", type=int, default=500, help="default: %(default)s; paper: 40000")
     parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.evaluate import EvaluationJob, Plan
+from bench.evaluation.job import EvaluationJob, Plan
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.report import ReportInput, write_report
 from bench.report.text import leaderboard
@@ -26,7 +26,7 @@ from curation.engine import run_inline, run_on_ray
 from curation.telemetry import Progress
 from tests.bench.material import BROKEN, EMPTY, FACELESS, MISSING, OTHER, SILENT, TALKING
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def nothing(_: Progress) -> None:

@@ -1,0 +1,1 @@
+"""How fast and how lean: each prints a ratio against a named reference in the same run."""
