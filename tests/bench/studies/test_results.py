@@ -9,7 +9,11 @@ import pytest
 
 from bench.studies import distillation, lip_sync
 from bench.studies.training_run import TrainingRun
-from tests.bench.studies.shape import committed, shape
+from tests.bench.studies.shape import RESULTS, committed, shape
+
+README = (RESULTS.parents[1] / "README.md").read_text()
+FRONT_README = (RESULTS.parents[2] / "README.md").read_text()
+CLIPS_OF_A_VIDEO = 4
 
 
 def test_shapes_are_of_names_not_numbers() -> None:
@@ -60,3 +64,60 @@ def test_studies_write_what_is_kept(tmp_path: Path) -> None:
     assert shape(json.loads((tmp_path / "bench/lip_sync.json").read_text())) == shape(committed("lip_sync"))
     assert distillation.main([*run, "--train-steps", "2", "--out", str(tmp_path / "kept")]) == 0
     assert shape(json.loads((tmp_path / "kept/distillation.json").read_text())) == shape(committed("distillation"))
+
+
+def interval(values: list[float]) -> str:
+    """Mean and ends as the README writes them."""
+    return "{:.3f} [{:.3f}, {:.3f}]".format(*values)
+
+
+def signed(value: float) -> str:
+    return f"{value:.3f}".replace("-", "−")
+
+
+def test_the_readme_tells_what_the_lip_sync_study_measured() -> None:
+    codec, short, long = (result["summary"] for result in committed("lip_sync")["results"])
+    others, silent, truth = (signed(value[0]) for value in (short["r_others"], short["r_silent"], codec["r_mean"]))
+    controls = f"another's speech {others}; made without sound {silent}; the truth through the codec {truth}"
+    assert f"| {interval(short['r_mean'])} | {controls} |" in README
+    assert f"| {interval(long['r_mean'])} | another's speech {signed(long['r_others'][0])} |" in README
+    far = f"other people's references {short['identity_others'][0]:.1f}"
+    assert f"| {short['identity'][0]:.1f} | {far} |" in README
+    assert short["motion_accuracy"] == 1
+    assert f"| {short['sharpness_ratio']:.1f} × |" in README
+
+
+def test_the_readme_tells_what_the_distillation_measured() -> None:
+    for result in committed("distillation")["results"][1:]:
+        summary = result["summary"]
+        right = round(summary["motion_accuracy"] * summary["num_videos"])
+        cells = (
+            interval(summary["r_mean"]),
+            f"{summary['identity'][0]:.1f}",
+            f"{right} of {summary['num_videos']}",
+            f"{summary['sharpness_ratio']:.2f}",
+            f"{summary['wall_s']:.2f}",
+            f"{summary['num_forwards'] / CLIPS_OF_A_VIDEO:.0f}",
+        )
+        assert f"| {' | '.join(cells)} |" in README
+    losses = committed("distillation")["training"]["validation_loss"].values()
+    assert " → ".join(map(str, losses)) in README
+
+
+def test_the_readme_tells_what_the_decoder_study_measured() -> None:
+    report = committed("decoder")
+    for name, values in report["held_out"]["fidelity"].items():
+        assert f"| {name} | {values['psnr']:.1f} dB | {values['ssim']:.3f} |" in README
+        assert values["lpips"] is None
+    training, steps = report["training"], ("50", "100", "200", "300", "400", "500", "600")
+    losses = " | ".join(f"{training['validation_loss'][step]:.3f}" for step in steps)
+    assert f"| held-out loss | {losses} |" in README
+    psnr = " | ".join(f"{training['validation_psnr'][step]:.1f}" for step in steps)
+    assert f"| PSNR against the teacher, dB | {psnr} |" in README
+    assert list(training["validation_loss"].values()) == sorted(training["validation_loss"].values(), reverse=True)
+    assert set(report["streaming_error"].values()) == {0.0}, "the README says bit for bit"
+    (wide, narrow), (many, few) = report["full_size"]["parameters"], report["full_size"]["macs"]
+    assert f"{narrow:,} parameters in place of {wide:,}" in README
+    for macs in (many, few):
+        assert f"{macs / 1e12:.2f}T" in README
+    assert f"{report['held_out']['fidelity']['student against teacher']['psnr']:.1f} dB" in FRONT_README
