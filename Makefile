@@ -105,7 +105,7 @@ demo: $(INSTALLED) ## The whole way on the sample bucket, minutes on two cores: 
 	$(PY) -m training run --run "$(RUN)" --stage 1080p
 	$(PY) -m training run --run "$(RUN)" --stage distill
 	@# The codec of the tiny network has no decoder to be made smaller: a small Wan autoencoder stands in for it.
-	$(PY) -m bench.studies.decoder --run "$(RUN)/decoder" --videos 4 --vae-steps 8 --steps 10 --held-out 1
+	$(PY) -m bench.studies.decoder --run "$(RUN)/decoder" --videos 4 --vae-steps 60 --steps 20 --held-out 1
 	$(PY) -m curation extract --run "$(RUN)" --out "$(RUN)/demo"
 	$(PY) -m model generate --model "$(RUN)/model" --image "$(RUN)"/demo/*.png --audio "$(RUN)"/demo/*.wav \
 		--prompt "$$PROMPT" --out "$(RUN)/demo/video.mp4"

@@ -88,6 +88,8 @@ def run(options: argparse.Namespace) -> None:
     )
     measured: list[SizeResult] = []
     num_frames, sizes = report.conditions.num_frames, sizes or list(subject.sizes)
+    # Minutes pass before the first figures, hours where the loops of the full model run.
+    console.print(f"measuring {len(sizes)} size{'s' if len(sizes) > 1 else ''}: the autoencoders, then each size")
     try:
         is_paper = subject.sizes == PAPER_SIZES and placement.device.type == "cuda"
         clip = PAPER_CLIP if is_paper else (num_frames, *sizes[0])

@@ -95,7 +95,8 @@ def device_name(device: torch.device) -> str:
     """What the device calls itself."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {torch.get_num_threads()} threads"
+    num_threads = torch.get_num_threads()
+    return f"{_processor()}, {num_threads} thread{'s' if num_threads > 1 else ''}"
 
 
 def _processor() -> str:

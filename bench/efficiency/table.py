@@ -12,11 +12,10 @@ from bench.efficiency.results import AutoencoderRow, Conditions, SizeResult
 def autoencoder_table(rows: tuple[AutoencoderRow, ...]) -> Table:
     """Tab. 1: a row for each autoencoder."""
     first = rows[0]
-    frames, _, size = first.timed_at.partition("x")
     table = _table(
-        f"Autoencoders (Tab. 1): MACs at {first.counted_at}, seconds at {frames}x{size} (frames x height x width)",
+        f"Autoencoders (Tab. 1): MACs of {_clip(first.counted_at)}, seconds of {_clip(first.timed_at)}",
         ("autoencoder", "weights"),
-        ("enc. params", "enc. MACs", "dec. params", "dec. MACs", "MACs ratio", "decode s", "speed-up"),
+        ("enc. params", "enc. MACs", "dec. params", "dec. MACs", "fewer MACs", "decoder s", "speed-up"),
     )
     for row in rows:
         table.add_row(
@@ -30,39 +29,53 @@ def autoencoder_table(rows: tuple[AutoencoderRow, ...]) -> Table:
             _seconds(row.decode_s),
             f"{row.decode_speedup:.1f}x",
         )
+    table.caption = "fewer MACs and speed-up: of decoding, against the first row; the table below times decoding anew"
     return table
 
 
 def inference_table(size: SizeResult, conditions: Conditions) -> Table:
-    """Tab. 3 at one size; a star marks extrapolated seconds."""
+    """Tab. 3 at one size; a star marks extrapolated seconds. One forward is the unit, and makes no video."""
+    clip = _clip(f"{conditions.num_frames}x{size.height}x{size.width}")
     table = _table(
-        f"One clip of {conditions.num_frames}x{size.height}x{size.width} (Tab. 3): {size.num_tokens:,} tokens, "
-        f"{size.forward_flops / 1e12:,.2f} TFLOP a forward",
+        f"One clip (Tab. 3): {clip}, {size.num_tokens:,} tokens, {_scaled(size.forward_flops)} FLOP a forward",
         ("sampling", "decoder"),
         (
             *("forwards", "DiT s", "speed-up", "decoder s", "speed-up", "full s", "speed-up"),
-            *("TFLOP/s", "MFU", "peak GiB", "s per s of video"),
+            *("DiT TFLOP/s", "MFU", "peak GiB", "s per s of video"),
         ),
     )
     for row in size.rows:
+        star = "*" if row.extrapolated else ""
+        denoising = (str(row.forwards), _seconds(row.dit_s) + star, f"{row.dit_speedup:.1f}x")
+        speed = (f"{row.dit_flops_per_s / 1e12:,.3g}", "-" if row.mfu is None else f"{100 * row.mfu:.1f} %")
+        if row.forwards == 1:
+            table.add_row(row.sampling, "-", *denoising, *4 * ("-",), *speed, "-", "-")
+            break
         table.add_row(
             row.sampling,
             row.decoder,
-            str(row.forwards),
-            _seconds(row.dit_s) + ("*" if row.extrapolated else ""),
-            f"{row.dit_speedup:.1f}x",
+            *denoising,
             _seconds(row.decode_s),
             f"{row.decode_speedup:.1f}x",
-            _seconds(row.full_s) + ("*" if row.extrapolated else ""),
+            _seconds(row.full_s) + star,
             f"{row.full_speedup:.1f}x",
-            f"{row.dit_flops_per_s / 1e12:,.3g}",
-            "-" if row.mfu is None else f"{100 * row.mfu:.1f} %",
+            *speed,
             f"{row.peak_bytes / GIB:.2f}",
             f"{row.real_time_factor:.2f}",
         )
+    captions = ["speed-up: against the first row"]
+    if any(row.mfu is None for row in size.rows):
+        captions.append("no MFU: what this device can do at most in this type is not known")
     if any(row.extrapolated for row in size.rows):
-        table.caption = "* one forward's median times the number of forwards (--measure forward), not a loop that ran"
+        captions.append("* one forward's median times the number of forwards (--measure forward), not a loop that ran")
+    table.caption = "\n".join(captions)
     return table
+
+
+def _clip(clip: str) -> str:
+    """FRAMESxHEIGHTxWIDTH in words, the sides as --size takes them."""
+    frames, height, width = clip.split("x")
+    return f"{frames} frames of {width}x{height}"
 
 
 def _table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Table:
@@ -75,7 +88,7 @@ def _table(title: str, words: tuple[str, ...], numbers: tuple[str, ...]) -> Tabl
 
 
 def _scaled(count: float) -> str:
-    for unit, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6)):
+    for unit, scale in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if count >= scale:
             return f"{count / scale:.2f}{unit}"
     return f"{count:.0f}"

@@ -4,7 +4,7 @@
     python -m bench.studies.distillation --run RUN      # distils it, a quarter of an hour on one core
 
 Three ways to make the same videos from the same noise: the teacher with 25 steps under guidance, the teacher with 4,
-the student with 4 and no guidance. Writes `distillation.json` to `RUN/bench` and prints a table.
+the student with 4 and no guidance. Writes `distillation.json` to `--out` (by default `RUN/bench`) and prints a table.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 
 from bench.studies.generation import Sampling, load_pipeline
 from bench.studies.lip_sync import EvaluationConfig, Result, evaluate, print_table
-from bench.studies.training_run import TrainingRun
+from bench.studies.training_run import TrainingRun, rounded
 
 DISTILLATION: Final = (
     "batch_size=4",
@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     add = parser.add_argument
     add("--run", type=Path, required=True, help="run directory of the lip-sync study")
+    add("--out", type=Path, help="where figures go (default: RUN/bench)")
     add("--train-steps", type=int, default=600, help="critic updates, five for each of the student (default: 600)")
     add("--videos", type=int, default=24, help="held-out videos (default: %(default)s)")
     add("--seconds", type=float, default=6.0, help="length of each (default: %(default)s)")
@@ -63,6 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
+def training_figures(run: TrainingRun) -> dict[str, Any]:
+    """How long the student was trained, and how far the teacher moved its clips on the way."""
+    return {
+        "steps": run.steps,
+        "student_updates": -(-run.steps // run.recipe().dmd.critic_updates),
+        "validation_loss": rounded(run.logged("validation_loss")),
+    }
+
+
 def _run(options: argparse.Namespace) -> int:
     teacher = options.run / "train" / "720p" / "model"
     if not teacher.is_dir():
@@ -70,13 +80,13 @@ def _run(options: argparse.Namespace) -> int:
     training = TrainingRun(
         run=options.run, stage="distill", start=str(teacher), steps=options.train_steps, settings=DISTILLATION
     )
-    seconds = training.train()
+    training.train()
     config = EvaluationConfig(num_videos=options.videos, duration_s=options.seconds, num_long=0, num_silent=0)
     results = _compare(str(teacher), str(training.model), config)
-    out = options.run / "bench" / "distillation.json"
+    out = (options.out or options.run / "bench") / "distillation.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     report = {
-        "training": {"command": training.command(), "wall_s": seconds},
+        "training": training_figures(training),
         "evaluation": asdict(config),
         "results": [{"name": result.name, "summary": asdict(result.summary)} for result in results],
     }

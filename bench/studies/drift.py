@@ -2,8 +2,8 @@
 
     python -m bench.studies.drift --model DIR --clips 20 --people 10 --percentiles none 99 95
 
-The model directory needs a codebook (`make codebook`). Writes `drift.json` and `drift.png` (the paper's Fig. 7 in
-small) to `--out`, prints a table and what follows from it.
+The model directory needs a codebook (`make codebook`). Writes `drift.json`, `drift.png` (the paper's Fig. 7, small) and
+each clip's statistics (`drift_clips.json`) to `--out`, prints a table and what follows from it.
 """
 
 from __future__ import annotations
@@ -109,17 +109,15 @@ def _run(options: argparse.Namespace) -> int:
     out = options.out or options.model.absolute().parent / "bench"
     out.mkdir(parents=True, exist_ok=True)
     report = {
-        "model": str(options.model),
         "sampling": asdict(sampling),
         "clips": options.clips,
         "people": options.people,
         "comparisons": [asdict(comparison) for comparison in comparisons],
         "verdicts": verdicts,
-        "statistics": {
-            name: [[asdict(clip) for clip in clips] for clips in people] for name, people in statistics.items()
-        },
     }
     (out / "drift.json").write_text(json.dumps(report, indent=1))
+    clips = {name: [[asdict(clip) for clip in clips] for clips in people] for name, people in statistics.items()}
+    (out / "drift_clips.json").write_text(json.dumps(clips, indent=1))
     draw_figure(out / "drift.png", statistics, shown)
     print_table(comparisons, statistics)
     print("\n".join(verdicts))

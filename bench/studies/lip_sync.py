@@ -3,14 +3,15 @@
     python -m bench.studies.lip_sync --run RUN --train-steps 5000     # dataset, training, evaluation
     python -m bench.studies.lip_sync --model DIR --steps 4 25         # evaluation only, for each number of steps
 
-People, speech and noise of the evaluation are held out. Writes `lip_sync.json` and `lip_sync.png` to `--out` (by
-default `RUN/bench`, or `DIR/../bench`) and prints a table.
+People, speech and noise of the evaluation are held out. Writes `lip_sync.json`, `lip_sync.png` and each video's scores
+(`lip_sync_videos.json`) to `--out` (by default `RUN/bench`, or `DIR/../bench`) and prints a table.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -22,8 +23,8 @@ import torch
 from bench.studies.generation import Generated, Sampling, Scene, generate, load_pipeline, make_scene
 from bench.studies.lip_sync_figure import draw_figure
 from bench.studies.lip_sync_scores import Summary, VideoScore, codec_ceiling, score_videos, summarise
-from bench.studies.talking_faces.dataset import FacesConfig, held_out_performance, make_dataset
-from bench.studies.training_run import TrainingRun
+from bench.studies.talking_faces.dataset import FacesConfig, held_out_performance, make_dataset, read_truth
+from bench.studies.training_run import TrainingRun, rounded
 from model.pipeline import SoulPipeline
 
 LONG_FROM: Final = 1_000
@@ -52,6 +53,11 @@ class Result:
     """None for the codec-decoded truth."""
     summary: Summary
     scores: list[VideoScore]
+
+    def figures(self) -> dict[str, Any]:
+        """What of it belongs in a results file: all but the scores of each video."""
+        sampling = None if self.sampling is None else asdict(self.sampling)
+        return {"name": self.name, "sampling": sampling, "summary": asdict(self.summary)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,6 +96,22 @@ def evaluate(
     return results, scenes, shown
 
 
+def training_figures(run: TrainingRun) -> dict[str, Any]:
+    """What the network was trained with, and its losses on the way."""
+    recipe = run.recipe()
+    return {
+        "clips": len(read_truth(run.run)),
+        "steps": run.steps,
+        "batch_size": recipe.batch_size,
+        "lr": recipe.optimizer.lr,
+        "schedule": recipe.optimizer.schedule,
+        "ema_decay": recipe.ema.decay,
+        "median_s_per_step": statistics.median(run.logged("s_per_step").values()),
+        "loss": rounded(run.logged("loss", every=max(run.steps // 10, 1))),
+        "validation_loss": rounded(run.logged("validation_loss")),
+    }
+
+
 def print_table(results: Sequence[Result]) -> None:
     """One line for each result."""
     print(
@@ -114,8 +136,8 @@ def _run(options: argparse.Namespace) -> int:
     if options.run is not None:
         make_dataset(options.run, FacesConfig(num_videos=options.train_videos))
         run = TrainingRun(run=options.run, steps=options.train_steps, overrides=tuple(options.overrides))
-        seconds = run.train()
-        training = {"command": run.command(), "wall_s": seconds}
+        run.train()
+        training = training_figures(run)
         model, out = run.model, options.out or options.run / "bench"
     else:
         model, out = options.model, options.out or options.model.absolute().parent / "bench"
@@ -134,12 +156,13 @@ def _run(options: argparse.Namespace) -> int:
     results, scenes, shown = evaluate(pipeline, config, samplings)
     out.mkdir(parents=True, exist_ok=True)
     report = {
-        "model": str(model),
-        "evaluation": asdict(config),
         "training": training,
-        "results": [asdict(result) for result in results],
+        "evaluation": asdict(config),
+        "results": [result.figures() for result in results],
     }
     (out / "lip_sync.json").write_text(json.dumps(report, indent=1))
+    videos = {result.name: [asdict(score) for score in result.scores] for result in results}
+    (out / "lip_sync_videos.json").write_text(json.dumps(videos, indent=1))
     draw_figure(out / "lip_sync.png", scenes, shown, results[1].scores)
     print_table(results)
     print(f"{out / 'lip_sync.json'}\n{out / 'lip_sync.png'}")

@@ -1,6 +1,10 @@
-"""A small Wan autoencoder, trained for a minute or two on drawn faces: a teacher where no weights can be downloaded.
+"""A small Wan autoencoder, trained for some minutes on drawn faces: a teacher where no weights can be downloaded.
 
-It has the architecture of Wan2.2's at a sixteenth of the width, and its latents are normalised as that one's are.
+It has the architecture of Wan2.2's at a sixteenth of the width, and its latents are normalised as that one's are. What
+made it poor at first: of 24 people it learnt the palettes by heart (its loss fell, strangers came out no better), and
+AdamW had hardly begun after as many steps as there is time for. So it sees hundreds of people, first single pictures,
+then videos, and Muon takes the steps of all convolutions. PSNR on unseen people after 45 s of one core: 19.3 dB; with
+AdamW alone 17.2 dB; with AdamW on 24 people, two whole pieces of video a step, 16.5 dB (40 s).
 
 Letters: T pixel frames, S side of a picture.
 """
@@ -9,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +22,18 @@ from diffusers import AutoencoderKLWan
 from einops import rearrange
 from torch import Tensor
 
+from bench.studies.muon import Muon
 from model.vae import decode_next, empty_cache, wan_vae_config
 
 BASE_DIM, DECODER_BASE_DIM = 8, 16
-_FRAMES, _BATCH, _LR, _WARMUP = 5, 2, 2e-3, 20
+SIDE: Final = 48
+"""Of the pieces of pictures that are trained on, in pixels."""
+PICTURE_SHARE: Final = 0.5
+"""Of the steps, the first, that see pictures: several times as many people a second, and time comes by itself later."""
+NUM_PICTURES, NUM_VIDEOS, VIDEO_FRAMES = 16, 4, 5
+MUON_LR, LR, WARMUP_STEPS = 0.02, 3e-3, 20
+SAY_EVERY: Final = 100
+_GRID: Final = 16
 
 Frames = npt.NDArray[np.uint8]
 
@@ -31,22 +44,35 @@ def to_pixels(frames: Frames) -> Tensor:
 
 
 def train_small_vae(takes: Sequence[Frames], *, steps: int, seed: int = 0) -> AutoencoderKLWan:
-    """Train an autoencoder to give pieces of `takes` back, and measure the statistics of its latents."""
+    """Train an autoencoder to give pieces of `takes` (5 frames or more each) back, and measure its latents.
+
+    Now and then a line says how far it is off.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         config = wan_vae_config() | {"base_dim": BASE_DIM, "decoder_base_dim": DECODER_BASE_DIM}
         vae = AutoencoderKLWan(**config)
-    optimizer = torch.optim.AdamW(vae.parameters(), lr=_LR, weight_decay=0)
+    kernels = [parameter for parameter in vae.parameters() if parameter.numel() > len(parameter)]
+    others = [parameter for parameter in vae.parameters() if parameter.numel() == len(parameter)]
+    optimizers = {
+        Muon(kernels, lr=MUON_LR): MUON_LR,
+        torch.optim.AdamW(others, lr=LR, betas=(0.9, 0.99), weight_decay=0): LR,
+    }
     rng = np.random.default_rng(seed)
     for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = _LR * min(1, (step + 1) / _WARMUP) * (0.55 + 0.45 * math.cos(math.pi * step / steps))
-        pixels = torch.cat([to_pixels(_piece(takes, rng)) for _ in range(_BATCH)])
+        share = min(1, (step + 1) / WARMUP_STEPS) * (0.515 + 0.485 * math.cos(math.pi * step / steps))
+        num_frames, batch = (1, NUM_PICTURES) if step < PICTURE_SHARE * steps else (VIDEO_FRAMES, NUM_VIDEOS)
+        pixels = torch.cat([to_pixels(_piece(takes, num_frames, rng)) for _ in range(batch)])
         loss = (_decode(vae, vae.encode(pixels).latent_dist.mode()) - pixels).abs().mean()
-        optimizer.zero_grad()
+        vae.zero_grad()
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
+        for optimizer, lr in optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = lr * share
+            optimizer.step()
+        if (step + 1) % SAY_EVERY == 0 or step + 1 == steps:
+            print(f"autoencoder: step {step + 1} of {steps}, mean error {float(loss.detach()) / 2:.1%}", flush=True)
     return _with_statistics(vae.eval(), takes)
 
 
@@ -57,16 +83,19 @@ def _decode(vae: AutoencoderKLWan, raw: Tensor) -> Tensor:
     return torch.cat([decode_next(vae, frame, cache, is_first=number == 0) for number, frame in enumerate(frames)], 2)
 
 
-def _piece(takes: Sequence[Frames], rng: np.random.Generator) -> Frames:
+def _piece(takes: Sequence[Frames], num_frames: int, rng: np.random.Generator) -> Frames:
     take: Frames = takes[int(rng.integers(len(takes)))]
-    start = int(rng.integers(len(take) - _FRAMES + 1))
-    return take[start : start + _FRAMES]
+    spare = (len(take) - num_frames, *((side - SIDE) // _GRID for side in take.shape[1:3]))
+    frame, row, column = (int(rng.integers(each + 1)) for each in spare)
+    top, left = row * _GRID, column * _GRID
+    return take[frame : frame + num_frames, top : top + SIDE, left : left + SIDE]
 
 
 @torch.no_grad()
 def _with_statistics(vae: AutoencoderKLWan, takes: Sequence[Frames]) -> AutoencoderKLWan:
     """The same weights under a configuration with the latents' own mean and deviation."""
-    latents = torch.cat([vae.encode(to_pixels(take[:17])).latent_dist.mode()[0].flatten(1) for take in takes[:8]], 1)
+    whole = [take[: 1 + (len(take) - 1) // 4 * 4] for take in takes[:48]]
+    latents = torch.cat([vae.encode(to_pixels(take)).latent_dist.mode()[0].flatten(1) for take in whole], 1)
     statistics = {
         "latents_mean": latents.mean(dim=1).tolist(),
         "latents_std": latents.std(dim=1).clamp(min=1e-3).tolist(),

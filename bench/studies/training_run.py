@@ -1,14 +1,17 @@
-"""The training that a study starts, as a person would: `python -m training run …`."""
+"""The training that a study starts, as a person would (`python -m training run …`), and what it logged."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from training.recipe import Recipe, load_recipe
+
+PROFILE: Final = "local"
 STAGE: Final = "720p"
 
 SETTINGS: Final = (
@@ -22,7 +25,9 @@ SETTINGS: Final = (
     "ema.decay=0.998",
     "data.workers=0",
     "data.pools={human: 1, general: 0}",
-    "validation.every=0",
+    "validation.every=1000",
+    "validation.videos=0",
+    "validation.loss_samples=32",
     "checkpoint.every=500",
     "store_dtype=float32",
     "generation.num_inference_steps=10",
@@ -51,27 +56,46 @@ class TrainingRun:
     """Further ones, which win."""
 
     @property
+    def folder(self) -> Path:
+        """Where it writes."""
+        return self.run / "train" / self.stage
+
+    @property
     def model(self) -> Path:
         """The model directory that training leads to."""
-        return self.run / "train" / self.stage / "model"
+        return self.folder / "model"
+
+    def recipe(self) -> Recipe:
+        """Every number of it."""
+        return load_recipe(self.stage, PROFILE, self._settings())
 
     def command(self) -> list[str]:
         """What is run. Given again, it goes on from the last checkpoint, or has nothing left to do."""
-        settings = (*self.settings, f"steps={self.steps}", *self.overrides)
         return [
             *(sys.executable, "-m", "training", "run"),
-            *("--stage", self.stage, "--run", str(self.run), "--profile", "local", "--model", self.start),
-            *(word for setting in settings for word in ("--set", setting)),
+            *("--stage", self.stage, "--run", str(self.run), "--profile", PROFILE, "--model", self.start),
+            *(word for setting in self._settings() for word in ("--set", setting)),
         ]
 
-    def train(self) -> float:
-        """Run it to its end; returns seconds.
+    def train(self) -> None:
+        """Run it to its end.
 
         Raises:
             ValueError: it failed (its own message is on the screen).
         """
-        start = time.perf_counter()
         status = subprocess.run(self.command(), check=False).returncode
         if status:
             raise ValueError(f"training ended with status {status}")
-        return time.perf_counter() - start
+
+    def logged(self, name: str, *, every: int = 1) -> dict[int, float]:
+        """A value that the training logged, by step: where there is one and the step divides by `every`."""
+        lines = [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
+        return {line["step"]: line[name] for line in lines if name in line and line["step"] % every == 0}
+
+    def _settings(self) -> tuple[str, ...]:
+        return (*self.settings, f"steps={self.steps}", *self.overrides)
+
+
+def rounded(values: dict[int, float]) -> dict[str, float]:
+    """What `TrainingRun.logged` gave, as a results file keeps it: keys are text to JSON, four decimals are enough."""
+    return {str(step): round(value, 4) for step, value in values.items()}

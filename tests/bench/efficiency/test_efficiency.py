@@ -71,7 +71,7 @@ def test_speed_ups_rates_and_real_time_factors_follow_from_the_seconds(full: dic
 def test_the_report_names_device_versions_and_command(full: dict[str, Any]) -> None:
     conditions = full["conditions"]
     assert conditions["torch"] == torch.__version__
-    assert conditions["device"].endswith("threads")
+    assert conditions["device"].endswith("1 thread")
     assert conditions["command"].startswith("python -m bench efficiency --size 32x64")
     assert (conditions["measure"], conditions["batch_size"], conditions["dtype"]) == ("full", 1, "float32")
     assert any("not the paper's conditions" in note for note in full["notes"])

@@ -1,23 +1,76 @@
-"""The decoder study from end to end, at a size that shows that it runs."""
+"""The decoder study from end to end, at a size that shows that it runs; what it learns with, by itself."""
 
 import json
 from pathlib import Path
 
 import pytest
+import torch
+from diffusers import AutoencoderKLWan
 
 from bench.studies.decoder import main
+from bench.studies.decoder_scores import compare_decoders, decoder_sizes, streaming_error
+from bench.studies.muon import Muon, orthogonal
+from bench.studies.small_vae import train_small_vae
+from bench.studies.talking_faces.dataset import held_out_performance
+from bench.studies.talking_faces.performance import FPS, perform
+from model.vae import efficient_vae_config, wan_vae_config
+from tests.bench.studies.shape import committed, shape
+
+
+@pytest.fixture(scope="module")
+def frames() -> torch.Tensor:
+    return torch.from_numpy(perform(held_out_performance(0, duration_s=13 / FPS)).frames)
+
+
+def test_full_sizes_are_those_of_the_paper_and_of_the_results() -> None:
+    sizes = decoder_sizes(wan_vae_config(), efficient_vae_config(), height=720, width=1280)
+    assert sizes["parameters"] == [555_049_228, 34_965_580]
+    assert [macs / 1e12 for macs in sizes["macs"]] == pytest.approx([688.58, 43.34], rel=0.01)
+    assert sizes == committed("decoder")["full_size"]
+
+
+def test_a_small_autoencoder_learns_and_is_as_far_from_itself_as_it_should_be(frames: torch.Tensor) -> None:
+    faces = frames.numpy()
+    vae = train_small_vae([faces], steps=2)
+    assert min(vae.config.latents_std) > 0
+    fidelity, lpips, shown = compare_decoders(vae, vae, [faces])
+    assert fidelity["student against teacher"]["psnr"] == pytest.approx(106, abs=1)
+    assert fidelity["student against original"] == fidelity["teacher against original"]
+    assert (fidelity["student against teacher"]["lpips"] is None) == lpips.startswith("not measured")
+    assert torch.equal(shown[0].teacher, shown[0].student)
+    assert streaming_error(vae, faces) < 1e-5
+
+
+def test_a_step_of_muon_is_orthogonal_and_downhill() -> None:
+    matrix = torch.randn(6, 30, generator=torch.Generator().manual_seed(0))
+    for each in (matrix, matrix.T):
+        values = torch.linalg.svdvals(orthogonal(each))
+        assert 0.6 < values.min() < values.max() < 1.3
+    kernel = torch.nn.Parameter(torch.zeros(6, 3, 10))
+    unused = torch.nn.Parameter(torch.ones(2, 2))
+    optimizer = Muon([kernel, unused], lr=0.1)
+    target = matrix.view(6, 3, 10)
+    for _ in range(5):
+        optimizer.zero_grad()
+        (kernel - target).square().mean().backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert (kernel - target).norm() < target.norm()
+    assert unused.eq(1).all()
 
 
 @pytest.mark.slow
 def test_the_study_measures_what_it_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    sizes = ["--videos", "6", "--vae-steps", "20", "--steps", "20", "--held-out", "1"]
-    assert main(["--run", str(tmp_path), *sizes]) == 0
-    result = json.loads((tmp_path / "bench/decoder.json").read_text())
-    assert result["full_size"]["parameters"] == [555049228, 34965580]
-    assert result["small"]["parameters"][0] > 3 * result["small"]["parameters"][1]
-    pixel = [line["pixel_loss"] for line in result["log"]]
+    sizes = ["--videos", "12", "--vae-steps", "10", "--steps", "12", "--held-out", "1"]
+    assert main(["--run", str(tmp_path), "--out", str(tmp_path / "kept"), *sizes]) == 0
+    report = json.loads((tmp_path / "kept/decoder.json").read_text())
+    assert shape(report) == shape(committed("decoder"))
+    assert report["small"]["parameters"][0] > 3 * report["small"]["parameters"][1]
+    pixel = list(report["training"]["pixel_loss"].values())
     assert pixel[-1] < pixel[0]
-    assert result["log"][-1]["validation_psnr"] > 0
-    assert result["held_out"]["student against teacher"]["psnr"] > 0
-    assert (tmp_path / "bench/decoder.png").stat().st_size > 1000
+    assert report["streaming_error"]["student"] < 1e-5
+    assert (tmp_path / "kept/decoder.png").stat().st_size > 1000
+    student, teacher = (
+        AutoencoderKLWan.from_pretrained(tmp_path / folder / "vae") for folder in ("train/evae/model", "teacher")
+    )
+    assert student.config.decoder_base_dim * 2 == teacher.config.decoder_base_dim
     assert "student against teacher" in capsys.readouterr().out

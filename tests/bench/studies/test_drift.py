@@ -16,6 +16,7 @@ from bench.studies.generation import load_pipeline
 from model.codebook import Codebook
 from model.pipeline import GeneratedClip
 from model.timeline import plan_clips
+from tests.bench.studies.shape import committed, shape
 
 STILL = ClipStatistics(
     lab_mean=(50.0, 0.0, 0.0),
@@ -89,8 +90,10 @@ def test_the_command_line_compares_and_writes_figures(
     options = ["--clips", "4", "--people", "2", "--percentiles", "none", "99", "--threads", "1", "--out", str(tmp_path)]
     assert main(["--model", str(untrained), *options]) == 0
     report = json.loads((tmp_path / "drift.json").read_text())
-    assert set(report["statistics"]) == {"none", "99 %"}
-    without, clamped = (report["statistics"][name] for name in ("none", "99 %"))
+    assert shape(report) == shape(committed("drift"))
+    clips = json.loads((tmp_path / "drift_clips.json").read_text())
+    assert set(clips) == {"none", "99 %"}
+    without, clamped = (clips[name] for name in ("none", "99 %"))
     assert [len(clips) for clips in without] == [4, 4]
     assert without[0][0] == clamped[0][0], "the first clip knows no clamp"
     assert without[0][1] != clamped[0][1], "the radius is tight, so that the second does"

@@ -16,6 +16,7 @@ from bench.studies.lip_sync_scores import codec_ceiling, score_videos, summarise
 from bench.studies.talking_faces.dataset import held_out_performance
 from bench.studies.training_run import TrainingRun
 from model.codec import PatchDCTCodec
+from tests.bench.studies.shape import committed, shape
 
 CODEC = PatchDCTCodec()
 
@@ -84,8 +85,12 @@ def test_the_command_line_evaluates_and_writes_figures(
     codec, first = report["results"][:2]
     assert codec["summary"]["r_mean"][0] > 0.99
     assert abs(first["summary"]["r_mean"][0]) < 0.9
-    assert first["scores"][0]["r_silent"] is not None
-    assert first["scores"][1]["r_silent"] is None
+    videos = json.loads((tmp_path / "lip_sync_videos.json").read_text())
+    assert list(videos) == names
+    assert videos["1 steps, w 1"][0]["r_silent"] is not None
+    assert videos["1 steps, w 1"][1]["r_silent"] is None
+    assert report["training"] is None, "nothing was trained"
+    assert shape(report) == shape(committed("lip_sync") | {"training": None})
     assert (tmp_path / "lip_sync.png").read_bytes().startswith(b"\x89PNG")
     assert "2 steps, w 1" in capsys.readouterr().out
 

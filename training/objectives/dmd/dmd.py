@@ -124,7 +124,10 @@ class Dmd:
 
         A distillation has no error against data: the student's clips need not be those that the conditions came from.
         So its finished clips are noised to fixed levels, and mean |x₀ − x₀_real| is taken over predicted frames and
-        levels. It falls as clips become plausible to the teacher, and does not see it when they become alike.
+        levels: the teacher's error in denoising them. It falls while clips that the teacher finds impossible become
+        possible. Beyond that it is no measure of quality: what noise hides and nobody can guess counts too, so that
+        smooth clips score lower than the teacher's own, and it rises as detail and motion come back. A distillation is
+        not judged by it, but by its videos; a value that leaps says that it has fallen apart.
         """
         exit_step, predict = len(self.sigmas) - 1, self.student.predict
         x0 = simulate(batch, self.sigmas, phase="validation", exit_step=exit_step, student=predict, last=predict)

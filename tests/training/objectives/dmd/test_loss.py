@@ -12,6 +12,7 @@ from training.conditioning import Batch
 from training.objectives.dmd import loss as dmd_loss
 from training.objectives.dmd.loss import (
     ConditionedModel,
+    distance_to_real,
     draw_score_sigmas,
     generator_loss,
     guided,
@@ -116,6 +117,23 @@ def test_where_the_teacher_changes_nothing_there_is_no_gradient() -> None:
     batch = made_batch((1, 1))
     matching = matching_gradient(batch.latents, real=batch.latents, fake=batch.latents + 1, clean=batch.clean)
     assert matching.gradient.eq(0).all()
+
+
+def test_what_the_teacher_moves_a_clip_by_falls_with_its_error_and_rises_with_its_spread() -> None:
+    batch = made_batch((1,) * 4, channels=2)
+    given = {"noise": batch.random("noise").normal(*batch.latents.shape[1:]), "sigmas": SIGMAS, "clean": batch.clean}
+
+    def distance(mean: float, deviation: float) -> float:
+        x0 = mean + deviation * batch.latents
+        real = predict_x0(gaussian(REAL_MEAN, REAL_VARIANCE), x0, **given)
+        return float(distance_to_real(x0, real, batch.clean).mean())
+
+    deviation = REAL_VARIANCE**0.5
+    assert distance(REAL_MEAN - 2, deviation) > 2 * distance(REAL_MEAN, deviation)
+    # The teacher's own clips are not where it is lowest: duller ones score lower.
+    spreads = [distance(REAL_MEAN, share * deviation) for share in (0.0, 0.5, 1.0, 1.5)]
+    assert spreads == sorted(spreads)
+    assert spreads[0] < 0.9 * spreads[2]
 
 
 def test_training_converges_to_the_target() -> None:
