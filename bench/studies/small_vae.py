@@ -20,9 +20,8 @@ import numpy.typing as npt
 import torch
 from diffusers import AutoencoderKLWan
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.studies.muon import Muon
 from model.vae import decode_next, empty_cache, wan_vae_config
 
 BASE_DIM, DECODER_BASE_DIM = 8, 16
@@ -54,8 +53,10 @@ def train_small_vae(takes: Sequence[Frames], *, steps: int, seed: int = 0) -> Au
         vae = AutoencoderKLWan(**config)
     kernels = [parameter for parameter in vae.parameters() if parameter.numel() > len(parameter)]
     others = [parameter for parameter in vae.parameters() if parameter.numel() == len(parameter)]
+    # The same memory: Muon takes nothing but matrices, here a convolution's outputs by all else.
+    matrices = [nn.Parameter(kernel.detach().flatten(1)) for kernel in kernels]
     optimizers = {
-        Muon(kernels, lr=MUON_LR): MUON_LR,
+        torch.optim.Muon(matrices, lr=MUON_LR, momentum=0.9, weight_decay=0, adjust_lr_fn="original"): MUON_LR,
         torch.optim.AdamW(others, lr=LR, betas=(0.9, 0.99), weight_decay=0): LR,
     }
     rng = np.random.default_rng(seed)
@@ -66,7 +67,9 @@ def train_small_vae(takes: Sequence[Frames], *, steps: int, seed: int = 0) -> Au
         loss = (_decode(vae, vae.encode(pixels).latent_dist.mode()) - pixels).abs().mean()
         vae.zero_grad()
         torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        for kernel, matrix in zip(kernels, matrices, strict=True):
+            matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
         for optimizer, lr in optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = lr * share

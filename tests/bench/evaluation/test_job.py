@@ -180,7 +180,7 @@ def test_workers_on_ray_give_the_same_table(
 def test_a_killed_run_goes_on_to_the_same_table(bench: Bench, inline: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     script = (
-        "import sys; from pathlib import Path; from tests.bench.test_evaluate import Bench; "
+        "import sys; from pathlib import Path; from tests.bench.evaluation.test_job import Bench; "
         "Bench(Path(sys.argv[1]), Path(sys.argv[2])).evaluate(Path(sys.argv[3]), 'av_align', 'appearance', "
         "controls=('shift+5', 'frozen'))"
     )
