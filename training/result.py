@@ -21,7 +21,7 @@ from model.directory import CODEBOOK_FILE, INDEX_FILE, check_model_directory
 from model.presets import PRESETS
 from model.sampling import Scheduler
 from model.transformer import SoulTransformer3DModel
-from model.weights import locate
+from model.weights import give_usual_mode, locate
 from training.checkpoints import CheckpointError
 
 CONFIG_FILE: Final = "config.json"
@@ -91,6 +91,7 @@ def write_result(
             filename_pattern="diffusion_pytorch_model{suffix}.safetensors",
             max_shard_size="10GB",
         )
+        give_usual_mode((aside / component).glob("*.safetensors"))
         if codebook is not None:
             Codebook.load(codebook)
             (aside / CODEBOOK_FILE).unlink(missing_ok=True)
