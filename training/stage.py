@@ -48,7 +48,8 @@ def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: s
         ConfigError: something that was asked for cannot be; one line.
         DivergedError: the training broke down.
         StoppedError: a SIGTERM came; a checkpoint has been written.
-        CheckpointError: a checkpoint could not be written.
+        CheckpointError: a checkpoint or the model directory could not be written.
+        CommandFailedError: so too the stage's folder.
     """
     diffusers_logging.disable_progress_bar()
     folder = run / "train" / stage

@@ -154,7 +154,7 @@ def _check_model(model: Path, channels: int) -> None:
 
 def _check_writable(folder: str) -> None:
     """Find out before hours of clustering."""
-    probe = join(folder, f".{CODEBOOK_FILE}.probe")
+    probe = join(folder, f"{CODEBOOK_FILE}.probe")
     try:
         write_atomically(probe, b"probe")
         remove(probe)
