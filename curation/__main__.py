@@ -35,7 +35,7 @@ INPUT_HELP = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit status: 0 done, 2 a person's mistake, 130 interrupted."""
+    """Run the command line; returns the exit status: 0 done, 1 broken off, 2 a person's mistake, 130 interrupted."""
     options = _parser().parse_args(arguments)
     try:
         command: Callable[[argparse.Namespace], None] = options.command
@@ -48,6 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except ray.exceptions.RayError as error:
         print(f"curation: {stopped(error)}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        # A full disk, a read-only directory, a store that does not answer: it says which file. What happens in a task
+        # of Ray's is both an OSError and a RayError, and has been said.
+        print(f"curation: {error}", file=sys.stderr)
         return 1
     return 0
 

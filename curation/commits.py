@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curation.config import ConfigError
 from curation.storage import filesystem, is_local, join, list_files, read_bytes, remove, write_atomically
 
 SESSION_FILE = "_session"
@@ -74,11 +75,20 @@ class CommitDirectory:
         return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
 
     def rows_of(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of one commit; a column of `columns` that it lacks is left out."""
-        # Threads of Arrow's that still run when the interpreter ends can abort it; commits are small.
-        file = pq.ParquetFile(io.BytesIO(read_bytes(join(self.path, f"{name}.parquet"))), pre_buffer=False)
-        wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
-        return file.read(wanted, use_threads=False)
+        """The rows of one commit; a column of `columns` that it lacks is left out.
+
+        Raises:
+            ConfigError: the file is damaged.
+        """
+        path = join(self.path, f"{name}.parquet")
+        content = io.BytesIO(read_bytes(path))
+        try:
+            # Threads of Arrow's that still run when the interpreter ends can abort it; commits are small.
+            file = pq.ParquetFile(content, pre_buffer=False)
+            wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
+            return file.read(wanted, use_threads=False)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise ConfigError(f"{path} cannot be read: {error}") from error
 
     def commit(self, name: str, rows: Sequence[Mapping[str, Any]], session: str) -> None:
         """Publish the rows: everything they speak of lies in its place by now.

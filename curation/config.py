@@ -8,7 +8,8 @@ import difflib
 import hashlib
 import json
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,17 @@ PROFILES = Path(__file__).resolve().parent.parent / "infra" / "profiles"
 
 class ConfigError(ValueError):
     """A person's mistake in a profile, an override or an input; the message is one clear line."""
+
+
+@contextmanager
+def persons_mistakes() -> Iterator[None]:
+    """Inside, a ValueError is a person's mistake, as `model/` has it; anywhere else it is a bug."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
 
 
 def load_section(cls: type[T], profile: str, section: str, overrides: Sequence[str] = ()) -> T:

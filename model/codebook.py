@@ -14,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from model.weights import give_usual_mode
+
 # Scores are searched in tiles of this many rows and columns: 4 MB in fp32, which stays in a core's cache.
 # Measured on two CPU cores: 0.6 s for 16,320 × 40,000 at 1,024, 1.1 s at 4,096. On a GPU the tile is larger.
 CPU_TILE = 1024
@@ -70,6 +72,7 @@ class Codebook:
         """Write the codebook as one safetensors file."""
         tensors = {name: getattr(self, name).detach().cpu().contiguous() for name in _TENSORS}
         save_file(tensors, str(path), metadata={"format": "pt", "kind": "soul-codebook"})
+        give_usual_mode([Path(path)])
 
     def to(self, device: str | torch.device) -> Self:
         """The same codebook on another device."""

@@ -42,6 +42,8 @@ def generate(options: argparse.Namespace) -> None:
     num_frames = inputs.num_frames(pipeline.config.fps)
     with ExitStack() as stack:
         writes = _join_ranks(pipeline, stack)
+        if writes and pipeline.codebook is None and pipeline.num_clips(num_frames) > 1:
+            console.print("no codebook: overlaps are not clamped")
         progress = stack.enter_context(_progress(visible=writes))
         task = progress.add_task("denoising", total=pipeline.num_clips(num_frames) * sampling.num_steps(pipeline))
         made = make_video(

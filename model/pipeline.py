@@ -27,7 +27,7 @@ from model.text import encode_text
 from model.timeline import ClipPlan, num_clips, plan_clips
 from model.transformer import SoulTransformer3DModel
 from model.vae import Autoencoder, StreamingDecoder, encode_video
-from model.weights import locate
+from model.weights import give_usual_mode, locate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +137,7 @@ class SoulPipeline(DiffusionPipeline):
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Write a model directory, the codebook included."""
         super().save_pretrained(str(save_directory), **kwargs)
+        give_usual_mode(Path(save_directory).rglob("*.safetensors"))
         if self.codebook is not None:
             self.codebook.save(Path(save_directory) / CODEBOOK_FILE)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from model.audio_injection import AudioEmbedder
 from model.wan_layout import Layout, config_of, detect_layout, stored_config, to_diffusers, to_official
-from model.weights import WEIGHTS, check_fit, locate, read_json, read_shapes, weight_files
+from model.weights import WEIGHTS, check_fit, give_usual_mode, locate, read_json, read_shapes, weight_files
 
 WanSource: TypeAlias = str | PathLike[str] | WanTransformer3DModel
 """A directory, a Hub id (`owner/name`) or a model."""
@@ -146,6 +146,7 @@ def export_wan(
     folder.mkdir(parents=True, exist_ok=True)
     pattern = f"{WEIGHTS}{{suffix}}.safetensors"
     save_torch_state_dict(state_dict, folder, filename_pattern=pattern, max_shard_size=max_shard_size)
+    give_usual_mode(folder.glob(f"{WEIGHTS}*.safetensors"))
     (folder / "config.json").write_text(json.dumps(stored_config(config, layout), indent=2) + "\n")
 
 

@@ -1,7 +1,8 @@
-"""Files of weights: finding them, reading their headers, comparing them with what a model expects."""
+"""Files of weights: finding them, reading their headers, comparing them with what a model expects, their modes."""
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -73,13 +74,15 @@ def read_shapes(file: Path) -> dict[str, tuple[int, ...]]:
     """Read the header of a safetensors file.
 
     Raises:
-        ValueError: no such file, or not a whole safetensors file.
+        ValueError: no such file, one that may not be read, or not a whole safetensors file.
     """
     if not file.is_file():
         raise ValueError(f"{file}: no such file")
     try:
         with safe_open(file, framework="pt") as weights:
             return {key: tuple(weights.get_slice(key).get_shape()) for key in weights.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise ValueError(f"{file}: cannot be read: {error}") from None
     except SafetensorError as error:
         raise ValueError(f"{file}: not a whole safetensors file: {error}") from None
 
@@ -97,3 +100,15 @@ def check_fit(expected: Shapes, found: Shapes) -> None:
     for name, shape in found.items():
         if shape != expected[name]:
             raise ValueError(f"{name!r} has shape {shape}, expected {expected[name]}")
+
+
+def give_usual_mode(files: Iterable[Path]) -> None:
+    """Give files that safetensors has just written the mode that the umask gives every other.
+
+    It writes through temporary files (0.8), which are 0600 whatever the umask: nobody else could load the model.
+    """
+    # To ask is to set; what other threads make in between is for the owner alone.
+    umask = os.umask(0o077)
+    os.umask(umask)
+    for file in files:
+        file.chmod(0o666 & ~umask)

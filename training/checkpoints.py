@@ -16,13 +16,15 @@ from typing import Any
 
 import torch
 
+from curation.command_line import CommandFailedError
+from curation.config import ConfigError
 from training.engine import TrainedModel
 from training.ranks import Ranks
 
 _CHUNK = 1 << 24
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(CommandFailedError):
     """A checkpoint could not be written; those before it are untouched."""
 
 
@@ -57,6 +59,8 @@ class TrainState:
     """Of these, damaged ones."""
     data: str = ""
     """Fingerprint of the plan: what is trained on, in which batches."""
+    initial: str = ""
+    """Fingerprint of the network that training began with; empty in checkpoints from before it was kept."""
 
 
 class Checkpoints:
@@ -93,7 +97,7 @@ class Checkpoints:
             Its state, or None when there is none; and a line for each damaged one that was passed over.
 
         Raises:
-            ValueError: the newest whole one does not fit this training.
+            ConfigError: the newest whole one does not fit this training.
         """
         if self.ranks.is_main and self.folder.is_dir():
             for stale in self.folder.glob("*.tmp"):
@@ -166,14 +170,25 @@ class Checkpoints:
         values = json.loads((path / "state.json").read_text())
         world = values.pop("world")
         if world != self.ranks.world:
-            raise ValueError(
+            raise ConfigError(
                 f"{path} was written by {world} processes and this training has {self.ranks.world}: go on with as "
                 "many, or start a new training from the model directory"
             )
         for model in models:
-            model.load(path)
+            self._load_model(model, path)
         _restore_generators(torch.load(path / f"random-{self.ranks.rank:05d}.pt"))
         return TrainState(**values)
+
+    def _load_model(self, model: TrainedModel, path: Path) -> None:
+        """Raises what is wrong on one rank on all of them."""
+        problem: ConfigError | None = None
+        try:
+            model.load(path)
+        except ConfigError as error:
+            problem = error
+        problem = next((each for each in self.ranks.gather(problem) if each), None)
+        if problem is not None:
+            raise problem
 
 
 def _digest(path: Path) -> dict[str, int]:

@@ -49,7 +49,9 @@ def run(options: argparse.Namespace) -> None:
     try:
         directory = run_stage(options.stage, recipe, Path(options.run), ranks, initial=options.model)
         if ranks.is_main:
+            link = Path(options.run) / "model"
             print(f"model  {directory}")
+            print(f"{link} leads to {link.readlink()}")
     finally:
         leave_ranks()
 

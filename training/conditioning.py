@@ -95,7 +95,7 @@ class Conditions(Protocol):
         ...
 
     def unvaried(self, sample: EncodedSample) -> Batch:
-        """One sample as it is, for validation."""
+        """One sample as it is, for validation; its noise follows from its key, and is its own."""
         ...
 
 
@@ -119,7 +119,7 @@ class OwnLatents:
 
     def unvaried(self, sample: EncodedSample) -> Batch:
         """See `Conditions`."""
-        return self._batch(sample.latents.float()[None], weights=torch.ones(1), numbers=(0,))
+        return self._batch(sample.latents.float()[None], weights=torch.ones(1), numbers=(own_number(sample),))
 
     def _batch(self, latents: Tensor, *, weights: Tensor, numbers: tuple[int, ...]) -> Batch:
         num_samples, _, num_frames, _, _ = latents.shape
@@ -188,7 +188,7 @@ class Conditioner:
             audio=self._audio(sample)[None],
             free_text=self.free_text,
             weights=torch.ones(1),
-            numbers=(0,),
+            numbers=(own_number(sample),),
             seed=self.seed,
         )
 
@@ -219,6 +219,11 @@ class Conditioner:
 
     def _padded(self, states: Tensor) -> Tensor:
         return padded(states, self.text_tokens)
+
+
+def own_number(sample: EncodedSample) -> int:
+    """What stands for a draw's number where a sample is not drawn: the same whatever else there is."""
+    return seed_of(0, "held-out", sample.key)
 
 
 def audio_windows(sample: EncodedSample, *, window: int, audio_dim: int) -> Tensor:

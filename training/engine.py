@@ -12,6 +12,7 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
+from curation.config import ConfigError
 from training.ema import Ema, EmaConfig
 from training.ranks import Ranks
 
@@ -152,21 +153,21 @@ class TrainedModel:
         """Take up what `save` wrote.
 
         Raises:
-            ValueError: it was written by another number of ranks or another kind of network.
+            ConfigError: it was written by another kind of network.
         """
         groups = self.engine.optimizer.param_groups
         told = [{name: group[name] for name in ("betas", "weight_decay")} for group in groups]
         try:
             path, _ = self.engine.load_checkpoint(str(folder), tag=self.name, load_module_strict=not self.is_adapted)
             if path is None:
-                raise ValueError(f"no states of {self.name!r}")
+                raise ConfigError(f"{folder} does not fit this training: it has no states of {self.name!r}")
             # The checkpoint has those that it was written under; the recipe's count.
             for group, settings in zip(self.engine.optimizer.param_groups, told, strict=True):
                 group.update(settings)
             if self.ema is not None:
                 self.ema.load_state_dict(torch.load(folder / f"ema-{self.name}-{self.ranks.rank:05d}.pt"))
         except (RuntimeError, AssertionError, FileNotFoundError, KeyError) as error:
-            raise ValueError(f"{folder} does not fit this training: {_first_line(error)}") from error
+            raise ConfigError(f"{folder} does not fit this training: {_first_line(error)}") from error
 
 
 def _adamw(module: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:

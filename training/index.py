@@ -85,7 +85,7 @@ def read_index(directory: EncodedDirectory, *, held_out_fraction: float) -> Samp
     that was trained on. With a fraction above 0 at least one source is, if there are two.
 
     Raises:
-        ConfigError: nothing is there, or a committed shard's tar is missing.
+        ConfigError: nothing is there, an index cannot be read, or a committed shard's tar is missing.
     """
     directory.encoding()
     table = directory.index(COLUMNS)

@@ -63,10 +63,6 @@ class MetricsLog:
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
 
-    def write_video(self, step: int, name: str, path: Path) -> None:
-        """Tell TensorBoard where a validation video lies."""
-        self._board.add_text(f"validation/{name}", str(path), step)
-
     def close(self) -> None:
         """Finish the files."""
         self._file.close()

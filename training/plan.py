@@ -8,6 +8,7 @@ left of a bucket at the end of an epoch makes a smaller batch, so that nothing i
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -119,6 +120,15 @@ class Plan:
         """Optimizer steps of an epoch."""
         _, per_bucket = np.unique(self.samples.buckets(self._rows(epoch)), return_counts=True)
         return int(np.sum(-(-per_bucket // self.batch_size)))
+
+    def num_left(self, epochs: float, *, epoch: int = 0, batch: int = 0) -> int:
+        """Optimizer steps from batch `batch` of epoch `epoch` to the end of so many epochs; of the last a part is done
+        where they are no whole number."""
+        left = 0
+        for number in range(epoch, math.ceil(epochs)):
+            steps = math.ceil(round(min(1.0, epochs - number) * self.num_batches(number), 6))
+            left += max(0, steps - (batch if number == epoch else 0))
+        return left
 
     def _rows(self, epoch: int) -> Integers:
         """Rows of the index in the order in which an epoch draws them, the pools evenly interleaved."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed import ProcessGroup
 
+from curation.command_line import CommandFailedError
 from curation.config import ConfigError
 
 T = TypeVar("T")
@@ -61,6 +62,27 @@ class Ranks:
         values = [value]
         dist.broadcast_object_list(values, src=0, device=self.device)
         return values[0]
+
+    def on_main(self, action: Callable[[], T]) -> T:
+        """Do something on the main process alone; all get its result.
+
+        Raises:
+            ConfigError, CommandFailedError: of the action, on all ranks: nobody waits for one that has failed. So is an
+                OSError, as a CommandFailedError.
+        """
+        done: list[T] = []
+        problem: Exception | None = None
+        if self.is_main:
+            try:
+                done.append(action())
+            except (ConfigError, CommandFailedError) as error:
+                problem = error
+            except OSError as error:
+                problem = CommandFailedError(str(error))
+        value, problem = self.broadcast((done, problem))
+        if problem is not None:
+            raise problem
+        return value[0]
 
     def barrier(self) -> None:
         """Wait for everyone."""

@@ -34,6 +34,11 @@ class GenerationConfig:
     scheduler: Literal["unipc", "euler", "few-step"] = "unipc"
     """What makes the steps, in validation videos too: `unipc` is Wan2.2's, `few-step` a distilled model's."""
 
+    def __post_init__(self) -> None:
+        """Refuse no steps."""
+        if self.num_inference_steps < 1:
+            raise ValueError(f"num_inference_steps is at least 1, got {self.num_inference_steps}")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
@@ -85,6 +90,11 @@ class Recipe:
             self._check_dmd()
         if self.objective == "decoder":
             self._check_decoder()
+
+    @property
+    def component(self) -> str:
+        """Folder of a model directory that holds what is trained."""
+        return "vae" if self.objective == "decoder" else "transformer"
 
     def _check_dmd(self) -> None:
         generation = self.generation

@@ -14,43 +14,15 @@ from huggingface_hub import save_torch_state_dict
 from safetensors import SafetensorError
 from torch import Tensor
 
-from curation.config import ConfigError
-from model.assemble import build_pipeline
+from curation.config import ConfigError, persons_mistakes
 from model.codebook import Codebook
 from model.directory import CODEBOOK_FILE, INDEX_FILE, check_model_directory
-from model.presets import PRESETS
 from model.sampling import Scheduler
 from model.transformer import SoulTransformer3DModel
-from model.weights import locate
+from model.weights import give_usual_mode
 from training.checkpoints import CheckpointError
 
 CONFIG_FILE: Final = "config.json"
-
-
-def initial_directory(source: str, aside: Path, *, seed: int) -> Path:
-    """The model directory that a stage starts from.
-
-    Args:
-        source: a model directory, a Hub id, or `tiny` (random weights, written to `aside`).
-        aside: where a preset's directory is made.
-        seed: of a preset's weights.
-
-    Raises:
-        ConfigError: it is missing or incomplete; one line that says what.
-    """
-    if source in PRESETS and not Path(source).is_dir():
-        if source != "tiny":
-            raise ConfigError(f"{source}: to start from random weights makes no sense at this size, give a directory")
-        if not (aside / INDEX_FILE).is_file():
-            shutil.rmtree(aside, ignore_errors=True)
-            build_pipeline(source, seed=seed).save_pretrained(aside)
-        return aside
-    try:
-        directory = locate(source)
-        check_model_directory(directory)
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
-    return directory
 
 
 def write_result(
@@ -69,6 +41,7 @@ def write_result(
 
     Raises:
         CheckpointError: it could not be written (a full disk, say); nothing of it is left.
+        ConfigError: the codebook is not one.
 
     Args:
         target: replaced if it exists.
@@ -91,19 +64,22 @@ def write_result(
             filename_pattern="diffusion_pytorch_model{suffix}.safetensors",
             max_shard_size="10GB",
         )
+        give_usual_mode((aside / component).glob("*.safetensors"))
         if codebook is not None:
-            Codebook.load(codebook)
+            with persons_mistakes():
+                Codebook.load(codebook)
             (aside / CODEBOOK_FILE).unlink(missing_ok=True)
             shutil.copyfile(codebook, aside / CODEBOOK_FILE)
         check_model_directory(aside)
         _replace(target, aside)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(aside, ignore_errors=True)
         problem = str(error).partition("\n")[0]
         raise CheckpointError(
             f"the model directory {target} could not be written: {problem}; the training is saved, and the same "
             "command writes it"
         ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def check_link(link: Path) -> None:

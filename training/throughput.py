@@ -25,12 +25,14 @@ class Throughput:
     Args:
         cost: of one forward for a sample of a bucket: frames, height and width in pixels to operations and tokens.
         device: what it runs on; where its peak is not known there is no MFU.
+        num_ranks: that train, all with as much to do.
         ranks_per_sample: ranks that share a sample (sequence parallelism).
     """
 
-    def __init__(self, cost: Cost, device: torch.device, *, ranks_per_sample: int) -> None:
+    def __init__(self, cost: Cost, device: torch.device, *, num_ranks: int, ranks_per_sample: int) -> None:
         self.cost = cost
         self.peak = peak_bf16_flops(device)
+        self.num_ranks = num_ranks
         self.ranks_per_sample = ranks_per_sample
 
     def add(
@@ -45,7 +47,8 @@ class Throughput:
         """Take in one step of this rank.
 
         Args:
-            averages: where `s_per_step`, `data_wait_s`, `tokens_per_s` (of this rank) and `mfu` are added.
+            averages: where `s_per_step`, `data_wait_s`, `tokens_per_s` (of all ranks together), `tflops` and `mfu` (of
+                one device) are added.
             batches: what the step was made of.
             forwards: what it computed for each sample, in forwards of the network.
             seconds: how long it took, waiting included.
@@ -59,7 +62,7 @@ class Throughput:
             tokens += cost[1] * len(batch.samples) / self.ranks_per_sample
         averages.add("s_per_step", seconds)
         averages.add("data_wait_s", wait_s)
-        averages.add("tokens_per_s", tokens, seconds)
+        averages.add("tokens_per_s", self.num_ranks * tokens, seconds)
         averages.add("tflops", flops / 1e12, seconds)
         if self.peak is not None:
             averages.add("mfu", flops / self.peak, seconds)

@@ -12,10 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from curation.command_line import CommandFailedError
+from curation.config import ConfigError
 from training.checkpoints import Checkpoints, TrainState
 from training.conditioning import Conditions
 from training.data import MicroBatch, SampleReader, Share, load_steps
 from training.display import Display
+from training.initial import Initial
 from training.metrics import Averages, MetricsLog
 from training.objectives.objective import Objective
 from training.plan import Plan
@@ -26,7 +29,7 @@ from training.validation import HeldOut, share_of
 from training.viewer import Viewer
 
 
-class DivergedError(RuntimeError):
+class DivergedError(CommandFailedError):
     """The loss or its gradient is not a number; the last checkpoint is from before."""
 
 
@@ -52,8 +55,10 @@ class Trainer:
     display: Display
     held_out: Sequence[HeldOut]
     viewer: Viewer
-    total_steps: int
+    initial: Initial
     state: TrainState = field(default_factory=TrainState)
+    total_steps: int = 0
+    """Known when it is known where training goes on."""
     metrics: MetricsLog | None = None
     _asked_to_stop: bool = False
     _stops: bool = False
@@ -62,6 +67,7 @@ class Trainer:
         """Go on from the newest checkpoint, to the end.
 
         Raises:
+            ConfigError: the newest checkpoint does not fit, or was begun with another model that is still needed.
             DivergedError: the gradient is not finite.
             StoppedError: a SIGTERM came; a checkpoint has been written.
             CheckpointError: a checkpoint could not be written.
@@ -106,18 +112,54 @@ class Trainer:
         state, notes = self.checkpoints.resume(self.objective.models)
         for note in notes:
             self.display.say(note)
-        fingerprint = self.plan.fingerprint
         if state is not None:
             self.state = state
-            self.display.say(f"going on from step {state.step} of {self.total_steps}")
-            if state.data != fingerprint:
+            self.check_initial()
+            if state.data != self.plan.fingerprint:
                 self.display.say(
                     "the encoded samples, batch_size, seed or data.pools have changed since: this epoch begins anew"
                 )
-                self.state.batch = 0
-        self.state.data = fingerprint
+                state.batch = 0
+        self.state.data = self.plan.fingerprint
+        # What was begun with stays on record, so that a later mistake is found as well.
+        self.state.initial = self.state.initial or self.initial.fingerprint
+        self.total_steps = self.count_steps()
+        if state is not None:
+            self.display.say(f"going on from step {state.step} of {self.total_steps}")
+        if self.recipe.validation.every and not len(self.plan.samples.held_out):
+            self.display.say(
+                "nothing is validated: no human sample is held out (data.held_out_fraction, which needs two sources)"
+            )
         self.metrics = MetricsLog(self.folder, self.state.step) if self.ranks.is_main else None
         self.display.start(self.state.step, self.total_steps)
+
+    def count_steps(self) -> int:
+        """Optimizer steps of the whole training: those done, and those that are left of the epochs asked for.
+
+        Batches of another size than before are so many more or fewer from here on.
+        """
+        recipe, state = self.recipe, self.state
+        if recipe.steps is not None:
+            return recipe.steps
+        return state.step + self.plan.num_left(recipe.epochs, epoch=state.epoch, batch=state.batch)
+
+    def check_initial(self) -> None:
+        """See whether training goes on with the model that it was begun with.
+
+        Raises:
+            ConfigError: it does not, and the objective needs that model.
+        """
+        if self.state.initial in {"", self.initial.fingerprint}:
+            return
+        if self.objective.needs_initial:
+            raise ConfigError(
+                f"{self.folder} was begun with another model than {self.initial.directory}, which is its teacher: give "
+                "that one with --model, or move the folder away to begin anew"
+            )
+        self.display.say(
+            f"training was begun with another model than {self.initial.directory}: it goes on with the weights of the "
+            "checkpoint, and takes from there all else that the result has"
+        )
 
     def advance(self, batches: Sequence[MicroBatch]) -> None:
         """Note what has been done, and what could not be read."""

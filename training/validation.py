@@ -21,6 +21,7 @@ from model.video import VideoWriter
 from training.conditioning import Batch, Conditions
 from training.data import SampleReader
 from training.index import Integers
+from training.randomness import seed_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,11 @@ class ValidationConfig:
     """Denoising steps of a video."""
     guidance_scale: float = 5.0
     """w of uncond + w·(cond − uncond); 1 is none."""
+
+    def __post_init__(self) -> None:
+        """Refuse less than nothing."""
+        if min(self.every, self.videos, self.loss_samples) < 0 or self.steps < 1:
+            raise ValueError("validation.every, videos and loss_samples are at least 0, validation.steps at least 1")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +72,7 @@ def make_clip(
     transformer: SoulTransformer3DModel, scheduler: Scheduler, batch: Batch, config: ValidationConfig
 ) -> Tensor:
     """Latents (1, C, F, H, W) of one clip from its pivot, text and sound."""
-    generator = torch.Generator().manual_seed(batch.seed)
+    generator = torch.Generator().manual_seed(seed_of(batch.seed, "video", *batch.numbers))
     noise = torch.randn(batch.latents.shape, generator=generator).to(batch.latents.device)
     free = batch.unconditional()
     return denoise(

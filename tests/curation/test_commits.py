@@ -9,6 +9,7 @@ import pytest
 import s3fs
 
 from curation.commits import CommitDirectory, TakenOverError, staged_tar
+from curation.config import ConfigError
 
 
 @pytest.mark.parametrize("length", [1, 90, 99, 100, 101, 128])
@@ -84,3 +85,11 @@ def test_on_object_storage_too(object_store: str) -> None:
         "commits/run/_session",
         "commits/run/soul-a.parquet",
     ]
+
+
+def test_a_damaged_index_is_named(tmp_path: Path) -> None:
+    directory = committed(str(tmp_path))
+    path = tmp_path / "soul-a.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ConfigError, match=f"^{path} cannot be read: "):
+        directory.index()

@@ -44,6 +44,17 @@ def test_other_settings_are_told(bucket: Path, tmp_path: Path, capsys: pytest.Ca
     assert "decided under other settings" in capsys.readouterr().out
 
 
+def test_a_run_that_cannot_be_written_is_one_line(
+    bucket: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").write_text("in the way")
+    assert run(bucket, tmp_path / "run") == 1
+    errors = capsys.readouterr().err
+    assert errors.startswith("curation: ")
+    assert str(tmp_path / "run") in errors
+    assert errors.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -154,3 +155,17 @@ def test_a_fingerprint_of_a_large_file_sees_what_training_changes(tmp_path: Path
     before = fingerprint(tmp_path)
     (tmp_path / "model.safetensors").write_bytes((values * np.float32(1.0001)).tobytes())
     assert fingerprint(tmp_path) != before
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o007])
+def test_others_may_read_what_the_umask_allows(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        pipeline = small_pipeline()
+        pipeline.codebook = make_codebook()
+        pipeline.save_pretrained(tmp_path / "model")
+        pipeline.transformer.export_wan(tmp_path / "wan", layout="diffusers")
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()}
+    assert modes == {0o666 & ~umask}

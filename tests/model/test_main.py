@@ -50,6 +50,19 @@ def test_a_video_with_its_sound_is_written(inputs: Path, tmp_path: Path) -> None
         assert audio.duration * audio.time_base == 5
 
 
+def test_long_videos_without_a_codebook_are_told(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    short = write_wav(tmp_path / "short.wav", noise(0.2))
+    for audio, more, is_told in (
+        (inputs / "speech.wav", (), True),
+        (inputs / "speech.wav", ("--codebook", str(inputs / "codebook.safetensors")), False),
+        (short, (), False),
+    ):
+        assert generate(inputs, tmp_path / "out.mp4", "--steps", "1", *more, audio=str(audio)) == 0
+        assert ("no codebook: overlaps are not clamped" in capsys.readouterr().err) is is_told
+
+
 def test_the_sound_of_the_video_is_where_it_was(inputs: Path, tmp_path: Path) -> None:
     assert generate(inputs, tmp_path / "out.mp4", audio=str(inputs / "click.wav")) == 0
     with av.open(str(tmp_path / "out.mp4")) as container:

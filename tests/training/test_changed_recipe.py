@@ -40,3 +40,18 @@ def test_other_batches_begin_the_epoch_anew(
     assert (ANEW in capfd.readouterr().err) == is_anew
     state = json.loads((run / "train/720p/checkpoints/step-00000003/state.json").read_text())
     assert (state["epoch"], state["batch"]) == (0, 1 if is_anew else 3)
+
+
+def test_epochs_end_where_they_should_with_batches_of_another_size(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    make_encoded_run(tmp_path, shards=((SampleSpec(),) * 12,))
+    changes = {"steps": "null", "data__held_out_fraction": 0}
+    train(tmp_path, epochs=1, batch_size=2, **changes)
+    # The second epoch, of three batches, comes behind the six of the first.
+    train(tmp_path, epochs=2, batch_size=4, **changes)
+    assert "going on from step 6 of 9" in capfd.readouterr().err
+    state = json.loads((tmp_path / "train/720p/checkpoints/step-00000009/state.json").read_text())
+    assert (state["epoch"], state["batch"], state["samples"]) == (2, 0, 24)
+    train(tmp_path, epochs=2, batch_size=2, **changes)
+    assert "going on from step 9 of 9" in capfd.readouterr().err

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from curation.encoded import EncodedSample
-from training.conditioning import Batch, Conditioner, ConditioningConfig
+from training.conditioning import Batch, Conditioner, ConditioningConfig, OwnLatents
 from training.data import LoadedSample
 from training.randomness import DrawRandom
 
@@ -28,8 +28,8 @@ def sample(**changes: object) -> EncodedSample:
     return EncodedSample(**(values | changes))  # type: ignore[arg-type]
 
 
-def conditioned(num: int = 400, one: EncodedSample | None = None, **config: float) -> Batch:
-    conditioner = Conditioner(
+def conditioner(**config: float) -> Conditioner:
+    return Conditioner(
         ConditioningConfig(**config),  # type: ignore[arg-type]
         seed=1,
         audio_window=WINDOW,
@@ -37,8 +37,11 @@ def conditioned(num: int = 400, one: EncodedSample | None = None, **config: floa
         text_tokens=TOKENS,
         free_text=torch.full((1, TEXT_DIM), -1.0),
     )
+
+
+def conditioned(num: int = 400, one: EncodedSample | None = None, **config: float) -> Batch:
     one = one or sample()
-    return conditioner([LoadedSample(sample=one, number=number, weight=1.0) for number in range(num)])
+    return conditioner(**config)([LoadedSample(sample=one, number=number, weight=1.0) for number in range(num)])
 
 
 def share(flags: Tensor) -> float:
@@ -101,8 +104,8 @@ def test_clips_without_sound_hear_zeros() -> None:
 
 
 def test_a_draw_is_the_same_in_whatever_batch_it_lies() -> None:
-    together, conditioner = conditioned(num=6), conditioned
-    alone = [conditioner(num=index + 1) for index in range(6)]
+    together = conditioned(num=6)
+    alone = [conditioned(num=index + 1) for index in range(6)]
     for index, batch in enumerate(alone):
         assert torch.equal(batch.latents[index], together.latents[index])
         assert torch.equal(batch.text[index], together.text[index])
@@ -116,3 +119,11 @@ def test_the_unconditional_branch_has_neither_text_nor_sound() -> None:
     assert free.text[:, 0].eq(-1).all()
     assert free.text[:, 1:].eq(0).all()
     assert not free.audio.any()
+
+
+def test_held_out_samples_have_noise_of_their_own_always_the_same() -> None:
+    for conditions in (OwnLatents(seed=1), conditioner()):
+        first, again, other = (conditions.unvaried(sample(key=key)) for key in ("a", "a", "b"))
+        noise = [batch.random("flow-matching").normal(4) for batch in (first, again, other)]
+        assert torch.equal(noise[0], noise[1])
+        assert not torch.equal(noise[0], noise[2])

@@ -53,7 +53,7 @@ def test_the_rate_warms_up_and_ends_at_a_tenth() -> None:
 
 def test_speed_counts_three_forwards_of_each_sample() -> None:
     config = get_preset("tiny").transformer
-    throughput = Throughput(transformer_cost(config, 64), torch.device("cpu"), ranks_per_sample=2)
+    throughput = Throughput(transformer_cost(config, 64), torch.device("cpu"), num_ranks=6, ranks_per_sample=2)
     plan = BatchPlan(epoch=0, index=0, bucket="17x64x96", draws=(Draw(row=0, number=0),))
     loaded = LoadedSample(sample=make_sample(SampleSpec(), "a", 0), number=0, weight=1.0)
     averages = Averages()
@@ -63,7 +63,7 @@ def test_speed_counts_three_forwards_of_each_sample() -> None:
     values = averages.collect(join_ranks())
     flops = count_transformer_flops(config, num_frames=17, height=64, width=96, num_text_tokens=64).total
     assert values["tflops"] == pytest.approx(3 * flops / 2 / 1e12)
-    assert values["tokens_per_s"] == pytest.approx(5 * 2 * 3 / 2)
+    assert values["tokens_per_s"] == pytest.approx(6 * (5 * 2 * 3 / 2))
     assert values["data_wait_s"] == 0.5
     # No figure where the device's peak is not known.
     assert "mfu" not in values

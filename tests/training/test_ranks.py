@@ -1,6 +1,11 @@
 """Who a process is, by the launcher that started it."""
 
-from training.ranks import _complete_environment
+from pathlib import Path
+
+import pytest
+
+from curation.command_line import CommandFailedError
+from training.ranks import _complete_environment, join_ranks
 
 
 def completed(**environment: str) -> dict[str, str]:
@@ -38,3 +43,10 @@ def test_srun_says_it_in_its_own() -> None:
 def test_a_lone_python_inside_an_allocation_is_alone() -> None:
     assert "RANK" not in completed(SLURM_JOB_ID="4", SLURM_NTASKS="8")
     assert "RANK" not in completed(SLURM_STEP_ID="0", SLURM_STEP_NUM_TASKS="1", SLURM_PROCID="0", SLURM_LOCALID="0")
+
+
+def test_what_goes_wrong_on_the_main_process_is_one_line_for_all() -> None:
+    ranks = join_ranks()
+    assert ranks.on_main(lambda: 3) == 3
+    with pytest.raises(CommandFailedError, match="No such file or directory: '/nowhere'"):
+        ranks.on_main(lambda: Path("/nowhere").read_text())

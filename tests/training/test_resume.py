@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from curation.config import ConfigError
 from tests.training.encoded_run import SampleSpec, make_encoded_run
 from tests.training.recipes import small_overrides, train
-from training.checkpoints import CheckpointError
+from training.checkpoints import CheckpointError, _digest
 from training.trainer import DivergedError
 
 SHARDS = ((SampleSpec(),) * 7, (SampleSpec(latent_width=6),) * 4)
@@ -145,15 +146,16 @@ def test_a_loss_that_is_not_a_number_stops_and_is_not_saved(run: Path) -> None:
     assert checkpoints(run)[-1] == "step-00000003"
 
 
+def rewrite_state(checkpoint: Path, **changes: object) -> None:
+    """Change what a checkpoint says of itself; None takes a field out."""
+    path, manifest = checkpoint / "state.json", checkpoint / "manifest.json"
+    state = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({name: value for name, value in state.items() if value is not None}))
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"state.json": _digest(path)}))
+
+
 def test_other_numbers_of_ranks_are_refused_in_one_line(run: Path) -> None:
     train(run, steps=3, **FAST)
-    state = run / "train/720p/checkpoints/step-00000003/state.json"
-    manifest = state.with_name("manifest.json")
-    state.write_text(state.read_text().replace('"world": 1', '"world": 4'))
-    digests = json.loads(manifest.read_text())
-    from training.checkpoints import _digest  # noqa: PLC0415
-
-    digests["state.json"] = _digest(state)
-    manifest.write_text(json.dumps(digests))
-    with pytest.raises(ValueError, match="was written by 4 processes and this training has 1"):
+    rewrite_state(run / "train/720p/checkpoints/step-00000003", world=4)
+    with pytest.raises(ConfigError, match="was written by 4 processes and this training has 1"):
         train(run, steps=4, **FAST)

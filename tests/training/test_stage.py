@@ -14,7 +14,7 @@ from PIL import Image
 from model import SoulPipeline
 from model.directory import check_model_directory
 from tests.training.encoded_run import GENERAL, SampleSpec, make_encoded_run
-from tests.training.recipes import small_overrides, small_recipe, train
+from tests.training.recipes import small_overrides, train
 from training.__main__ import main
 from training.ranks import join_ranks
 from training.recipe import load_recipe, stages
@@ -75,6 +75,8 @@ def test_the_result_is_a_model_directory_that_knows_its_defaults(trained: Path) 
     moved = [float((each.detach() - second[name]).abs().max()) for name, each in first.transformer.named_parameters()]
     assert min(moved) > 0  # the second stage began with the first one's result, and trained all of it
     assert max(moved) < 0.01
+    modes = {path.stat().st_mode & 0o777 for path in (trained / "train").glob("*/model/**/*") if path.is_file()}
+    assert modes == {(trained / "train/720p/metrics.jsonl").stat().st_mode & 0o777}
     picture = Image.new("RGB", (64, 64), (200, 100, 50))
     video = pipeline(picture, torch.randn(8000) * 0.1, "talks", area=64 * 64)
     assert video.frames.shape == (13, 64, 64, 3)
@@ -84,6 +86,20 @@ def test_a_finished_stage_has_nothing_left_to_do(trained: Path) -> None:
     before = (trained / "train/720p/metrics.jsonl").read_text()
     train(trained, data__pools="{human: 0.8, general: 0.2}")
     assert (trained / "train/720p/metrics.jsonl").read_text() == before
+
+
+def test_an_earlier_stage_that_is_done_does_not_take_the_link_back(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = trained / "model"
+    options = small_options(trained, **{"data.pools": "{human: 0.8, general: 0.2}"})
+    assert main(options) == 0
+    assert f"{link} leads to train/1080p/model" in capsys.readouterr().out
+    link.unlink()
+    assert main(options) == 0
+    assert f"{link} leads to train/720p/model" in capsys.readouterr().out
+    link.unlink()
+    link.symlink_to("train/1080p/model")
 
 
 def test_the_published_recipes_say_what_the_paper_says() -> None:
@@ -139,6 +155,10 @@ def test_what_is_in_the_way_is_said_before_training(tmp_path: Path, capsys: pyte
     assert main(small_options(run)) == 2
     assert not run.exists()
     make_encoded_run(run, shards=SHARDS)
+    (run / "codebook.safetensors").write_text("not a codebook")
+    assert main(small_options(run)) == 2
+    assert "is not a safetensors file" in capsys.readouterr().err
+    (run / "codebook.safetensors").unlink()
     (run / "model").mkdir()
     assert main(small_options(run)) == 2
     assert "not a link made by training: move it away" in capsys.readouterr().err
@@ -188,8 +208,19 @@ def spoil(folder: str, row: dict[str, object]) -> None:
         tar.write(b"\0" * 200)
 
 
-def test_a_fraction_of_an_epoch(trained: Path) -> None:
-    assert small_recipe(epochs=0.5).steps == 4
+@pytest.mark.parametrize("epochs", [0.5, 1, 1.5])
+def test_epochs_may_be_fractions(tmp_path: Path, epochs: float) -> None:
+    make_encoded_run(tmp_path, shards=((SampleSpec(),) * 12,))
+    train(tmp_path, steps="null", epochs=epochs, batch_size=2, data__held_out_fraction=0)
+    lines = (tmp_path / "train/720p/metrics.jsonl").read_text().splitlines()
+    assert len(lines) == epochs * 6
+    assert json.loads(lines[-1])["epoch"] == int(epochs)
+
+
+def test_nothing_held_out_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    make_encoded_run(tmp_path, shards=((SampleSpec(),) * 4,))
+    train(tmp_path, steps=1, validation__every=1, data__held_out_fraction=0)
+    assert capfd.readouterr().err.count("nothing is validated: no human sample is held out") == 1
 
 
 def test_shards_are_read_from_an_object_store(object_store: str, tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ from torch import nn
 from tests.training.encoded_run import SampleSpec, make_encoded_run
 from tests.training.recipes import small_recipe
 from training.display import Display
+from training.initial import initial_directory
 from training.metrics import Averages
 from training.ranks import join_ranks
-from training.result import initial_directory
 from training.stage import build_trainer
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from curation.config import ConfigError
-from curation.storage import join, write_atomically
+from curation.config import ConfigError, persons_mistakes
+from curation.storage import join, remove, write_atomically
 from model.codebook import Codebook
 from model.directory import CODEBOOK_FILE, INDEX_FILE
 from model.weights import read_json
@@ -53,6 +53,8 @@ def run(options: argparse.Namespace) -> None:
     vectors = EncodedVectors(options.run, options.stages)
     if options.model is not None:
         _check_model(options.model, vectors.channels)
+    for folder in (options.run, *([str(options.model)] if options.model else [])):
+        _check_writable(folder)
     _say(console, f"reading  {', '.join(vectors.stages)} of {options.run}: {len(vectors):,} shard(s)")
     built = _build(console, vectors, config)
     for line in _summary(built):
@@ -142,11 +144,22 @@ def _check_model(model: Path, channels: int) -> None:
     """Refuse before the work what would be refused after it."""
     if not (model / INDEX_FILE).is_file():
         raise ConfigError(f"--model {model}: not a model directory, it has no {INDEX_FILE}")
-    in_channels = read_json(model / "transformer" / "config.json").get("in_channels")
+    with persons_mistakes():
+        in_channels = read_json(model / "transformer" / "config.json").get("in_channels")
     if in_channels != channels:
         raise ConfigError(
             f"--model {model}: the model has {in_channels} latent channels, the encoded shards {channels}"
         )
+
+
+def _check_writable(folder: str) -> None:
+    """Find out before hours of clustering."""
+    probe = join(folder, f"{CODEBOOK_FILE}.probe")
+    try:
+        write_atomically(probe, b"probe")
+        remove(probe)
+    except OSError as error:
+        raise ConfigError(f"cannot write to {folder}: {error}") from error
 
 
 def _say(console: Console, line: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import pyarrow as pa
 import torch
 
 from curation.config import ConfigError
@@ -72,7 +71,9 @@ class EncodedVectors:
                 for row in rows
                 if row["pool"] != NEGATIVE and row.get("codebook_vectors") is not None
             ]
-        except (pa.ArrowInvalid, OSError, KeyError) as error:
+        except ConfigError:
+            raise
+        except (OSError, KeyError) as error:
             raise ConfigError(f"{where} cannot be read: {error}") from error
         except ValueError as error:
             raise ConfigError(f"{where}: its vectors are not of {self.channels} latent channels: {error}") from error

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from curation.commits import TakenOverError
-from curation.config import ConfigError
+from curation.config import ConfigError, persons_mistakes
 from curation.encoded import EncodedDirectory, EncodedShardWriter
 from curation.storage import join
 from model.pipeline import SoulPipeline
@@ -47,8 +47,7 @@ def run(options: argparse.Namespace) -> None:
     """Make what is missing of the failure cases asked for; stopping and starting again loses one commit at most.
 
     Raises:
-        ConfigError: nothing encoded, a model that does not fit, or another job on the same directory.
-        ValueError: the model directory is incomplete.
+        ConfigError: nothing encoded, a model that is incomplete or does not fit, or another job on the same directory.
     """
     console = Console(stderr=True)
     config = NegativesConfig(
@@ -125,7 +124,8 @@ def _load(options: argparse.Namespace) -> SoulPipeline:
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = getattr(torch, options.dtype or ("float32" if device == "cpu" else "bfloat16"))
     diffusers_logging.disable_progress_bar()
-    pipeline = SoulPipeline.from_pretrained(options.model, dtype=dtype, vae=None, audio_encoder=None)
+    with persons_mistakes():
+        pipeline = SoulPipeline.from_pretrained(options.model, dtype=dtype, vae=None, audio_encoder=None)
     try:
         on_device: SoulPipeline = pipeline.to(device)
     except (RuntimeError, AssertionError) as error:

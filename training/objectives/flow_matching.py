@@ -94,6 +94,7 @@ class FlowMatching:
         self.models: Sequence[TrainedModel] = (model,)
         self.model = model
         self.config = config
+        self.needs_initial = False
         self.forwards = 3.0
 
     def train_step(self, batches: Sequence[Batch], *, step: int, total_steps: int) -> Averages:

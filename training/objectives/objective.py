@@ -17,6 +17,8 @@ class Objective(Protocol):
 
     models: Sequence[TrainedModel]
     """All trained networks; the first is what the stage is about: its average becomes the result."""
+    needs_initial: bool
+    """Whether the model that training began with is needed while it goes on, as a teacher."""
     forwards: float
     """Work of the last step, in forwards of the network for each sample; a backward counts as two."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import resource
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,25 @@ def test_mistakes_are_one_line_and_status_2(
     errors = capsys.readouterr().err
     assert message in errors
     assert errors.count("\n") == 1
+
+
+def test_a_run_that_cannot_be_written_is_one_line(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "encoded").write_text("in the way")
+    assert encode(run) == 1
+    errors = capsys.readouterr().err
+    assert re.fullmatch(r"curation: .*Not a directory: .*encoded/720p.*\n", errors)
+
+
+def test_a_full_disk_is_one_line_and_the_same_command_goes_on(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        assert encode(run) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert re.fullmatch(r"curation: .*File too large.*\n", capsys.readouterr().err)
+    assert encode(run) == 0
+    assert "1 to encode" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import argparse
 import json
+import resource
 from pathlib import Path
 
 import fsspec
@@ -182,6 +183,18 @@ def test_a_place_that_cannot_be_written_to_is_one_clear_line(tmp_path: Path) -> 
     (tmp_path / "codebook.safetensors").mkdir()
     with pytest.raises(ConfigError, match=r"cannot write .*codebook\.safetensors: "):
         run_command("--run", tmp_path, "--iterations", "1")
+
+
+def test_it_is_found_before_the_clustering(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_encoded_run(tmp_path, shards=[[HUMAN]])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(ConfigError, match=f"cannot write to {tmp_path}: "):
+            run_command("--run", tmp_path, "--iterations", "1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "K-Means" not in said(capsys)
 
 
 def model_directory(path: Path, in_channels: int) -> Path:

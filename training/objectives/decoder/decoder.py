@@ -77,6 +77,7 @@ class DecoderDistillation:
         self.teacher = teacher
         self.config = config
         self.perceptual = perceptual
+        self.needs_initial = True
         self.forwards = 3.0 + teacher_forwards
         self._teacher = CropDecoder(teacher, config.feature_blocks)
 

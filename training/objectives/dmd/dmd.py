@@ -102,10 +102,14 @@ class Dmd:
         self.config = config
         self.sigmas = sigmas
         self.seed = seed
+        self.needs_initial = True
         self.forwards = 0.0
 
     def train_step(self, batches: Sequence[Batch], *, step: int, total_steps: int) -> Averages:
         """See `Objective.train_step`: one critic update, before every fifth or so one of the student.
+
+        Where both are updated, both simulate from the conditions of one batch, each with noise of its own;
+        Self-Forcing draws a batch for each.
 
         Logs the critic's loss, by noise level too, and in steps that have them the student's loss, mean |g| and
         normaliser; gradient norms and rates of both.

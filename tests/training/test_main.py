@@ -1,0 +1,53 @@
+"""What people get of a training's command line: one line for a mistake, from one process, and a bug's traceback."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from curation.command_line import CommandFailedError
+from curation.config import ConfigError
+from training import __main__ as command_line
+
+
+def failing(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(_options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(command_line, "parse_command", lambda *_: (run, SimpleNamespace()))
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "lines"),
+    [
+        (ConfigError("no such stage"), 2, 1),
+        (CommandFailedError("it diverged"), 1, 1),
+        (OSError(28, "No space left on device", "/data/x"), 1, 2),
+    ],
+)
+def test_what_all_processes_have_met_is_said_once(
+    error: Exception, status: int, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(error, monkeypatch)
+    for rank in ("0", "1"):
+        monkeypatch.setenv("RANK", rank)
+        assert command_line.main([]) == status
+    assert capsys.readouterr().err.splitlines() == [f"training: {error}"] * lines
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing(ValueError("too many values to unpack"), monkeypatch)
+    with pytest.raises(ValueError, match="too many values"):
+        command_line.main([])
+
+
+def test_under_torchrun_a_mistake_is_one_line_beside_its_own_report() -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--"]
+    for wrong in (["--stage", "710p"], []):
+        made = subprocess.run(
+            [*launch, "training", "run", "--run", "x", *wrong], check=False, capture_output=True, text=True, timeout=120
+        )
+        assert made.returncode == 1
+        said = [line for line in made.stderr.splitlines() if "training: " in line or "error: " in line]
+        assert len([line for line in said if "did you mean '720p'" in line or "--stage" in line]) == 1, made.stderr

@@ -1,0 +1,83 @@
+"""The model directory that a training starts from, and how it is told from others when the training goes on."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from curation.config import ConfigError, persons_mistakes
+from model.assemble import build_pipeline
+from model.directory import INDEX_FILE, check_model_directory, fingerprint
+from model.presets import PRESETS
+from model.weights import locate
+from training.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Initial:
+    """What a training starts from."""
+
+    directory: Path
+    """A model directory."""
+    fingerprint: str
+    """Of the network in it that is trained: a codebook or other defaults put in later do not make it another."""
+
+    @classmethod
+    def of(cls, directory: Path, recipe: Recipe) -> Self:
+        """A model directory as the start of a recipe's training."""
+        return cls(directory=directory, fingerprint=fingerprint(directory / recipe.component))
+
+
+def initial_source(recipe: Recipe, run: Path, given: str | None) -> str:
+    """What a stage starts from, as a directory, Hub id or preset.
+
+    Args:
+        recipe: of the stage.
+        run: the run directory.
+        given: in place of the recipe's.
+
+    Raises:
+        ConfigError: nothing is said, or the stage that it starts from has no result yet.
+    """
+    source = given or recipe.initial
+    if not source:
+        raise ConfigError(
+            "this stage starts from a model directory: give one with --model (MODEL=), e.g. what "
+            "`python -m model convert` makes of Wan2.2-TI2V-5B"
+        )
+    kind, separator, stage = source.partition("stage:")
+    if kind or not separator:
+        return source
+    directory = run / "train" / stage / "model"
+    if not directory.is_dir():
+        raise ConfigError(
+            f"this stage starts from the result of {stage!r}, and {directory} is not there: train {stage} first, or "
+            "give another model directory with --model"
+        )
+    return str(directory)
+
+
+def initial_directory(source: str, aside: Path, *, seed: int) -> Path:
+    """The model directory that a stage starts from.
+
+    Args:
+        source: a model directory, a Hub id, or `tiny` (random weights, written to `aside`).
+        aside: where a preset's directory is made.
+        seed: of a preset's weights.
+
+    Raises:
+        ConfigError: it is missing or incomplete; one line that says what.
+    """
+    if source in PRESETS and not Path(source).is_dir():
+        if source != "tiny":
+            raise ConfigError(f"{source}: to start from random weights makes no sense at this size, give a directory")
+        if not (aside / INDEX_FILE).is_file():
+            shutil.rmtree(aside, ignore_errors=True)
+            build_pipeline(source, seed=seed).save_pretrained(aside)
+        return aside
+    with persons_mistakes():
+        directory = locate(source)
+        check_model_directory(directory)
+    return directory
