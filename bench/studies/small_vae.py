@@ -3,8 +3,8 @@
 It has the architecture of Wan2.2's at a sixteenth of the width, and its latents are normalised as that one's are. What
 made it poor at first: of 24 people it learnt the palettes by heart (its loss fell, strangers came out no better), and
 AdamW had hardly begun after as many steps as there is time for. So it sees hundreds of people, first single pictures,
-then videos, and Muon takes the steps of all convolutions. PSNR on unseen people after 45 s of one core: 19.3 dB; with
-AdamW alone 17.2 dB; with AdamW on 24 people, two whole pieces of video a step, 16.5 dB (40 s).
+then videos, and Muon takes the steps of all convolutions. PSNR on unseen people after 45 s of one core: some 19 dB;
+with AdamW alone 17 dB; with AdamW on 24 people, two whole pieces of video a step, 16.5 dB.
 
 Letters: T pixel frames, S side of a picture.
 """

@@ -30,7 +30,7 @@ class CropConfig:
     """256 pixels."""
     warmup: int = 4
     """Latent frames decoded before them, if the clip has as many, to fill the causal cache. After 4 a small trained
-    decoder was 1.2 % of the picture's spread from what it gives after all, after none 78 %
+    decoder was 2 % of the picture's spread from what it gives after all, after none 35 %
     (`bench.studies.decoder`)."""
     first_share: float = 0.25
     """How often a piece begins where the clip does: by chance it would hardly ever, and the first frame of a video is
