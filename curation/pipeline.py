@@ -15,6 +15,7 @@ from curation.stages.consistency import ConsistencyConfig, ConsistencyFilter
 from curation.stages.defects import DefectConfig, DefectFilter
 from curation.stages.export import Export, ExportConfig
 from curation.stages.faces import FacesConfig, FacesFilter
+from curation.stages.format import FormatConfig, FormatFilter
 from curation.stages.motion import MotionConfig, MotionStage
 from curation.stages.pose import PoseConfig, PoseStage
 from curation.stages.quality import QualityConfig, QualityFilter
@@ -29,6 +30,7 @@ from curation.stages.sync import SyncConfig, SyncFilter
 class StagesConfig:
     """Thresholds and backends of every stage; their hash is stored with every decision."""
 
+    format: FormatConfig = FormatConfig()
     resolution: ResolutionConfig = ResolutionConfig()
     scenes: ScenesConfig = ScenesConfig()
     split: SplitConfig = SplitConfig()
@@ -60,6 +62,7 @@ class CurationConfig:
 
 
 STAGES: dict[str, Callable[[StagesConfig], Stage]] = {
+    "format": lambda config: FormatFilter(config.format),
     "resolution": lambda config: ResolutionFilter(config.resolution),
     "scenes": lambda config: SceneDetection(config.scenes),
     "split": lambda config: Split(config.split),

@@ -14,6 +14,8 @@ from curation.schema import Clip, Decision, Source
 
 INDEX_ONLY = frozenset({"stage_seconds", "thumbnail"})
 """Columns of the index that a sample's JSON leaves out."""
+FORMAT = ("field_order", "color_range", "color_matrix", "color_primaries", "color_transfer")
+"""Properties of a source's picture that have columns: they decide about whole sources, which have no JSON."""
 THUMBNAIL_WIDTH_PX = 192
 
 
@@ -123,10 +125,17 @@ def _common(source: Source, config_hash: str) -> dict[str, Any]:
         "source_key": source.key,
         "segment": source.segment,
         "source_duration_s": max(0.0, min(source.segment_end_s, media_s) - source.segment_start_s),
+        **_format(source),
         "stage_seconds": json.dumps({name: round(seconds, 4) for name, seconds in source.stage_seconds.items()}),
         "pool": str(source.pool),
         "config_hash": config_hash,
     }
+
+
+def _format(source: Source) -> dict[str, Any]:
+    """How the source stores its picture; None where its header could not be read."""
+    info = source.media.info if source.media else None
+    return {name: getattr(info, name, None) for name in FORMAT}
 
 
 def _decisions(rejection: Decision | None, audio_drop: Decision | None) -> dict[str, Any]:

@@ -76,9 +76,31 @@ class VideoInfo:
     sample_aspect_ratio: float
     """Width of a stored pixel over its height; 1.0 when pixels are square."""
     audio_codec: str | None
+    """Of the track that is used; None when there is none that can be decoded."""
     audio_rate_hz: int
-    """0 when there is no audio stream."""
+    """0 when there is no such track."""
     audio_channels: int
+    mirrored: bool = False
+    """The player mirrors the picture left to right before it turns it."""
+    duration_measured: bool = False
+    """The header claims no duration; it was found by reading the file."""
+    times_counted: bool = False
+    """The container has no times of presentation; they follow from the order of the frames."""
+    field_order: str = "unknown"
+    """`progressive`, `unknown`, or of interlaced video which field is coded and shown first: `tt`, `bb`, `tb`, `bt`."""
+    color_range: str = "limited"
+    """`limited` or `full`."""
+    color_matrix: str = "unknown"
+    color_primaries: str = "unknown"
+    color_transfer: str = "unknown"
+    """FFmpeg's names of the values of ITU-T H.273, and `dolby-vision`; `unknown` where the file does not say."""
+    color_matrix_assumed: bool = False
+    """The file does not name its matrix: BT.709 was taken for HD, BT.601 below."""
+    video_stream: int = 0
+    audio_stream: int | None = None
+    """Indices of the streams that are used."""
+    audio_undecodable: bool = False
+    """There are sound tracks, but none that is the picture's and can be decoded."""
 
     @property
     def short_edge(self) -> int:

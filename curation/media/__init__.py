@@ -1,17 +1,28 @@
-"""Reading and writing video and sound: everything that touches a media file goes through here (PyAV)."""
+"""Reading and writing video and sound: everything that touches a media file goes through here (PyAV).
+
+From the ground up: `streams` chooses picture and sound; `orientation` and `colour` say what stored numbers mean;
+`facts` finds out once what holds for a whole file; `timeline` gives every frame its time, `rendering` makes it
+progressive and BT.709; `frames` and `audio` are what stages ask; `cut` writes clips, `exported` checks them.
+"""
 
 from curation.media.audio import read_audio
 from curation.media.cut import Cut, CutVideo, cut_clips
+from curation.media.errors import MediaError
+from curation.media.exported import Difference, check_sound, check_video
 from curation.media.frames import Frame, RawFrame, frame_times, iter_frames, iter_raw_frames, sample_frames
-from curation.media.probe import MediaError, probe
+from curation.media.probe import duration_s, probe
 
 __all__ = [
     "Cut",
     "CutVideo",
+    "Difference",
     "Frame",
     "MediaError",
     "RawFrame",
+    "check_sound",
+    "check_video",
     "cut_clips",
+    "duration_s",
     "frame_times",
     "iter_frames",
     "iter_raw_frames",

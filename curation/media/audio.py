@@ -1,40 +1,64 @@
-"""Reading sound sample-exactly on the video's timeline."""
+"""Reading sound sample-exactly on the video's timeline.
+
+Timestamps of sound are rounded (to a millisecond in Matroska, FLV and WebM), so they say only where an uninterrupted
+stretch of it lies; within one, samples are counted.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Final
 
 import av
 import numpy as np
 import numpy.typing as npt
 import soxr
 
-from curation.media.frames import stream_origin
-from curation.media.probe import open_video, video_stream
+from curation.media.facts import Facts, facts_of
+from curation.media.streams import open_media
 
-PREROLL_S = 0.5
+PREROLL_S: Final = 0.5
 """Decoded before the span and thrown away: lossy codecs need a few packets to settle after a seek."""
+_STEPS_BACK_S: Final = (0.0, 5.0, 60.0)
+"""How much further back a seek is tried when it lands behind the span; then the file is read from its beginning."""
+_GAP_S: Final = 0.1
+"""Timestamps that differ by more than this from what is counted mean that something is missing; FFmpeg's own bound. Below
+it lie rounding, the jitter of live recordings, and times that a demuxer works out from an outdated sample rate."""
+_ROUNDING_S: Final = 0.001
+"""What a stretch's first timestamp may be off by because it was rounded; the others then tell better."""
+CANCELLED: Final = 0.1
+"""Channels whose mean is quieter than this share of the loudest of them cancel each other out."""
+
+Samples = npt.NDArray[np.int16]
 
 
 def read_audio(
     path: str, start_s: float, end_s: float, *, sample_rate_hz: int | None = None, mono: bool = True
-) -> tuple[npt.NDArray[np.int16], int]:
+) -> tuple[Samples, int]:
     """The sound of a span as `(samples, rate)`, samples `(N, channels)`, N = round((end − start) · rate).
 
-    The samples are those of the source at its own rate unless `sample_rate_hz` is given. Where the source
-    has no sound (before its audio begins, after it ends) there are zeros. More than two channels become two.
+    The samples are those of the source at its own rate unless `sample_rate_hz` is given; where rate or channels change
+    on the way, they are converted to what the track begins with. Where the source has no sound (before its audio
+    begins, after it ends, at lost packets) there are zeros. More than two channels become two by FFmpeg's downmix,
+    scaled so that it cannot clip; one channel is the mean of two, or the louder one where they cancel each other.
 
     Raises:
         MediaError: the file cannot be opened.
-        ValueError: it has no audio stream.
+        ValueError: it has no audio stream that can be decoded.
     """
-    with open_video(path) as container:
-        if not container.streams.audio:
-            raise ValueError(f"{path} has no audio stream")
-        stream = container.streams.audio[0]
-        rate = stream.codec_context.sample_rate
-        layout = "mono" if mono or stream.codec_context.channels == 1 else "stereo"
-        samples = _collect(container, stream, layout, start_s, end_s)
+    facts = facts_of(path)
+    if facts.audio_index is None:
+        raise ValueError(f"{path} has no audio stream{' that can be decoded' if facts.has_sound_tracks else ''}")
+    rate, stretches = _decode(path, facts, start_s, end_s)
+    channels = max((stretch.channels for stretch in stretches), default=1)
+    samples = np.zeros((num_samples(start_s, end_s, rate), channels), np.int16)
+    first = round((start_s + facts.origin_s) * rate)
+    for stretch in stretches:
+        stretch.place(samples, first)
+    if mono:
+        samples = to_mono(samples)
     if sample_rate_hz is not None and sample_rate_hz != rate:
         resampled = soxr.resample(samples.astype(np.float32), rate, sample_rate_hz)
         samples = _fit(np.clip(np.round(resampled), -32768, 32767).astype(np.int16), start_s, end_s, sample_rate_hz)
@@ -47,43 +71,167 @@ def num_samples(start_s: float, end_s: float, rate: int) -> int:
     return round((end_s - start_s) * rate)
 
 
-def _collect(
+def to_mono(samples: Samples) -> Samples:
+    """`(N, channels)` → `(N, 1)`: the mean, or the loudest channel where that cancels out."""
+    if samples.shape[1] == 1:
+        return samples
+    values = samples.astype(np.float32)
+    mean = values.mean(axis=1, keepdims=True)
+    loudness = np.sqrt((values**2).mean(axis=0))
+    if len(values) and np.sqrt((mean**2).mean()) < CANCELLED * loudness.max():
+        return samples[:, [int(loudness.argmax())]]
+    return np.round(mean).astype(np.int16)
+
+
+@dataclass(slots=True)
+class _Stretch:
+    """Uninterrupted sound: samples one after the other from a place that all its timestamps agree on."""
+
+    rate: int
+    channels: int
+    counted: Fraction = Fraction(0)
+    """Samples so far, at `rate`."""
+    begins: list[float] = field(default_factory=list)
+    """Where each timestamp says that the stretch begins, in samples on the container's clock."""
+    parts: list[tuple[Fraction, list[Samples]]] = field(default_factory=list)
+    """Pieces of one format, and how many samples of the stretch lie before each."""
+
+    def differs(self, place: float) -> float:
+        """By how many samples a timestamp differs from the count."""
+        return place - float(self.counted) - self.begins[0]
+
+    @property
+    def begin(self) -> float:
+        """Where it begins, in samples on the container's clock."""
+        first, middle = self.begins[0], float(np.median(self.begins))
+        return middle if abs(middle - first) <= _ROUNDING_S * self.rate else first
+
+    def place(self, samples: Samples, first: int) -> None:
+        """Write what of it falls into `samples`, whose first is number `first` on the container's clock."""
+        if not self.begins:
+            return
+        begin = self.begin - first
+        for before, blocks in self.parts:
+            values = np.concatenate(blocks) if blocks else np.zeros((0, 1), np.int16)
+            at = round(begin + float(before))
+            low, high = max(at, 0), min(at + len(values), len(samples))
+            if low < high:
+                samples[low:high] = values[low - at : high - at]
+
+
+class _Assembly:
+    """Puts decoded frames into stretches."""
+
+    def __init__(self, stream: av.audio.stream.AudioStream) -> None:
+        self.rate = int(stream.codec_context.sample_rate)
+        self.time_base = Fraction(stream.time_base)
+        self.channels = 1 if stream.codec_context.channels == 1 else 2
+        self.stretches: list[_Stretch] = []
+        self._format: tuple[int, str, str] | None = None
+        self._resampler: av.AudioResampler | None = None
+
+    def add(self, frame: av.audio.frame.AudioFrame, *, interrupted: bool) -> None:
+        """Take in the next frame; `interrupted` when something between it and the last one was lost."""
+        place = None if frame.pts is None else float(frame.pts * self.time_base * self.rate)
+        stretch = self.stretches[-1] if self.stretches else None
+        if stretch is None or (place is not None and (interrupted or _gap(stretch, place))):
+            self.flush()
+            stretch = _Stretch(self.rate, self.channels)
+            self.stretches.append(stretch)
+        if place is not None:
+            stretch.begins.append(place - float(stretch.counted))
+        layout = (frame.sample_rate, frame.layout.name, frame.format.name)
+        if self._resampler is None or layout != self._format:
+            self.flush()
+            self._format = layout
+            self._resampler = av.AudioResampler(
+                format="s16", layout="mono" if frame.layout.nb_channels == 1 else "stereo", rate=self.rate
+            )
+            stretch.parts.append((stretch.counted, []))
+        stretch.counted += Fraction(frame.samples * self.rate, frame.sample_rate)
+        self._append(self._resampler.resample(frame))
+
+    def flush(self) -> None:
+        """Take out what the resampler still holds."""
+        if self._resampler is not None:
+            self._append(self._resampler.resample(None))
+        self._resampler = None
+
+    def _append(self, frames: list[av.audio.frame.AudioFrame]) -> None:
+        for frame in frames:
+            values = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
+            # FFmpeg makes two channels of one 3 dB quieter; copied, it is as loud as it was.
+            if values.shape[1] < self.channels:
+                values = np.repeat(values, self.channels, axis=1)
+            self.stretches[-1].parts[-1][1].append(values if self.channels > 1 else to_mono(values))
+
+
+def _gap(stretch: _Stretch, place: float) -> bool:
+    """Whether a timestamp says that something is missing before it."""
+    return not stretch.begins or abs(stretch.differs(place)) > _GAP_S * stretch.rate
+
+
+def _decode(path: str, facts: Facts, start_s: float, end_s: float) -> tuple[int, list[_Stretch]]:
+    """The track's rate, and the stretches of sound from before the span to its end."""
+    assert facts.audio_index is not None
+    for step_s in _STEPS_BACK_S if start_s > PREROLL_S else ():
+        with open_media(path) as container:
+            stream = container.streams[facts.audio_index]
+            at = int((Fraction(start_s - PREROLL_S - step_s) + facts.origin_s) / stream.time_base)
+            try:
+                container.seek(at, stream=stream)
+            except (av.error.FFmpegError, ValueError):
+                continue
+            assembly = _assemble(container, stream, facts.origin_s, start_s, end_s)
+            if assembly is not None:
+                return assembly.rate, assembly.stretches
+    with open_media(path) as container:
+        assembly = _assemble(container, container.streams[facts.audio_index], facts.origin_s, None, end_s)
+        assert assembly is not None
+        return assembly.rate, assembly.stretches
+
+
+def _assemble(
     container: av.container.InputContainer,
     stream: av.audio.stream.AudioStream,
-    layout: str,
-    start_s: float,
+    origin_s: Fraction,
+    start_s: float | None,
     end_s: float,
-) -> npt.NDArray[np.int16]:
-    """Place every decoded sample of the span at its index; undecodable packets leave silence."""
-    rate = stream.codec_context.sample_rate
-    origin = stream_origin(video_stream(container))
-    first = round((start_s + float(origin)) * rate)
-    total = num_samples(start_s, end_s, rate)
-    out = np.zeros((total, 1 if layout == "mono" else 2), np.int16)
-    resampler = av.AudioResampler(format="s16", layout=layout, rate=rate)
-    if start_s > PREROLL_S:
-        container.seek(int((Fraction(start_s - PREROLL_S) + origin) / stream.time_base), stream=stream)
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except (av.error.FFmpegError, ValueError):
+) -> _Assembly | None:
+    """What is decoded up to the end of the span; None when that begins only after `start_s`."""
+    assembly, interrupted = _Assembly(stream), False
+    for frames in _decoded(container, stream):
+        if frames is None:
+            interrupted = True
             continue
         for frame in frames:
-            if frame.pts is None:
-                continue
-            begin = round(float(frame.pts * frame.time_base) * rate) - first
-            if begin >= total:
-                return out
-            for part in resampler.resample(frame):
-                values = part.to_ndarray().reshape(-1, out.shape[1])
-                lo, hi = max(begin, 0), min(begin + len(values), total)
-                if lo < hi:
-                    out[lo:hi] = values[lo - begin : hi - begin]
-                begin += len(values)
-    return out
+            time_s = None if frame.pts is None else float(frame.pts * stream.time_base - origin_s)
+            if not assembly.stretches and start_s is not None and (time_s is None or time_s > start_s):
+                return None
+            if time_s is not None and time_s >= end_s:
+                assembly.flush()
+                return assembly
+            assembly.add(frame, interrupted=interrupted)
+            interrupted = False
+    assembly.flush()
+    return assembly if assembly.stretches or start_s is None else None
 
 
-def _fit(samples: npt.NDArray[np.int16], start_s: float, end_s: float, rate: int) -> npt.NDArray[np.int16]:
+def _decoded(
+    container: av.container.InputContainer, stream: av.audio.stream.AudioStream
+) -> Iterator[list[av.audio.frame.AudioFrame] | None]:
+    """Frames packet by packet; None for a packet that cannot be decoded."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            yield next(packets).decode()
+        except (StopIteration, av.error.EOFError, EOFError):
+            return
+        except (av.error.FFmpegError, ValueError):
+            yield None
+
+
+def _fit(samples: Samples, start_s: float, end_s: float, rate: int) -> Samples:
     """Trim or zero-pad by the sample or so that resampling rounds away."""
     total = num_samples(start_s, end_s, rate)
     missing = max(0, total - len(samples))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
-from curation.media.frames import TIME_TOLERANCE_S, RawFrame, decode, stream_origin
-from curation.media.probe import MediaError, open_video, video_stream
+from curation.media.colour import tag_output, to_written
+from curation.media.facts import Facts, facts_of
+from curation.media.frames import RawFrame, iter_raw_frames
+from curation.media.streams import open_media
+from curation.media.timeline import TIME_TOLERANCE_S
 from curation.observations import Box
-from curation.schema import VideoInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +38,20 @@ class CutVideo:
     stream_copied: bool
 
 
-def cut_clips(
-    path: str, info: VideoInfo, cuts: Sequence[Cut], *, crf: int = 18, preset: str = "veryfast"
-) -> list[CutVideo]:
-    """Each cut as mp4 bytes, its frames' timing kept.
+def cut_clips(path: str, cuts: Sequence[Cut], *, crf: int = 18, preset: str = "veryfast") -> list[CutVideo | None]:
+    """Each cut as mp4 bytes, its frames' timing kept; None where the file has no frame in the span.
 
-    Packets are copied when the span begins and ends on key frames of plain H.264 that needs no cropping,
-    turning or scaling; everything else is encoded with x264 at `crf`, all cuts in one pass over the file.
+    Packets are copied when the span begins and ends on key frames of plain H.264 that is BT.709, says so, and needs no
+    cropping, turning or scaling; everything else is encoded with x264 at `crf`, all cuts in one pass over the file.
+    Either way the result is BT.709 of limited range, and tagged so.
 
     Raises:
-        MediaError: the file cannot be opened or has no frame in a span.
+        MediaError: the file cannot be read.
     """
+    facts = facts_of(path)
     done: dict[int, CutVideo] = {}
     for index, cut in enumerate(cuts):
-        copied = _copy(path, cut.start_s, cut.end_s) if cut.crop is None and _copyable(info) else None
+        copied = _copy(path, facts, cut.start_s, cut.end_s) if cut.crop is None and _copyable(facts) else None
         if copied is not None:
             done[index] = copied
     rest = {
@@ -57,23 +61,27 @@ def cut_clips(
     return [done[index] if index in done else rest[index].finish() for index in range(len(cuts))]
 
 
-def _copyable(info: VideoInfo) -> bool:
+def _copyable(facts: Facts) -> bool:
+    width, height = facts.stored_size
     return (
-        info.codec == "h264"
-        and info.pixel_format == "yuv420p"
-        and info.rotation_deg == 0
-        and info.sample_aspect_ratio == 1.0
-        and info.width % 2 == 0
-        and info.height % 2 == 0
+        facts.codec == "h264"
+        and facts.pixel_format == "yuv420p"
+        and facts.colour.as_written
+        and facts.field_order in {"progressive", "unknown"}
+        and facts.orientation.upright
+        and facts.aspect == 1
+        and not facts.counted
+        and width % 2 == 0
+        and height % 2 == 0
     )
 
 
-def _copy(path: str, start_s: float, end_s: float) -> CutVideo | None:
+def _copy(path: str, facts: Facts, start_s: float, end_s: float) -> CutVideo | None:
     """Copy the span's packets, or None where their decoding would not give exactly the span's frames."""
     sink = io.BytesIO()
-    with open_video(path) as container:
-        stream = video_stream(container)
-        origin = stream_origin(stream)
+    with open_media(path) as container:
+        stream = container.streams[facts.video_index]
+        origin = facts.origin_s
         container.seek(int((Fraction(start_s) + origin) / stream.time_base), stream=stream)
         packets, closed = _packets_of_span(container, stream, origin, start_s, end_s)
         if not packets or not packets[0].is_keyframe or not closed:
@@ -91,9 +99,7 @@ def _copy(path: str, start_s: float, end_s: float) -> CutVideo | None:
                 packet.dts -= shift
                 packet.stream = target
                 output.mux(packet)
-    mp4 = sink.getvalue()
-    num_frames = count_frames(mp4)
-    return CutVideo(mp4, num_frames, stream_copied=True) if num_frames == len(packets) else None
+    return CutVideo(sink.getvalue(), len(packets), stream_copied=True)
 
 
 def _packets_of_span(
@@ -106,8 +112,10 @@ def _packets_of_span(
     """The packets shown inside the span in decoding order, and whether nothing after them is needed."""
     packets: list[av.packet.Packet] = []
     for packet in container.demux(stream):
-        if packet.pts is None or packet.dts is None:
-            continue
+        if not packet.size:
+            continue  # the end of the file
+        if packet.pts is None or packet.dts is None or (packets and packet.dts <= packets[-1].dts):
+            return [], False
         time_s = float(packet.pts * stream.time_base - origin)
         if not packets and (time_s < start_s - TIME_TOLERANCE_S or not packet.is_keyframe):
             if time_s >= start_s - TIME_TOLERANCE_S:
@@ -122,23 +130,15 @@ def _packets_of_span(
     return packets, True
 
 
-def count_frames(mp4: bytes) -> int:
-    """How many frames an mp4 decodes to."""
-    with av.open(io.BytesIO(mp4)) as container:
-        return sum(1 for _ in container.decode(video=0))
-
-
 def _encode(path: str, encoders: Sequence[_Encoder]) -> None:
     """Decode from the first span's start to the last one's end and hand each frame to the spans it is in."""
     if not encoders:
         return
     start_s, end_s = min(e.cut.start_s for e in encoders), max(e.cut.end_s for e in encoders)
-    with open_video(path) as container:
-        stream = video_stream(container)
-        for raw in decode(container, start_s, end_s):
-            for encoder in encoders:
-                if encoder.cut.start_s - TIME_TOLERANCE_S <= raw.time_s < encoder.cut.end_s - TIME_TOLERANCE_S:
-                    encoder.add(raw, stream)
+    for raw in iter_raw_frames(path, start_s, end_s):
+        for encoder in encoders:
+            if encoder.cut.start_s - TIME_TOLERANCE_S <= raw.time_s < encoder.cut.end_s - TIME_TOLERANCE_S:
+                encoder.add(raw)
 
 
 class _Encoder:
@@ -149,47 +149,43 @@ class _Encoder:
         self.options = options
         self.sink = io.BytesIO()
         self.num_frames = 0
+        self.scaler = VideoReformatter()
         self.output: av.container.OutputContainer | None = None
 
-    def add(self, raw: RawFrame, source: av.video.stream.VideoStream) -> None:
+    def add(self, raw: RawFrame) -> None:
         """Encode one frame of the span; the first one fixes the size."""
-        pts = raw.frame.pts
-        frame = _prepared(raw, self.cut.crop)
+        frame = to_written(_prepared(raw, self.cut.crop), self.scaler)
         if self.output is None:
-            self._open(frame, source)
-            self.first_pts = pts
-        frame.pts, frame.time_base = pts - self.first_pts, source.time_base
+            self._open(frame, raw.facts)
+            self.first_ticks = raw.ticks
+        frame.pict_type = 0
+        frame.pts, frame.time_base = raw.ticks - self.first_ticks, raw.facts.time_base
         assert self.output is not None
         self.output.mux(self.stream.encode(frame))
-        # The decoder's frame may belong to several spans.
-        frame.pts, frame.time_base = pts, source.time_base
         self.num_frames += 1
 
-    def finish(self) -> CutVideo:
-        """The whole mp4.
-
-        Raises:
-            MediaError: the span had no frame.
-        """
+    def finish(self) -> CutVideo | None:
+        """The whole mp4; None when the span had no frame."""
         if self.output is None:
-            raise MediaError("undecodable", f"no frame between {self.cut.start_s:.3f} s and {self.cut.end_s:.3f} s")
+            return None
         self.output.mux(self.stream.encode(None))
         self.output.close()
         return CutVideo(self.sink.getvalue(), self.num_frames, stream_copied=False)
 
-    def _open(self, frame: av.video.frame.VideoFrame, source: av.video.stream.VideoStream) -> None:
+    def _open(self, frame: av.video.frame.VideoFrame, facts: Facts) -> None:
         self.output = av.open(self.sink, "w", format="mp4")
-        self.stream = self.output.add_stream("libx264", rate=source.average_rate or 25, options=self.options)
+        self.stream = self.output.add_stream("libx264", rate=facts.rate or 25, options=self.options)
         self.stream.width, self.stream.height, self.stream.pix_fmt = frame.width, frame.height, "yuv420p"
-        self.stream.codec_context.time_base = source.time_base
-        self.stream.codec_context.thread_count = source.codec_context.thread_count
+        context = self.stream.codec_context
+        context.time_base = facts.time_base
+        context.thread_count = int(os.environ.get("OMP_NUM_THREADS", "0"))
+        tag_output(context)
 
 
 def _prepared(raw: RawFrame, crop: Box | None) -> av.video.frame.VideoFrame:
     """Upright, square-pixelled, cropped, with even sides; the decoder's own frame where nothing is to be done."""
     frame = raw.frame
-    frame.pict_type = 0
-    if raw.aspect == 1 and not frame.rotation and crop is None and frame.width % 2 == 0 and frame.height % 2 == 0:
+    if raw.as_stored and crop is None and frame.width % 2 == 0 and frame.height % 2 == 0:
         return frame
     image = raw.image()
     height, width = image.shape[:2]

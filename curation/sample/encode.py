@@ -11,6 +11,7 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 
 from curation.sample.speech import SAMPLE_RATE_HZ
 
@@ -61,6 +62,9 @@ def encode(
         video.pix_fmt = "yuv420p"
         # Videos are made side by side, one a core.
         video.codec_context.thread_count = 1
+        # What OpenCV's conversion below makes: BT.601's matrix, limited range.
+        video.codec_context.colorspace, video.codec_context.color_range = 6, ColorRange.MPEG
+        video.codec_context.color_primaries, video.codec_context.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
         if encoding.sample_aspect_ratio is not None:
             video.sample_aspect_ratio = encoding.sample_aspect_ratio
         if encoding.rotation_deg:

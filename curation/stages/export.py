@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from curation.media import Cut, CutVideo, cut_clips, read_audio
+from curation.media import Cut, CutVideo, Difference, check_sound, check_video, cut_clips, read_audio
 from curation.schema import Clip, Payload, Source
+
+STAGE = "export"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,9 +29,10 @@ class ExportConfig:
 
 
 class Export:
-    """Fill in the payloads of a source's kept clips, in one decode of the file.
+    """Fill in the payloads of a source's kept clips, in one decode of the file, and hold them against what was seen.
 
-    Video is copied instead of encoded only where the copy is exact; rejected clips cost nothing.
+    Video is copied instead of encoded only where the copy is exact; rejected clips cost nothing. A clip whose file is
+    not what its record says is rejected.
     """
 
     def __init__(self, config: ExportConfig) -> None:
@@ -38,32 +42,45 @@ class Export:
         """The source; its kept clips with their mp4 and, unless their audio was dropped, their wav."""
         assert source.media is not None
         kept = [clip for clip in source.clips if clip.kept]
-        videos = cut_clips(
-            source.media.path,
-            source.media.info,
-            [Cut(clip.start_s, clip.end_s, clip.crop) for clip in kept],
-            crf=self.config.crf,
-            preset=self.config.preset,
-        )
+        cuts = [Cut(clip.start_s, clip.end_s, clip.crop) for clip in kept]
+        videos = cut_clips(source.media.path, cuts, crf=self.config.crf, preset=self.config.preset)
         done = {clip.key: self._with_payload(clip, video) for clip, video in zip(kept, videos, strict=True)}
         return replace(source, clips=tuple(done.get(clip.key, clip) for clip in source.clips))
 
-    def _with_payload(self, clip: Clip, video: CutVideo) -> Clip:
-        wav, samples, rate = None, None, 0
+    def _with_payload(self, clip: Clip, video: CutVideo | None) -> Clip:
+        assert clip.stats is not None, "clips are made after the scene pass"
+        times_s = clip.stats.times_s.tolist()
+        if video is None:
+            return clip.reject(STAGE, "num_frames", 0.0, float(len(times_s)))
+        payload = self._payload(clip, video)
+        difference = _difference(payload, times_s, clip.duration_s)
+        if difference is not None:
+            return clip.reject(STAGE, difference.rule, difference.value, difference.expected)
+        return replace(clip, payload=payload)
+
+    def _payload(self, clip: Clip, video: CutVideo) -> Payload:
+        wav, num_samples, rate = None, 0, 0
         if clip.has_audio:
             samples, rate = read_audio(
                 clip.media.path, clip.start_s, clip.end_s, sample_rate_hz=self.config.audio_rate_hz, mono=False
             )
-            wav = _wav(samples, rate)
-        payload = Payload(
+            wav, num_samples = _wav(samples, rate), len(samples)
+        return Payload(
             mp4=video.mp4,
             wav=wav,
             num_frames=video.num_frames,
-            num_audio_samples=0 if samples is None else len(samples),
+            num_audio_samples=num_samples,
             audio_rate_hz=rate,
             stream_copied=video.stream_copied,
         )
-        return replace(clip, payload=payload)
+
+
+def _difference(payload: Payload, times_s: Sequence[float], duration_s: float) -> Difference | None:
+    """What of the exported files is not as the source was seen and as the record will say."""
+    difference = check_video(payload.mp4, times_s)
+    if difference is not None or payload.wav is None:
+        return difference
+    return check_sound(payload.wav, round(duration_s * payload.audio_rate_hz), payload.audio_rate_hz)
 
 
 def _wav(samples: npt.NDArray[np.int16], rate: int) -> bytes:

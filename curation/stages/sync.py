@@ -241,7 +241,8 @@ def without_audio(clip: Clip) -> Clip:
     """Say in the record why a clip has no sound: general pool (paper: audio all zero) or nothing recorded."""
     clip = replace(clip, audio_type=AudioType.NONE)
     if clip.media.info.audio_codec is None:
-        return clip.drop_audio(STAGE, "no_audio_stream")
+        rule = "undecodable_audio" if clip.media.info.audio_undecodable else "no_audio_stream"
+        return clip.drop_audio(STAGE, rule)
     if clip.pool is Pool.GENERAL:
         return clip.drop_audio(STAGE, "general_pool")
     return clip

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.video.frame import VideoFrame
+from av.video.reformatter import Colorspace
 
 
 def write_video(
@@ -28,6 +29,7 @@ def write_video(
     times_s: Sequence[float] | None = None,
     gop: int = 12,
     container: str | None = None,
+    tagged: bool = True,
 ) -> Path:
     """Frames that show their own number (`frame_number` reads it back), and a tone of 440 Hz."""
     width, height = size
@@ -37,6 +39,9 @@ def write_video(
         video.width, video.height, video.pix_fmt = width, height, pixel_format
         video.codec_context.time_base = Fraction(1, 12800)
         video.codec_context.gop_size = gop
+        if tagged:
+            context = video.codec_context
+            context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
         if aspect is not None:
             video.codec_context.sample_aspect_ratio = aspect
         if rotation_deg:
@@ -49,6 +54,8 @@ def write_video(
             frame = VideoFrame.from_ndarray(picture(index, width, height), format="bgr24")
             frame.pts = round(time_s * 12800)
             frame.time_base = Fraction(1, 12800)
+            if tagged and pixel_format == "yuv420p":
+                frame = frame.reformat(format=pixel_format, dst_colorspace=Colorspace.ITU709, dst_color_range=1)
             output.mux(video.encode(frame))
         output.mux(video.encode(None))
         if sound is not None:

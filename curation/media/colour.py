@@ -1,0 +1,148 @@
+"""What the numbers of a picture mean: range, matrix, primaries and transfer (ITU-T H.273, the names FFmpeg's).
+
+Everything that leaves the reading layer means the same: BT.709 primaries and transfer, standard dynamic range; and what
+is written is BT.709, limited range, and says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import av
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
+
+UNKNOWN: Final = "unknown"
+HDR_TRANSFERS: Final = frozenset({"smpte2084", "arib-std-b67", "dolby-vision"})
+"""PQ, HLG, and Dolby Vision without a base layer that others could show."""
+SDR_TRANSFERS: Final = frozenset(
+    {UNKNOWN, "bt709", "gamma22", "gamma28", "smpte170m", "smpte240m", "iec61966-2-4", "iec61966-2-1"}
+    | {"bt1361e", "bt2020-10", "bt2020-12"}
+)
+"""Made to be looked at as they are; the others are linear, logarithmic or for the cinema."""
+WIDE_PRIMARIES: Final = frozenset({"bt2020", "smpte431", "smpte432"})
+"""So far from BT.709's that taking the one for the other is seen. Those of BT.601 are not, and are not converted."""
+
+_MATRICES: Final = {
+    0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
+    10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp",
+    15: "ipt-c2", 16: "ycgco-re", 17: "ycgco-ro",
+}  # fmt: skip
+_CONVERTIBLE: Final = frozenset({"gbr", "bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
+_PRIMARIES: Final = {
+    1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 10: "smpte428",
+    11: "smpte431", 12: "smpte432", 22: "ebu3213",
+}  # fmt: skip
+_TRANSFERS: Final = {
+    1: "bt709", 4: "gamma22", 5: "gamma28", 6: "smpte170m", 7: "smpte240m", 8: "linear", 9: "log100", 10: "log316",
+    11: "iec61966-2-4", 12: "bt1361e", 13: "iec61966-2-1", 14: "bt2020-10", 15: "bt2020-12", 16: "smpte2084",
+    17: "smpte428", 18: "arib-std-b67",
+}  # fmt: skip
+_BT709, _BT601 = 1, 6
+_HD_WIDTH, _SD_HEIGHT = 1280, 576
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Colour:
+    """What a stream says of its colours; `unknown` where it says nothing."""
+
+    full_range: bool
+    matrix: str
+    primaries: str
+    transfer: str
+    assumed_matrix: bool
+    """The file does not name the matrix of its YUV: BT.709 is taken for HD, BT.601 below, as players do."""
+
+    @property
+    def high_dynamic_range(self) -> bool:
+        """Whether it has to be tone-mapped to be shown on an ordinary screen."""
+        return self.transfer in HDR_TRANSFERS
+
+    @property
+    def readable(self) -> bool:
+        """Whether it can be turned into BT.709 at all."""
+        return readable_matrix(self.matrix) and (self.transfer in SDR_TRANSFERS or self.high_dynamic_range)
+
+    @property
+    def needs_mapping(self) -> bool:
+        """Whether matrix and range are not enough: other primaries or another dynamic range."""
+        return self.readable and (self.high_dynamic_range or self.primaries in WIDE_PRIMARIES)
+
+    @property
+    def as_written(self) -> bool:
+        """Whether it is BT.709 of limited range and says so: then its packets may be copied."""
+        bt709 = {self.matrix, self.primaries, self.transfer} == {"bt709"}
+        return bt709 and not self.full_range and not self.assumed_matrix
+
+
+def readable_matrix(matrix: str) -> bool:
+    """Whether libswscale can undo it."""
+    return matrix in _CONVERTIBLE
+
+
+def colour_of(frame: av.video.frame.VideoFrame) -> Colour:
+    """What a decoded frame's tags say."""
+    full, matrix, assumed = _range_and_matrix(frame)
+    transfer = _TRANSFERS.get(int(frame.color_trc), UNKNOWN)
+    if transfer == UNKNOWN and any("DOVI" in side.type.name for side in frame.side_data):
+        transfer = "dolby-vision"
+    return Colour(
+        full_range=full,
+        matrix=_MATRICES.get(matrix, UNKNOWN),
+        primaries=_PRIMARIES.get(int(frame.color_primaries), UNKNOWN),
+        transfer=transfer,
+        assumed_matrix=assumed,
+    )
+
+
+def tag(frame: av.video.frame.VideoFrame) -> None:
+    """Write range and matrix onto a frame where its stream leaves them open, so that every conversion knows them."""
+    full, matrix, _ = _range_and_matrix(frame)
+    frame.color_range = ColorRange.JPEG if full else ColorRange.MPEG
+    frame.colorspace = matrix
+
+
+def mapping_filter(colour: Colour) -> list[tuple[str, str]]:
+    """Filters that turn a picture of other primaries or dynamic range into BT.709 (libswscale's colour management;
+    diffuse white of HDR is taken to be at 203 cd/m², ITU-R BT.2408)."""
+    transfer = "arib-std-b67" if colour.transfer == "arib-std-b67" else "smpte2084"
+    assumed = [f"color_trc={transfer if colour.high_dynamic_range else 'bt709'}"] if _unsaid(colour.transfer) else []
+    assumed += ["color_primaries=bt2020"] if colour.primaries == UNKNOWN else []
+    steps = [("setparams", ":".join(assumed))] if assumed else []
+    target = "out_primaries=bt709:out_transfer=bt709:out_color_matrix=bt709:out_range=tv"
+    return [*steps, ("scale", target), ("format", "yuv420p")]
+
+
+def to_written(frame: av.video.frame.VideoFrame, scaler: VideoReformatter) -> av.video.frame.VideoFrame:
+    """A frame as it is written: 8-bit 4:2:0, BT.709, limited range; the same frame where it is so already."""
+    return scaler.reformat(
+        frame,
+        format="yuv420p",
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP,
+    )
+
+
+def tag_output(context: av.video.codeccontext.VideoCodecContext) -> None:
+    """Have an encoder say what it writes."""
+    context.colorspace = _BT709
+    context.color_range = ColorRange.MPEG
+    context.color_primaries = ColorPrimaries.BT709
+    context.color_trc = ColorTrc.BT709
+
+
+def _unsaid(transfer: str) -> bool:
+    return transfer in {UNKNOWN, "dolby-vision"}
+
+
+def _range_and_matrix(frame: av.video.frame.VideoFrame) -> tuple[bool, int, bool]:
+    """Full range, number of the matrix, and whether that was assumed."""
+    if frame.format.is_rgb:
+        return True, 0, False
+    full = int(frame.color_range) == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    matrix = int(frame.colorspace)
+    if matrix in _MATRICES and matrix != 0:
+        return full, matrix, False
+    high_definition = max(frame.width, frame.height) >= _HD_WIDTH or min(frame.width, frame.height) > _SD_HEIGHT
+    return full, _BT709 if high_definition else _BT601, True

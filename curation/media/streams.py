@@ -1,0 +1,127 @@
+"""Which of a file's streams are meant: the default ones, else the best; never a commentary, never cover art."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import av
+from av.stream import Disposition
+
+from curation.media.errors import MediaError
+
+_NOT_THE_PICTURE: Final = (
+    Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
+)
+_NOT_THE_SOUND: Final = (
+    *(Disposition.comment, Disposition.descriptions, Disposition.visual_impaired, Disposition.hearing_impaired),
+    *(Disposition.karaoke, Disposition.clean_effects, Disposition.non_diegetic, Disposition.dependent),
+)
+_COMMENTARY_TITLE: Final = re.compile(r"comment|descri(ption|bed)|directors?\b", re.IGNORECASE)
+_TRIED_PACKETS: Final = 64
+"""Packets of a sound track that may fail before it counts as one that cannot be decoded."""
+_SEARCHED_PACKETS: Final = 4096
+"""Packets of any kind that are read to find those."""
+
+
+@contextmanager
+def open_media(path: str) -> Iterator[av.container.InputContainer]:
+    """Open a file for reading.
+
+    Raises:
+        MediaError: it is missing, may not be read, is empty or no container.
+    """
+    try:
+        if os.path.getsize(path) == 0:  # noqa: PTH202 (paths are strings throughout: they travel in rows)
+            raise MediaError("empty_file", path)
+        container = av.open(path, metadata_errors="replace")
+    except FileNotFoundError as error:
+        raise MediaError("missing", path) from error
+    except PermissionError as error:
+        raise MediaError("no_permission", path) from error
+    except (av.error.FFmpegError, ValueError, OSError) as error:
+        raise MediaError("unreadable", str(error)) from error
+    with container:
+        yield container
+
+
+def choose_video(container: av.container.InputContainer) -> av.video.stream.VideoStream:
+    """The moving picture: the default stream, among several the one with the most pixels.
+
+    Raises:
+        MediaError: there is none that could be decoded.
+    """
+    streams = [
+        stream
+        for stream in container.streams.video
+        if stream.codec_context is not None and not stream.disposition & _NOT_THE_PICTURE
+    ]
+    if not streams:
+        raise MediaError("no_video_stream", container.name)
+    return max(
+        streams,
+        key=lambda stream: (
+            bool(stream.disposition & Disposition.default),
+            stream.codec_context.width * stream.codec_context.height,
+            -stream.index,
+        ),
+    )
+
+
+def choose_audio(path: str) -> int | None:
+    """Index of the sound track: the default one, else the one with the most channels, that can be decoded.
+
+    None when there is no such track. Commentaries and descriptions are never taken.
+
+    Raises:
+        MediaError: the file cannot be opened.
+    """
+    with open_media(path) as container:
+        tracks = sorted(_sound_tracks(container), key=_preference, reverse=True)
+        indices = [track.index for track in tracks]
+    return next((index for index in indices if _decodes(path, index)), None)
+
+
+def ready(stream: av.video.stream.VideoStream) -> None:
+    """Let a stream's decoder use the CPUs that this process may use: Ray tells its actors how many."""
+    stream.thread_type = "AUTO"
+    # 0 lets the decoder use every core.
+    stream.codec_context.thread_count = int(os.environ.get("OMP_NUM_THREADS", "0"))
+
+
+def _sound_tracks(container: av.container.InputContainer) -> list[av.audio.stream.AudioStream]:
+    return [stream for stream in container.streams.audio if stream.codec_context is not None and not _aside(stream)]
+
+
+def _aside(stream: av.audio.stream.AudioStream) -> bool:
+    """Whether a track speaks about the film rather than being its sound."""
+    title = " ".join(str(stream.metadata.get(name, "")) for name in ("title", "handler_name"))
+    return any(stream.disposition & one for one in _NOT_THE_SOUND) or bool(_COMMENTARY_TITLE.search(title))
+
+
+def _preference(stream: av.audio.stream.AudioStream) -> tuple[bool, int, int, int]:
+    context = stream.codec_context
+    return bool(stream.disposition & Disposition.default), context.channels, context.sample_rate, -stream.index
+
+
+def _decodes(path: str, index: int) -> bool:
+    """Whether the first packets of a track give sound, or there is none early enough to say that they do not."""
+    failed = 0
+    with open_media(path) as container:
+        try:
+            for number, packet in enumerate(container.demux()):
+                if number > _SEARCHED_PACKETS or failed > _TRIED_PACKETS:
+                    break
+                if packet.stream.index != index:
+                    continue
+                try:
+                    if packet.decode():
+                        return True
+                except (av.error.FFmpegError, ValueError):
+                    failed += 1
+        except (av.error.FFmpegError, ValueError):
+            return False
+    return not failed

@@ -1,0 +1,181 @@
+"""Pictures with their times: every frame of a span once, in order, as the stream has them.
+
+A seek is a request, not a promise: in MPEG-TS it lands anywhere, often behind the key frame that was wanted. So what
+comes after one is looked at, and as long as it begins after the span does, decoding starts anew from further back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+import av
+
+from curation.media.errors import MediaError
+from curation.media.facts import Facts, facts_of
+from curation.media.rendering import Rendering
+from curation.media.streams import open_media, ready
+
+TIME_TOLERANCE_S: Final = 1e-4
+"""Two times closer than this are the same frame: far below any frame period, above float rounding."""
+_STEPS_BACK_S: Final = (0.0, 2.0, 10.0, 60.0)
+"""How far before the span a seek is tried; then the file is read from its beginning."""
+
+_MAX_JOINT_S: Final = 1.0
+"""Times that step back by less are those of two recordings joined; by more, nobody knows what belongs where."""
+_MAX_JOINTS_SHARE: Final = 0.01
+"""Of the frames may follow such a step, and one at any length; more of them is another order than that of showing."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedFrame:
+    """A decoded picture, progressive and BT.709 with its range and matrix tagged, at its time."""
+
+    ticks: int
+    """Since the first picture, in the stream's time base."""
+    frame: av.video.frame.VideoFrame
+    damaged: bool
+    """The decoder had to invent part of it, or the packet before it could not be decoded."""
+
+
+def timed_frames(path: str, start_s: float = 0.0, end_s: float = float("inf")) -> Iterator[TimedFrame]:
+    """Frames with `start_s <= time < end_s` in order of time; an undecodable packet marks the next one.
+
+    A file that breaks off simply ends: compare the last time with the duration that the file claims.
+
+    Raises:
+        MediaError: the file cannot be opened, or its pictures change size or run backwards in time on the way.
+    """
+    facts = facts_of(path)
+    span = _Span(facts, start_s, end_s)
+    # Where times are counted, they are so from the first packet.
+    for step_s in _STEPS_BACK_S if start_s > 0 and not facts.counted else ():
+        with open_media(path) as container:
+            decoding = _Decoding(container, facts)
+            first = decoding.first_after_seek(start_s - step_s)
+            if first is not None and span.covers_start(first):
+                yield from span.of(decoding.frames(first))
+                return
+    with open_media(path) as container:
+        yield from span.of(_Decoding(container, facts).frames())
+
+
+def frame_ticks(path: str) -> list[int]:
+    """When each frame of a file is shown, read from its packets where they tell, in the stream's time base.
+
+    Raises:
+        MediaError: the file cannot be opened or breaks off.
+    """
+    facts = facts_of(path)
+    if facts.counted:
+        return [timed.ticks for timed in timed_frames(path)]
+    with open_media(path) as container:
+        try:
+            packets = list(container.demux(container.streams[facts.video_index]))
+        except (av.error.FFmpegError, ValueError) as error:
+            raise MediaError("undecodable", str(error)) from error
+    shown = {packet.pts - facts.origin for packet in packets if packet.pts is not None and not packet.is_discard}
+    return sorted(ticks for ticks in shown if ticks >= 0)
+
+
+def seconds(ticks: int, facts: Facts) -> float:
+    """Ticks since the first picture as seconds."""
+    return float(ticks * facts.time_base)
+
+
+class _Span:
+    """The frames of a stretch of time out of a stream of them."""
+
+    def __init__(self, facts: Facts, start_s: float, end_s: float) -> None:
+        self.facts, self.start_s, self.end_s = facts, start_s, end_s
+
+    def covers_start(self, first: TimedFrame) -> bool:
+        """Whether nothing of the span lies before a frame."""
+        return seconds(first.ticks, self.facts) <= self.start_s + TIME_TOLERANCE_S
+
+    def of(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
+        """Those within, in order; fails where the stream is not one sequence of pictures.
+
+        Where two recordings are joined with overlapping times, the pictures of the second are left out that would have
+        to be shown while those of the first are: their sound is laid over each other likewise.
+        """
+        latest, before = -1, -1
+        num_frames = num_steps_back = 0
+        for timed in Rendering(self.facts).apply(frames):
+            num_frames += 1
+            if timed.ticks < before:
+                num_steps_back += 1
+                self._check_step_back(before, timed.ticks, num_steps_back, num_frames)
+            before = timed.ticks
+            if timed.ticks <= latest:
+                continue
+            latest = timed.ticks
+            time_s = seconds(timed.ticks, self.facts)
+            if time_s >= self.end_s - TIME_TOLERANCE_S:
+                return
+            if time_s >= self.start_s - TIME_TOLERANCE_S:
+                yield timed
+
+    def _check_step_back(self, before: int, after: int, num_steps_back: int, num_frames: int) -> None:
+        step_s = seconds(before - after, self.facts)
+        if step_s > _MAX_JOINT_S or num_steps_back > 1 + num_frames * _MAX_JOINTS_SHARE:
+            from_s, to_s = seconds(before, self.facts), seconds(after, self.facts)
+            raise MediaError("times_go_back", f"from {from_s:.3f} s to {to_s:.3f} s")
+
+
+class _Decoding:
+    """One pass of a decoder over the packets of the video stream."""
+
+    def __init__(self, container: av.container.InputContainer, facts: Facts) -> None:
+        self.container, self.facts = container, facts
+        self.stream = container.streams[facts.video_index]
+        ready(self.stream)
+        self.damaged = False
+        self.last: int | None = None
+        self._waiting: deque[int | None] = deque()
+        """Places of the packets whose pictures have not come out of the decoder yet."""
+
+    def first_after_seek(self, time_s: float) -> TimedFrame | None:
+        """The first picture that stands on its own at or after where a seek lands; None when there is none."""
+        position = int((Fraction(time_s) + self.facts.origin_s) / self.facts.time_base)
+        try:
+            self.container.seek(position, stream=self.stream)
+        except (av.error.FFmpegError, ValueError):
+            return None
+        # What comes out before the first key frame was made without the pictures that it refers to.
+        return next((timed for timed in self.frames() if timed.frame.key_frame), None)
+
+    def frames(self, first: TimedFrame | None = None) -> Iterator[TimedFrame]:
+        """All pictures from here on in the order in which they are shown; `first` is put in front."""
+        if first is not None:
+            yield first
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets)
+                if packet.size:
+                    self._waiting.append(packet.dts)
+                decoded = packet.decode()
+            except (StopIteration, av.error.EOFError, EOFError):
+                return
+            except (av.error.FFmpegError, ValueError):
+                self.damaged = True
+                if self._waiting:
+                    self._waiting.popleft()
+                continue
+            for frame in decoded:
+                yield self._timed(frame)
+
+    def _timed(self, frame: av.video.frame.VideoFrame) -> TimedFrame:
+        place = self._waiting.popleft() if self._waiting else None
+        time = place if self.facts.counted else frame.pts
+        if time is not None:
+            ticks = time - self.facts.origin
+        else:
+            ticks = 0 if self.last is None else self.last + self.facts.period
+        timed = TimedFrame(ticks, frame, self.damaged or frame.is_corrupt)
+        self.last, self.damaged = ticks, False
+        return timed

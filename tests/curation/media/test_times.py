@@ -1,0 +1,114 @@
+"""Every frame once, in order, at its time, from whatever a container says of times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from curation.media import MediaError, duration_s, frame_times, iter_raw_frames, probe
+from tests.curation.media.recordings import Recording, Track, exported_offsets_ms, numbers_seen, write_recording
+
+PCM = Track(codec="pcm_s16le")
+"""AVI cannot say that AAC begins with a frame of nothing."""
+SEEKING = {
+    "a transport stream with a key frame every 2 s": ("a.ts", Recording(gop=50, seconds=13.2)),
+    "a transport stream with one key frame": ("a.ts", Recording(gop=1000, seconds=13.2)),
+    "MPEG-2 in a transport stream, open groups": (
+        "a.ts",
+        Recording(codec="mpeg2video", gop=12, b_frames=2, seconds=13.2, options={"b": "4M"}),
+    ),
+    "MPEG-2 in a program stream": (
+        "a.vob",
+        Recording(
+            codec="mpeg2video", gop=12, b_frames=2, seconds=13.2, options={"b": "4M"}, tracks=(Track(codec="mp2"),)
+        ),
+    ),
+    "Matroska": ("a.mkv", Recording(gop=50, seconds=13.2)),
+    "open groups in mp4": ("a.mp4", Recording(gop=50, seconds=13.2, options={"x264-params": "open-gop=1"})),
+    "Flash video": ("a.flv", Recording(gop=50, seconds=13.2)),
+    "H.264 with B-frames in AVI": ("a.avi", Recording(gop=50, seconds=13.2, tracks=(PCM,))),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(SEEKING))
+def test_segments_have_every_frame_once(tmp_path: Path, kind: str) -> None:
+    name, recording = SEEKING[kind]
+    path = write_recording(tmp_path / name, recording)
+    segments = [numbers_seen(path, start, start + 5.0) for start in (0.0, 5.0, 10.0)]
+    assert segments == [list(range(125)), list(range(125, 250)), list(range(250, 330))]
+
+
+@pytest.mark.parametrize("kind", sorted(SEEKING))
+def test_sound_and_picture_are_exported_together(tmp_path: Path, kind: str) -> None:
+    name, recording = SEEKING[kind]
+    path = write_recording(tmp_path / name, recording)
+    # AAC and MP2 smear a burst by a fraction of a millisecond, Flash and Matroska round times to one.
+    offsets = exported_offsets_ms(path, 5.2, 9.6)
+    assert len(offsets) == 5
+    assert all(abs(offset) <= 0.6 for offset in offsets), offsets
+
+
+@pytest.mark.parametrize(
+    ("name", "recording"),
+    [
+        ("a.avi", Recording(tracks=(PCM,))),
+        ("a.avi", Recording(codec="mpeg4", b_frames=2, options={"b": "4M"}, tracks=(PCM,))),
+        ("a.h264", Recording(container="h264", tracks=())),
+        ("a.hevc", Recording(container="hevc", codec="libx265", tracks=())),
+        ("a.m4v", Recording(container="m4v", codec="mpeg4", tracks=(), options={"b": "4M"})),
+    ],
+    ids=["H.264 in AVI", "MPEG-4 in AVI", "bare H.264", "bare HEVC", "bare MPEG-4"],
+)
+def test_without_times_of_presentation_frames_are_counted(tmp_path: Path, name: str, recording: Recording) -> None:
+    path = write_recording(tmp_path / name, recording)
+    info = probe(str(path))
+    assert info.times_counted
+    assert numbers_seen(path) == list(range(110))
+    times = [raw.time_s for raw in iter_raw_frames(str(path))]
+    assert times == pytest.approx([index / 25 for index in range(110)], abs=1e-3)
+    assert frame_times(str(path)) == times
+    assert info.duration_s == pytest.approx(4.4, abs=0.05)
+    if recording.tracks:
+        offsets = exported_offsets_ms(path, 0.0, 4.4)
+        assert len(offsets) == 4
+        assert all(abs(offset) <= 0.6 for offset in offsets), offsets
+
+
+def test_a_missing_duration_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "live.webm"
+    recording = Recording(codec="libvpx", options={"live": "1"}, b_frames=0, seconds=3.0, tracks=())
+    write_recording(tmp_path / "whole.webm", recording)
+    # What a live recording leaves: the header's length and the index stay unwritten, clusters are of unknown size.
+    path.write_bytes(without_duration((tmp_path / "whole.webm").read_bytes()))
+    info = probe(str(path))
+    assert info.duration_measured
+    assert info.duration_s == pytest.approx(3.0, abs=0.05)
+    with path.open("rb") as file:
+        assert duration_s(file) == pytest.approx(3.0, abs=0.05)
+
+
+def without_duration(matroska: bytes) -> bytes:
+    """The same file, its element Duration made a void of the same length."""
+    at = matroska.index(bytes.fromhex("4489")) if bytes.fromhex("4489") in matroska[:512] else -1
+    assert at >= 0
+    size = matroska[at + 2] & 0x7F
+    return matroska[:at] + bytes([0xEC, 0x80 | (size + 1)]) + bytes(size + 1) + matroska[at + 3 + size :]
+
+
+def test_joined_recordings_keep_their_times(tmp_path: Path) -> None:
+    recording = Recording(seconds=2.0, options={"tune": "zerolatency"})
+    whole = write_recording(tmp_path / "part.ts", recording).read_bytes()
+    path = tmp_path / "joined.ts"
+    path.write_bytes(whole + whole)
+    with pytest.raises(MediaError, match="times_go_back"):
+        numbers_seen(path)
+
+
+def test_a_picture_that_changes_its_size_is_told(tmp_path: Path) -> None:
+    small = write_recording(tmp_path / "a.ts", Recording(seconds=1.0)).read_bytes()
+    large = write_recording(tmp_path / "b.ts", Recording(seconds=1.0, size=(640, 512))).read_bytes()
+    path = tmp_path / "joined.ts"
+    path.write_bytes(small + large)
+    with pytest.raises(MediaError, match=r"picture_changes|times_go_back"):
+        numbers_seen(path)
