@@ -24,8 +24,8 @@ PREROLL_S: Final = 0.5
 _STEPS_BACK_S: Final = (0.0, 5.0, 60.0)
 """How much further back a seek is tried when it lands behind the span; then the file is read from its beginning."""
 _GAP_S: Final = 0.1
-"""Timestamps that differ by more than this from what is counted mean that something is missing; FFmpeg's own bound. Below
-it lie rounding, the jitter of live recordings, and times that a demuxer works out from an outdated sample rate."""
+"""Timestamps that differ by more than this from what is counted mean that something is missing; FFmpeg's own bound.
+Below it lie rounding, the jitter of live recordings, and times that a demuxer works out from an old sample rate."""
 _ROUNDING_S: Final = 0.001
 """What a stretch's first timestamp may be off by because it was rounded; the others then tell better."""
 CANCELLED: Final = 0.1

@@ -28,6 +28,11 @@ _MATRICES: Final = {
     10: "bt2020c", 11: "smpte2085", 12: "chroma-derived-nc", 13: "chroma-derived-c", 14: "ictcp",
     15: "ipt-c2", 16: "ycgco-re", 17: "ycgco-ro",
 }  # fmt: skip
+_PLAIN_TRANSFERS: Final = {
+    "gamma22": "gamma22", "gamma28": "gamma28", "smpte170m": "smpte170m", "smpte240m": "smpte240m",
+    "iec61966-2-1": "srgb", "bt2020-10": "bt2020-10", "bt2020-12": "bt2020-12",
+}  # fmt: skip
+"""What FFmpeg's filter calls transfers other than BT.709's."""
 _CONVERTIBLE: Final = frozenset({"gbr", "bt709", "fcc", "bt470bg", "smpte170m", "smpte240m", "bt2020nc"})
 _PRIMARIES: Final = {
     1: "bt709", 4: "bt470m", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "film", 9: "bt2020", 10: "smpte428",
@@ -102,15 +107,24 @@ def tag(frame: av.video.frame.VideoFrame) -> None:
     frame.colorspace = matrix
 
 
-def mapping_filter(colour: Colour) -> list[tuple[str, str]]:
-    """Filters that turn a picture of other primaries or dynamic range into BT.709 (libswscale's colour management;
-    diffuse white of HDR is taken to be at 203 cd/m², ITU-R BT.2408)."""
-    transfer = "arib-std-b67" if colour.transfer == "arib-std-b67" else "smpte2084"
-    assumed = [f"color_trc={transfer if colour.high_dynamic_range else 'bt709'}"] if _unsaid(colour.transfer) else []
-    assumed += ["color_primaries=bt2020"] if colour.primaries == UNKNOWN else []
-    steps = [("setparams", ":".join(assumed))] if assumed else []
-    target = "out_primaries=bt709:out_transfer=bt709:out_color_matrix=bt709:out_range=tv"
-    return [*steps, ("scale", target), ("format", "yuv420p")]
+def mapping_filters(colour: Colour) -> list[tuple[str, str]]:
+    """Names and arguments of the filters that turn other primaries or another dynamic range into BT.709.
+
+    Wide primaries are converted in linear light and clipped; high dynamic range is tone-mapped by libswscale, which
+    takes diffuse white to be at 203 cd/m² (ITU-R BT.2408).
+    """
+    if colour.high_dynamic_range:
+        transfer = "arib-std-b67" if colour.transfer == "arib-std-b67" else "smpte2084"
+        return [
+            ("setparams", f"color_trc={transfer}:color_primaries=bt2020"),
+            ("scale", "out_primaries=bt709:out_transfer=bt709:out_color_matrix=bt709:out_range=tv"),
+            ("format", "yuv420p"),
+        ]
+    primaries = f"iprimaries={colour.primaries}:itrc={_PLAIN_TRANSFERS.get(colour.transfer, 'bt709')}"
+    space = "bt709" if colour.matrix in {"gbr", UNKNOWN} else colour.matrix.replace("nc", "ncl")
+    formats = "|".join(f"yuv{chroma}p{depth}" for depth in ("", "10", "12") for chroma in (420, 422, 444))
+    target = "space=bt709:primaries=bt709:trc=bt709:range=tv:format=yuv420p"
+    return [("format", formats), ("colorspace", f"ispace={space}:{primaries}:{target}")]
 
 
 def to_written(frame: av.video.frame.VideoFrame, scaler: VideoReformatter) -> av.video.frame.VideoFrame:
@@ -130,10 +144,6 @@ def tag_output(context: av.video.codeccontext.VideoCodecContext) -> None:
     context.color_range = ColorRange.MPEG
     context.color_primaries = ColorPrimaries.BT709
     context.color_trc = ColorTrc.BT709
-
-
-def _unsaid(transfer: str) -> bool:
-    return transfer in {UNKNOWN, "dolby-vision"}
 
 
 def _range_and_matrix(frame: av.video.frame.VideoFrame) -> tuple[bool, int, bool]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 import numpy.typing as npt
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from curation.media.errors import MediaError
 from curation.media.facts import Facts, facts_of
@@ -45,6 +45,10 @@ class RawFrame:
         """Whether it is shown as it is stored: upright, its pixels square."""
         return self.facts.aspect == 1 and self.facts.orientation.upright
 
+    def luma(self) -> npt.NDArray[np.uint8]:
+        """`(H, W)` brightness at full size, rows as they are stored."""
+        return np.asarray(self.frame.to_ndarray(format="gray"), np.uint8)
+
     def image(self, short_edge: int | None = None) -> npt.NDArray[np.uint8]:
         """`(H, W, 3)` BGR, square-pixelled and upright, its short edge at most `short_edge` pixels."""
         frame = self.frame
@@ -53,7 +57,10 @@ class RawFrame:
             scale = short_edge / min(width, height)
             width, height = round(width * scale), round(height * scale)
         scaler = self.scalers.setdefault((width, height), VideoReformatter())
-        method = "AREA" if 2 * width <= frame.width else "BICUBIC"
+        method = Interpolation.AREA if 2 * width <= frame.width else Interpolation.BICUBIC
+        if short_edge is None:
+            # FFmpeg's quick conversion loses up to 3 levels, too much for what is kept.
+            method |= Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
         image = scaler.reformat(frame, width, height, "bgr24", interpolation=method).to_ndarray()
         return self.facts.orientation.apply(image)
 

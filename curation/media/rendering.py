@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import av
 from av.filter import Graph
 
-from curation.media.colour import mapping_filter, tag
+from curation.media.colour import mapping_filters, tag
 from curation.media.errors import MediaError
 from curation.media.facts import Facts
 
@@ -27,7 +27,7 @@ class Rendering:
         self.facts = facts
         self._graph: Graph | None = None
         self._damaged: dict[int, bool] = {}
-        self._steps = mapping_filter(facts.colour) if facts.colour.needs_mapping else []
+        self._steps = mapping_filters(facts.colour) if facts.colour.needs_mapping else []
 
     def apply(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
         """The same frames at the same times, ready to be looked at.

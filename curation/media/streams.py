@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from av.stream import Disposition
 
 from curation.media.errors import MediaError
 
+_LISTS: Final = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
+"""Formats that name other files: a source must not reach what it was not given."""
 _NOT_THE_PICTURE: Final = (
     Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
 )
@@ -40,11 +43,12 @@ def open_media(path: str) -> Iterator[av.container.InputContainer]:
         container = av.open(path, metadata_errors="replace")
     except FileNotFoundError as error:
         raise MediaError("missing", path) from error
-    except PermissionError as error:
-        raise MediaError("no_permission", path) from error
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        raise MediaError("unreadable", str(error)) from error
+        denied = isinstance(error, PermissionError) and error.errno == errno.EACCES
+        raise MediaError("no_permission" if denied else "unreadable", str(error)) from error
     with container:
+        if _LISTS & set(container.format.name.split(",")):
+            raise MediaError("unreadable", f"{path}: a list of other files ({container.format.name})")
         yield container
 
 

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from scenedetect import AdaptiveDetector, FrameTimecode
 
+from curation.backends.combing import combed_share
 from curation.backends.descriptor import build_descriptor
 from curation.media import RawFrame, iter_raw_frames
 from curation.observations import FrameStats, Keyframe
-from curation.schema import Shot, Source
+from curation.schema import Decision, Shot, Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +41,9 @@ class ScenesConfig:
     jpeg_quality: int = 90
     max_damaged_frames: int = 0
     """A source with more frames that the decoder could not fully decode is turned down."""
+    max_combed_share: float = 0.004
+    """A source is turned down when more than this of its keyframes' pixels is combed: interlaced video that is not
+    marked as such, so that nobody deinterlaced it [progressive footage: up to 0.0012, moving interlaced: from 0.03]."""
     max_missing_share: float = 0.1
     """A source that ends earlier than its claimed duration by more than this share is truncated."""
 
@@ -56,7 +60,7 @@ class SceneDetection:
         self.descriptor = build_descriptor(config.descriptor)
 
     def __call__(self, source: Source) -> Source:
-        """The source with its shots; failed when it is damaged or breaks off."""
+        """The source with its shots; failed when it is damaged or breaks off, rejected when it is combed."""
         assert source.media is not None
         info = source.media.info
         scan = _Scan(self.config, self.descriptor.describe, info.fps or 25.0)
@@ -66,6 +70,10 @@ class SceneDetection:
             return source.fail("scenes", "undecodable", "no frame could be decoded")
         if scan.num_damaged > self.config.max_damaged_frames:
             return source.fail("scenes", "damaged_frames", f"{scan.num_damaged} of {len(scan.times_s)} frames")
+        combed = float(np.mean(scan.combed))
+        if combed > self.config.max_combed_share:
+            rejection = Decision(stage="scenes", rule="combed", value=combed, threshold=self.config.max_combed_share)
+            return replace(source, rejection=rejection, keyframes=tuple(scan.keyframes))
         end_s = scan.times_s[-1] + scan.frame_period_s
         expected_s = min(info.duration_s, source.segment_end_s)
         if end_s - source.segment_start_s < (expected_s - source.segment_start_s) * (1 - self.config.max_missing_share):
@@ -87,6 +95,7 @@ class _Scan:
         )
         self.times_s: list[float] = []
         self.keyframes: list[Keyframe] = []
+        self.combed: list[float] = []
         self.num_damaged = 0
         self.luma: list[tuple[float, float, float]] = []
         self.cuts: list[int] = []
@@ -114,6 +123,7 @@ class _Scan:
         image = frame.image(self.config.keyframe_short_edge_px)
         ok, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, self.config.jpeg_quality])
         assert ok
+        self.combed.append(combed_share(frame.luma()))
         self.keyframes.append(Keyframe(time_s=frame.time_s, jpeg=jpeg.tobytes()))
         period = 1.0 / self.config.keyframes_per_s
         late = max(0.0, frame.time_s - self._next_keyframe_s)

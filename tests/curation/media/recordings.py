@@ -134,6 +134,8 @@ def burst_times(samples: npt.NDArray[np.int16], rate_hz: int) -> list[float]:
 def _add_track(output: av.container.OutputContainer, track: Track) -> av.audio.stream.AudioStream:
     sound = output.add_stream(track.codec, rate=track.rate_hz)
     sound.layout = track.layout
+    if track.codec == "aac":
+        sound.bit_rate = 256_000
     if track.disposition:
         sound.disposition = track.disposition
     if track.title:

@@ -1,0 +1,84 @@
+"""Interlaced video is shown as whole frames, or known for what it is."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from curation.backends.combing import combed_share
+from curation.media import Cut, cut_clips, iter_raw_frames, probe
+from curation.schema import Media, Source
+from curation.stages.scenes import SceneDetection, ScenesConfig
+
+WIDTH, HEIGHT, NUM_FRAMES = 320, 256, 50
+
+
+def moment(index: int) -> npt.NDArray[np.uint8]:
+    """Soft texture that passes by, 50 moments a second, (H, W, 3) BGR."""
+    noise = np.random.default_rng(0).integers(0, 255, (HEIGHT // 8, WIDTH // 4), np.uint8)
+    texture = cv2.resize(noise, (2 * WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    return np.repeat(texture[:, 3 * index : 3 * index + WIDTH, None], 3, axis=2)
+
+
+def write_interlaced(path: Path, *, marked: bool, codec: str = "libx264", top_first: bool = True) -> Path:
+    """Fields of two moments woven into each frame; `marked` as interlaced or taken for progressive."""
+    with av.open(str(path), "w") as output:
+        options = {"flags": "+ildct+ilme"} if marked else {}
+        if codec == "libx264" and marked:
+            options["x264-params"] = "tff=1" if top_first else "bff=1"
+        stream = output.add_stream(codec, rate=25, options={**options, "b": "6M"})
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        for index in range(NUM_FRAMES):
+            woven = moment(2 * index)
+            woven[1 if top_first else 0 :: 2] = moment(2 * index + 1)[1 if top_first else 0 :: 2]
+            frame = av.VideoFrame.from_ndarray(woven, format="bgr24")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def shares(path: Path) -> list[float]:
+    return [combed_share(raw.luma()) for raw in iter_raw_frames(str(path))]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "top_first"),
+    [("a.ts", "libx264", True), ("a.mp4", "libx264", False), ("a.mpg", "mpeg2video", True)],
+)
+def test_interlaced_video_is_deinterlaced(tmp_path: Path, name: str, codec: str, top_first: bool) -> None:
+    path = write_interlaced(tmp_path / name, marked=True, codec=codec, top_first=top_first)
+    assert probe(str(path)).field_order in {"tt", "bb", "tb", "bt"}
+    frames = list(iter_raw_frames(str(path)))
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(NUM_FRAMES)], abs=1e-3)
+    assert max(shares(path)) < 0.002
+    (video,) = cut_clips(str(path), [Cut(0.0, 2.0)])
+    assert video is not None
+    assert (video.num_frames, video.stream_copied) == (NUM_FRAMES, False)
+    with av.open(io.BytesIO(video.mp4)) as container:
+        written = list(container.decode(video=0))
+        assert not any(frame.interlaced_frame for frame in written)
+        assert max(combed_share(frame.to_ndarray(format="gray")) for frame in written) < 0.002
+
+
+def test_a_span_of_interlaced_video_is_exact(tmp_path: Path) -> None:
+    path = write_interlaced(tmp_path / "a.ts", marked=True)
+    whole = {raw.time_s: raw.image() for raw in iter_raw_frames(str(path))}
+    part = {raw.time_s: raw.image() for raw in iter_raw_frames(str(path), 0.8, 1.2)}
+    assert sorted(part) == [time for time in sorted(whole) if 0.799 < time < 1.199]
+
+
+def test_woven_video_that_is_not_marked_is_rejected(tmp_path: Path) -> None:
+    path = write_interlaced(tmp_path / "a.mp4", marked=False)
+    assert np.mean(shares(path)) > 0.004
+    source = Source(uri=str(path), media=Media(path=str(path), info=probe(str(path))))
+    rejection = SceneDetection(ScenesConfig())(source).rejection
+    assert rejection is not None
+    assert (rejection.stage, rejection.rule) == ("scenes", "combed")

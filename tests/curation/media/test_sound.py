@@ -1,0 +1,154 @@
+"""Sound as FFmpeg decodes it: without gaps, at its place, from the right track, whatever changes on the way."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from av.stream import Disposition
+
+from curation.media import probe, read_audio
+from tests.curation.media.recordings import (
+    RATE_HZ,
+    Recording,
+    Track,
+    burst_times,
+    bursts,
+    distortion_db,
+    exported_offsets_ms,
+    sine,
+    write_recording,
+)
+
+SINE = Track(samples=sine(4.4, RATE_HZ))
+SINE_44K = Track(rate_hz=44_100, samples=sine(4.4, 44_100))
+
+
+@pytest.mark.parametrize(
+    ("name", "recording"),
+    [
+        ("a.mkv", Recording(tracks=(SINE,))),
+        ("a.mkv", Recording(tracks=(SINE_44K,))),
+        ("a.mkv", Recording(tracks=(Track(codec="pcm_s16le", rate_hz=44_100, samples=SINE_44K.samples),))),
+        ("a.flv", Recording(tracks=(SINE_44K,))),
+        ("a.webm", Recording(codec="libvpx", tracks=(Track(codec="libopus", samples=SINE.samples),))),
+        ("a.ts", Recording(tracks=(SINE_44K,))),
+        ("a.mp4", Recording(tracks=(SINE_44K,))),
+        ("a.mov", Recording(tracks=(Track(codec="pcm_s16le", samples=SINE.samples),))),
+        ("a.avi", Recording(tracks=(Track(codec="pcm_s16le", samples=SINE.samples),))),
+    ],
+    ids=["mkv AAC", "mkv AAC 44.1", "mkv PCM", "flv", "webm Opus", "ts", "mp4", "mov PCM", "avi PCM"],
+)
+@pytest.mark.parametrize("start_s", [0.0, 1.7])
+def test_a_tone_stays_a_tone(tmp_path: Path, name: str, recording: Recording, start_s: float) -> None:
+    path = write_recording(tmp_path / name, recording)
+    samples, rate_hz = read_audio(str(path), start_s, 4.0)
+    assert rate_hz == recording.tracks[0].rate_hz
+    # Its very beginning may belong to the encoder's start.
+    inner = samples[rate_hz // 10 :, 0]
+    assert distortion_db(inner, rate_hz) < -50
+    assert np.diff(np.flatnonzero(inner == 0)).min(initial=9) > 1
+
+
+def test_rate_and_channels_may_change_on_the_way(tmp_path: Path) -> None:
+    stereo = Track(samples=np.repeat(sine(2.0, RATE_HZ), 2, axis=0), layout="stereo")
+    first = write_recording(tmp_path / "a.ts", Recording(seconds=2.0, tracks=(stereo,)))
+    mono = Track(rate_hz=44_100, samples=sine(2.0, 44_100))
+    second = write_recording(tmp_path / "b.ts", Recording(seconds=2.0, tracks=(mono,)))
+    path = tmp_path / "joined.ts"
+    path.write_bytes(first.read_bytes() + delayed(second, tmp_path / "c.ts", 2.0).read_bytes())
+    samples, rate_hz = read_audio(str(path), 0.0, 3.9, mono=False)
+    assert (rate_hz, samples.shape) == (RATE_HZ, (round(3.9 * RATE_HZ), 2))
+    for begin, end in ((0.2, 1.8), (2.2, 3.8)):
+        span = samples[round(begin * RATE_HZ) : round(end * RATE_HZ)]
+        assert distortion_db(span[:, 0], RATE_HZ) < -45
+        assert np.abs(span).max() == pytest.approx(16384, rel=0.03), "as loud as it was recorded"
+
+
+def delayed(path: Path, to: Path, seconds: float) -> Path:
+    """The same packets, later."""
+    with av.open(str(path)) as source, av.open(str(to), "w", options={"muxdelay": "0"}) as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            shift = round(seconds / packet.time_base)
+            packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+            packet.stream = streams[packet.stream.index]
+            target.mux(packet)
+    return to
+
+
+def test_the_default_track_is_heard(tmp_path: Path) -> None:
+    tracks = (Track(samples=sine(4.4, RATE_HZ)), Track(disposition=Disposition.default))
+    path = write_recording(tmp_path / "a.mkv", Recording(tracks=tracks))
+    assert probe(str(path)).audio_stream == 2
+    assert len(burst_times(read_audio(str(path), 0.0, 4.4)[0][:, 0], RATE_HZ)) == 4
+
+
+@pytest.mark.parametrize(
+    "commentary",
+    [
+        Track(samples=sine(4.4, RATE_HZ), disposition=Disposition.comment),
+        Track(samples=sine(4.4, RATE_HZ), disposition=Disposition.comment | Disposition.default),
+        Track(samples=sine(4.4, RATE_HZ), title="Director's commentary"),
+        Track(samples=sine(4.4, RATE_HZ), disposition=Disposition.visual_impaired),
+        Track(samples=np.repeat(sine(4.4, RATE_HZ), 2, axis=0), layout="stereo", title="Audio description"),
+    ],
+    ids=["comment", "comment by default", "by title", "for the blind", "description"],
+)
+def test_a_commentary_is_never_heard(tmp_path: Path, commentary: Track) -> None:
+    path = write_recording(tmp_path / "a.mkv", Recording(tracks=(commentary, Track())))
+    assert probe(str(path)).audio_stream == 2
+    alone = write_recording(tmp_path / "b.mkv", Recording(seconds=1.0, tracks=(commentary,)))
+    info = probe(str(alone))
+    assert info.audio_codec is None
+    assert info.audio_undecodable
+
+
+def test_a_track_that_cannot_be_decoded_is_passed_over(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.mp4", Recording(tracks=(Track(samples=sine(4.4, RATE_HZ)), Track())))
+    # A codec that nobody knows, as newer telephones write beside AAC.
+    path.write_bytes(path.read_bytes().replace(b"mp4a", b"apac", 1).replace(b"esds", b"free", 1))
+    assert probe(str(path)).audio_stream == 2
+    assert all(abs(offset) < 0.6 for offset in exported_offsets_ms(path, 0.0, 4.4))
+
+
+def test_a_track_of_rubbish_is_passed_over(tmp_path: Path) -> None:
+    good = write_recording(tmp_path / "good.mkv", Recording(tracks=(Track(codec="ac3"), Track())))
+    path = tmp_path / "a.mkv"
+    noise = np.random.default_rng(0)
+    with av.open(str(good)) as source, av.open(str(path), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if not packet.size:
+                continue
+            copy = av.Packet(noise.bytes(packet.size)) if packet.stream.index == 1 else packet
+            copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+            copy.is_keyframe = packet.is_keyframe
+            copy.stream = streams[packet.stream.index]
+            target.mux(copy)
+    assert probe(str(path)).audio_stream == 2
+
+
+def test_surround_and_antiphase_are_heard(tmp_path: Path) -> None:
+    # Speech of films lies in the centre, the third of six channels.
+    centre = np.zeros((6, round(2 * RATE_HZ)), np.float32)
+    centre[2] = bursts(2.0, RATE_HZ)[0]
+    path = write_recording(
+        tmp_path / "a.mkv", Recording(seconds=2.0, tracks=(Track(codec="pcm_s16le", layout="5.1", samples=centre),))
+    )
+    samples, _ = read_audio(str(path), 0.0, 2.0)
+    loudest = float(np.abs(centre).max())
+    assert np.abs(samples).max() / 32768 == pytest.approx(loudest * 0.2929, rel=0.02), "FFmpeg's downmix, unclipped"
+    tone = sine(2.0, RATE_HZ)
+    path = write_recording(
+        tmp_path / "b.mkv",
+        Recording(
+            seconds=2.0, tracks=(Track(codec="pcm_s16le", layout="stereo", samples=np.concatenate([tone, -tone])),)
+        ),
+    )
+    samples, _ = read_audio(str(path), 0.0, 2.0)
+    assert np.abs(samples).max() / 32768 == pytest.approx(0.5, rel=0.01)
