@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from curation.schema import Media, Source, VideoInfo
+from curation.stages.format import FormatConfig, FormatFilter
+
+INFO = VideoInfo(
+    width=1280,
+    height=720,
+    fps=25.0,
+    duration_s=4.0,
+    codec="hevc",
+    pixel_format="yuv420p10le",
+    rotation_deg=0,
+    sample_aspect_ratio=1.0,
+    audio_codec=None,
+    audio_rate_hz=0,
+    audio_channels=0,
+    color_matrix="bt709",
+)
+
+
+def rule_of(config: FormatConfig | None = None, **changes: str) -> str | None:
+    info = replace(INFO, **changes)  # type: ignore[arg-type]
+    source = FormatFilter(config or FormatConfig())(Source(uri="a.mov", media=Media(path="a.mov", info=info)))
+    return source.rejection.rule if source.rejection else None
+
+
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67", "dolby-vision"])
+def test_high_dynamic_range_has_a_rule_of_its_own(transfer: str) -> None:
+    assert rule_of(color_transfer=transfer) == "hdr"
+    assert rule_of(FormatConfig(take_hdr=True), color_transfer=transfer) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "rule"),
+    [
+        ("color_transfer", "linear", "colour_transfer"),
+        ("color_transfer", "log100", "colour_transfer"),
+        ("color_matrix", "ictcp", "colour_matrix"),
+        ("color_matrix", "ycgco", "colour_matrix"),
+        ("color_transfer", "unknown", None),
+        ("color_transfer", "iec61966-2-1", None),
+        ("color_primaries", "bt2020", None),
+        ("field_order", "tt", None),
+    ],
+)
+def test_what_cannot_be_shown_truthfully_is_turned_down(field: str, value: str, rule: str | None) -> None:
+    assert rule_of(**{field: value}) == rule
+
+
+def test_interlaced_video_is_turned_down_where_that_is_asked_for() -> None:
+    assert rule_of(FormatConfig(take_interlaced=False), field_order="bb") == "interlaced"
+    assert rule_of(FormatConfig(take_interlaced=False), field_order="progressive") is None
