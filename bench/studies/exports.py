@@ -164,9 +164,9 @@ def sound_delay_ms(wav: bytes, source: Path, stream: int, row: dict[str, Any]) -
     mono = ours.mean(axis=1)
     if min(float(np.abs(mono).max()), float(np.abs(reference).max())) < 1e-3:
         return None
-    lags = correlation_lags(len(reference), len(mono), "valid")
+    lags: npt.NDArray[np.int64] = correlation_lags(len(reference), len(mono), "valid")
     lag = int(lags[np.argmax(correlate(reference, mono, "valid"))])
-    return 1000.0 * (margin - lag) / rate_hz
+    return float(1000 * (margin - lag)) / int(rate_hz)
 
 
 def picture_start_s(source: Path) -> float:

@@ -7,10 +7,11 @@ progressive and BT.709; `frames` and `audio` are what stages ask; `cut` writes c
 
 from curation.media.audio import read_audio
 from curation.media.cut import Cut, CutVideo, cut_clips
+from curation.media.duration import duration_s
 from curation.media.errors import MediaError
 from curation.media.exported import Difference, check_sound, check_video
 from curation.media.frames import Frame, RawFrame, frame_times, iter_frames, iter_raw_frames, sample_frames
-from curation.media.probe import duration_s, probe
+from curation.media.probe import probe
 
 __all__ = [
     "Cut",

@@ -80,7 +80,7 @@ def to_mono(samples: Samples) -> Samples:
     loudness = np.sqrt((values**2).mean(axis=0))
     if len(values) and np.sqrt((mean**2).mean()) < CANCELLED * loudness.max():
         return samples[:, [int(loudness.argmax())]]
-    return np.round(mean).astype(np.int16)
+    return np.asarray(np.round(mean), np.int16)
 
 
 @dataclass(slots=True)

@@ -10,15 +10,17 @@ from functools import lru_cache
 from typing import Final
 
 import av
-from av.format import Flags
 
 from curation.media.colour import Colour, colour_of
+from curation.media.duration import claimed_duration_s, measured_duration_s
 from curation.media.errors import MediaError
 from curation.media.orientation import Orientation, display_size, orientation_of, sample_aspect_ratio
 from curation.media.streams import choose_audio, choose_video, open_media, ready
 
 _WITHOUT_PRESENTATION_TIMES: Final = frozenset({"avi"})
 """Containers that store the order of decoding only."""
+_NO_TIMESTAMPS: Final = 0x0080
+"""FFmpeg's flag of formats that have no times at all: bare streams of a codec."""
 _CHECKED_FRAMES: Final = 32
 """Frames at the beginning whose times must run forwards, where the packets leave that open."""
 _DEFAULT_RATE: Final = Fraction(25)
@@ -50,6 +52,9 @@ class Facts:
     """Average frames a second; 0 when the file does not say."""
     counted: bool
     """The container has no times of presentation: the n-th picture shown takes the n-th packet's place."""
+    duration_s: float
+    duration_measured: bool
+    """The header claims no duration; the file was read to find out."""
     origin: int
     """Time of the first picture, in ticks: the zero of all our times."""
 
@@ -98,6 +103,7 @@ def _examine(path: str) -> Facts:
         ready(stream)
         counted = _without_times(container)
         packets = _first_packets(container, stream)
+        claimed = claimed_duration_s(container)
         suspicious = _times_may_be_decoding_order(packets, reorders=bool(stream.codec_context.has_b_frames))
     with open_media(path) as container:
         stream = choose_video(container)
@@ -122,13 +128,20 @@ def _examine(path: str) -> Facts:
             time_base=Fraction(stream.time_base),
             rate=Fraction(stream.average_rate or 0),
             counted=counted,
+            duration_s=_measured(path) if claimed is None else claimed,
+            duration_measured=claimed is None,
             origin=int(stream.start_time or 0) if start is None else int(start),
         )
 
 
+def _measured(path: str) -> float:
+    with open_media(path) as container:
+        return measured_duration_s(container)
+
+
 def _without_times(container: av.container.InputContainer) -> bool:
     names = set(container.format.name.split(","))
-    return bool(int(container.format.flags) & Flags.no_timestamps.value) or bool(names & _WITHOUT_PRESENTATION_TIMES)
+    return bool(int(container.format.flags) & int(_NO_TIMESTAMPS)) or bool(names & _WITHOUT_PRESENTATION_TIMES)
 
 
 def _first_packets(

@@ -62,7 +62,7 @@ class RawFrame:
             # FFmpeg's quick conversion loses up to 3 levels, too much for what is kept.
             method |= Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
         image = scaler.reformat(frame, width, height, "bgr24", interpolation=method).to_ndarray()
-        return self.facts.orientation.apply(image)
+        return self.facts.orientation.apply(np.asarray(image, np.uint8))
 
 
 def iter_raw_frames(path: str, start_s: float = 0.0, end_s: float = float("inf")) -> Iterator[RawFrame]:

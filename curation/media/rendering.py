@@ -78,6 +78,8 @@ class Rendering:
                 frame = self._graph.vpull()
             except (av.error.BlockingIOError, av.error.EOFError):
                 return
+            assert frame.pts is not None, "every frame that was put in had its time"
+            assert frame.time_base is not None
             ticks = round(frame.pts * frame.time_base / self.facts.time_base)
             tag(frame)
             yield replace(like, ticks=ticks, frame=frame, damaged=self._damaged.pop(ticks, False))

@@ -19,7 +19,7 @@ from tests.curation.media.test_colour import accurately
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Right:
-    """What is right of a recording: in every 110 frames a white square is shown, and a burst heard, from 12 + 25k on."""
+    """What is right of a recording: in each 110 frames a white square is shown, and a burst heard, from 12 + 25k on."""
 
     num_frames: int = 110
     bursts: bool = True

@@ -23,9 +23,12 @@ INFO = VideoInfo(
 )
 
 
-def rule_of(config: FormatConfig | None = None, **changes: str) -> str | None:
+DEFAULT = FormatConfig()
+
+
+def rule_of(config: FormatConfig = DEFAULT, /, **changes: str) -> str | None:
     info = replace(INFO, **changes)  # type: ignore[arg-type]
-    source = FormatFilter(config or FormatConfig())(Source(uri="a.mov", media=Media(path="a.mov", info=info)))
+    source = FormatFilter(config)(Source(uri="a.mov", media=Media(path="a.mov", info=info)))
     return source.rejection.rule if source.rejection else None
 
 
@@ -49,7 +52,7 @@ def test_high_dynamic_range_has_a_rule_of_its_own(transfer: str) -> None:
     ],
 )
 def test_what_cannot_be_shown_truthfully_is_turned_down(field: str, value: str, rule: str | None) -> None:
-    assert rule_of(**{field: value}) == rule
+    assert rule_of(DEFAULT, **{field: value}) == rule
 
 
 def test_interlaced_video_is_turned_down_where_that_is_asked_for() -> None:

@@ -1,0 +1,58 @@
+"""How long a file's moving picture lasts: what its header claims, else what is found by reading it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from curation.media.errors import MediaError
+from curation.media.streams import choose_video
+
+
+def duration_s(file: Any) -> float:
+    """Seconds of the moving picture in a file, given as a path or a readable object.
+
+    What the header claims; where it claims nothing, the whole file is read to find out.
+
+    Raises:
+        MediaError: it has no moving picture.
+        av.error.FFmpegError, OSError, ValueError: it cannot be read.
+    """
+    with av.open(file, metadata_errors="replace") as container:
+        claimed = claimed_duration_s(container)
+        return measured_duration_s(container) if claimed is None else claimed
+
+
+def claimed_duration_s(container: av.container.InputContainer) -> float | None:
+    """What the header says, in seconds; None when it says nothing."""
+    stream = choose_video(container)
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None
+
+
+def measured_duration_s(container: av.container.InputContainer) -> float:
+    """From the first packet's time to the end of the last, in seconds; counted where packets have no times."""
+    stream = choose_video(container)
+    times: list[Fraction] = []
+    lengths: list[Fraction] = []
+    num_packets = 0
+    try:
+        for packet in container.demux(stream):
+            if not packet.size:
+                continue
+            num_packets += 1
+            if packet.duration:
+                lengths.append(packet.duration * packet.time_base)
+            if packet.pts is not None:
+                times.append(packet.pts * packet.time_base)
+    except (av.error.FFmpegError, ValueError):
+        pass  # broken off: as far as it goes
+    period = 1 / Fraction(stream.average_rate or 25)
+    if len(times) < num_packets:
+        return float(num_packets * period)
+    if not times:
+        raise MediaError("undecodable", "no packet of the video stream")
+    return float(max(times) - min(times) + (lengths[-1] if lengths else period))
