@@ -141,7 +141,7 @@ def _measured(path: str) -> float:
 
 def _without_times(container: av.container.InputContainer) -> bool:
     names = set(container.format.name.split(","))
-    return bool(int(container.format.flags) & int(_NO_TIMESTAMPS)) or bool(names & _WITHOUT_PRESENTATION_TIMES)
+    return bool(container.format.flags & _NO_TIMESTAMPS) or bool(names & _WITHOUT_PRESENTATION_TIMES)
 
 
 def _first_packets(
