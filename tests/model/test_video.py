@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from model.audio import load_audio
 from model.video import VideoWriter, add_sound
+from tests.media_table import SOUND_FILES, SoundFile
 from tests.model.pipelines import write_wav
 
 
@@ -117,3 +119,23 @@ def test_sound_is_laid_under_pictures_that_stay_as_they_are(tmp_path: Path) -> N
         assert stream.duration * stream.time_base == Fraction(40, 25), "no longer than the pictures"
     with pytest.raises(ValueError, match=r"speech\.wav cannot be read as a video"):
         add_sound(speech, speech, tmp_path / "none.mp4")
+
+
+HEARD = [sound for sound in SOUND_FILES if not sound.refused]
+
+
+@pytest.mark.parametrize("sound", HEARD, ids=[sound.name for sound in HEARD])
+def test_the_track_of_the_video_is_what_the_network_hears(sound: SoundFile, tmp_path: Path) -> None:
+    path = sound.make(tmp_path)
+    wanted = load_audio(path).numpy()
+    num_frames = -(-len(wanted) * 25 // 16_000)
+    with VideoWriter(tmp_path / "out.mp4", height=32, width=64, fps=25, audio=path) as writer:
+        for start in range(0, num_frames, 20):
+            writer.write(grey_frames(num_frames)[start : start + 20])
+    written = load_audio(tmp_path / "out.mp4").numpy()
+    assert len(wanted) <= len(written) < len(wanted) + 0.1 * 16_000
+    # Of two channels that are as loud as each other either may be taken.
+    sign = np.sign(np.dot(written[: len(wanted)], wanted))
+    difference = (sign * written[: len(wanted)] - wanted)[1600:-1600]
+    # One sample at 16 kHz too early or late would leave −15 dB of a tone of 440 Hz.
+    assert 10 * np.log10(np.mean(difference**2) / np.mean(wanted**2)) < (-20 if sound.num_joins else -30)
