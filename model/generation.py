@@ -16,9 +16,10 @@ from torch import Tensor
 from model import assemble
 from model.audio import load_speech, num_video_frames
 from model.codebook import Codebook
-from model.image import AREAS, load_image
+from model.image import AREAS
 from model.job import ProgressCallback
 from model.pipeline import SoulPipeline
+from model.portrait import load_image
 from model.presets import PRESETS
 from model.sampling import build_scheduler
 from model.video import VideoWriter

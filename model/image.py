@@ -1,45 +1,20 @@
-"""The portrait: reading it, choosing the video's size, fitting the one to the other."""
+"""The video's size, and fitting the portrait to it."""
 
 import math
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import torch
 from einops import rearrange
-from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
+from PIL import Image
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SIZE_MULTIPLE: Final = 32
 """Sides divide by the autoencoder's 16 times the network's patch of 2."""
 
 AREAS: Final = {"720p": 704 * 1280, "1080p": 1088 * 1920}
 """The paper's resolutions, in pixels; videos of other shapes have (nearly) the same area."""
-
-
-def load_image(path: str | Path) -> Image.Image:
-    """Read a picture as RGB, turned upright by its EXIF tag, transparency over white.
-
-    Raises:
-        ValueError: no such file, or not a picture.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"no such image: {path}")
-    try:
-        with Image.open(path) as image:
-            return as_rgb(image)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path} is not an image that can be read") from error
-
-
-def as_rgb(image: Image.Image) -> Image.Image:
-    """The picture upright and opaque."""
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode in {"RGBA", "LA", "PA"} or "transparency" in upright.info:
-        rgba = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return upright.convert("RGB")
 
 
 def size_for_area(width: int, height: int, area: int) -> tuple[int, int]:
@@ -81,8 +56,11 @@ def check_size(height: int, width: int) -> None:
             raise ValueError(f"{name} {side} is not divisible by {SIZE_MULTIPLE}, the nearest that is: {nearest}")
 
 
-def fit_image(image: Image.Image, height: int, width: int) -> Tensor:
+def fit_image(image: Image.Image, height: int, width: int) -> "Tensor":
     """The picture as pixels (1, 3, H, W) in [-1, 1], fitted by `cover`."""
+    # Sizes are checked before anything is loaded, torch included.
+    import torch  # noqa: PLC0415
+
     pixels = torch.from_numpy(np.array(cover(image, height, width))).float() / 127.5 - 1
     return rearrange(pixels, "h w c -> 1 c h w")
 
