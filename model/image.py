@@ -1,6 +1,7 @@
 """The video's size, and fitting the portrait to it."""
 
 import math
+import os
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,6 +13,12 @@ if TYPE_CHECKING:
 
 SIZE_MULTIPLE: Final = 32
 """Sides divide by the autoencoder's 16 times the network's patch of 2."""
+
+MAX_SIDE: Final = 1024 * SIZE_MULTIPLE
+"""The network's positions end at 1,024 tokens a side."""
+
+CLIP_FRAMES: Final = 109
+"""Pixel frames of a clip (paper)."""
 
 AREAS: Final = {"720p": 704 * 1280, "1080p": 1088 * 1920}
 """The paper's resolutions, in pixels; videos of other shapes have (nearly) the same area."""
@@ -36,24 +43,39 @@ def choose_size(
     """The video's (height, width): as asked for, or by the image's shape and an area.
 
     Raises:
-        ValueError: one side without the other, sides and an area, or a side that does not divide by 32.
+        ValueError: one side without the other, sides and an area, a side that does not divide by 32, or a size that
+            this machine cannot hold.
     """
     if (height is None) != (width is None):
         raise ValueError("give height and width together, or neither")
     if height is None or width is None:
-        return size_for_area(image.width, image.height, default_area if area is None else area)
-    if area is not None:
+        height, width = size_for_area(image.width, image.height, default_area if area is None else area)
+    elif area is not None:
         raise ValueError("give height and width, or an area, not both")
     check_size(height, width)
+    check_fits(height, width)
     return height, width
 
 
 def check_size(height: int, width: int) -> None:
-    """Raise a ValueError that names the nearest valid side if a side is not a positive multiple of 32."""
+    """Raise a ValueError that names the nearest valid side if a side is not a positive multiple of 32 up to 32,768."""
     for name, side in (("height", height), ("width", width)):
         if side < SIZE_MULTIPLE or side % SIZE_MULTIPLE:
             nearest = max(round(side / SIZE_MULTIPLE), 1) * SIZE_MULTIPLE
             raise ValueError(f"{name} {side} is not divisible by {SIZE_MULTIPLE}, the nearest that is: {nearest}")
+        if side > MAX_SIDE:
+            raise ValueError(f"{name} {side} is more than the network has positions for: at most {MAX_SIDE}")
+
+
+def check_fits(height: int, width: int) -> None:
+    """Raise a ValueError if this machine cannot even hold the frames of one clip, and once more to join them."""
+    needed = 2 * CLIP_FRAMES * height * width * 3
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise ValueError(
+            f"{width}x{height} is too large: the frames of one clip take {needed / 2**30:.0f} GiB, "
+            f"this machine has {memory / 2**30:.0f}"
+        )
 
 
 def fit_image(image: Image.Image, height: int, width: int) -> "Tensor":

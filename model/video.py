@@ -82,11 +82,20 @@ class VideoWriter:
             self._sound.write_until(self.num_frames / self.fps)
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file.
+
+        Raises:
+            OSError: the disk is full, or the like, as from `write`; the part stays.
+        """
         self._drain()
         self._container.close()
         finished = self.path.with_suffix(".tmp.mp4")
-        _remux(self.part, finished)
+        try:
+            _remux(self.part, finished)
+        except OSError:
+            # A full disk: the part holds the whole video.
+            finished.unlink(missing_ok=True)
+            raise
         finished.replace(self.path)
         self.part.unlink()
 

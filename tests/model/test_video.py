@@ -1,3 +1,6 @@
+import re
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -84,6 +87,34 @@ def test_an_error_keeps_the_part_and_makes_no_file(tmp_path: Path) -> None:
         fail_while_writing()
     assert not (tmp_path / "out.mp4").exists()
     assert len(frames_of(tmp_path / "out.part.mp4")) == 60
+
+
+@pytest.mark.parametrize(("num_bytes", "file"), [(3_000, "out.part.mp4"), (0, "out.tmp.mp4")])
+def test_a_full_disk_is_named_with_its_file(tmp_path: Path, num_bytes: int, file: str) -> None:
+    # A limit of the size of files stands for the disk. The finished file is a little larger than nothing, too.
+    script = f"""
+import resource, signal
+import numpy as np
+from model import video
+def limit(num_bytes):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, resource.RLIM_INFINITY))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+frames = np.random.default_rng(0).integers(0, 256, (100, 32, 64, 3), dtype=np.uint8)
+remux = video._remux
+def remux_on_a_full_disk(source, target):
+    limit({num_bytes})
+    remux(source, target)
+video._remux = remux_on_a_full_disk
+try:
+    with video.VideoWriter({str(tmp_path / "out.mp4")!r}, height=32, width=64, fps=25) as writer:
+        limit({num_bytes} or resource.RLIM_INFINITY)
+        writer.write(frames)
+except OSError as error:
+    print(error)
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert re.fullmatch(rf"\[Errno 27\] File too large: '.*/{re.escape(file)}'\n", told.stdout)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.part.mp4"]
 
 
 def test_sound_ends_with_the_video(tmp_path: Path) -> None:
