@@ -67,6 +67,11 @@ class ModelParts:
         diffusers_logging.disable_progress_bar()
         cuda = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         device = self.device or (cuda if torch.cuda.is_available() else "cpu")
+        try:
+            # Before the model, which takes a minute.
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise _refused(device, error) from error
         dtype = getattr(torch, self.dtype or ("float32" if device == "cpu" else "bfloat16"))
         pipeline = self._random(dtype) if self.is_random else self._trained(dtype)
         if self.vae is not None:
@@ -77,8 +82,8 @@ class ModelParts:
             pipeline.codebook = Codebook.load(self.codebook)
         try:
             on_device: SoulPipeline = pipeline.to(device)
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(f"--device {device}: {str(error).partition(chr(10))[0]}") from error
+        except RuntimeError as error:
+            raise _refused(device, error) from error
         return on_device
 
     def _random(self, dtype: torch.dtype) -> SoulPipeline:
@@ -178,3 +183,7 @@ def make_video(
                 writer.write(clip.frames)
             on_frames(num_frames)
     return MadeVideo(num_frames=num_frames, fps=fps, height=size[0], width=size[1])
+
+
+def _refused(device: str, error: Exception) -> ValueError:
+    return ValueError(f"--device {device}: {str(error).partition(chr(10))[0]}")

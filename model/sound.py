@@ -8,10 +8,11 @@ Letters: N samples, C channels.
 """
 
 from collections.abc import Generator, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from itertools import groupby
+from itertools import groupby, islice
 from math import ceil
 from pathlib import Path
 from typing import Final
@@ -129,18 +130,26 @@ class SoundTrack:
             ValueError: the file cannot be read to its end, or most of it cannot be decoded; one line.
         """
         num_decoded = num_failed = 0
+        heard_s = 0.0
         unpack = _Unpacker()
-        with _open(self.path) as container:
-            for packet in _packets(container, self.index, self.path):
-                try:
-                    frames = packet.decode()
-                except (av.FFmpegError, ValueError):
-                    num_failed += 1
-                    continue
-                num_decoded += 1
-                for frame in frames:
-                    if frame.samples:
-                        yield _format(frame, self.path), unpack(frame)
+        try:
+            with _open(self.path) as container:
+                for packet in container.demux(container.streams[self.index]):
+                    try:
+                        frames = packet.decode()
+                    except (av.FFmpegError, ValueError):
+                        num_failed += 1
+                        continue
+                    num_decoded += 1
+                    for frame in frames:
+                        if frame.samples:
+                            form = _format(frame, self.path)
+                            heard_s += frame.samples / form.rate_hz
+                            yield form, unpack(frame)
+        except av.FFmpegError as error:
+            # A stream that goes over to another format where FFmpeg cannot follow, e.g. chained Opus.
+            reason = f"its sound changes or is damaged at {heard_s:.1f} s ({error.strerror})"
+            raise ValueError(f"{self.path} cannot be read as audio: {reason}") from error
         if num_failed > num_decoded:
             whole = num_decoded + num_failed
             raise ValueError(f"{self.path} cannot be read as audio: {num_failed} of {whole} packets are damaged")
@@ -254,13 +263,6 @@ def _open(path: Path) -> av.container.InputContainer:
     return container
 
 
-def _packets(container: av.container.InputContainer, index: int, path: Path) -> Iterator[av.Packet]:
-    try:
-        yield from container.demux(container.streams[index])
-    except av.FFmpegError as error:
-        raise ValueError(f"{path} cannot be read as audio to its end: {error.strerror}") from error
-
-
 def _rank(stream: av.AudioStream) -> tuple[bool, int, int, int]:
     context = stream.codec_context
     channels, rate_hz = (0, 0) if context is None else (context.channels, context.sample_rate or 0)
@@ -276,19 +278,19 @@ def _format(frame: av.AudioFrame, path: Path) -> SoundFormat:
 def _probe(path: Path, index: int) -> SoundFormat | None:
     """The format in which a track begins; None if more of its first packets are damaged than can be decoded."""
     first, num_failed, num_packets = None, 0, 0
-    with _open(path) as container:
-        for packet in _packets(container, index, path):
+    # A file that breaks off here is told when it is read.
+    with _open(path) as container, suppress(av.FFmpegError):
+        for packet in islice(container.demux(container.streams[index]), _PROBED_PACKETS):
             num_packets += 1
             try:
                 for frame in packet.decode():
                     first = first or (_format(frame, path) if frame.samples else None)
             except av.FFmpegError:
                 num_failed += 1
-            if num_packets == _PROBED_PACKETS:
-                break
     return first if 2 * num_failed <= num_packets else None
 
 
 def _is_empty(path: Path, indices: list[int]) -> bool:
-    with _open(path) as container:
+    with _open(path) as container, suppress(av.FFmpegError):
         return all(packet.size == 0 for packet in container.demux([container.streams[index] for index in indices]))
+    return False

@@ -83,6 +83,17 @@ def test_a_damaged_packet_is_left_out_and_a_mostly_damaged_file_refused(tmp_path
         load_audio(damaged(range(60, 1000)))
 
 
+def test_a_change_that_cannot_be_followed_is_told_with_its_time(tmp_path: Path) -> None:
+    stereo = Track(codec="libopus", layout="stereo", gains=(1, 1))
+    parts = [
+        write_media(tmp_path / f"{number}.opus", track, pictures=False)
+        for number, track in enumerate((stereo, Track(codec="libopus")))
+    ]
+    (tmp_path / "joined.opus").write_bytes(b"".join(part.read_bytes() for part in parts))
+    with pytest.raises(ValueError, match=r"joined.opus .* its sound changes or is damaged at [23]\.\d s"):
+        load_audio(tmp_path / "joined.opus")
+
+
 def test_the_shared_cases_are_heard(shared: Path) -> None:
     cases = shared / "cases"
     if not cases.is_dir():
