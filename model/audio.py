@@ -10,12 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-import av
 import numpy as np
 import torch
 from torch import Tensor
 
 from model.audio_encoders import STEPS_PER_WINDOW, AudioEncoder
+from model.sound import Mixer, SoundTrack
 
 SAMPLE_RATE_HZ: Final = 16_000
 STEP_RATE_HZ: Final = 50
@@ -27,38 +27,20 @@ SILENCE_PEAK: Final = 1e-4
 
 
 def load_audio(path: str | Path) -> Tensor:
-    """Decode the first audio stream of any media file to (N,) fp32, 16 kHz, mono, in [-1, 1].
+    """Decode the sound of any media file to (N,) fp32, 16 kHz, mono, full scale at ±1.
 
-    N is the exact length of the source, ⌈samples · 16000 / rate⌉.
+    N is the exact length of the source, ⌈seconds · 16000⌉. The track is `SoundTrack.open`'s; more channels than one are
+    mixed as FFmpeg does, scaled so that they cannot clip, and where they cancel out the loudest is taken.
 
     Raises:
-        ValueError: no such file, not a media file, no audio stream, or nothing in it.
+        ValueError: no such file, not a media file, no sound that can be decoded, or nothing in it.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"no such audio file: {path}")
-    chunks: list[np.ndarray] = []
-    num_source_samples = 0
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.audio:
-                raise ValueError(f"{path} has no audio stream")
-            # Channels are averaged here: FFmpeg's own mono is 3 dB louder than its stereo and may clip.
-            resampler = av.AudioResampler(format="fltp", rate=SAMPLE_RATE_HZ)
-            source_rate_hz = container.streams.audio[0].rate
-            for frame in container.decode(audio=0):
-                num_source_samples += frame.samples
-                chunks += [out.to_ndarray().mean(axis=0) for out in resampler.resample(frame)]
-            if num_source_samples:
-                chunks += [out.to_ndarray().mean(axis=0) for out in resampler.resample(None)]
-    except av.FFmpegError as error:
-        raise ValueError(f"{path} cannot be read as audio: {error.strerror}") from error
-    if num_source_samples == 0:
-        raise ValueError(f"{path} is empty: its audio lasts 0 s")
-    num_samples = -(-num_source_samples * SAMPLE_RATE_HZ // source_rate_hz)
-    waveform = np.concatenate(chunks)[:num_samples]
-    # The resampler's filter may leave a few samples of the tail inside.
-    return torch.from_numpy(np.pad(waveform, (0, num_samples - len(waveform))))
+    track = SoundTrack.open(Path(path))
+    mixer = Mixer(1)
+    chunks = list(track.resampled(SAMPLE_RATE_HZ, mixer))
+    if loudest := mixer.loudest_instead():
+        chunks = list(track.resampled(SAMPLE_RATE_HZ, Mixer(1, loudest)))
+    return torch.from_numpy(np.concatenate(chunks)[:, 0])
 
 
 def load_speech(path: str | Path) -> Tensor:

@@ -1,11 +1,13 @@
-"""What the commands of `python -m model` do."""
+"""What the commands of `python -m model` do.
+
+What people give is checked before torch and diffusers are imported, which takes seconds: hence the late imports.
+"""
 
 import argparse
 import os
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-import torch
-import torch.distributed as dist
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -16,26 +18,29 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from model import assemble
-from model.codebook import Codebook
-from model.cost import PresetCost, preset_cost
-from model.generation import ModelParts, Sampling, VideoInputs, make_video, parse_size
-from model.parallel import SequenceParallel
-from model.pipeline import SoulPipeline
-from model.presets import get_preset
+from model.portrait import load_image
+from model.request import Sampling, check_codebook, check_new_directory, check_out, parse_size
+from model.sound import SoundTrack
+
+if TYPE_CHECKING:
+    from model.pipeline import SoulPipeline
 
 console = Console(stderr=True)
 
 
 def generate(options: argparse.Namespace) -> None:
     """Make a video and write it while its clips arrive."""
-    # What a person gives is read before the model, which takes a minute to load.
-    inputs = VideoInputs.read(options.image, options.audio, options.prompt)
-    parts, sampling = ModelParts.from_options(options), Sampling.from_options(options)
-    if options.out.suffix.lower() != ".mp4":
-        raise ValueError(f"--out must end in .mp4, got {options.out}")
-    if not options.out.parent.is_dir():
-        raise ValueError(f"--out: no such directory: {options.out.parent}")
+    sampling = Sampling.from_options(options)
+    check_out(options.out)
+    check_codebook(options.codebook)
+    portrait = load_image(options.image)
+    SoundTrack.open(options.audio)
+    from model.audio import load_speech  # noqa: PLC0415
+    from model.generation import ModelParts, VideoInputs, make_video  # noqa: PLC0415
+
+    speech = load_speech(options.audio)
+    inputs = VideoInputs(image=portrait, audio=options.audio, waveform=speech, prompt=options.prompt)
+    parts = ModelParts.from_options(options)
     if parts.is_random:
         console.print(f"{parts.model} with random weights: shows that everything runs, not what Soul can do")
     pipeline = parts.load()
@@ -61,8 +66,13 @@ def generate(options: argparse.Namespace) -> None:
 
 def convert(options: argparse.Namespace) -> None:
     """Write a model directory that starts from Wan2.2."""
-    if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
-        raise ValueError(f"{options.out}: exists and is not empty")
+    check_new_directory(options.out)
+    check_codebook(options.codebook)
+    import torch  # noqa: PLC0415
+
+    from model import assemble  # noqa: PLC0415
+    from model.codebook import Codebook  # noqa: PLC0415
+
     codebook = None if options.codebook is None else Codebook.load(options.codebook)
     pipeline = assemble.convert(
         assemble.Conversion(
@@ -82,9 +92,12 @@ def convert(options: argparse.Namespace) -> None:
 
 def info(options: argparse.Namespace) -> None:
     """Print parameters, operations and memory."""
-    preset = get_preset(options.preset)
     height, width, _ = parse_size(options.size, None)
-    cost: PresetCost = preset_cost(
+    from model.cost import preset_cost  # noqa: PLC0415
+    from model.presets import get_preset  # noqa: PLC0415
+
+    preset = get_preset(options.preset)
+    cost = preset_cost(
         preset,
         height=height,
         width=width,
@@ -96,13 +109,17 @@ def info(options: argparse.Namespace) -> None:
         print(line)
 
 
-def _join_ranks(pipeline: SoulPipeline, stack: ExitStack) -> bool:
+def _join_ranks(pipeline: "SoulPipeline", stack: ExitStack) -> bool:
     """Under torchrun, share every clip between its processes; return whether this one writes the video.
 
     Noise is drawn from the seed on each, and the network gives each the whole clip: all decode the same.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return True
+    from torch import distributed as dist  # noqa: PLC0415
+
+    from model.parallel import SequenceParallel  # noqa: PLC0415
+
     dist.init_process_group("nccl" if pipeline.device.type == "cuda" else "gloo")
     stack.callback(dist.destroy_process_group)
     stack.enter_context(SequenceParallel(pipeline.transformer))

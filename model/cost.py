@@ -9,14 +9,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from model.assemble import build_components
 from model.flops import TransformerFlops, count_transformer_flops
-from model.image import check_size, size_for_area
+from model.image import CLIP_FRAMES, check_size, size_for_area
 from model.presets import Preset
 from model.timeline import num_clips
 from model.vae import Autoencoder, StreamingDecoder, latent_frames
 
 GIB = 2**30
 FPS = 25
-CLIP_FRAMES = 109
 CLIP_LATENTS = latent_frames(CLIP_FRAMES)
 OVERLAP_LATENTS = 2
 

@@ -16,12 +16,15 @@ from torch import Tensor
 from model import assemble
 from model.audio import load_speech, num_video_frames
 from model.codebook import Codebook
-from model.image import AREAS, load_image
 from model.job import ProgressCallback
 from model.pipeline import SoulPipeline
+from model.portrait import load_image
 from model.presets import PRESETS
+from model.request import Sampling
 from model.sampling import build_scheduler
 from model.video import VideoWriter
+
+__all__ = ["MadeVideo", "ModelParts", "Sampling", "VideoInputs", "make_video"]
 
 RANDOM_PRESET = "tiny"
 """The preset that runs without weights; larger ones would only make noise slowly."""
@@ -64,6 +67,11 @@ class ModelParts:
         diffusers_logging.disable_progress_bar()
         cuda = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         device = self.device or (cuda if torch.cuda.is_available() else "cpu")
+        try:
+            # Before the model, which takes a minute.
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise _refused(device, error) from error
         dtype = getattr(torch, self.dtype or ("float32" if device == "cpu" else "bfloat16"))
         pipeline = self._random(dtype) if self.is_random else self._trained(dtype)
         if self.vae is not None:
@@ -74,8 +82,8 @@ class ModelParts:
             pipeline.codebook = Codebook.load(self.codebook)
         try:
             on_device: SoulPipeline = pipeline.to(device)
-        except (RuntimeError, AssertionError) as error:
-            raise ValueError(f"--device {device}: {str(error).partition(chr(10))[0]}") from error
+        except RuntimeError as error:
+            raise _refused(device, error) from error
         return on_device
 
     def _random(self, dtype: torch.dtype) -> SoulPipeline:
@@ -87,50 +95,6 @@ class ModelParts:
     def _trained(self, dtype: torch.dtype) -> SoulPipeline:
         # The autoencoder stays fp32, as Wan runs it.
         return SoulPipeline.from_pretrained(self.model, dtype={"default": dtype, "vae": torch.float32})
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Sampling:
-    """How a video is made; None is the model directory's default."""
-
-    steps: int | None = None
-    """Denoising steps of a clip."""
-    guidance_scale: float | None = None
-    """w of uncond + w·(cond − uncond); 1 turns guidance off."""
-    negative_prompt: str = ""
-    """What the unconditional branch is told."""
-    seed: int = 0
-    """What all noise derives from."""
-    height: int | None = None
-    """Pixels, divisible by 32; given with `width`."""
-    width: int | None = None
-    """Pixels, divisible by 32; given with `height`."""
-    area: int | None = None
-    """Pixels of a frame, where no height and width are given."""
-    threshold: float | None = None
-    """τ of the codebook's clamp as a distance."""
-    percentile: float | None = None
-    """τ as a percentile of the training latents' distances."""
-
-    def __post_init__(self) -> None:
-        """Refuse no steps at all."""
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"--steps must be at least 1, got {self.steps}")
-
-    @classmethod
-    def from_options(cls, options: argparse.Namespace) -> Self:
-        """What `options.add_sampling_options` asked for.
-
-        Raises:
-            ValueError: a size that cannot be read, or no steps.
-        """
-        height, width, area = parse_size(options.size, options.area)
-        names = ("steps", "guidance_scale", "negative_prompt", "seed", "threshold", "percentile")
-        return cls(height=height, width=width, area=area, **{name: getattr(options, name) for name in names})
-
-    def num_steps(self, pipeline: SoulPipeline) -> int:
-        """Denoising steps of a clip."""
-        return int(self.steps or pipeline.config.num_inference_steps)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -221,21 +185,5 @@ def make_video(
     return MadeVideo(num_frames=num_frames, fps=fps, height=size[0], width=size[1])
 
 
-def parse_size(size: str | None, area: str | None) -> tuple[int | None, int | None, int | None]:
-    """Height, width and area that `--size` and `--area` ask for.
-
-    Raises:
-        ValueError: one of them cannot be read.
-    """
-    if size is not None:
-        width, separator, height = size.partition("x")
-        if not (separator and height.isdigit() and width.isdigit()):
-            raise ValueError(f"--size must be WIDTHxHEIGHT, e.g. 704x1280, got {size!r}")
-        return int(height), int(width), None
-    if area is None:
-        return None, None, None
-    if area in AREAS:
-        return None, None, AREAS[area]
-    if not area.isdigit():
-        raise ValueError(f"--area must be {', '.join(AREAS)} or a number of pixels, got {area!r}")
-    return None, None, int(area)
+def _refused(device: str, error: Exception) -> ValueError:
+    return ValueError(f"--device {device}: {str(error).partition(chr(10))[0]}")

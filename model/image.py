@@ -1,45 +1,27 @@
-"""The portrait: reading it, choosing the video's size, fitting the one to the other."""
+"""The video's size, and fitting the portrait to it."""
 
 import math
-from pathlib import Path
-from typing import Final
+import os
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import torch
 from einops import rearrange
-from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
+from PIL import Image
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SIZE_MULTIPLE: Final = 32
 """Sides divide by the autoencoder's 16 times the network's patch of 2."""
 
+MAX_SIDE: Final = 1024 * SIZE_MULTIPLE
+"""The network's positions end at 1,024 tokens a side."""
+
+CLIP_FRAMES: Final = 109
+"""Pixel frames of a clip (paper)."""
+
 AREAS: Final = {"720p": 704 * 1280, "1080p": 1088 * 1920}
 """The paper's resolutions, in pixels; videos of other shapes have (nearly) the same area."""
-
-
-def load_image(path: str | Path) -> Image.Image:
-    """Read a picture as RGB, turned upright by its EXIF tag, transparency over white.
-
-    Raises:
-        ValueError: no such file, or not a picture.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"no such image: {path}")
-    try:
-        with Image.open(path) as image:
-            return as_rgb(image)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ValueError(f"{path} is not an image that can be read") from error
-
-
-def as_rgb(image: Image.Image) -> Image.Image:
-    """The picture upright and opaque."""
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode in {"RGBA", "LA", "PA"} or "transparency" in upright.info:
-        rgba = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-    return upright.convert("RGB")
 
 
 def size_for_area(width: int, height: int, area: int) -> tuple[int, int]:
@@ -61,28 +43,46 @@ def choose_size(
     """The video's (height, width): as asked for, or by the image's shape and an area.
 
     Raises:
-        ValueError: one side without the other, sides and an area, or a side that does not divide by 32.
+        ValueError: one side without the other, sides and an area, a side that does not divide by 32, or a size that
+            this machine cannot hold.
     """
     if (height is None) != (width is None):
         raise ValueError("give height and width together, or neither")
     if height is None or width is None:
-        return size_for_area(image.width, image.height, default_area if area is None else area)
-    if area is not None:
+        height, width = size_for_area(image.width, image.height, default_area if area is None else area)
+    elif area is not None:
         raise ValueError("give height and width, or an area, not both")
     check_size(height, width)
+    check_fits(height, width)
     return height, width
 
 
 def check_size(height: int, width: int) -> None:
-    """Raise a ValueError that names the nearest valid side if a side is not a positive multiple of 32."""
+    """Raise a ValueError that names the nearest valid side if a side is not a positive multiple of 32 up to 32,768."""
     for name, side in (("height", height), ("width", width)):
         if side < SIZE_MULTIPLE or side % SIZE_MULTIPLE:
             nearest = max(round(side / SIZE_MULTIPLE), 1) * SIZE_MULTIPLE
             raise ValueError(f"{name} {side} is not divisible by {SIZE_MULTIPLE}, the nearest that is: {nearest}")
+        if side > MAX_SIDE:
+            raise ValueError(f"{name} {side} is more than the network has positions for: at most {MAX_SIDE}")
 
 
-def fit_image(image: Image.Image, height: int, width: int) -> Tensor:
+def check_fits(height: int, width: int) -> None:
+    """Raise a ValueError if this machine cannot even hold the frames of one clip, and once more to join them."""
+    needed = 2 * CLIP_FRAMES * height * width * 3
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > memory:
+        raise ValueError(
+            f"{width}x{height} is too large: the frames of one clip take {needed / 2**30:.0f} GiB, "
+            f"this machine has {memory / 2**30:.0f}"
+        )
+
+
+def fit_image(image: Image.Image, height: int, width: int) -> "Tensor":
     """The picture as pixels (1, 3, H, W) in [-1, 1], fitted by `cover`."""
+    # Sizes are checked before anything is loaded, torch included.
+    import torch  # noqa: PLC0415
+
     pixels = torch.from_numpy(np.array(cover(image, height, width))).float() / 127.5 - 1
     return rearrange(pixels, "h w c -> 1 c h w")
 

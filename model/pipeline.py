@@ -20,8 +20,9 @@ from model.audio import AudioFeatures, load_speech, num_video_frames
 from model.audio_encoders import AudioEncoder
 from model.codebook import Codebook
 from model.directory import CODEBOOK_FILE, check_model_directory
-from model.image import as_rgb, choose_size, fit_image, load_image
+from model.image import choose_size, fit_image
 from model.job import ProgressCallback, VideoJob
+from model.portrait import as_rgb, load_image
 from model.sampling import CleanFrames, Scheduler, denoise
 from model.text import encode_text
 from model.timeline import ClipPlan, num_clips, plan_clips

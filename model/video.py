@@ -1,6 +1,5 @@
 """Video files: H.264 and AAC in MP4, written while the clips arrive."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Final, Self
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
+
+from model.sound import Mixer, SoundTrack
 
 # What AAC can carry; other rates become 48 kHz.
 _AAC_RATES_HZ: Final = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
@@ -81,11 +82,20 @@ class VideoWriter:
             self._sound.write_until(self.num_frames / self.fps)
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file.
+
+        Raises:
+            OSError: the disk is full, or the like, as from `write`; the part stays.
+        """
         self._drain()
         self._container.close()
         finished = self.path.with_suffix(".tmp.mp4")
-        _remux(self.part, finished)
+        try:
+            _remux(self.part, finished)
+        except OSError:
+            # A full disk: the part holds the whole video.
+            finished.unlink(missing_ok=True)
+            raise
         finished.replace(self.path)
         self.part.unlink()
 
@@ -117,48 +127,42 @@ def add_sound(video: Path, audio: Path, out: Path) -> None:
 
 
 class _Sound:
-    """The audio stream of a file, encoded piece by piece into a container."""
+    """The audio stream of a file, encoded piece by piece into a container.
+
+    Mono stays mono, everything else becomes stereo by FFmpeg's mix, scaled so that it cannot clip.
+    """
 
     def __init__(self, path: Path, container: av.container.OutputContainer) -> None:
-        try:
-            self._source = av.open(str(path))
-            source = self._source.streams.audio[0]
-        except (av.FFmpegError, IndexError) as error:
-            raise ValueError(f"{path} cannot be read as audio") from error
+        track = SoundTrack.open(path)
         self._container = container
-        self.rate_hz = source.rate if source.rate in _AAC_RATES_HZ else 48_000
-        self._layout = "mono" if source.channels == 1 else "stereo"
+        self.rate_hz = track.format.rate_hz if track.format.rate_hz in _AAC_RATES_HZ else 48_000
+        self._channels = min(track.format.channels, 2)
+        self._layout = "mono" if self._channels == 1 else "stereo"
         self._stream = container.add_stream("aac", rate=self.rate_hz, layout=self._layout)
         self._stream.bit_rate = _AUDIO_BIT_RATE
-        self._blocks = self._resampled()
-        self._pending = np.zeros((1 if self._layout == "mono" else 2, 0), dtype=np.float32)
+        self._blocks = track.resampled(self.rate_hz, Mixer(self._channels))
+        self._pending = np.zeros((0, self._channels), dtype=np.float32)
         self._position = 0
 
     def write_until(self, time_s: Fraction) -> None:
         """Encode up to a time, or to the end of the source."""
         wanted = int(time_s * self.rate_hz) - self._position
-        while self._pending.shape[1] < wanted and (block := next(self._blocks, None)) is not None:
-            self._pending = np.concatenate([self._pending, block], axis=1)
-        piece, self._pending = self._pending[:, :wanted], self._pending[:, wanted:]
-        if piece.shape[1] == 0:
+        while len(self._pending) < wanted and (block := next(self._blocks, None)) is not None:
+            self._pending = np.concatenate([self._pending, block])
+        piece, self._pending = self._pending[:wanted], self._pending[wanted:]
+        if len(piece) == 0:
             return
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(piece), format="fltp", layout=self._layout)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(piece.T), format="fltp", layout=self._layout)
         frame.sample_rate, frame.time_base = self.rate_hz, Fraction(1, self.rate_hz)
         frame.pts = self._position
         self._container.mux(self._stream.encode(frame))
-        self._position += piece.shape[1]
+        self._position += len(piece)
 
     def finish(self, time_s: Fraction) -> None:
         """Encode the rest up to a time and close."""
         self.write_until(time_s)
         self._container.mux(self._stream.encode(None))
-        self._source.close()
-
-    def _resampled(self) -> Iterator[np.ndarray]:
-        resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self.rate_hz)
-        for frame in self._source.decode(audio=0):
-            yield from (out.to_ndarray() for out in resampler.resample(frame))
-        yield from (out.to_ndarray() for out in resampler.resample(None))
+        self._blocks.close()
 
 
 def _remux(source: Path, target: Path) -> None:

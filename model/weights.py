@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
+
+from model.source import names_a_directory
 
 WEIGHTS = "diffusion_pytorch_model"
 """Stem of the weight files of diffusers and of the official releases."""
@@ -29,12 +30,12 @@ def locate(source: str | PathLike[str], *, patterns: list[str] | None = None) ->
         return folder
     if folder.exists():
         raise ValueError(f"{source}: a file, not a directory")
-    if str(source).count("/") != 1 or str(source).startswith((".", "/", "~")):
+    if names_a_directory(str(source)):
         raise ValueError(f"{source}: no such directory")
     try:
         return Path(snapshot_download(str(source), allow_patterns=patterns))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).partition("\n")[0]
+    except Exception as error:  # noqa: BLE001 (the Hub's client raises those of its libraries, too)
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise ValueError(f"{source}: neither a directory nor a model that the Hub gives: {reason}") from None
 
 

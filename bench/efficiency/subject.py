@@ -12,9 +12,9 @@ from diffusers import AutoencoderKLWan
 
 from bench.efficiency.placement import Placement, check_memory, made_on
 from model.assemble import load_vae
-from model.cost import CLIP_FRAMES, FPS
+from model.cost import FPS
 from model.directory import INDEX_FILE
-from model.image import size_for_area
+from model.image import CLIP_FRAMES, size_for_area
 from model.pipeline import SoulPipeline
 from model.presets import PRESETS, TransformerConfig, build_transformer, get_preset
 from model.text import MAX_TOKENS, HashedTextEncoder, max_text_tokens

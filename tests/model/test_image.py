@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.image import AREAS, check_size, fit_image, load_image, size_for_area
+from model.image import AREAS, check_size, fit_image, size_for_area
+from model.portrait import load_image
 
 
 @pytest.mark.parametrize(

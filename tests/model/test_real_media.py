@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from model.audio import load_speech, num_video_frames
 from model.codec import PatchDCTCodec
-from model.image import AREAS, fit_image, load_image, size_for_area
+from model.image import AREAS, fit_image, size_for_area
+from model.portrait import load_image
 from model.vae import decode_video, encode_video
 
 SHARED = Path(os.environ.get("SOUL_SHARED", "../shared")) / "clips"

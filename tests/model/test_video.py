@@ -1,3 +1,6 @@
+import re
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -6,7 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from model.audio import load_audio
 from model.video import VideoWriter, add_sound
+from tests.media_table import SOUND_FILES, SoundFile
 from tests.model.pipelines import write_wav
 
 
@@ -84,6 +89,34 @@ def test_an_error_keeps_the_part_and_makes_no_file(tmp_path: Path) -> None:
     assert len(frames_of(tmp_path / "out.part.mp4")) == 60
 
 
+@pytest.mark.parametrize(("num_bytes", "file"), [(3_000, "out.part.mp4"), (0, "out.tmp.mp4")])
+def test_a_full_disk_is_named_with_its_file(tmp_path: Path, num_bytes: int, file: str) -> None:
+    # A limit of the size of files stands for the disk. The finished file is a little larger than nothing, too.
+    script = f"""
+import resource, signal
+import numpy as np
+from model import video
+def limit(num_bytes):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, resource.RLIM_INFINITY))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+frames = np.random.default_rng(0).integers(0, 256, (100, 32, 64, 3), dtype=np.uint8)
+remux = video._remux
+def remux_on_a_full_disk(source, target):
+    limit({num_bytes})
+    remux(source, target)
+video._remux = remux_on_a_full_disk
+try:
+    with video.VideoWriter({str(tmp_path / "out.mp4")!r}, height=32, width=64, fps=25) as writer:
+        limit({num_bytes} or resource.RLIM_INFINITY)
+        writer.write(frames)
+except OSError as error:
+    print(error)
+"""
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert re.fullmatch(rf"\[Errno 27\] File too large: '.*/{re.escape(file)}'\n", told.stdout)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.part.mp4"]
+
+
 def test_sound_ends_with_the_video(tmp_path: Path) -> None:
     speech = write_wav(tmp_path / "speech.wav", torch.rand(16_000 * 5) * 0.1)
     with VideoWriter(tmp_path / "out.mp4", height=32, width=64, fps=25, audio=speech) as writer:
@@ -117,3 +150,23 @@ def test_sound_is_laid_under_pictures_that_stay_as_they_are(tmp_path: Path) -> N
         assert stream.duration * stream.time_base == Fraction(40, 25), "no longer than the pictures"
     with pytest.raises(ValueError, match=r"speech\.wav cannot be read as a video"):
         add_sound(speech, speech, tmp_path / "none.mp4")
+
+
+HEARD = [sound for sound in SOUND_FILES if not sound.refused]
+
+
+@pytest.mark.parametrize("sound", HEARD, ids=[sound.name for sound in HEARD])
+def test_the_track_of_the_video_is_what_the_network_hears(sound: SoundFile, tmp_path: Path) -> None:
+    path = sound.make(tmp_path)
+    wanted = load_audio(path).numpy()
+    num_frames = -(-len(wanted) * 25 // 16_000)
+    with VideoWriter(tmp_path / "out.mp4", height=32, width=64, fps=25, audio=path) as writer:
+        for start in range(0, num_frames, 20):
+            writer.write(grey_frames(num_frames)[start : start + 20])
+    written = load_audio(tmp_path / "out.mp4").numpy()
+    assert len(wanted) <= len(written) < len(wanted) + 0.1 * 16_000
+    # Of two channels that are as loud as each other either may be taken.
+    sign = np.sign(np.dot(written[: len(wanted)], wanted))
+    difference = (sign * written[: len(wanted)] - wanted)[1600:-1600]
+    # One sample at 16 kHz too early or late would leave −15 dB of a tone of 440 Hz.
+    assert 10 * np.log10(np.mean(difference**2) / np.mean(wanted**2)) < (-20 if sound.num_joins else -30)
