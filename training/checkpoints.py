@@ -16,15 +16,15 @@ from typing import Any
 
 import torch
 
-from curation.command_line import CommandFailedError
 from curation.config import ConfigError
 from training.engine import TrainedModel
 from training.ranks import Ranks
+from training.writing import ERRORS, NotWrittenError, reason_of
 
 _CHUNK = 1 << 24
 
 
-class CheckpointError(CommandFailedError):
+class CheckpointError(NotWrittenError):
     """A checkpoint could not be written; those before it are untouched."""
 
 
@@ -79,15 +79,20 @@ class Checkpoints:
         """
         target = self.folder / f"step-{state.step:08d}"
         aside = self.folder / f"{target.name}.tmp"
-        problem = self._attempt(lambda: self._prepare(aside)) or self._attempt(
-            lambda: self._write(aside, state, models)
+        actions = (
+            lambda: self._prepare(aside),
+            lambda: self._write(aside, state, models),
+            lambda: self._publish(aside, target),
         )
-        if problem is None:
-            problem = self._attempt(lambda: self._publish(aside, target))
+        problem = next((each for each in (self._attempt(action) for action in actions) if each), None)
         if problem is not None:
             if self.ranks.is_main:
                 shutil.rmtree(aside, ignore_errors=True)
-            raise CheckpointError(f"step {state.step}: the checkpoint could not be written: {problem}")
+            raise CheckpointError(
+                f"the checkpoint {target} could not be written: {problem}; "
+                + ("those before it are untouched, and " if self.paths() else "")
+                + "the same command goes on"
+            )
         return target
 
     def resume(self, models: Sequence[TrainedModel]) -> tuple[TrainState | None, list[str]]:
@@ -120,8 +125,8 @@ class Checkpoints:
         problem = None
         try:
             action()
-        except (OSError, RuntimeError) as error:
-            problem = str(error).strip().partition("\n")[0] or type(error).__name__
+        except ERRORS as error:
+            problem = reason_of(error, self.folder)
         return next((each for each in self.ranks.gather(problem) if each), None)
 
     def _prepare(self, aside: Path) -> None:

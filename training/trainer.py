@@ -16,6 +16,7 @@ from curation.command_line import CommandFailedError
 from curation.config import ConfigError
 from training.checkpoints import Checkpoints, TrainState
 from training.conditioning import Conditions
+from training.damage import check_damaged, check_learnt
 from training.data import MicroBatch, SampleReader, Share, load_steps
 from training.display import Display
 from training.initial import Initial
@@ -27,6 +28,7 @@ from training.recipe import Recipe
 from training.throughput import Throughput
 from training.validation import HeldOut, share_of
 from training.viewer import Viewer
+from training.writing import NotWrittenError, writing
 
 
 class DivergedError(CommandFailedError):
@@ -60,6 +62,7 @@ class Trainer:
     total_steps: int = 0
     """Known when it is known where training goes on."""
     metrics: MetricsLog | None = None
+    _is_first: bool = True
     _asked_to_stop: bool = False
     _stops: bool = False
 
@@ -69,8 +72,10 @@ class Trainer:
         Raises:
             ConfigError: the newest checkpoint does not fit, or was begun with another model that is still needed.
             DivergedError: the gradient is not finite.
+            DamagedError: too many samples are damaged, or nearly all of a training of few steps.
             StoppedError: a SIGTERM came; a checkpoint has been written.
-            CheckpointError: a checkpoint could not be written.
+            NotWrittenError: a checkpoint or something else could not be written.
+            CommandFailedError: so too the log.
         """
         self.resume()
         signal.signal(signal.SIGTERM, self._ask_to_stop)
@@ -85,17 +90,22 @@ class Trainer:
             self.throughput.add(averages, batches, forwards=self.objective.forwards, seconds=seconds, wait_s=wait_s)
 
             step, is_last = self.state.step, self.state.step == self.total_steps
+            self.show_first(averages, seconds)
             if step % self.recipe.audio_delta_every == 0:
                 self.viewer.measure(conditioned[0], averages)
             if self.is_due(self.recipe.validation.every) or (is_last and self.recipe.validation.every):
                 self.validate(averages)
             if self.is_due(self.recipe.log_every) or is_last:
                 self.log(averages)
+            if is_last:
+                # Before the checkpoint that the same command would make a result of.
+                self.check_learnt()
             if self.is_due(self.recipe.checkpoint.every) or is_last:
                 self.save()
             if self._stops and not is_last:
                 self.save()
                 raise StoppedError(f"stopped at step {step} of {self.total_steps}; the same command goes on")
+        self.check_learnt()
 
     def steps(self) -> Iterator[tuple[list[MicroBatch], float]]:
         """The steps that are left: this rank's micro-batches, and the seconds it waited for them."""
@@ -130,8 +140,12 @@ class Trainer:
             self.display.say(
                 "nothing is validated: no human sample is held out (data.held_out_fraction, which needs two sources)"
             )
-        self.metrics = MetricsLog(self.folder, self.state.step) if self.ranks.is_main else None
+        self.ranks.on_main(self.open_metrics)
         self.display.start(self.state.step, self.total_steps)
+
+    def open_metrics(self) -> None:
+        """Begin to log, on the main process."""
+        self.metrics = MetricsLog(self.folder, self.state.step)
 
     def count_steps(self) -> int:
         """Optimizer steps of the whole training: those done, and those that are left of the epochs asked for.
@@ -162,34 +176,51 @@ class Trainer:
         )
 
     def advance(self, batches: Sequence[MicroBatch]) -> None:
-        """Note what has been done, and what could not be read."""
-        plan = batches[0].plan
+        """Note what has been done, and what could not be read.
+
+        Raises:
+            DamagedError: too much of it.
+        """
+        plan, state = batches[0].plan, self.state
         num_skipped, num_asked_to_stop = self.ranks.sum(sum(len(each.skipped) for each in batches), self._asked_to_stop)
-        if num_skipped:
-            self.record_skipped(batches)
         self._stops = num_asked_to_stop > 0
-        state = self.state
         state.step += 1
         state.samples += len(plan.draws)
         state.skipped += int(num_skipped)
         state.epoch, state.batch = (plan.epoch + 1, 0) if plan.is_last else (plan.epoch, plan.index + 1)
+        if num_skipped:
+            self.record_skipped(batches)
+            limit = self.recipe.data.max_skipped
+            check_damaged(state.skipped, state.samples, limit=limit, record=self.skipped_path)
+
+    @property
+    def skipped_path(self) -> Path:
+        """Where damaged samples are written down."""
+        return self.folder / "skipped.txt"
 
     def record_skipped(self, batches: Sequence[MicroBatch]) -> None:
-        """Write damaged samples down; too many of them stop the training."""
+        """Write the damaged samples of the last step down."""
         mine = [line for each in batches for line in each.skipped]
         skipped = [line for part in self.ranks.gather(mine) for line in part]
-        if self.ranks.is_main:
-            with (self.folder / "skipped.txt").open("a") as file:
-                file.writelines(f"step {self.state.step + 1}: {line}\n" for line in skipped)
-        self.display.say(f"skipped a damaged sample: {skipped[0]}")
-        total, limit = self.state.skipped + len(skipped), self.recipe.data.max_skipped
-        seen = self.state.samples + self.recipe.batch_size
-        # A few bad ones at the very beginning are no rate yet.
-        if total > max(limit * seen, 2):
-            raise DivergedError(
-                f"{total} of the first {seen} samples are damaged, more than data.max_skipped ({limit:g}); see "
-                f"{self.folder / 'skipped.txt'}"
-            )
+        self.ranks.on_main(lambda: self.write_skipped("".join(f"step {self.state.step}: {line}\n" for line in skipped)))
+        more = f" (and {len(skipped) - 1} more in this step)" if len(skipped) > 1 else ""
+        self.display.say(f"skipped a damaged sample: {skipped[0]}{more}")
+
+    def write_skipped(self, lines: str) -> None:
+        """Add lines to the record of damaged samples."""
+        with (
+            writing(self.skipped_path, then="the same command goes on from the last checkpoint"),
+            self.skipped_path.open("a") as file,
+        ):
+            file.write(lines)
+
+    def check_learnt(self) -> None:
+        """See whether there is a result.
+
+        Raises:
+            DamagedError: nearly all samples were damaged.
+        """
+        check_learnt(self.state.skipped, self.state.samples, record=self.skipped_path)
 
     def check_finite(self, batches: Sequence[MicroBatch]) -> None:
         """Stop before anything is saved of a training that has broken down."""
@@ -219,18 +250,42 @@ class Trainer:
                 error: Tensor = self.objective.validation_loss(each.batch.to(self.ranks.device))
                 if counts:
                     averages.add("validation_loss", float(error.sum()), len(error))
+            problems: list[NotWrittenError] = []
             for each, counts in share_of(self.held_out[: config.videos], rank, num_ranks):
                 path = folder / f"{each.sample.key}.mp4" if counts and writes else None
-                self.viewer.show(each, path, averages)
+                try:
+                    self.viewer.show(each, path, averages)
+                except NotWrittenError as error:
+                    # The others may need this rank for theirs.
+                    problems.append(error)
         model.module.train()
-        self.ranks.barrier()
+        if problem := next((each for part in self.ranks.gather(problems[:1]) for each in part), None):
+            raise problem
+
+    def show_first(self, averages: Averages, seconds: float) -> None:
+        """Show the first step that this process makes as soon as it is made: the next lines may take long."""
+        if self._is_first:
+            self._is_first = False
+            if not self.is_due(self.recipe.log_every):
+                self.display.show(self.state.step, averages.means())
+                self.display.say(f"it took {seconds:.3g} s; the next line comes with step {self.next_log}")
+
+    @property
+    def next_log(self) -> int:
+        """The next step that is logged."""
+        every = self.recipe.log_every
+        return min(self.state.step // every * every + every, self.total_steps)
 
     def log(self, averages: Averages) -> None:
         """Write the averages since the last look."""
         values = averages.collect(self.ranks) | {"epoch": self.state.epoch, "samples": self.state.samples}
-        if self.metrics is not None:
-            self.metrics.write(self.state.step, values)
+        self.ranks.on_main(lambda: self.write_metrics(values))
         self.display.show(self.state.step, values)
+
+    def write_metrics(self, values: dict[str, float]) -> None:
+        """Write values of the last step, on the main process."""
+        assert self.metrics is not None
+        self.metrics.write(self.state.step, values)
 
     def save(self) -> None:
         """Write a checkpoint."""
