@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,8 @@ class TrainState:
     """Fingerprint of the plan: what is trained on, in which batches."""
     initial: str = ""
     """Fingerprint of the network that training began with; empty in checkpoints from before it was kept."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """The recipe that the last step was made with, see `changes.flat`; empty in checkpoints from before it was kept."""
 
 
 class Checkpoints:
@@ -95,8 +97,14 @@ class Checkpoints:
             )
         return target
 
-    def resume(self, models: Sequence[TrainedModel]) -> tuple[TrainState | None, list[str]]:
+    def resume(
+        self, models: Sequence[TrainedModel], check: Callable[[TrainState], None]
+    ) -> tuple[TrainState | None, list[str]]:
         """Take up the newest checkpoint that is whole.
+
+        Args:
+            models: what takes it up.
+            check: called with its state before they do; raises a ConfigError where it does not fit.
 
         Returns:
             Its state, or None when there is none; and a line for each damaged one that was passed over.
@@ -112,7 +120,7 @@ class Checkpoints:
         for path in reversed(self.ranks.broadcast(self.paths())):
             problem = next((each for each in self.ranks.gather(self._check(path)) if each), None)
             if problem is None:
-                return self._load(path, models), notes
+                return self._load(path, models, check), notes
             notes.append(f"{path.name} is damaged ({problem}); going on from the one before it")
         return None, notes
 
@@ -171,7 +179,7 @@ class Checkpoints:
                 return f"{name} is not what was written"
         return None
 
-    def _load(self, path: Path, models: Sequence[TrainedModel]) -> TrainState:
+    def _load(self, path: Path, models: Sequence[TrainedModel], check: Callable[[TrainState], None]) -> TrainState:
         values = json.loads((path / "state.json").read_text())
         world = values.pop("world")
         if world != self.ranks.world:
@@ -179,10 +187,12 @@ class Checkpoints:
                 f"{path} was written by {world} processes and this training has {self.ranks.world}: go on with as "
                 "many, or start a new training from the model directory"
             )
+        state = TrainState(**values)
+        check(state)
         for model in models:
             self._load_model(model, path)
         _restore_generators(torch.load(path / f"random-{self.ranks.rank:05d}.pt"))
-        return TrainState(**values)
+        return state
 
     def _load_model(self, model: TrainedModel, path: Path) -> None:
         """Raises what is wrong on one rank on all of them."""

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from curation.command_line import CommandFailedError
 from curation.config import ConfigError
+from training.changes import ORDER, Flat, changed, flat, refusal
 from training.checkpoints import Checkpoints, TrainState
 from training.conditioning import Conditions
 from training.damage import check_damaged, check_learnt
@@ -119,29 +120,37 @@ class Trainer:
 
     def resume(self) -> None:
         """Take up the newest checkpoint that is whole, if there is one."""
-        state, notes = self.checkpoints.resume(self.objective.models)
+        recipe = flat(self.recipe, encoders=self.reader.encoding.encoders)
+        state, notes = self.checkpoints.resume(self.objective.models, lambda state: self.check_resumable(state, recipe))
         for note in notes:
             self.display.say(note)
         if state is not None:
             self.state = state
-            self.check_initial()
-            if state.data != self.plan.fingerprint:
+            if state.data != self.plan.fingerprint or ORDER & changed(state.recipe, recipe).keys():
                 self.display.say(
-                    "the encoded samples, batch_size, seed or data.pools have changed since: this epoch begins anew"
+                    "the encoded samples, batch_size, seed, data.pools or what is held out have changed since: this "
+                    "epoch begins anew"
                 )
                 state.batch = 0
-        self.state.data = self.plan.fingerprint
+        self.state.data, self.state.recipe = self.plan.fingerprint, recipe
         # What was begun with stays on record, so that a later mistake is found as well.
         self.state.initial = self.state.initial or self.initial.fingerprint
         self.total_steps = self.count_steps()
         if state is not None:
-            self.display.say(f"going on from step {state.step} of {self.total_steps}")
+            self.display.say(self.describe_progress())
         if self.recipe.validation.every and not len(self.plan.samples.held_out):
             self.display.say(
                 "nothing is validated: no human sample is held out (data.held_out_fraction, which needs two sources)"
             )
         self.ranks.on_main(self.open_metrics)
         self.display.start(self.state.step, self.total_steps)
+
+    def describe_progress(self) -> str:
+        """A line on where training goes on."""
+        step, total = self.state.step, self.total_steps
+        if step > total:
+            return f"{step} steps have been made, more than the {total} that are asked for: there is nothing to train"
+        return f"going on from step {step} of {total}"
 
     def open_metrics(self) -> None:
         """Begin to log, on the main process."""
@@ -157,13 +166,22 @@ class Trainer:
             return recipe.steps
         return state.step + self.plan.num_left(recipe.epochs, epoch=state.epoch, batch=state.batch)
 
-    def check_initial(self) -> None:
-        """See whether training goes on with the model that it was begun with.
+    def check_resumable(self, state: TrainState, recipe: Flat) -> None:
+        """See whether training can go on from a checkpoint; what has changed and may is said.
 
         Raises:
-            ConfigError: it does not, and the objective needs that model.
+            ConfigError: it cannot: the recipe has changed where it must not, or the model that training was begun with,
+                which the objective needs.
         """
-        if self.state.initial in {"", self.initial.fingerprint}:
+        if problem := refusal(state.recipe, recipe):
+            raise ConfigError(
+                f"{self.folder} cannot go on with this recipe: {problem}. Go on with it as it was, or move the folder "
+                "away to begin anew"
+            )
+        if changes := changed(state.recipe, recipe):
+            told = "; ".join(f"{name} {change}" for name, change in changes.items())
+            self.display.say(f"the recipe has changed since step {state.step}: {told}")
+        if state.initial in {"", self.initial.fingerprint}:
             return
         if self.objective.needs_initial:
             raise ConfigError(
