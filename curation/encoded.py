@@ -273,7 +273,9 @@ class EncodedDirectory(CommitDirectory):
         if len(data) != size:
             raise OSError(f"{join(self.path, tar)} is shorter than its index says")
         if sha256 is not None and hashlib.sha256(data).digest() != sha256:
-            raise BadSampleError(f"{size} bytes at {offset} of {join(self.path, tar)} are not what was written")
+            raise BadSampleError(
+                f"damaged: its {size} bytes at {offset} of {join(self.path, tar)} are not what was written"
+            )
         return data
 
 

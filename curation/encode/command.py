@@ -39,8 +39,8 @@ def encode(options: argparse.Namespace) -> None:
         raise ConfigError(f"{options.run} holds no curated shards; run `make curate` first")
     for note in job.check():
         console.print(note, soft_wrap=True, highlight=False)
-    if job.is_other_model() and is_light(job.model):
-        # Refused here and now rather than once Ray has started.
+    if job.directory.is_begun() and is_light(job.model):
+        # Another one is refused here and now rather than once Ray has started.
         job.describe()
     units = job.pending()
     clips = sum(len(kept_clips(RunDirectory(options.run), unit.name)) for unit in units)

@@ -16,10 +16,10 @@ from model.directory import check_model_directory
 from tests.training.encoded_run import GENERAL, SampleSpec, make_encoded_run
 from tests.training.recipes import small_overrides, train
 from training.__main__ import main
+from training.damage import DamagedError
 from training.ranks import join_ranks
 from training.recipe import load_recipe, stages
 from training.stage import run_stage
-from training.trainer import DivergedError
 
 SHARDS = ((SampleSpec(),) * 6, (SampleSpec(latent_width=6),) * 4 + (GENERAL,) * 2)
 
@@ -195,10 +195,10 @@ def test_damaged_samples_are_skipped_and_recorded_and_too_many_stop(tmp_path: Pa
     train(tmp_path, data__held_out_fraction=0, data__pools="{human: 1}")
     recorded = (tmp_path / "train/720p/skipped.txt").read_text().splitlines()
     assert recorded
-    assert all(rows[2]["key"] in line and "not an encoded sample" in line for line in recorded)
+    assert all(rows[2]["key"] in line and "damaged: its" in line for line in recorded)
     for row in rows[3:6]:
         spoil(directory.path, row)
-    with pytest.raises(DivergedError, match=r"samples are damaged, more than data\.max_skipped"):
+    with pytest.raises(DamagedError, match=r"samples are damaged or cannot be read, more than data\.max_skipped"):
         train(tmp_path, data__held_out_fraction=0, data__pools="{human: 1}", steps=12)
 
 

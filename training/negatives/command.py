@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -88,9 +89,10 @@ def run(options: argparse.Namespace) -> None:
         rows = _write(directory, plan, maker, lambda line: _say(console, line), log=bar.disable)
     made = sum(row["encoded"] for row in rows)
     _say(console, f"made  {made:,} clips in {len(plan.units):,} commits of {directory.path}")
-    for reason in sorted({row["reason"] for row in rows if not row["encoded"]}):
-        number = sum(row["reason"] == reason for row in rows)
-        _say(console, f"skipped  {number:,}: {reason}")
+    reasons = [row["reason"] for row in rows if not row["encoded"]]
+    for kind, number in Counter(reason.partition(":")[0] for reason in reasons).most_common():
+        first = next(reason for reason in reasons if reason.partition(":")[0] == kind)
+        _say(console, f"skipped  {number:,}, such as {first}" if number > 1 else f"skipped  1: {first}")
     if not made:
         raise ConfigError(f"none of {len(rows):,} clips could be made, see above")
 

@@ -283,7 +283,7 @@ def test_damaged_samples_are_records(run: Path, model: Path, capsys: pytest.Capt
     rows = negative_rows(run)
     bad = {key: row["reason"] for key, row in rows.items() if not row["encoded"]}
     assert bad.keys() == {"shard-000-clip-001", "shard-001-clip-001"}
-    assert "not an encoded sample" in bad["shard-000-clip-001"]
+    assert "damaged: its" in bad["shard-000-clip-001"]
     assert "cannot be read" in bad["shard-001-clip-001"]
     assert sum(row["encoded"] for row in rows.values()) == 4
     assert "skipped  1: not an encoded sample" in capsys.readouterr().err
