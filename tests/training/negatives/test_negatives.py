@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from curation.command_line import CommandFailedError
 from curation.config import ConfigError
 from curation.encoded import EncodedDirectory, EncodedSample
 from model.assemble import build_pipeline
@@ -300,7 +301,7 @@ def test_a_network_that_makes_nan_makes_no_samples(run: Path, model: Path, tmp_p
     broken = SoulPipeline.from_pretrained(model)
     torch.nn.init.constant_(broken.transformer.proj_out.bias, torch.inf)
     broken.save_pretrained(tmp_path / "broken")
-    with pytest.raises(ConfigError, match="none of 6 clips could be made"):
+    with pytest.raises(CommandFailedError, match="none of 6 clips could be made"):
         run_command(run, tmp_path / "broken")
     assert {row["reason"] for row in negative_rows(run).values()} == {"the network made NaN or infinity of it"}
 
