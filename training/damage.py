@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from curation.command_line import CommandFailedError
+from training.writing import writing
 
 FEW: Final = 2
 """Damaged samples that are no rate yet, at the very beginning of a training."""
@@ -15,38 +18,49 @@ class DamagedError(CommandFailedError):
     """Too many samples are damaged; what has been learnt is not saved as a result."""
 
 
-def check_damaged(skipped: int, seen: int, *, limit: float, record: Path) -> None:
-    """See after a step whether to go on.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Damage:
+    """What a training knows of its damaged samples."""
 
-    Args:
-        skipped: damaged samples.
-        seen: samples drawn, these among them.
-        limit: the share that is borne.
-        record: where they are written down.
+    path: Path
+    """Where each is written down."""
+    limit: float
+    """The share that is borne."""
 
-    Raises:
-        DamagedError: there are too many.
-    """
-    if skipped > max(limit * seen, FEW):
-        raise DamagedError(
-            f"{skipped} of the first {seen} samples are damaged or cannot be read, more than data.max_skipped "
-            f"({limit:g}) allows; see {record}"
-        )
+    def record(self, lines: Sequence[str]) -> None:
+        """Write samples down, a line each.
 
+        Raises:
+            NotWrittenError: they cannot be.
+        """
+        with (
+            writing(self.path, then="the same command goes on from the last checkpoint"),
+            self.path.open("a") as file,
+        ):
+            file.writelines(f"{line}\n" for line in lines)
 
-def check_learnt(skipped: int, seen: int, *, record: Path) -> None:
-    """See at the end of a training whether it has a result: few steps end before their damaged samples are a rate.
+    def check(self, skipped: int, seen: int) -> None:
+        """See after a step whether to go on: `skipped` samples were damaged of the `seen` that were drawn.
 
-    Raises:
-        DamagedError: none or less than half of the samples could be learnt from.
-    """
-    if seen and skipped == seen:
-        raise DamagedError(
-            f"nothing was learnt: all {seen} samples that were drawn are damaged or cannot be read; see {record}. "
-            "No model is written"
-        )
-    if 2 * skipped > seen:
-        raise DamagedError(
-            f"too little was learnt: {skipped} of the {seen} samples that were drawn are damaged or cannot be read; "
-            f"see {record}. No model is written"
-        )
+        Raises:
+            DamagedError: there are too many.
+        """
+        if skipped > max(self.limit * seen, FEW):
+            raise DamagedError(
+                f"{skipped} of the first {seen} samples are damaged or cannot be read, more than data.max_skipped "
+                f"({self.limit:g}) allows; see {self.path}"
+            )
+
+    def check_result(self, skipped: int, seen: int) -> None:
+        """See at the end whether there is a result: few steps end before their damaged samples are a rate.
+
+        Raises:
+            DamagedError: less than half of the samples could be learnt from, or none.
+        """
+        if 2 * skipped > seen:
+            what = (
+                f"nothing was learnt: all {seen}" if skipped == seen else f"too little was learnt: {skipped} of {seen}"
+            )
+            raise DamagedError(
+                f"{what} samples that were drawn are damaged or cannot be read; see {self.path}. No model is written"
+            )

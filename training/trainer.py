@@ -17,7 +17,7 @@ from curation.config import ConfigError
 from training.changes import ORDER, Flat, changed, flat, refusal
 from training.checkpoints import Checkpoints, TrainState
 from training.conditioning import Conditions
-from training.damage import check_damaged, check_learnt
+from training.damage import Damage
 from training.data import MicroBatch, SampleReader, Share, load_steps
 from training.display import Display
 from training.initial import Initial
@@ -29,7 +29,7 @@ from training.recipe import Recipe
 from training.throughput import Throughput
 from training.validation import HeldOut, share_of
 from training.viewer import Viewer
-from training.writing import NotWrittenError, writing
+from training.writing import NotWrittenError
 
 
 class DivergedError(CommandFailedError):
@@ -100,13 +100,13 @@ class Trainer:
                 self.log(averages)
             if is_last:
                 # Before the checkpoint that the same command would make a result of.
-                self.check_learnt()
+                self.damage.check_result(self.state.skipped, self.state.samples)
             if self.is_due(self.recipe.checkpoint.every) or is_last:
                 self.save()
             if self._stops and not is_last:
                 self.save()
                 raise StoppedError(f"stopped at step {step} of {self.total_steps}; the same command goes on")
-        self.check_learnt()
+        self.damage.check_result(self.state.skipped, self.state.samples)
 
     def steps(self) -> Iterator[tuple[list[MicroBatch], float]]:
         """The steps that are left: this rank's micro-batches, and the seconds it waited for them."""
@@ -208,37 +208,20 @@ class Trainer:
         state.epoch, state.batch = (plan.epoch + 1, 0) if plan.is_last else (plan.epoch, plan.index + 1)
         if num_skipped:
             self.record_skipped(batches)
-            limit = self.recipe.data.max_skipped
-            check_damaged(state.skipped, state.samples, limit=limit, record=self.skipped_path)
+            self.damage.check(state.skipped, state.samples)
 
     @property
-    def skipped_path(self) -> Path:
-        """Where damaged samples are written down."""
-        return self.folder / "skipped.txt"
+    def damage(self) -> Damage:
+        """What is borne of damaged samples, and where they are written down."""
+        return Damage(path=self.folder / "skipped.txt", limit=self.recipe.data.max_skipped)
 
     def record_skipped(self, batches: Sequence[MicroBatch]) -> None:
         """Write the damaged samples of the last step down."""
-        mine = [line for each in batches for line in each.skipped]
+        mine = [f"step {self.state.step}: {line}" for each in batches for line in each.skipped]
         skipped = [line for part in self.ranks.gather(mine) for line in part]
-        self.ranks.on_main(lambda: self.write_skipped("".join(f"step {self.state.step}: {line}\n" for line in skipped)))
-        more = f" (and {len(skipped) - 1} more in this step)" if len(skipped) > 1 else ""
+        self.ranks.on_main(lambda: self.damage.record(skipped))
+        more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
         self.display.say(f"skipped a damaged sample: {skipped[0]}{more}")
-
-    def write_skipped(self, lines: str) -> None:
-        """Add lines to the record of damaged samples."""
-        with (
-            writing(self.skipped_path, then="the same command goes on from the last checkpoint"),
-            self.skipped_path.open("a") as file,
-        ):
-            file.write(lines)
-
-    def check_learnt(self) -> None:
-        """See whether there is a result.
-
-        Raises:
-            DamagedError: nearly all samples were damaged.
-        """
-        check_learnt(self.state.skipped, self.state.samples, record=self.skipped_path)
 
     def check_finite(self, batches: Sequence[MicroBatch]) -> None:
         """Stop before anything is saved of a training that has broken down."""

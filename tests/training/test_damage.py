@@ -15,9 +15,9 @@ from tests.training.encoded_run import SampleSpec, make_encoded_run
 from tests.training.recipes import train
 from tests.training.test_stage import small_options
 from training.__main__ import main
-from training.damage import DamagedError, check_damaged, check_learnt
+from training.damage import Damage, DamagedError
 
-RECORD = Path("skipped.txt")
+DAMAGE = Damage(path=Path("skipped.txt"), limit=0.01)
 EVERYTHING = {"data.held_out_fraction": 0, "data.pools": "{human: 1}"}
 
 
@@ -36,10 +36,10 @@ def spoil(directory: EncodedDirectory, rows: Sequence[int], *, column: str = "of
 )
 def test_a_few_at_the_beginning_are_no_rate(skipped: int, seen: int, *, stops: bool) -> None:
     if not stops:
-        check_damaged(skipped, seen, limit=0.01, record=RECORD)
+        DAMAGE.check(skipped, seen)
         return
     with pytest.raises(DamagedError, match=rf"^{skipped} of the first {seen} samples are damaged or cannot be read"):
-        check_damaged(skipped, seen, limit=0.01, record=RECORD)
+        DAMAGE.check(skipped, seen)
 
 
 @pytest.mark.parametrize(
@@ -49,16 +49,16 @@ def test_a_few_at_the_beginning_are_no_rate(skipped: int, seen: int, *, stops: b
         (0, 1, None),
         (1, 1, "nothing was learnt: all 1 samples"),
         (2, 2, "nothing was learnt: all 2 samples"),
-        (2, 3, "too little was learnt: 2 of the 3"),
+        (2, 3, "too little was learnt: 2 of 3"),
         (2, 4, None),
     ],
 )
 def test_a_short_training_ends_before_its_damage_is_a_rate(skipped: int, seen: int, message: str | None) -> None:
     if message is None:
-        check_learnt(skipped, seen, record=RECORD)
+        DAMAGE.check_result(skipped, seen)
         return
     with pytest.raises(DamagedError, match=message):
-        check_learnt(skipped, seen, record=RECORD)
+        DAMAGE.check_result(skipped, seen)
 
 
 @pytest.mark.parametrize(("steps", "batch_size"), [(1, 1), (2, 1), (1, 2), (1, 4)])

@@ -1,8 +1,11 @@
 """Stages from encoded shards to model directories, and what goes wrong."""
 
 import json
+import os
 import re
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -163,6 +166,29 @@ def test_what_is_in_the_way_is_said_before_training(tmp_path: Path, capsys: pyte
     assert main(small_options(run)) == 2
     assert "not a link made by training: move it away" in capsys.readouterr().err
     assert not (run / "train").exists()
+
+
+def test_what_takes_long_is_said_before_it_is_done(tmp_path: Path) -> None:
+    make_encoded_run(tmp_path, shards=SHARDS)
+    options = small_options(tmp_path, steps=7, log_every=5, **{"data.held_out_fraction": 0})
+    command = [sys.executable, "-m", "training", *options]
+    made = subprocess.run(
+        command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+    )  # fmt: skip
+    assert made.returncode == 0
+    said = made.stdout.splitlines()
+    assert said[:4] == [
+        "loading  torch and DeepSpeed",
+        "loading  the model tiny",
+        f"loading  the data {tmp_path}/encoded/720p",
+        "12 samples: general 2, human 10; held out 0",
+    ]
+    shown = [line for line in said if line.startswith(("step ", "it took"))]
+    assert [line.split("  ")[0] for line in shown if line.startswith("step")] == ["step 1", "step 5", "step 7"]
+    assert re.fullmatch(r"it took \S+ s; the next line comes with step 5", shown[1])
+    logged = [json.loads(line)["step"] for line in (tmp_path / "train/720p/metrics.jsonl").read_text().splitlines()]
+    assert logged == [5, 7]
 
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
