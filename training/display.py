@@ -64,7 +64,7 @@ class Display:
         self.console.print(f"step {step}  {text}", soft_wrap=True, highlight=False)
 
     def announce(self, line: str) -> None:
-        """A line on what is about to take long, at once; among the results, since no more than they is it a warning."""
+        """A line on what is about to take long, at once; on standard output, the other is for progress and trouble."""
         if self.visible:
             print(line, flush=True)
 

@@ -287,7 +287,7 @@ def test_damaged_samples_are_records(run: Path, model: Path, capsys: pytest.Capt
     assert "damaged: its" in bad["shard-000-clip-001"]
     assert "cannot be read" in bad["shard-001-clip-001"]
     assert sum(row["encoded"] for row in rows.values()) == 4
-    assert "skipped  1: not an encoded sample" in capsys.readouterr().err
+    assert "skipped  1: damaged: its" in capsys.readouterr().err
 
 
 def test_samples_of_another_shape_than_their_bucket_are_records(run: Path, model: Path) -> None:
