@@ -11,7 +11,7 @@ import os
 import tarfile
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.config import ConfigError
-from curation.storage import filesystem, is_local, join, list_files, read_bytes, remove, write_atomically
+from curation.storage import filesystem, is_local, join, list_files, naming, read_bytes, remove, write_atomically
 
 SESSION_FILE = "_session"
 
@@ -84,11 +84,11 @@ class CommitDirectory:
         content = io.BytesIO(read_bytes(path))
         try:
             # Threads of Arrow's that still run when the interpreter ends can abort it; commits are small.
-            file = pq.ParquetFile(content, pre_buffer=False)
+            file = pq.ParquetFile(content, pre_buffer=False, page_checksum_verification=True)
             wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
             return file.read(wanted, use_threads=False)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise ConfigError(f"{path} cannot be read: {error}") from error
+        except (pa.ArrowException, OSError) as error:
+            raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
     def commit(self, name: str, rows: Sequence[Mapping[str, Any]], session: str) -> None:
         """Publish the rows: everything they speak of lies in its place by now.
@@ -97,7 +97,7 @@ class CommitDirectory:
             TakenOverError: another run has started on the directory.
         """
         sink = io.BytesIO()
-        pq.write_table(_table(rows), sink)
+        pq.write_table(_table(rows), sink, write_page_checksum=True)
         self.check_session(session)
         write_atomically(join(self.path, f"{name}.parquet"), sink.getvalue())
 
@@ -105,14 +105,16 @@ class CommitDirectory:
 class StagedTar:
     """A tar under construction; its members can be found again by offset."""
 
-    def __init__(self, tar: tarfile.TarFile) -> None:
+    def __init__(self, tar: tarfile.TarFile, path: str) -> None:
         self._tar = tar
+        self._path = path
 
     def add(self, name: str, content: bytes) -> int:
         """Append a file; returns where its content begins in the tar, in bytes."""
         member = tarfile.TarInfo(name)
         member.size = len(content)
-        self._tar.addfile(member, io.BytesIO(content))
+        with naming(self._path):
+            self._tar.addfile(member, io.BytesIO(content))
         return int(self._tar.offset) - -(-len(content) // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
@@ -127,15 +129,21 @@ def staged_tar(path: str) -> Iterator[StagedTar]:
     if near is not None:
         near.mkdir(parents=True, exist_ok=True)
     handle, staged = tempfile.mkstemp(prefix=".soul-", suffix=".tmp", dir=near)
+    file = os.fdopen(handle, "wb")
     try:
-        with os.fdopen(handle, "wb") as file, tarfile.open(fileobj=file, mode="w") as tar:
-            yield StagedTar(tar)
+        tar = tarfile.open(fileobj=file, mode="w")  # noqa: SIM115 (its end is only written when all went well)
+        yield StagedTar(tar, path)
+        with naming(path):
+            tar.close()
+            file.close()
         if near is not None:
             Path(staged).chmod(0o644)
             Path(staged).replace(plain)
         else:
             fs.put_file(staged, plain)
     finally:
+        with suppress(OSError):  # what did not fit before does not fit now
+            file.close()
         Path(staged).unlink(missing_ok=True)
 
 

@@ -3,8 +3,8 @@
 `RUN/encoded/<stage>/` holds one Parquet file for each curated shard, its commit, and the tars under
 `<frames>x<height>x<width>/`, a folder for each bucket of clips that may share a batch. A tar is plain WebDataset:
 `<key>.safetensors`, `<key>.json` and, when the clip has sound, `<key>.wav`. The Parquet file has a row for every kept
-clip of the curated shard, encoded or not, with the place of its files in the tar, so that any sample can be read by
-itself.
+clip of the curated shard, encoded or not, with the place and the SHA-256 of its files in the tar, so that any sample
+can be read by itself and damage is noticed: a flipped bit leaves a tensor a tensor. The Parquet's pages have checksums.
 
 Letters: C latent channels, F latent frames, H and W latent sides, N references, L text tokens, D width of text
 states, T audio steps (20 ms each), A features of a step, P codebook vectors.
@@ -12,11 +12,12 @@ states, T audio steps (20 ms each), A features of a step, P codebook vectors.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +62,33 @@ class Encoding:
     """A."""
     encoders: str
     """Fingerprint of the networks that encoded: stages whose fingerprints differ do not mix."""
+    model: str = field(default="", compare=False)
+    """What they were loaded from, as it was given; the fingerprint tells them apart. Empty before it was kept."""
+    settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """What else shards were encoded with, by the first run on the directory; it may differ from one to another."""
+    unconditional_sha256: str = field(default="", compare=False)
+    """Of the file with the empty prompt's text states, in hexadecimal. Empty before it was kept."""
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Self:
+        """Read what is kept in `encoding.json`.
+
+        Raises:
+            ValueError, TypeError: something else.
+        """
+        return cls(**json.loads(data))
+
+    def differences(self, now: Encoding) -> list[str]:
+        """What keeps samples of two encodings from mixing, each as "name before, now after"."""
+        told = [
+            f"{name.replace('_', ' ')} {getattr(self, name)}, now {getattr(now, name)}"
+            for name in (each.name for each in fields(self) if each.compare and each.name != "encoders")
+            if getattr(self, name) != getattr(now, name)
+        ]
+        if self.encoders != now.encoders:
+            was, is_now = (f"{one.model or 'unknown'} (encoders {one.encoders})" for one in (self, now))
+            told.insert(0, f"model {was}, now {is_now}")
+        return told
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,16 +202,27 @@ class EncodedDirectory(CommitDirectory):
         """Write what all samples share: the encoding, and the empty prompt's text states (L, D).
 
         Raises:
-            ConfigError: the directory was begun with another encoding.
+            ConfigError: the directory was begun with another encoding; the line says what differs.
         """
-        if list_files(self.path, ABOUT_FILE):
-            if self.encoding() != encoding:
-                raise ConfigError(
-                    f"{self.path} was encoded with other settings or encoders; use another run directory, or delete it"
-                )
+        if self.is_begun():
+            if differences := self.encoding().differences(encoding):
+                raise ConfigError(self.refusal(differences))
             return
-        write_atomically(join(self.path, UNCONDITIONAL_FILE), save({"text_states": unconditional.half()}))
-        write_atomically(join(self.path, ABOUT_FILE), json.dumps(asdict(encoding), indent=1).encode())
+        states = save({"text_states": unconditional.half()})
+        about = replace(encoding, unconditional_sha256=hashlib.sha256(states).hexdigest())
+        write_atomically(join(self.path, UNCONDITIONAL_FILE), states)
+        write_atomically(join(self.path, ABOUT_FILE), json.dumps(asdict(about), indent=1).encode())
+
+    def is_begun(self) -> bool:
+        """Whether something has been encoded here, or was about to be."""
+        return bool(list_files(self.path, ABOUT_FILE))
+
+    def refusal(self, differences: Iterable[str]) -> str:
+        """The line for a person who wants to encode otherwise what is encoded already."""
+        return (
+            f"{self.path} was encoded otherwise: {'; '.join(differences)}. Encode into another run directory, or "
+            "delete this folder to encode anew"
+        )
 
     def encoding(self) -> Encoding:
         """What all samples have in common.
@@ -192,7 +231,7 @@ class EncodedDirectory(CommitDirectory):
             ConfigError: nothing has been encoded here, or the file cannot be read.
         """
         try:
-            return Encoding(**json.loads(read_bytes(join(self.path, ABOUT_FILE))))
+            return Encoding.from_json(read_bytes(join(self.path, ABOUT_FILE)))
         except FileNotFoundError:
             raise ConfigError(
                 f"{self.path} holds no encoded shards (no {ABOUT_FILE}); run `make encode` first"
@@ -201,8 +240,20 @@ class EncodedDirectory(CommitDirectory):
             raise ConfigError(f"{join(self.path, ABOUT_FILE)} cannot be read: {error}") from error
 
     def unconditional(self) -> Tensor:
-        """Text states (L, D) of the empty prompt."""
-        states: Tensor = load(read_bytes(join(self.path, UNCONDITIONAL_FILE)))["text_states"]
+        """Text states (L, D) of the empty prompt.
+
+        Raises:
+            ConfigError: the file is missing or damaged.
+        """
+        path, expected = join(self.path, UNCONDITIONAL_FILE), self.encoding().unconditional_sha256
+        advice = "delete the folder and run `make encode` again, or restore the file"
+        try:
+            data = read_bytes(path)
+            if expected and hashlib.sha256(data).hexdigest() != expected:
+                raise ConfigError(f"{path} is not what was written: {advice}")
+            states: Tensor = load(data)["text_states"]
+        except (FileNotFoundError, SafetensorError, KeyError) as error:
+            raise ConfigError(f"{path} cannot be read ({type(error).__name__}): {advice}") from error
         return states
 
     def tars_of(self, name: str) -> set[str]:
@@ -210,16 +261,21 @@ class EncodedDirectory(CommitDirectory):
         folders = list_folders(self.path)
         return {f"{folder}/{name}.tar" for folder in folders if list_files(join(self.path, folder), f"{name}.tar")}
 
-    def read(self, tar: str, offset: int, size: int) -> bytes:
-        """`size` bytes at `offset` of one of the directory's tars.
+    def read(self, tar: str, offset: int, size: int, sha256: bytes | None = None) -> bytes:
+        """`size` bytes at `offset` of one of the directory's tars, checked if it is told what they hash to.
 
         Raises:
             OSError: it is missing or shorter.
+            BadSampleError: they are not what was written.
         """
         fs, plain = filesystem(join(self.path, tar))
         data: bytes = fs.cat_file(plain, start=offset, end=offset + size)
         if len(data) != size:
             raise OSError(f"{join(self.path, tar)} is shorter than its index says")
+        if sha256 is not None and hashlib.sha256(data).digest() != sha256:
+            raise BadSampleError(
+                f"damaged: its {size} bytes at {offset} of {join(self.path, tar)} are not what was written"
+            )
         return data
 
 
@@ -285,8 +341,10 @@ def _row(clip: EncodedClip, tar: str, staged: StagedTar) -> dict[str, Any]:
         "tar": tar,
         "offset": offset,
         "size": len(tensors),
+        "sha256": hashlib.sha256(tensors).digest(),
         "wav_offset": wav_offset,
         "wav_size": None if sample.wav is None else len(sample.wav),
+        "wav_sha256": None if sample.wav is None else hashlib.sha256(sample.wav).digest(),
         "codebook_vectors": clip.codebook_vectors.astype(np.float16).tobytes(),
     }
 

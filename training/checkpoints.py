@@ -9,22 +9,22 @@ from __future__ import annotations
 import json
 import shutil
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from curation.command_line import CommandFailedError
 from curation.config import ConfigError
 from training.engine import TrainedModel
 from training.ranks import Ranks
+from training.writing import ERRORS, NotWrittenError, reason_of
 
 _CHUNK = 1 << 24
 
 
-class CheckpointError(CommandFailedError):
+class CheckpointError(NotWrittenError):
     """A checkpoint could not be written; those before it are untouched."""
 
 
@@ -61,6 +61,8 @@ class TrainState:
     """Fingerprint of the plan: what is trained on, in which batches."""
     initial: str = ""
     """Fingerprint of the network that training began with; empty in checkpoints from before it was kept."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """The recipe that the last step was made with, see `changes.flat`; empty in checkpoints from before it was kept."""
 
 
 class Checkpoints:
@@ -79,19 +81,30 @@ class Checkpoints:
         """
         target = self.folder / f"step-{state.step:08d}"
         aside = self.folder / f"{target.name}.tmp"
-        problem = self._attempt(lambda: self._prepare(aside)) or self._attempt(
-            lambda: self._write(aside, state, models)
+        actions = (
+            lambda: self._prepare(aside),
+            lambda: self._write(aside, state, models),
+            lambda: self._publish(aside, target),
         )
-        if problem is None:
-            problem = self._attempt(lambda: self._publish(aside, target))
+        problem = next((each for each in (self._attempt(action) for action in actions) if each), None)
         if problem is not None:
             if self.ranks.is_main:
                 shutil.rmtree(aside, ignore_errors=True)
-            raise CheckpointError(f"step {state.step}: the checkpoint could not be written: {problem}")
+            raise CheckpointError(
+                f"the checkpoint {target} could not be written: {problem}; "
+                + ("those before it are untouched, and " if self.paths() else "")
+                + "the same command goes on"
+            )
         return target
 
-    def resume(self, models: Sequence[TrainedModel]) -> tuple[TrainState | None, list[str]]:
+    def resume(
+        self, models: Sequence[TrainedModel], check: Callable[[TrainState], None]
+    ) -> tuple[TrainState | None, list[str]]:
         """Take up the newest checkpoint that is whole.
+
+        Args:
+            models: what takes it up.
+            check: called with its state before they do; raises a ConfigError where it does not fit.
 
         Returns:
             Its state, or None when there is none; and a line for each damaged one that was passed over.
@@ -107,7 +120,7 @@ class Checkpoints:
         for path in reversed(self.ranks.broadcast(self.paths())):
             problem = next((each for each in self.ranks.gather(self._check(path)) if each), None)
             if problem is None:
-                return self._load(path, models), notes
+                return self._load(path, models, check), notes
             notes.append(f"{path.name} is damaged ({problem}); going on from the one before it")
         return None, notes
 
@@ -120,8 +133,8 @@ class Checkpoints:
         problem = None
         try:
             action()
-        except (OSError, RuntimeError) as error:
-            problem = str(error).strip().partition("\n")[0] or type(error).__name__
+        except ERRORS as error:
+            problem = reason_of(error, self.folder)
         return next((each for each in self.ranks.gather(problem) if each), None)
 
     def _prepare(self, aside: Path) -> None:
@@ -166,7 +179,7 @@ class Checkpoints:
                 return f"{name} is not what was written"
         return None
 
-    def _load(self, path: Path, models: Sequence[TrainedModel]) -> TrainState:
+    def _load(self, path: Path, models: Sequence[TrainedModel], check: Callable[[TrainState], None]) -> TrainState:
         values = json.loads((path / "state.json").read_text())
         world = values.pop("world")
         if world != self.ranks.world:
@@ -174,10 +187,12 @@ class Checkpoints:
                 f"{path} was written by {world} processes and this training has {self.ranks.world}: go on with as "
                 "many, or start a new training from the model directory"
             )
+        state = TrainState(**values)
+        check(state)
         for model in models:
             self._load_model(model, path)
         _restore_generators(torch.load(path / f"random-{self.ranks.rank:05d}.pt"))
-        return TrainState(**values)
+        return state
 
     def _load_model(self, model: TrainedModel, path: Path) -> None:
         """Raises what is wrong on one rank on all of them."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
+from typing import Final
 
 from curation.config import ConfigError
 from curation.storage import is_local
-from training.ranks import join_ranks, leave_ranks
-from training.recipe import load_recipe, stages
-from training.stage import run_stage
+
+RECIPES: Final = Path(__file__).resolve().parent / "recipes"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
+    stages = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
     add = parser.add_argument
-    add("--stage", required=True, help=f"{', '.join(stages())}: its recipe is training/recipes/STAGE.yaml")
+    add("--stage", required=True, help=f"{stages}: its recipe is training/recipes/STAGE.yaml")
     add("--run", default="runs/local", metavar="RUN", help="run directory (default: %(default)s)")
     add("--model", metavar="DIR", help="model directory or Hub id to start from, in place of the recipe's")
     add("--profile", default="local", help="a name in infra/profiles or a YAML file (default: local)")
@@ -33,8 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train the stage.
 
+    torch and DeepSpeed are imported here, behind a line that says what takes so long.
+
     Raises:
-        ConfigError, DivergedError, StoppedError, CheckpointError: see `run_stage`.
+        ConfigError, CommandFailedError, StoppedError: see `run_stage`.
     """
     if not is_local(options.run):
         raise ConfigError(
@@ -44,6 +48,12 @@ def run(options: argparse.Namespace) -> None:
     if options.ray is not None:
         _run_on_ray(options)
         return
+    if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
+        print("loading  torch and DeepSpeed", flush=True)
+    from training.ranks import join_ranks, leave_ranks  # noqa: PLC0415
+    from training.recipe import load_recipe  # noqa: PLC0415
+    from training.stage import run_stage  # noqa: PLC0415
+
     recipe = load_recipe(options.stage, options.profile, options.overrides)
     ranks = join_ranks(recipe.parallel.sequence_parallel)
     try:
@@ -60,6 +70,7 @@ def _run_on_ray(options: argparse.Namespace) -> None:
     # Ray takes seconds to import, and most trainings do without.
     from curation.cluster import ray_session  # noqa: PLC0415
     from training.ray_launch import train_on_ray  # noqa: PLC0415
+    from training.recipe import load_recipe  # noqa: PLC0415
 
     if options.ray < 1:
         raise ConfigError(f"--ray takes a number of processes, got {options.ray}")

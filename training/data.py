@@ -84,14 +84,29 @@ def read_sample(directory: EncodedDirectory, encoding: Encoding, location: Locat
     """The sample that lies at a place.
 
     Raises:
-        BadSampleError: it cannot be read, or is not of the shape that its bucket stands for.
+        BadSampleError: it cannot be read, is not what was written, or not of the shape that its bucket stands for.
     """
     try:
-        sample = EncodedSample.from_bytes(directory.read(location.tar, location.offset, location.size))
+        data = directory.read(location.tar, location.offset, location.size, location.sha256)
     except OSError as error:
         raise BadSampleError(f"cannot be read: {error}") from error
+    sample = EncodedSample.from_bytes(data)
+    if sample.key != location.key:
+        raise BadSampleError(f"{location.tar} has {sample.key!r} where its index has {location.key!r}")
     _check(sample, location, encoding)
     return sample
+
+
+def read_wav(directory: EncodedDirectory, location: Location) -> bytes | None:
+    """The sound of a sample as a WAV file; None without sound.
+
+    Raises:
+        BadSampleError: it cannot be read, or is not what was written.
+    """
+    try:
+        return None if location.wav is None else directory.read(location.tar, *location.wav)
+    except OSError as error:
+        raise BadSampleError(f"its sound cannot be read: {error}") from error
 
 
 class SampleReader:
@@ -106,14 +121,17 @@ class SampleReader:
         """The sample of a row.
 
         Raises:
-            BadSampleError: it cannot be read, or is not of the shape that its bucket stands for.
+            BadSampleError: see `read_sample`.
         """
         return read_sample(self.directory, self.encoding, self.samples.location(row))
 
     def read_wav(self, row: int) -> bytes | None:
-        """The sound of a row's clip as a WAV file; None without sound."""
-        location = self.samples.location(row)
-        return None if location.wav is None else self.directory.read(location.tar, *location.wav)
+        """The sound of a row's clip as a WAV file; None without sound.
+
+        Raises:
+            BadSampleError: see `read_wav`.
+        """
+        return read_wav(self.directory, self.samples.location(row))
 
     def placeholder(self, row: int) -> EncodedSample:
         """Zeros of a row's shape, which take a damaged or missing sample's place in a batch, with weight 0."""

@@ -36,6 +36,7 @@ class Display:
     """Draws the progress of the main process; silent on the others."""
 
     def __init__(self, *, visible: bool) -> None:
+        self.visible = visible
         self.console = Console(stderr=True, quiet=not visible)
         self.progress = Progress(
             TextColumn("{task.description}"),
@@ -61,6 +62,11 @@ class Display:
             described = f"{name.replace('_', ' ')} {values[name]:.4f}" if name in values else name
             self.progress.update(self.task, completed=step, description=described)
         self.console.print(f"step {step}  {text}", soft_wrap=True, highlight=False)
+
+    def announce(self, line: str) -> None:
+        """A line on what is about to take long, at once; on standard output, the other is for progress and trouble."""
+        if self.visible:
+            print(line, flush=True)
 
     def say(self, line: str) -> None:
         """A line that stays."""

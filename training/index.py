@@ -16,7 +16,8 @@ from curation.encoded import EncodedDirectory
 from curation.storage import join, list_files
 
 COLUMNS: Final = (
-    *("key", "source", "pool", "bucket", "encoded", "tar", "offset", "size", "wav_offset", "wav_size", "shard"),
+    *("key", "source", "pool", "bucket", "encoded", "shard", "tar"),
+    *("offset", "size", "sha256", "wav_offset", "wav_size", "wav_sha256"),
 )
 """Of the index of an encoded stage: what places a sample."""
 
@@ -35,8 +36,10 @@ class Location:
     tar: str
     offset: int
     size: int
-    wav: tuple[int, int] | None
-    """Offset and size of its sound."""
+    sha256: bytes | None
+    """Of these bytes; None in shards from before it was kept."""
+    wav: tuple[int, int, bytes | None] | None
+    """Offset, size and SHA-256 of its sound."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -58,6 +61,11 @@ class SampleIndex:
     fingerprint: str
     """Changes when samples are added or removed."""
 
+    @property
+    def num_unchecked(self) -> int:
+        """Samples from before their hash was kept: damage in these can pass unnoticed."""
+        return int(self.table["sha256"].null_count) if "sha256" in self.table.column_names else len(self)
+
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
@@ -74,8 +82,9 @@ class SampleIndex:
 
 def location_of(row: Mapping[str, Any]) -> Location:
     """Where the sample of an index row lies."""
-    wav = None if row.get("wav_offset") is None else (row["wav_offset"], row["wav_size"])
-    return Location(**{name: row[name] for name in ("key", "source", "bucket", "tar", "offset", "size")}, wav=wav)
+    wav = None if row.get("wav_offset") is None else (row["wav_offset"], row["wav_size"], row.get("wav_sha256"))
+    names = ("key", "source", "bucket", "tar", "offset", "size")
+    return Location(**{name: row[name] for name in names}, sha256=row.get("sha256"), wav=wav)
 
 
 def read_index(directory: EncodedDirectory, *, held_out_fraction: float) -> SampleIndex:

@@ -13,6 +13,7 @@ from model.directory import INDEX_FILE, check_model_directory, fingerprint
 from model.presets import PRESETS
 from model.weights import locate
 from training.recipe import Recipe
+from training.writing import NotWrittenError, writing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,13 +70,20 @@ def initial_directory(source: str, aside: Path, *, seed: int) -> Path:
 
     Raises:
         ConfigError: it is missing or incomplete; one line that says what.
+        NotWrittenError: a preset's cannot be written; nothing of it is left.
     """
     if source in PRESETS and not Path(source).is_dir():
         if source != "tiny":
             raise ConfigError(f"{source}: to start from random weights makes no sense at this size, give a directory")
         if not (aside / INDEX_FILE).is_file():
             shutil.rmtree(aside, ignore_errors=True)
-            build_pipeline(source, seed=seed).save_pretrained(aside)
+            pipeline = build_pipeline(source, seed=seed)
+            try:
+                with writing(aside, then="the same command begins again"):
+                    pipeline.save_pretrained(aside)
+            except NotWrittenError:
+                shutil.rmtree(aside, ignore_errors=True)
+                raise
         return aside
     with persons_mistakes():
         directory = locate(source)

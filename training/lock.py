@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from curation.config import ConfigError
+from curation.storage import naming
 from training.ranks import Ranks
 
 LOCK_FILE: Final = ".lock"
@@ -32,16 +33,15 @@ def locked(folder: Path, ranks: Ranks) -> Iterator[None]:
 
 def _take(folder: Path, stack: ExitStack) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    file = stack.enter_context((folder / LOCK_FILE).open("a+"))
+    file = stack.enter_context((folder / LOCK_FILE).open("a+b", buffering=0))
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.seek(0)
-        raise ConfigError(
-            f"another training is at work in {folder} ({file.read().strip() or 'just begun'}): wait for it, or stop it"
-        ) from None
+        holder = file.read().decode().strip() or "just begun"
+        raise ConfigError(f"another training is at work in {folder} ({holder}): wait for it, or stop it") from None
     except OSError:
         return
     file.truncate(0)
-    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-    file.flush()
+    with naming(folder / LOCK_FILE):
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())

@@ -21,6 +21,7 @@ from model.sampling import Scheduler
 from model.transformer import SoulTransformer3DModel
 from model.weights import give_usual_mode
 from training.checkpoints import CheckpointError
+from training.writing import reason_of
 
 CONFIG_FILE: Final = "config.json"
 
@@ -73,10 +74,9 @@ def write_result(
         check_model_directory(aside)
         _replace(target, aside)
     except (OSError, SafetensorError) as error:
-        problem = str(error).partition("\n")[0]
         raise CheckpointError(
-            f"the model directory {target} could not be written: {problem}; the training is saved, and the same "
-            "command writes it"
+            f"the model directory {target} could not be written: {reason_of(error, target)}; the training is saved, "
+            "and the same command writes it"
         ) from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)

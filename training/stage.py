@@ -18,7 +18,7 @@ from training.checkpoints import Checkpoints
 from training.data import SampleReader
 from training.display import Display
 from training.ema import full_state_dict
-from training.index import read_index
+from training.index import SampleIndex, read_index
 from training.initial import Initial, initial_directory, initial_source
 from training.lock import locked
 from training.objectives.decoder.decoder import DecoderDistillation
@@ -47,16 +47,18 @@ def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: s
     Raises:
         ConfigError: something that was asked for cannot be; one line.
         DivergedError: the training broke down.
+        DamagedError: too many samples are damaged; no model directory is written.
         StoppedError: a SIGTERM came; a checkpoint has been written.
-        CheckpointError: a checkpoint or the model directory could not be written.
+        NotWrittenError: a checkpoint, the model directory or something else could not be written.
         CommandFailedError: so too the stage's folder.
     """
     diffusers_logging.disable_progress_bar()
     folder = run / "train" / stage
     source = ranks.on_main(lambda: _check_places(recipe, run, initial))
+    display = Display(visible=ranks.is_main)
     with locked(folder, ranks):
+        display.announce(f"loading  the model {source}")
         start = ranks.on_main(lambda: initial_directory(source, folder / "initial", seed=recipe.seed))
-        display = Display(visible=ranks.is_main)
         trainer = build_trainer(recipe, run, folder, ranks, start=start, display=display)
         try:
             trainer.train()
@@ -71,7 +73,9 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
     """Everything a training is made of; `start` is the model directory that it begins with."""
     share = recipe.share(ranks)
     directory = _encoded(recipe, run)
+    display.announce(f"loading  the data {directory.path}")
     samples = read_index(directory, held_out_fraction=recipe.data.held_out_fraction)
+    display.announce(describe_samples(samples))
     plan = Plan(samples=samples, weights=recipe.data.pools, batch_size=recipe.batch_size, seed=recipe.seed)
     reader = SampleReader(directory, samples)
     build_parts = decoder_parts if recipe.objective == "decoder" else network_parts
@@ -90,10 +94,22 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
         checkpoints=Checkpoints(folder / "checkpoints", recipe.checkpoint, ranks),
         throughput=parts.throughput,
         display=display,
-        held_out=load_held_out(samples.held_out, reader, parts.conditioner, num_held_out),
+        held_out=load_held_out(samples.held_out, reader, parts.conditioner, num_held_out, display.say),
         viewer=parts.viewer,
         initial=ranks.on_main(lambda: Initial.of(start, recipe)),
     )
+
+
+def describe_samples(samples: SampleIndex) -> str:
+    """A line on what there is to train on, and on what of it is not checked when it is read."""
+    pools = ", ".join(f"{pool} {len(rows):,}" for pool, rows in samples.pools.items())
+    line = f"{len(samples):,} samples: {pools}; held out {len(samples.held_out):,}"
+    if samples.num_unchecked:
+        line += (
+            f". {samples.num_unchecked:,} were encoded before samples carried a hash: damage in them can pass "
+            "unnoticed (encode into a new run to have them checked)"
+        )
+    return line
 
 
 def _finish(trainer: Trainer, recipe: Recipe, run: Path, start: Path) -> Path:

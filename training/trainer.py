@@ -14,8 +14,10 @@ from torch import Tensor
 
 from curation.command_line import CommandFailedError
 from curation.config import ConfigError
+from training.changes import ORDER, Flat, changed, flat, refusal
 from training.checkpoints import Checkpoints, TrainState
 from training.conditioning import Conditions
+from training.damage import Damage
 from training.data import MicroBatch, SampleReader, Share, load_steps
 from training.display import Display
 from training.initial import Initial
@@ -27,6 +29,7 @@ from training.recipe import Recipe
 from training.throughput import Throughput
 from training.validation import HeldOut, share_of
 from training.viewer import Viewer
+from training.writing import NotWrittenError
 
 
 class DivergedError(CommandFailedError):
@@ -60,6 +63,7 @@ class Trainer:
     total_steps: int = 0
     """Known when it is known where training goes on."""
     metrics: MetricsLog | None = None
+    _is_first: bool = True
     _asked_to_stop: bool = False
     _stops: bool = False
 
@@ -69,8 +73,10 @@ class Trainer:
         Raises:
             ConfigError: the newest checkpoint does not fit, or was begun with another model that is still needed.
             DivergedError: the gradient is not finite.
+            DamagedError: too many samples are damaged, or nearly all of a training of few steps.
             StoppedError: a SIGTERM came; a checkpoint has been written.
-            CheckpointError: a checkpoint could not be written.
+            NotWrittenError: a checkpoint or something else could not be written.
+            CommandFailedError: so too the log.
         """
         self.resume()
         signal.signal(signal.SIGTERM, self._ask_to_stop)
@@ -85,17 +91,22 @@ class Trainer:
             self.throughput.add(averages, batches, forwards=self.objective.forwards, seconds=seconds, wait_s=wait_s)
 
             step, is_last = self.state.step, self.state.step == self.total_steps
+            self.show_first(averages, seconds)
             if step % self.recipe.audio_delta_every == 0:
                 self.viewer.measure(conditioned[0], averages)
             if self.is_due(self.recipe.validation.every) or (is_last and self.recipe.validation.every):
                 self.validate(averages)
             if self.is_due(self.recipe.log_every) or is_last:
                 self.log(averages)
+            if is_last:
+                # Before the checkpoint that the same command would make a result of.
+                self.damage.check_result(self.state.skipped, self.state.samples)
             if self.is_due(self.recipe.checkpoint.every) or is_last:
                 self.save()
             if self._stops and not is_last:
                 self.save()
                 raise StoppedError(f"stopped at step {step} of {self.total_steps}; the same command goes on")
+        self.damage.check_result(self.state.skipped, self.state.samples)
 
     def steps(self) -> Iterator[tuple[list[MicroBatch], float]]:
         """The steps that are left: this rank's micro-batches, and the seconds it waited for them."""
@@ -109,29 +120,41 @@ class Trainer:
 
     def resume(self) -> None:
         """Take up the newest checkpoint that is whole, if there is one."""
-        state, notes = self.checkpoints.resume(self.objective.models)
+        recipe = flat(self.recipe, encoders=self.reader.encoding.encoders)
+        state, notes = self.checkpoints.resume(self.objective.models, lambda state: self.check_resumable(state, recipe))
         for note in notes:
             self.display.say(note)
         if state is not None:
             self.state = state
-            self.check_initial()
-            if state.data != self.plan.fingerprint:
+            if state.data != self.plan.fingerprint or ORDER & changed(state.recipe, recipe).keys():
                 self.display.say(
-                    "the encoded samples, batch_size, seed or data.pools have changed since: this epoch begins anew"
+                    "the encoded samples, batch_size, seed, data.pools or what is held out have changed since: this "
+                    "epoch begins anew"
                 )
                 state.batch = 0
-        self.state.data = self.plan.fingerprint
+        self.state.data, self.state.recipe = self.plan.fingerprint, recipe
         # What was begun with stays on record, so that a later mistake is found as well.
         self.state.initial = self.state.initial or self.initial.fingerprint
         self.total_steps = self.count_steps()
         if state is not None:
-            self.display.say(f"going on from step {state.step} of {self.total_steps}")
+            self.display.say(self.describe_progress())
         if self.recipe.validation.every and not len(self.plan.samples.held_out):
             self.display.say(
                 "nothing is validated: no human sample is held out (data.held_out_fraction, which needs two sources)"
             )
-        self.metrics = MetricsLog(self.folder, self.state.step) if self.ranks.is_main else None
+        self.ranks.on_main(self.open_metrics)
         self.display.start(self.state.step, self.total_steps)
+
+    def describe_progress(self) -> str:
+        """A line on where training goes on."""
+        step, total = self.state.step, self.total_steps
+        if step > total:
+            return f"{step} steps have been made, more than the {total} that are asked for: there is nothing to train"
+        return f"going on from step {step} of {total}"
+
+    def open_metrics(self) -> None:
+        """Begin to log, on the main process."""
+        self.metrics = MetricsLog(self.folder, self.state.step)
 
     def count_steps(self) -> int:
         """Optimizer steps of the whole training: those done, and those that are left of the epochs asked for.
@@ -143,13 +166,22 @@ class Trainer:
             return recipe.steps
         return state.step + self.plan.num_left(recipe.epochs, epoch=state.epoch, batch=state.batch)
 
-    def check_initial(self) -> None:
-        """See whether training goes on with the model that it was begun with.
+    def check_resumable(self, state: TrainState, recipe: Flat) -> None:
+        """See whether training can go on from a checkpoint; what has changed and may is said.
 
         Raises:
-            ConfigError: it does not, and the objective needs that model.
+            ConfigError: it cannot: the recipe has changed where it must not, or the model that training was begun with,
+                which the objective needs.
         """
-        if self.state.initial in {"", self.initial.fingerprint}:
+        if problem := refusal(state.recipe, recipe):
+            raise ConfigError(
+                f"{self.folder} cannot go on with this recipe: {problem}. Go on with it as it was, or move the folder "
+                "away to begin anew"
+            )
+        if changes := changed(state.recipe, recipe):
+            told = "; ".join(f"{name} {change}" for name, change in changes.items())
+            self.display.say(f"the recipe has changed since step {state.step}: {told}")
+        if state.initial in {"", self.initial.fingerprint}:
             return
         if self.objective.needs_initial:
             raise ConfigError(
@@ -162,34 +194,34 @@ class Trainer:
         )
 
     def advance(self, batches: Sequence[MicroBatch]) -> None:
-        """Note what has been done, and what could not be read."""
-        plan = batches[0].plan
+        """Note what has been done, and what could not be read.
+
+        Raises:
+            DamagedError: too much of it.
+        """
+        plan, state = batches[0].plan, self.state
         num_skipped, num_asked_to_stop = self.ranks.sum(sum(len(each.skipped) for each in batches), self._asked_to_stop)
-        if num_skipped:
-            self.record_skipped(batches)
         self._stops = num_asked_to_stop > 0
-        state = self.state
         state.step += 1
         state.samples += len(plan.draws)
         state.skipped += int(num_skipped)
         state.epoch, state.batch = (plan.epoch + 1, 0) if plan.is_last else (plan.epoch, plan.index + 1)
+        if num_skipped:
+            self.record_skipped(batches)
+            self.damage.check(state.skipped, state.samples)
+
+    @property
+    def damage(self) -> Damage:
+        """What is borne of damaged samples, and where they are written down."""
+        return Damage(path=self.folder / "skipped.txt", limit=self.recipe.data.max_skipped)
 
     def record_skipped(self, batches: Sequence[MicroBatch]) -> None:
-        """Write damaged samples down; too many of them stop the training."""
-        mine = [line for each in batches for line in each.skipped]
+        """Write the damaged samples of the last step down."""
+        mine = [f"step {self.state.step}: {line}" for each in batches for line in each.skipped]
         skipped = [line for part in self.ranks.gather(mine) for line in part]
-        if self.ranks.is_main:
-            with (self.folder / "skipped.txt").open("a") as file:
-                file.writelines(f"step {self.state.step + 1}: {line}\n" for line in skipped)
-        self.display.say(f"skipped a damaged sample: {skipped[0]}")
-        total, limit = self.state.skipped + len(skipped), self.recipe.data.max_skipped
-        seen = self.state.samples + self.recipe.batch_size
-        # A few bad ones at the very beginning are no rate yet.
-        if total > max(limit * seen, 2):
-            raise DivergedError(
-                f"{total} of the first {seen} samples are damaged, more than data.max_skipped ({limit:g}); see "
-                f"{self.folder / 'skipped.txt'}"
-            )
+        self.ranks.on_main(lambda: self.damage.record(skipped))
+        more = f" (and {len(skipped) - 1} more)" if len(skipped) > 1 else ""
+        self.display.say(f"skipped a damaged sample: {skipped[0]}{more}")
 
     def check_finite(self, batches: Sequence[MicroBatch]) -> None:
         """Stop before anything is saved of a training that has broken down."""
@@ -219,18 +251,42 @@ class Trainer:
                 error: Tensor = self.objective.validation_loss(each.batch.to(self.ranks.device))
                 if counts:
                     averages.add("validation_loss", float(error.sum()), len(error))
+            problems: list[NotWrittenError] = []
             for each, counts in share_of(self.held_out[: config.videos], rank, num_ranks):
                 path = folder / f"{each.sample.key}.mp4" if counts and writes else None
-                self.viewer.show(each, path, averages)
+                try:
+                    self.viewer.show(each, path, averages)
+                except NotWrittenError as error:
+                    # The others may need this rank for theirs.
+                    problems.append(error)
         model.module.train()
-        self.ranks.barrier()
+        if problem := next((each for part in self.ranks.gather(problems[:1]) for each in part), None):
+            raise problem
+
+    def show_first(self, averages: Averages, seconds: float) -> None:
+        """Show the first step that this process makes as soon as it is made: the next lines may take long."""
+        if self._is_first:
+            self._is_first = False
+            if not self.is_due(self.recipe.log_every):
+                self.display.show(self.state.step, averages.means())
+                self.display.say(f"it took {seconds:.3g} s; the next line comes with step {self.next_log}")
+
+    @property
+    def next_log(self) -> int:
+        """The next step that is logged."""
+        every = self.recipe.log_every
+        return min(self.state.step // every * every + every, self.total_steps)
 
     def log(self, averages: Averages) -> None:
         """Write the averages since the last look."""
         values = averages.collect(self.ranks) | {"epoch": self.state.epoch, "samples": self.state.samples}
-        if self.metrics is not None:
-            self.metrics.write(self.state.step, values)
+        self.ranks.on_main(lambda: self.write_metrics(values))
         self.display.show(self.state.step, values)
+
+    def write_metrics(self, values: dict[str, float]) -> None:
+        """Write values of the last step, on the main process."""
+        assert self.metrics is not None
+        self.metrics.write(self.state.step, values)
 
     def save(self) -> None:
         """Write a checkpoint."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from einops import rearrange
 from torch import Tensor
 
 from curation.encoded import BadSampleError, EncodedSample
+from curation.storage import naming
 from model.sampling import CleanFrames, Condition, Scheduler, denoise
 from model.transformer import SoulTransformer3DModel
 from model.vae import Autoencoder, StreamingDecoder
@@ -22,6 +23,7 @@ from training.conditioning import Batch, Conditions
 from training.data import SampleReader
 from training.index import Integers
 from training.randomness import seed_of
+from training.writing import NotWrittenError, writing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,16 +56,23 @@ class HeldOut:
     wav: bytes | None
 
 
-def load_held_out(rows: Integers, reader: SampleReader, conditioner: Conditions, num: int) -> list[HeldOut]:
-    """Up to `num` held-out samples, evenly chosen; damaged ones are left out."""
+def load_held_out(
+    rows: Integers, reader: SampleReader, conditioner: Conditions, num: int, say: Callable[[str], None]
+) -> list[HeldOut]:
+    """Up to `num` held-out samples, evenly chosen; damaged ones are left out, which is said in a line."""
     chosen = rows[np.linspace(0, len(rows) - 1, min(num, len(rows))).astype(int)] if len(rows) else rows
-    loaded = []
+    loaded, damaged = [], []
     for row in dict.fromkeys(chosen.tolist()):
         try:
             sample = reader.read(row)
             loaded.append(HeldOut(sample=sample, batch=conditioner.unvaried(sample), wav=reader.read_wav(row)))
-        except (BadSampleError, OSError):
-            continue
+        except BadSampleError as error:
+            damaged.append(f"{reader.samples.location(row).key}: {error}")
+    if damaged:
+        say(
+            f"{len(damaged)} of {len(loaded) + len(damaged)} held-out samples are damaged and left out of the "
+            f"validation, the first {damaged[0]}"
+        )
     return loaded
 
 
@@ -99,11 +108,21 @@ def decode_clip(vae: Autoencoder, latents: Tensor) -> np.ndarray:
 
 
 def write_clip(path: Path, frames: np.ndarray, *, fps: int, wav: bytes | None) -> None:
-    """Write frames as an mp4, with their sound when there is one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write frames as an mp4, with their sound when there is one.
+
+    Raises:
+        NotWrittenError: it could not be written; nothing of it is left.
+    """
     height, width = frames.shape[1:3]
-    with _file_of(wav) as audio, VideoWriter(path, height=height, width=width, fps=fps, audio=audio) as writer:
-        writer.write(frames)
+    try:
+        with writing(path, then="the same command goes on from the last checkpoint"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _file_of(wav) as audio, VideoWriter(path, height=height, width=width, fps=fps, audio=audio) as writer:
+                writer.write(frames)
+    except NotWrittenError:
+        for suffix in (".part.mp4", ".tmp.mp4"):
+            path.with_suffix(suffix).unlink(missing_ok=True)
+        raise
 
 
 def share_of(items: Sequence[HeldOut], rank: int, num_ranks: int) -> list[tuple[HeldOut, bool]]:
@@ -122,6 +141,7 @@ def _file_of(wav: bytes | None) -> Iterator[Path | None]:
         yield None
         return
     with tempfile.NamedTemporaryFile(suffix=".wav") as file:
-        file.write(wav)
-        file.flush()
+        with naming(file.name):
+            file.write(wav)
+            file.flush()
         yield Path(file.name)

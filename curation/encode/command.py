@@ -15,6 +15,7 @@ from curation.config import ConfigError, load_section
 from curation.console import ENCODING, announced_ray, display
 from curation.encode.config import EncodeConfig, ModelConfig
 from curation.encode.job import EncodeJob
+from curation.encode.networks import is_light
 from curation.encode.shard import kept_clips
 from curation.encoded import EncodedDirectory
 from curation.engine import Report, run_in_pool, run_inline, run_on_ray
@@ -36,6 +37,11 @@ def encode(options: argparse.Namespace) -> None:
     shards = RunDirectory(options.run).names()
     if not shards:
         raise ConfigError(f"{options.run} holds no curated shards; run `make curate` first")
+    for note in job.check():
+        console.print(note, soft_wrap=True, highlight=False)
+    if job.directory.is_begun() and is_light(job.model):
+        # Another one is refused here and now rather than once Ray has started.
+        job.describe()
     units = job.pending()
     clips = sum(len(kept_clips(RunDirectory(options.run), unit.name)) for unit in units)
     console.print(
@@ -46,7 +52,7 @@ def encode(options: argparse.Namespace) -> None:
     if options.engine == "inline":
         job.describe()
         _show(console, clips, lambda report: run_inline(units, job, report))
-    elif units:
+    elif units or job.is_other_model():
         with announced_ray(console):
             run_in_pool(job, job.describe)
             _show(console, clips, lambda report: run_on_ray(units, job, report))

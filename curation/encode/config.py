@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from curation.config import ConfigError
 from curation.placement import ExecutionConfig, PoolConfig
@@ -68,6 +68,12 @@ class EncodeConfig:
             )
         if self.clip_frames % 4 != 1 or not 1 <= self.min_frames <= self.clip_frames:
             raise ValueError("clip_frames must be 4k + 1, and min_frames between 1 and that")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What shards of one directory may differ in: which clips get in, what they bring, and in what precision."""
+        names = ("min_frames", "max_upscale", "num_references", "vectors_per_clip", "dtype", "vae_dtype")
+        return {name: getattr(self, name) for name in names}
 
     def target(self, stage: str) -> TargetConfig:
         """A stage's target.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from curation.config import ConfigError
 from curation.encode.clips import encode_shard, skip_all
 from curation.encode.config import EncodeConfig
 from curation.encode.networks import ClipEncoder
@@ -66,6 +67,33 @@ class EncodeJob:
         """Committed curated shards that are not encoded yet."""
         done = set(self.directory.names())
         return [ShardUnit(name=name) for name in RunDirectory(self.run).names() if name not in done]
+
+    def check(self) -> list[str]:
+        """See, before anything is loaded, whether the directory can be added to.
+
+        Returns:
+            A line for each setting that differs from the first run's and may.
+
+        Raises:
+            ConfigError: it was begun with frames of another size, rate or number.
+        """
+        if not self.directory.is_begun():
+            return []
+        before, config = self.directory.encoding(), self.config
+        area = config.target(self.stage).area
+        now = replace(before, stage=self.stage, area=area, fps=config.fps, clip_frames=config.clip_frames)
+        if differences := before.differences(now):
+            raise ConfigError(self.directory.refusal(differences))
+        return [
+            f"note: {name} was {before.settings[name]} when {self.directory.path} was begun and is {value} now: what "
+            "is encoded already stays as it is"
+            for name, value in config.settings.items()
+            if before.settings.get(name, value) != value
+        ]
+
+    def is_other_model(self) -> bool:
+        """Whether the directory was begun with a model of another name, which may be the same one all the same."""
+        return self.directory.is_begun() and self.directory.encoding().model not in {"", self.model}
 
     def describe(self) -> None:
         """Load the encoders and write down what all samples have in common.

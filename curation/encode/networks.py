@@ -7,6 +7,8 @@ A features of a step.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
 
 import torch
 from diffusers.utils import logging as diffusers_logging
@@ -18,10 +20,22 @@ from curation.encode.config import EncodeConfig
 from curation.encode.fingerprint import encoders_fingerprint
 from curation.encode.pictures import Pixels
 from curation.encoded import Encoding
-from model.assemble import load_encoders
+from model.assemble import ENCODERS, load_encoders
 from model.audio import encode_audio
+from model.presets import PRESETS
 from model.text import max_text_tokens, text_states
 from model.vae import encode_video
+
+LIGHT_BYTES: Final = 1 << 30
+
+
+def is_light(source: str) -> bool:
+    """Whether the encoders of a model are loaded on any machine in no time: a preset's, or less than 1 GiB of files."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return source in PRESETS
+    folders = [folder / name for name in ENCODERS]
+    return sum(file.stat().st_size for each in folders for file in each.glob("*") if file.is_file()) < LIGHT_BYTES
 
 
 class ClipEncoder:
@@ -37,6 +51,7 @@ class ClipEncoder:
         device = config.device if config.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
         dtype = config.dtype if config.dtype != "auto" else ("bfloat16" if device.startswith("cuda") else "float32")
         self.config = config
+        self.source = source
         try:
             encoders = load_encoders(source, dtype=getattr(torch, dtype), vae_dtype=getattr(torch, config.vae_dtype))
         except ValueError as error:
@@ -83,6 +98,8 @@ class ClipEncoder:
             text_tokens=max_text_tokens(self.text_encoder),
             audio_dim=int(self.audio_encoder.audio_dim),
             encoders=encoders_fingerprint(self.encoders),
+            model=self.source,
+            settings=self.config.settings,
         )
 
     def _latents(self, levels: Tensor) -> Tensor:

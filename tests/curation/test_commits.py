@@ -5,11 +5,13 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import s3fs
 
 from curation.commits import CommitDirectory, TakenOverError, staged_tar
 from curation.config import ConfigError
+from tests.small_disk import small_disk
 
 
 @pytest.mark.parametrize("length", [1, 90, 99, 100, 101, 128])
@@ -93,3 +95,32 @@ def test_a_damaged_index_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ConfigError, match=f"^{path} cannot be read: "):
         directory.index()
+
+
+@pytest.mark.parametrize("size", [1, 4096])
+def test_damage_anywhere_in_an_index_is_found(tmp_path: Path, size: int) -> None:
+    directory, random = CommitDirectory(str(tmp_path)), np.random.default_rng(0)
+    directory.open_session("one")
+    rows = [{"key": f"k{number}", "vectors": random.bytes(960), "offset": number} for number in range(200)]
+    directory.commit("soul-a", rows, "one")
+    path = tmp_path / "soul-a.parquet"
+    data, passed = path.read_bytes(), 0
+    for at in random.integers(0, len(data) - size, 100).tolist():
+        path.write_bytes(data[:at] + random.bytes(size) + data[at + size :])
+        try:
+            assert directory.rows_of("soul-a").to_pylist() == rows, "a byte that says nothing"
+            passed += 1
+        except ConfigError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+            assert str(error).startswith(f"{path} cannot be read: ")  # noqa: PT017
+    assert passed <= (5 if size == 1 else 0)
+
+
+def test_a_full_disk_is_named_and_stays_as_it_was(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 64) as disk:
+        directory = committed(str(disk))
+        before = sorted(disk.rglob("*"))
+        with pytest.raises(OSError, match="No space left on device") as full:
+            directory.commit("soul-b", [{"key": np.random.default_rng(0).bytes(100_000)}], "one")
+        assert full.value.filename == f"{disk}/soul-b.parquet"
+        assert sorted(disk.rglob("*")) == before

@@ -24,6 +24,7 @@ from curation.encoded import (
     Skipped,
     codebook_vectors,
 )
+from tests.small_disk import resize, small_disk
 
 ENCODING = Encoding(
     stage="720p", area=4096, fps=25, clip_frames=9, latent_channels=4, text_dim=6, text_tokens=16, audio_dim=5,
@@ -125,6 +126,106 @@ def test_every_sample_is_found_by_its_row(where: str, tmp_path: Path, object_sto
         directory.read(row["tar"], row["offset"], 10**7)
 
 
+def damaged(path: Path, *, at: int, size: int, seed: int) -> bytes:
+    """Overwrite some of a file with noise; returns what it was."""
+    data = path.read_bytes()
+    noise = np.random.default_rng(seed).bytes(size)
+    path.write_bytes(data[:at] + noise + data[at + size :])
+    return data
+
+
+def readable(directory: EncodedDirectory, *, checked: bool = True) -> set[tuple[str, str]]:
+    """Key and kind of everything of the index that is read without complaint."""
+    found = set()
+    for row in directory.index().to_pylist():
+        hashes = (row["sha256"], row["wav_sha256"]) if checked else (None, None)
+        try:
+            EncodedSample.from_bytes(directory.read(row["tar"], row["offset"], row["size"], hashes[0]))
+            found.add((row["key"], "sample"))
+        except BadSampleError:
+            pass
+        try:
+            directory.read(row["tar"], row["wav_offset"], row["wav_size"], hashes[1])
+            found.add((row["key"], "wav"))
+        except BadSampleError:
+            pass
+    return found
+
+
+def long_clip(key: str) -> EncodedClip:
+    """Of 37 KB, with sound of 3 KB."""
+    generator = torch.Generator().manual_seed(len(key))
+    latents = torch.randn(4, 25, 10, 16, generator=generator).half()
+    made = replace(sample(key), latents=latents, wav=np.random.default_rng(len(key)).bytes(3000))
+    return replace(clip(), sample=made)
+
+
+def test_a_damaged_sector_anywhere_in_a_shard_is_found(tmp_path: Path) -> None:
+    rows = writer(str(tmp_path)).write("soul-1", [long_clip("k" * length) for length in range(1, 11)])
+    directory, tar = EncodedDirectory(str(tmp_path)), tmp_path / rows[0]["tar"]
+    everything = readable(directory)
+    assert len(everything) == 20
+    extents = {(row["key"], "sample"): (row["offset"], row["size"]) for row in rows}
+    extents |= {(row["key"], "wav"): (row["wav_offset"], row["wav_size"]) for row in rows}
+    end = max(offset + size for offset, size in extents.values())
+    found, passed_without = 0, 0
+    for number, at in enumerate(np.random.default_rng(0).integers(0, end - 4096, 100).tolist()):
+        data = damaged(tar, at=at, size=4096, seed=number)
+        hit = {name for name, (offset, size) in extents.items() if offset < at + 4096 and at < offset + size}
+        assert everything - readable(directory) == hit, "what lies there, and nothing else"
+        found += bool(hit)
+        passed_without += readable(directory, checked=False) == everything
+        tar.write_bytes(data)
+    assert found == 100
+    assert passed_without > 80, "tensors of noise are tensors, but for a header that is hit"
+
+
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_a_single_bit_is_found(tmp_path: Path, place: str) -> None:
+    (row,) = writer(str(tmp_path)).write("soul-1", [long_clip("k")])
+    tar = tmp_path / row["tar"]
+    data = bytearray(tar.read_bytes())
+    data[row["offset"] + {"first": 0, "middle": row["size"] // 2, "last": row["size"] - 1}[place]] ^= 1
+    tar.write_bytes(data)
+    with pytest.raises(BadSampleError, match=f"damaged: its {row['size']} bytes at {row['offset']} of {tar} are not"):
+        EncodedDirectory(str(tmp_path)).read(row["tar"], row["offset"], row["size"], row["sha256"])
+
+
+def test_a_damaged_empty_prompt_is_told(tmp_path: Path) -> None:
+    directory = EncodedDirectory(str(tmp_path))
+    directory.describe(ENCODING, torch.ones(2, 6))
+    path = tmp_path / "unconditional.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ConfigError, match=f"{path} is not what was written"):
+        directory.unconditional()
+    path.unlink()
+    with pytest.raises(ConfigError, match=f"{path} cannot be read"):
+        directory.unconditional()
+
+
+def test_what_was_described_before_hashes_were_kept_is_still_read(tmp_path: Path) -> None:
+    directory = EncodedDirectory(str(tmp_path))
+    directory.describe(ENCODING, torch.ones(2, 6))
+    about = json.loads((tmp_path / "encoding.json").read_text())
+    for name in ("model", "settings", "unconditional_sha256"):
+        del about[name]
+    (tmp_path / "encoding.json").write_text(json.dumps(about))
+    directory.describe(replace(ENCODING, model="tiny"), torch.ones(2, 6))
+    assert torch.equal(directory.unconditional(), torch.ones(2, 6).half())
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 64) as disk:
+        with pytest.raises(OSError, match="No space left on device") as full:
+            writer(str(disk)).write("soul-1", (long_clip("k" * length) for length in range(1, 11)))
+        assert full.value.filename == f"{disk}/97x32x80/soul-1.tar"
+        assert [path.name for path in disk.rglob("*") if path.is_file()] == ["_session"]
+        resize(disk, 4096)
+        assert len(writer(str(disk)).write("soul-1", (long_clip("k" * length) for length in range(1, 11)))) == 10
+
+
 def test_tars_stream_through_plain_webdataset(tmp_path: Path) -> None:
     keys = ["a-0000", "b" * 128, "c-0001"]
     writer(str(tmp_path)).write("soul-1", [clip(key, sound=key != "c-0001") for key in keys])
@@ -159,8 +260,13 @@ def test_the_directory_says_what_its_samples_share(tmp_path: Path) -> None:
     directory.describe(ENCODING, torch.ones(2, 6))
     assert directory.encoding() == ENCODING
     assert torch.equal(directory.unconditional(), torch.ones(2, 6).half())
-    with pytest.raises(ConfigError, match="other settings or encoders"):
-        directory.describe(replace(ENCODING, encoders="beef"), torch.ones(2, 6))
+    now = replace(ENCODING, encoders="beef", model="/models/b", area=9216, fps=24)
+    with pytest.raises(ConfigError) as refused:
+        directory.describe(now, torch.ones(2, 6))
+    assert str(refused.value).startswith(
+        f"{directory.path} was encoded otherwise: model unknown (encoders cafe), now /models/b (encoders beef); "
+        "area 4096, now 9216; fps 25, now 24. Encode into another run directory"
+    )
     (tmp_path / "720p" / "encoding.json").write_text("{")
     with pytest.raises(ConfigError, match="cannot be read"):
         directory.encoding()

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+    EventAccumulator,
+)
 
 from model.flops import count_transformer_flops
 from model.presets import get_preset
@@ -40,6 +43,35 @@ def test_lines_beyond_the_step_gone_on_from_are_dropped(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3, 4]
     assert lines[-1]["loss"] == 0.5
+
+
+def test_tensorboard_shows_each_step_once(tmp_path: Path) -> None:
+    for first_step, steps in ((0, range(1, 6)), (3, range(4, 8))):
+        log = MetricsLog(tmp_path, first_step)
+        for step in steps:
+            log.write(step, {"loss": step + first_step, "lr": 0.5})
+        log.close()
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    assert sorted(events.Tags()["scalars"]) == ["loss", "lr"]
+    assert [(each.step, each.value) for each in events.Scalars("loss")] == [
+        (1, 1), (2, 2), (3, 3), (4, 7), (5, 8), (6, 9), (7, 10),
+    ]  # fmt: skip
+
+
+def test_what_is_not_a_number_is_null(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path, 0)
+    log.write(1, {"loss": 0.5, "validation_loss": float("nan"), "mfu": float("inf")})
+    log.close()
+    values = json.loads((tmp_path / "metrics.jsonl").read_text(), parse_constant=lambda _: pytest.fail("not JSON"))
+    assert values == {"step": 1, "loss": 0.5, "validation_loss": None, "mfu": None}
+
+
+def test_a_look_at_the_means_does_not_begin_anew() -> None:
+    averages = Averages()
+    averages.add("loss", 3.0, 2)
+    assert averages.means() == averages.means() == {"loss": 1.5}
+    assert averages.collect(join_ranks()) == {"loss": 1.5}
 
 
 def test_the_rate_warms_up_and_ends_at_a_tenth() -> None:

@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_the_checkpoints_before_it(run: Path, undisturbed: li
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, before[1]))
     try:
-        with pytest.raises(CheckpointError, match=r"step 6: the checkpoint could not be written: .+") as raised:
+        with pytest.raises(CheckpointError, match=r"checkpoints/step-00000006 could not be written: .+") as raised:
             train(run, steps=9, **FAST)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

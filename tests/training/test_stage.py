@@ -1,8 +1,11 @@
 """Stages from encoded shards to model directories, and what goes wrong."""
 
 import json
+import os
 import re
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -16,10 +19,10 @@ from model.directory import check_model_directory
 from tests.training.encoded_run import GENERAL, SampleSpec, make_encoded_run
 from tests.training.recipes import small_overrides, train
 from training.__main__ import main
+from training.damage import DamagedError
 from training.ranks import join_ranks
 from training.recipe import load_recipe, stages
 from training.stage import run_stage
-from training.trainer import DivergedError
 
 SHARDS = ((SampleSpec(),) * 6, (SampleSpec(latent_width=6),) * 4 + (GENERAL,) * 2)
 
@@ -165,6 +168,29 @@ def test_what_is_in_the_way_is_said_before_training(tmp_path: Path, capsys: pyte
     assert not (run / "train").exists()
 
 
+def test_what_takes_long_is_said_before_it_is_done(tmp_path: Path) -> None:
+    make_encoded_run(tmp_path, shards=SHARDS)
+    options = small_options(tmp_path, steps=7, log_every=5, **{"data.held_out_fraction": 0})
+    command = [sys.executable, "-m", "training", *options]
+    made = subprocess.run(
+        command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+    )  # fmt: skip
+    assert made.returncode == 0
+    said = made.stdout.splitlines()
+    assert said[:4] == [
+        "loading  torch and DeepSpeed",
+        "loading  the model tiny",
+        f"loading  the data {tmp_path}/encoded/720p",
+        "12 samples: general 2, human 10; held out 0",
+    ]
+    shown = [line for line in said if line.startswith(("step ", "it took"))]
+    assert [line.split("  ")[0] for line in shown if line.startswith("step")] == ["step 1", "step 5", "step 7"]
+    assert re.fullmatch(r"it took \S+ s; the next line comes with step 5", shown[1])
+    logged = [json.loads(line)["step"] for line in (tmp_path / "train/720p/metrics.jsonl").read_text().splitlines()]
+    assert logged == [5, 7]
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_encoded_run(tmp_path, shards=SHARDS)
     (tmp_path / "train").write_text("a file")
@@ -195,10 +221,10 @@ def test_damaged_samples_are_skipped_and_recorded_and_too_many_stop(tmp_path: Pa
     train(tmp_path, data__held_out_fraction=0, data__pools="{human: 1}")
     recorded = (tmp_path / "train/720p/skipped.txt").read_text().splitlines()
     assert recorded
-    assert all(rows[2]["key"] in line and "not an encoded sample" in line for line in recorded)
+    assert all(rows[2]["key"] in line and "damaged: its" in line for line in recorded)
     for row in rows[3:6]:
         spoil(directory.path, row)
-    with pytest.raises(DivergedError, match=r"samples are damaged, more than data\.max_skipped"):
+    with pytest.raises(DamagedError, match=r"samples are damaged or cannot be read, more than data\.max_skipped"):
         train(tmp_path, data__held_out_fraction=0, data__pools="{human: 1}", steps=12)
 
 

@@ -26,6 +26,7 @@ from training.codebook.build import (
 )
 from training.codebook.plot import PERCENTILES, plot_codebook
 from training.codebook.vectors import EncodedVectors
+from training.writing import NotWrittenError, writing
 
 PLOT_FILE = "codebook.png"
 
@@ -47,6 +48,7 @@ def run(options: argparse.Namespace) -> None:
 
     Raises:
         ConfigError: nothing to build it from, or a model directory that it does not fit.
+        NotWrittenError: it cannot be written where it should be.
     """
     console = Console(stderr=True)
     config = CodebookConfig(centroids=options.centroids, iterations=options.iterations, seed=options.seed)
@@ -127,7 +129,8 @@ def _summary(built: BuiltCodebook) -> list[str]:
 def _write(codebook: Codebook, run: str, model: Path | None) -> list[str]:
     """Write codebook and plot atomically; returns the paths."""
     with tempfile.TemporaryDirectory(prefix="soul-") as folder:
-        codebook.save(Path(folder) / CODEBOOK_FILE)
+        with writing(Path(folder) / CODEBOOK_FILE, then="make space there, or point TMPDIR elsewhere"):
+            codebook.save(Path(folder) / CODEBOOK_FILE)
         data = (Path(folder) / CODEBOOK_FILE).read_bytes()
     files = {join(run, CODEBOOK_FILE): data, join(run, PLOT_FILE): plot_codebook(codebook)}
     if model is not None:
@@ -136,7 +139,7 @@ def _write(codebook: Codebook, run: str, model: Path | None) -> list[str]:
         try:
             write_atomically(path, content)
         except OSError as error:
-            raise ConfigError(f"cannot write {path}: {error}") from error
+            raise NotWrittenError(f"{path} could not be written: {error}") from error
     return list(files)
 
 
@@ -159,7 +162,7 @@ def _check_writable(folder: str) -> None:
         write_atomically(probe, b"probe")
         remove(probe)
     except OSError as error:
-        raise ConfigError(f"cannot write to {folder}: {error}") from error
+        raise NotWrittenError(f"{folder} cannot be written to: {error}") from error
 
 
 def _say(console: Console, line: str) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
+from curation.commits import list_folders
 from curation.config import ConfigError
 from curation.encoded import ABOUT_FILE, NEGATIVE, EncodedDirectory, codebook_vectors
-from curation.storage import filesystem, join
+from curation.storage import join, list_files
 from training.codebook.build import Vectors
 
 
@@ -83,6 +84,4 @@ class EncodedVectors:
 
 def _stages(encoded: str) -> tuple[str, ...]:
     """Names of the stages that have been encoded, sorted."""
-    fs, plain = filesystem(encoded)
-    fs.invalidate_cache()
-    return tuple(sorted(path.rsplit("/", 2)[-2] for path in fs.glob(f"{plain}/*/{ABOUT_FILE}")))
+    return tuple(name for name in list_folders(encoded) if list_files(join(encoded, name), ABOUT_FILE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from diffusers.utils import logging as diffusers_logging
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from curation.command_line import CommandFailedError
 from curation.commits import TakenOverError
 from curation.config import ConfigError, persons_mistakes
 from curation.encoded import EncodedDirectory, EncodedShardWriter
@@ -19,6 +21,7 @@ from curation.storage import join
 from model.pipeline import SoulPipeline
 from training.negatives.make import NegativeMaker, NegativesConfig, encode_prompt
 from training.negatives.plan import NegativesPlan, plan_negatives
+from training.writing import NotWrittenError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +51,7 @@ def run(options: argparse.Namespace) -> None:
 
     Raises:
         ConfigError: nothing encoded, a model that is incomplete or does not fit, or another job on the same directory.
+        CommandFailedError: no clip could be made, or none written.
     """
     console = Console(stderr=True)
     config = NegativesConfig(
@@ -88,11 +92,12 @@ def run(options: argparse.Namespace) -> None:
         rows = _write(directory, plan, maker, lambda line: _say(console, line), log=bar.disable)
     made = sum(row["encoded"] for row in rows)
     _say(console, f"made  {made:,} clips in {len(plan.units):,} commits of {directory.path}")
-    for reason in sorted({row["reason"] for row in rows if not row["encoded"]}):
-        number = sum(row["reason"] == reason for row in rows)
-        _say(console, f"skipped  {number:,}: {reason}")
+    reasons = [row["reason"] for row in rows if not row["encoded"]]
+    for kind, number in Counter(reason.partition(":")[0] for reason in reasons).most_common():
+        first = next(reason for reason in reasons if reason.partition(":")[0] == kind)
+        _say(console, f"skipped  {number:,}, such as {first}" if number > 1 else f"skipped  1: {first}")
     if not made:
-        raise ConfigError(f"none of {len(rows):,} clips could be made, see above")
+        raise CommandFailedError(f"none of {len(rows):,} clips could be made, see above")
 
 
 def _write(
@@ -115,7 +120,7 @@ def _write(
     except torch.OutOfMemoryError as error:
         raise ConfigError(f"the GPU's memory is not enough for --batch-size {maker.config.batch_size}") from error
     except OSError as error:
-        raise ConfigError(f"cannot write to {directory.path}: {error}; the same command goes on") from error
+        raise NotWrittenError(f"{directory.path} cannot be written to: {error}; the same command goes on") from error
     return rows
 
 

@@ -26,7 +26,7 @@ from model.sampling import CleanFrames, Condition, Scheduler, denoise
 from model.text import encode_text
 from model.transformer import SoulTransformer3DModel
 from training.conditioning import audio_windows, padded
-from training.data import read_sample
+from training.data import read_sample, read_wav
 from training.index import Location
 from training.negatives.plan import digest, negative_key
 from training.randomness import seed_of
@@ -121,7 +121,7 @@ class NegativeMaker:
         for candidate in candidates:
             try:
                 loaded.append((candidate, self._load(candidate)))
-            except (BadSampleError, OSError) as error:
+            except BadSampleError as error:
                 self.on_steps(self.config.num_steps)
                 yield self._skipped(candidate, str(error))
         if not loaded:
@@ -187,9 +187,7 @@ class NegativeMaker:
     def _load(self, candidate: Location) -> EncodedSample:
         """Read a sample with its sound, and check that it is what its bucket says."""
         sample = read_sample(self.directory, self.encoding, candidate)
-        if candidate.wav is None:
-            return sample
-        return replace(sample, wav=self.directory.read(candidate.tar, *candidate.wav))
+        return replace(sample, wav=read_wav(self.directory, candidate))
 
     def _skipped(self, candidate: Location, reason: str) -> Skipped:
         key = negative_key(candidate, self.settings)

@@ -38,16 +38,72 @@ def test_encode_and_again(run: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert (run / "encoded" / "720p" / "encoding.json").is_file()
 
 
-def test_another_model_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def other_model(tmp_path: Path) -> Path:
+    """A model directory whose words mean something else."""
     pipeline = build_pipeline("tiny")
-    pipeline.save_pretrained(tmp_path / "same")
     pipeline.text_encoder.table.data += 1
     pipeline.save_pretrained(tmp_path / "other")
+    return tmp_path / "other"
+
+
+def refused(run: Path, *more: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that an encoding is refused with, before Ray starts or anything is written."""
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    capsys.readouterr()
+    assert main(["encode", "--run", str(run), "--stage", "720p", *more]) == 2
+    said = capsys.readouterr()
+    assert "Ray" not in said.out
+    assert said.err.count("\n") == 1
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+    return said.err
+
+
+def test_the_same_model_from_elsewhere_is_no_other(run: Path, tmp_path: Path) -> None:
+    build_pipeline("tiny").save_pretrained(tmp_path / "same")
     assert encode(run) == 0
     assert encode(run, "--model", str(tmp_path / "same")) == 0
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_another_model_is_refused_whether_or_not_something_is_to_be_done(
+    run: Path, other_model: Path, capsys: pytest.CaptureFixture[str], *, done: bool
+) -> None:
+    assert encode(run) == 0
+    if not done:
+        curate(str(run), source_of("b.mp4", [Made(mp4=video(flat(70), 100), num_frames=100)]))
+    line = refused(run, "--model", str(other_model), capsys=capsys)
+    assert re.search(
+        rf"720p was encoded otherwise: model tiny \(encoders \w+\), now {other_model} \(encoders \w+\)\.", line
+    )
+    assert encode(run) == 0, "and the first one goes on"
+
+
+@pytest.mark.parametrize(
+    ("settings", "differs"),
+    [
+        (["stages.720p.area=12800"], "area 28672, now 12800."),
+        (["fps=24"], "fps 25, now 24."),
+        (["clip_frames=89", "stages.720p.area=12800"], "area 28672, now 12800; clip frames 109, now 89."),
+    ],
+)
+def test_another_size_is_refused_and_named(
+    run: Path, settings: list[str], differs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert encode(run) == 0
+    overrides = [word for setting in settings for word in ("--set", setting)]
+    assert differs in refused(run, *overrides, capsys=capsys)
+
+
+def test_settings_that_may_differ_are_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert encode(run) == 0
+    curate(str(run), source_of("b.mp4", [Made(mp4=video(flat(70), 60), num_frames=60)]))
     capsys.readouterr()
-    assert encode(run, "--model", str(tmp_path / "other")) == 2
-    assert "other settings or encoders" in capsys.readouterr().err
+    assert encode(run, "--set", "min_frames=33", "--set", "num_references=2") == 0
+    said = capsys.readouterr().out
+    assert f"note: min_frames was 81 when {run}/encoded/720p was begun and is 33 now" in said
+    assert "note: num_references was 4" in said
+    assert said.count("note: ") == 2
 
 
 @pytest.mark.parametrize(

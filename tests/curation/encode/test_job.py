@@ -84,12 +84,13 @@ def test_every_kept_clip_has_a_row_and_a_second_run_adds_only_what_is_new(tmp_pa
 def test_other_settings_or_encoders_are_refused(tmp_path: Path) -> None:
     job_on(str(tmp_path)).describe()
     job_on(str(tmp_path), num_references=2).describe()
-    for changed in (
-        job_on(str(tmp_path), clip_frames=29),
-        job_on(str(tmp_path), stages={"720p": {"area": 16384}}),
+    for changed, differs in (
+        (job_on(str(tmp_path), clip_frames=29), "clip frames 33, now 29"),
+        (job_on(str(tmp_path), stages={"720p": {"area": 16384}}), "area 9216, now 16384"),
     ):
-        with pytest.raises(ConfigError, match="other settings or encoders"):
-            changed.describe()
+        for refuses in (changed.check, changed.describe):
+            with pytest.raises(ConfigError, match=f"was encoded otherwise: {differs}"):
+                refuses()
 
 
 def test_ray_and_inline_encode_alike(ray_cluster: None, tmp_path: Path) -> None:

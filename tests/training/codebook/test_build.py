@@ -159,6 +159,32 @@ def test_centroids_that_no_vector_is_nearest_to_are_left_out() -> None:
     assert any(iteration.num_empty for iteration in built.iterations)
 
 
+@pytest.mark.parametrize(
+    "kind", ["all the same", "all zero", "a channel of zeros", "as large as fp16 goes", "half of them NaN"]
+)
+def test_odd_vectors_give_centroids_that_are_finite(kind: str) -> None:
+    vectors = blobs(per_blob=100, spread=2)
+    if kind == "all the same":
+        vectors[:] = vectors[0]
+    elif kind == "all zero":
+        vectors[:] = 0
+    elif kind == "a channel of zeros":
+        vectors[:, 1] = 0
+    elif kind == "as large as fp16 goes":
+        vectors *= 65504 / np.abs(vectors).max()
+    else:
+        vectors[::2] = np.nan
+    built = build_codebook(Stream(vectors), CodebookConfig(centroids=5, iterations=5))
+    codebook = built.codebook
+    assert torch.isfinite(codebook.centroids).all()
+    assert torch.isfinite(codebook.distance_quantiles).all()
+    assert int(codebook.counts.sum()) == built.num_vectors == (200 if kind.startswith("half") else 400)
+    assert built.num_bad == 400 - built.num_vectors
+    assert (len(codebook.centroids) == 1) == kind.startswith("all")
+    if kind == "a channel of zeros":
+        assert not codebook.centroids[:, 1].any()
+
+
 @pytest.mark.parametrize("values", [{"centroids": 0}, {"iterations": 0}, {"seed": -1}])
 def test_impossible_settings_are_one_clear_line(values: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match=f"codebook: {next(iter(values))}"):

@@ -1,10 +1,12 @@
 import argparse
 import json
 import resource
+import shutil
 from pathlib import Path
 
 import fsspec
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
@@ -12,6 +14,7 @@ from PIL import Image
 from curation.config import ConfigError
 from curation.encoded import EncodedDirectory, codebook_vectors
 from model.codebook import Codebook
+from tests.small_disk import fill, small_disk
 from tests.training.encoded_run import (
     CHANNELS,
     GENERAL,
@@ -24,6 +27,7 @@ from training.codebook.build import MIN_POINTS
 from training.codebook.command import add_arguments
 from training.codebook.command import run as run_codebook
 from training.codebook.vectors import EncodedVectors
+from training.writing import NotWrittenError
 
 HUMAN = SampleSpec(num_codebook_vectors=60)
 
@@ -181,7 +185,7 @@ def test_a_run_in_a_bucket_is_read_and_written(tmp_path: Path, object_store: str
 def test_a_place_that_cannot_be_written_to_is_one_clear_line(tmp_path: Path) -> None:
     make_encoded_run(tmp_path, shards=[[HUMAN]])
     (tmp_path / "codebook.safetensors").mkdir()
-    with pytest.raises(ConfigError, match=r"cannot write .*codebook\.safetensors: "):
+    with pytest.raises(NotWrittenError, match=r"codebook\.safetensors could not be written: .*Is a directory"):
         run_command("--run", tmp_path, "--iterations", "1")
 
 
@@ -190,11 +194,42 @@ def test_it_is_found_before_the_clustering(tmp_path: Path, capsys: pytest.Captur
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
     try:
-        with pytest.raises(ConfigError, match=f"cannot write to {tmp_path}: "):
+        with pytest.raises(NotWrittenError, match=f"{tmp_path} cannot be written to: .*codebook.safetensors.probe"):
             run_command("--run", tmp_path, "--iterations", "1")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert "K-Means" not in said(capsys)
+
+
+def test_a_disk_that_fills_up_is_one_line_and_leaves_no_part(tmp_path: Path) -> None:
+    make_encoded_run(tmp_path / "made", shards=[[HUMAN] * 4])
+    with small_disk(tmp_path / "disk", 512) as disk:
+        shutil.copytree(tmp_path / "made" / "encoded", disk / "encoded")
+        fill(disk, leave=8192)
+        with pytest.raises(
+            NotWrittenError, match=rf"^{disk}/codebook\.png could not be written: .*No space left on device"
+        ):
+            run_command("--run", disk, "--iterations", "1")
+        assert {path.name for path in disk.iterdir()} == {"encoded", "filler", "codebook.safetensors"}
+        (disk / "filler").unlink()
+        run_command("--run", disk, "--iterations", "1")
+        assert (disk / "codebook.png").is_file()
+
+
+def test_vectors_that_a_disk_has_damaged_are_refused(tmp_path: Path) -> None:
+    path = Path(make_encoded_run(tmp_path, shards=[[HUMAN] * 4]).path) / "shard-000.parquet"
+    data = bytearray(path.read_bytes())
+    vectors = pq.read_table(path)["codebook_vectors"].to_pylist()[1]
+    data[data.index(vectors[:64]) + 500] ^= 0x40
+    path.write_bytes(data)
+    with pytest.raises(ConfigError, match=rf"^{path} cannot be read: .*CRC checksum verification failed"):
+        run_command("--run", tmp_path)
+
+
+def test_a_run_may_have_brackets_in_its_name(tmp_path: Path) -> None:
+    make_encoded_run(tmp_path / "run [1]", shards=[[HUMAN] * 2])
+    run_command("--run", tmp_path / "run [1]", "--iterations", "1")
+    assert (tmp_path / "run [1]" / "codebook.safetensors").is_file()
 
 
 def model_directory(path: Path, in_channels: int) -> Path:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from curation.command_line import CommandFailedError
 from curation.config import ConfigError
 from curation.encoded import EncodedDirectory, EncodedSample
 from model.assemble import build_pipeline
@@ -283,10 +284,10 @@ def test_damaged_samples_are_records(run: Path, model: Path, capsys: pytest.Capt
     rows = negative_rows(run)
     bad = {key: row["reason"] for key, row in rows.items() if not row["encoded"]}
     assert bad.keys() == {"shard-000-clip-001", "shard-001-clip-001"}
-    assert "not an encoded sample" in bad["shard-000-clip-001"]
+    assert "damaged: its" in bad["shard-000-clip-001"]
     assert "cannot be read" in bad["shard-001-clip-001"]
     assert sum(row["encoded"] for row in rows.values()) == 4
-    assert "skipped  1: not an encoded sample" in capsys.readouterr().err
+    assert "skipped  1: damaged: its" in capsys.readouterr().err
 
 
 def test_samples_of_another_shape_than_their_bucket_are_records(run: Path, model: Path) -> None:
@@ -300,7 +301,7 @@ def test_a_network_that_makes_nan_makes_no_samples(run: Path, model: Path, tmp_p
     broken = SoulPipeline.from_pretrained(model)
     torch.nn.init.constant_(broken.transformer.proj_out.bias, torch.inf)
     broken.save_pretrained(tmp_path / "broken")
-    with pytest.raises(ConfigError, match="none of 6 clips could be made"):
+    with pytest.raises(CommandFailedError, match="none of 6 clips could be made"):
         run_command(run, tmp_path / "broken")
     assert {row["reason"] for row in negative_rows(run).values()} == {"the network made NaN or infinity of it"}
 

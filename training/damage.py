@@ -1,0 +1,66 @@
+"""How many damaged samples a training bears before it stops: what it learns of the rest would not be what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from curation.command_line import CommandFailedError
+from training.writing import writing
+
+FEW: Final = 2
+"""Damaged samples that are no rate yet, at the very beginning of a training."""
+
+
+class DamagedError(CommandFailedError):
+    """Too many samples are damaged; what has been learnt is not saved as a result."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Damage:
+    """What a training knows of its damaged samples."""
+
+    path: Path
+    """Where each is written down."""
+    limit: float
+    """The share that is borne."""
+
+    def record(self, lines: Sequence[str]) -> None:
+        """Write samples down, a line each.
+
+        Raises:
+            NotWrittenError: they cannot be.
+        """
+        with (
+            writing(self.path, then="the same command goes on from the last checkpoint"),
+            self.path.open("a") as file,
+        ):
+            file.writelines(f"{line}\n" for line in lines)
+
+    def check(self, skipped: int, seen: int) -> None:
+        """See after a step whether to go on: `skipped` samples were damaged of the `seen` that were drawn.
+
+        Raises:
+            DamagedError: there are too many.
+        """
+        if skipped > max(self.limit * seen, FEW):
+            raise DamagedError(
+                f"{skipped} of the first {seen} samples are damaged or cannot be read, more than data.max_skipped "
+                f"({self.limit:g}) allows; see {self.path}"
+            )
+
+    def check_result(self, skipped: int, seen: int) -> None:
+        """See at the end whether there is a result: few steps end before their damaged samples are a rate.
+
+        Raises:
+            DamagedError: less than half of the samples could be learnt from, or none.
+        """
+        if 2 * skipped > seen:
+            what = (
+                f"nothing was learnt: all {seen}" if skipped == seen else f"too little was learnt: {skipped} of {seen}"
+            )
+            raise DamagedError(
+                f"{what} samples that were drawn are damaged or cannot be read; see {self.path}. No model is written"
+            )
