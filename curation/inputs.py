@@ -6,6 +6,7 @@ import json
 
 from curation.config import ConfigError
 from curation.sources.listing import local_path
+from curation.sources.plain import spelled_out
 from curation.storage import is_local, join, read_bytes, store_errors, write_atomically
 
 INPUTS_FILE = "inputs.json"
@@ -59,7 +60,7 @@ def _roots(run: str) -> list[str]:
 
 def _root(location: str) -> str:
     """One spelling of an input, whatever directory the command was called in."""
-    return local_path(location) if is_local(location) else location.rstrip("/")
+    return spelled_out(local_path(location)) if is_local(location) else location.rstrip("/")
 
 
 def _write(run: str, roots: list[str]) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from urllib.parse import unquote
 
 from curation.config import ConfigError
@@ -11,7 +12,7 @@ from curation.schema import Pool, Source
 from curation.sources.folders import Found, files_below, may_be_video, objects_below
 from curation.sources.manifest import MANIFESTS, Entry, read_manifest
 from curation.sources.patterns import has_wildcard, matching_files, matching_objects
-from curation.sources.plain import writable
+from curation.sources.plain import spelled_out
 from curation.sources.schemes import SourcesConfig, canonical, check_scheme
 from curation.storage import filesystem, is_local, scheme_of, store_errors
 
@@ -50,10 +51,7 @@ def list_sources(
         sources = [_from_entry(entry, location, pool, config) for entry in read_manifest(location, path_column)]
     else:
         sources = [_from_found(found, pool) for found in _expand(location)]
-    unique: dict[str, Source] = {}
-    folders: dict[str, str] = {}
-    for source in sources:
-        unique.setdefault(_identity(source, folders), source)
+    unique = _unique(sources)
     if not unique:
         raise ConfigError(f"no videos in {location}")
     if len(unique) < len(sources):
@@ -62,6 +60,19 @@ def list_sources(
             "it is one source, with what the first entry says of it"
         )
     return sorted(unique.values(), key=lambda source: source.uri)
+
+
+def _unique(sources: Sequence[Source]) -> dict[str, Source]:
+    """One source a file: the first one, or the one that has the file's own name where others are links to it."""
+    unique: dict[str, Source] = {}
+    folders: dict[str, str] = {}
+    for source in sources:
+        identity = _identity(source, folders)
+        if identity not in unique:
+            unique[identity] = source
+        elif source.uri == identity:
+            unique[identity] = replace(unique[identity], uri=identity)
+    return unique
 
 
 def local_path(location: str) -> str:
@@ -111,7 +122,7 @@ def _remote(location: str) -> Iterator[Found]:
 
 
 def _from_found(found: Found, pool: Pool) -> Source:
-    source = Source(uri=writable(found.path), pool=pool)
+    source = Source(uri=spelled_out(found.path), pool=pool)
     if source.uri != found.path:
         return _unwritable(source)
     if found.problem is None:
@@ -131,7 +142,7 @@ def _from_entry(entry: Entry, manifest: str, pool: Pool, config: SourcesConfig) 
     except ValueError as error:
         complaint = entry.place.complaint(f": {error}; there are human and general")
         raise ConfigError(f"{manifest}: {complaint}") from error
-    name = writable(entry.path)
+    name = spelled_out(entry.path)
     path = _resolve(name, manifest)
     try:
         check_scheme(path, config)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curation.config import ConfigError
-from curation.sources.plain import plain
+from curation.sources.plain import plain, writable
 from curation.storage import read_bytes
 
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
@@ -98,12 +98,12 @@ def _entry(row: _Row, column: str) -> Entry:
     for name, value in row.values.items():
         try:
             # A path may be no Unicode, which is its own file's trouble; everything else must be writable.
-            values[str(name)] = value if name == column and isinstance(value, str) else plain(value)
+            values[writable(str(name))] = value if name == column and isinstance(value, str) else plain(value)
         except ValueError as error:
             raise ValueError(row.place.complaint(f": column {name!r} {error}")) from error
     path = values.pop(column, None)
     if path is None or (isinstance(path, str) and not path.strip()):
-        others = f"; it has {_listed(row.values)}" if _listed(row.values) else ""
+        others = f"; it has {_listed(values)}" if _listed(values) else ""
         raise ValueError(row.place.complaint(f" has no {column}{others}"))
     trouble = _trouble(path)
     if trouble:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import os
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -37,6 +38,14 @@ def plain(value: Any) -> Any:
 def writable(text: str) -> str:
     """Text that can be encoded: half a surrogate pair, which JSON can spell and UTF-8 cannot, is spelled out."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def spelled_out(path: str) -> str:
+    """A path of this machine as text: bytes of a name that are not UTF-8 become `\\xe9` and the like."""
+    try:
+        return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return writable(path)
 
 
 def _rare(value: Any) -> Any:
