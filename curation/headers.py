@@ -52,13 +52,9 @@ def _opened(uri: str) -> Iterator[Any]:
 
 
 def _measured(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float | None:
-    """From the first to the end of the last packet, as in a recording that nobody finished; reads the whole file."""
-    starts = [
-        (packet.pts, packet.duration or 0)
-        for packet in container.demux(stream)
-        if packet.pts is not None and packet.size
-    ]
+    """From the first packet to the end of the last, as in a recording that nobody finished; reads the whole file."""
+    starts = [packet.pts for packet in container.demux(stream) if packet.pts is not None and packet.size]
     if not starts:
         return None
-    last, length = max(starts)
-    return float((last + length - min(starts)[0]) * stream.time_base)
+    frame_s = 1 / stream.average_rate if stream.average_rate else 0
+    return float((max(starts) - min(starts)) * stream.time_base + frame_s)

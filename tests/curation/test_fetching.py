@@ -9,13 +9,17 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import s3fs
 
+from curation.curate import CurationJob
 from curation.fetching import FetchConfig, NodeCopies
 from curation.headers import BLOCK_BYTES, header_duration
+from curation.pipeline import CurationConfig
+from curation.schema import Source
 from tests.curation.counting_store import Traffic, counted
 from tests.curation.videos import write_video
 
@@ -56,7 +60,8 @@ def start(code: str) -> subprocess.Popen[str]:
 def user(folder: Path, then: str) -> str:
     return f"""
         import time
-        from curation.fetching import FetchConfig, NodeCopies
+        from curation.curate import CurationJob
+from curation.fetching import FetchConfig, NodeCopies
         copies = NodeCopies(FetchConfig(directory={str(folder)!r}), "run")
         with copies.open({uri("a")!r}) as path:
             print(len(open(path, "rb").read()), flush=True)
@@ -84,6 +89,28 @@ def test_segments_and_pools_in_one_process_fetch_once(door: Traffic, tmp_path: P
     folder = pools[0].folder
     del pools, copies
     assert eventually_gone(folder)
+
+
+def test_a_job_fetches_a_source_of_three_segments_and_two_pools_once(door: Traffic, tmp_path: Path) -> None:
+    store = s3fs.S3FileSystem()
+    store.put_file(str(write_video(tmp_path / "a.mp4", seconds=3)), "fetched/segments.mp4")
+    config = CurationConfig(fetching=FetchConfig(directory=str(tmp_path / "disk")))
+    job = CurationJob(run=str(tmp_path / "run"), config=config)
+    pools = [job.worker((stage,), debug=True) for stage in ("resolution", "scenes")]
+    edges = (0.0, 1.0, 2.0, float("inf"))
+    units = [
+        Source(uri="s3://fetched/segments.mp4", segment=index, segment_start_s=start_s, segment_end_s=end_s)
+        for index, (start_s, end_s) in enumerate(pairwise(edges))
+    ]
+    door.clear()
+    for pool in pools:
+        units = [pool.run(unit, lambda: None) for unit in units]
+    assert [unit.failure for unit in units] == [None] * 3
+    assert all(unit.shots for unit in units)
+    assert door.num_gets == 1
+    assert len(list((tmp_path / "disk").glob("*/*/*.mp4"))) == 1
+    del pools, pool
+    assert eventually_gone(tmp_path / "disk" / f"soul-inputs-{os.getuid()}" / job.session)
 
 
 def test_runs_do_not_mix_and_a_last_use_deletes_at_once(door: Traffic, tmp_path: Path) -> None:
