@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,6 +92,7 @@ class NodeCopies:
             except FileNotFoundError:
                 continue
             fcntl.flock(self._alive, fcntl.LOCK_SH)
+            weakref.finalize(self, self._alive.close)
             if _is_at(self._alive, self.folder / broom.ALIVE):
                 _start_broom(self.folder)
                 self._sweep_others()

@@ -60,8 +60,7 @@ def start(code: str) -> subprocess.Popen[str]:
 def user(folder: Path, then: str) -> str:
     return f"""
         import time
-        from curation.curate import CurationJob
-from curation.fetching import FetchConfig, NodeCopies
+        from curation.fetching import FetchConfig, NodeCopies
         copies = NodeCopies(FetchConfig(directory={str(folder)!r}), "run")
         with copies.open({uri("a")!r}) as path:
             print(len(open(path, "rb").read()), flush=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import io
 import json
 import os
 import tarfile
@@ -105,11 +104,9 @@ def test_a_manifest_of_every_type_comes_out_as_json(sample_bucket: Path, tmp_pat
     assert tars, "the clip must be kept for its JSON to be seen"
     for path in tars:
         with tarfile.open(path) as tar:
-            documents = [
-                json.load(io.TextIOWrapper(tar.extractfile(member)), parse_constant=pytest.fail)  # type: ignore[arg-type]
-                for member in tar
-                if member.name.endswith(".json")
-            ]
+            names = [name for name in tar.getnames() if name.endswith(".json")]
+            files = [file for name in names if (file := tar.extractfile(name)) is not None]
+            documents = [json.loads(file.read(), parse_constant=pytest.fail) for file in files]
         right = {"taken": "2024-01-02T00:00:00", "score": None, "price": 1.5, "note": "text"}
         assert [document["metadata"] for document in documents] == [right] * len(documents)
 
