@@ -17,6 +17,7 @@ from curation.console import announced_ray, display
 from curation.curate import CurationJob
 from curation.engine import run_inline, run_on_ray
 from curation.extract import extract
+from curation.inputs import other_inputs
 from curation.pipeline import STAGES, CurationConfig
 from curation.planning import Plan, cost_per_video_s, plan_units
 from curation.report import write_report
@@ -219,7 +220,14 @@ def _make_plan(options: argparse.Namespace, config: CurationConfig) -> Plan:
         bucket = Path(options.run) / "bucket"
         _make_sample(console, bucket)
         options.input = str(bucket)
-    sources = list_sources(options.input, options.pool, options.path_column)
+
+    def say(line: str) -> None:
+        console.print(f"note: {line}", soft_wrap=True, highlight=False, markup=False)
+
+    sources = list_sources(options.input, options.pool, options.path_column, config.sources, say)
+    others = other_inputs(options.run, options.input, remember=options.command is _run)
+    if others is not None:
+        say(others)
     directory = RunDirectory(options.run)
     committed = directory.committed()
     _warn_of_other_configurations(console, directory, config)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from ray.util import metrics
 
 from curation.engine import Alive
+from curation.fetching import NodeCopies
 from curation.pipeline import STAGES, CurationConfig, build_stages
 from curation.placement import ExecutionConfig
 from curation.runner import StageRunner
@@ -52,7 +53,13 @@ class CurationJob:
 
     def worker(self, stages: Sequence[str], *, debug: bool) -> CurationWorker:
         """Load the backends of some stages."""
-        return CurationWorker(StageRunner(build_stages(self.config.stages, stages), raise_bugs=debug), silent=debug)
+        runner = StageRunner(
+            build_stages(self.config.stages, stages),
+            raise_bugs=debug,
+            copies=NodeCopies(self.config.fetching, self.session),
+            is_last=stages[-1] == self.stages[-1],
+        )
+        return CurationWorker(runner, silent=debug)
 
     def give_up(self, unit: Source, detail: str) -> Source:
         """The source, failed: it will be quarantined."""

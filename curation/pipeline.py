@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from curation.config import fingerprint
+from curation.fetching import FetchConfig
 from curation.placement import ExecutionConfig
 from curation.planning import PlanningConfig
 from curation.shards import ShardsConfig
+from curation.sources import SourcesConfig
 from curation.stage import EachClip, Stage
 from curation.stages.caption import CaptionConfig, CaptionStage
 from curation.stages.consistency import ConsistencyConfig, ConsistencyFilter
@@ -51,7 +53,9 @@ class CurationConfig:
     """Everything a profile's `curation` section can say."""
 
     stages: StagesConfig = StagesConfig()
+    sources: SourcesConfig = SourcesConfig()
     planning: PlanningConfig = PlanningConfig()
+    fetching: FetchConfig = FetchConfig()
     execution: ExecutionConfig = ExecutionConfig()
     shards: ShardsConfig = ShardsConfig()
 

@@ -14,11 +14,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
-import av
-
+from curation.headers import header_duration
 from curation.schema import Source
 from curation.shards import RunDirectory
-from curation.storage import filesystem, is_local
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,23 +57,23 @@ def plan_units(
     """Read every header and lay out the units of work.
 
     Args:
-        sources: what to process, one entry a video.
+        sources: what to process, one entry a video; those that have failed already are one unit each.
         committed: keys of the units that are in shards or quarantine already.
         config: see `PlanningConfig`.
         progress: called with the number of headers read so far.
     """
-    durations = _durations([source.uri for source in sources], config, progress)
+    durations = _durations([source.uri for source in sources if source.active], config, progress)
     segments = [
-        segment for source in sources for segment in _segments(source, durations[source.uri], config.max_segment_s)
+        segment for source in sources for segment in _segments(source, durations.get(source.uri), config.max_segment_s)
     ]
     units = tuple(unit for unit in segments if unit.key not in committed)
-    known = [min(unit.segment_end_s, durations[unit.uri] or 0.0) - unit.segment_start_s for unit in units]
+    known = [min(unit.segment_end_s, durations.get(unit.uri) or 0.0) - unit.segment_start_s for unit in units]
     return Plan(
         units=units,
         num_sources=len(sources),
         num_done=len(segments) - len(units),
         duration_s=sum(max(0.0, seconds) for seconds in known),
-        num_unknown=sum(durations[unit.uri] is None for unit in units),
+        num_unknown=sum(durations.get(unit.uri) is None for unit in units),
     )
 
 
@@ -107,20 +105,6 @@ def _durations(uris: Sequence[str], config: PlanningConfig, progress: Callable[[
         pool.shutdown(wait=False, cancel_futures=True)
         waiting = [uri for uri in waiting if uri not in durations]
     return durations
-
-
-def header_duration(uri: str) -> float | None:
-    """Duration that a container claims, in seconds; None when it cannot be told."""
-    try:
-        fs, plain = filesystem(uri)
-        file = plain if is_local(uri) else fs.open(plain, "rb")
-        with av.open(file, metadata_errors="replace") as container:
-            stream = container.streams.video[0]
-            if stream.duration:
-                return float(stream.duration * stream.time_base)
-            return container.duration / av.time_base if container.duration else None
-    except (av.error.FFmpegError, OSError, ValueError, IndexError):
-        return None
 
 
 def cost_per_video_s(run: RunDirectory) -> float | None:

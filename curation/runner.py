@@ -2,39 +2,79 @@
 
 from __future__ import annotations
 
+import errno
+import math
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
+from curation.fetching import NodeCopies
 from curation.media import MediaError, probe
+from curation.playlists import HEAD_BYTES, names_other_files
 from curation.schema import Media, Source
 from curation.stage import Stage
-from curation.storage import local_copy
+from curation.storage import NotAFileError, local_copy
+
+MACHINES_FAULT = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # no video is to blame
+)
+RULES: dict[type[OSError], str] = {
+    FileNotFoundError: "missing",
+    NotADirectoryError: "missing",
+    PermissionError: "no_permission",
+    NotAFileError: "not_a_file",
+    IsADirectoryError: "not_a_file",
+}
+"""Why a source could not be opened; anything else is `unreadable`."""
 
 
 class StageRunner:
     """Runs a fixed list of named stages over sources."""
 
-    def __init__(self, stages: Sequence[tuple[str, Stage]], *, raise_bugs: bool = False) -> None:
+    def __init__(
+        self,
+        stages: Sequence[tuple[str, Stage]],
+        *,
+        raise_bugs: bool = False,
+        copies: NodeCopies | None = None,
+        is_last: bool = True,
+    ) -> None:
         """Args:
         stages: names and stages in order.
         raise_bugs: let unexpected exceptions out (for debugging) instead of quarantining the source.
+        copies: what the node has fetched of remote sources; None to fetch each anew.
+        is_last: no other runner takes the sources further.
         """
         self.stages = tuple(stages)
         self.raise_bugs = raise_bugs
+        self.copies = copies
+        self.is_last = is_last
 
     def run(self, source: Source) -> Source:
-        """The source after all stages, or failed with the reason; never raises for bad data."""
+        """The source after all stages, or failed with the reason; never raises for bad data.
+
+        Raises:
+            OSError: the machine has no space or memory left.
+        """
         if not source.active:
             return source
         try:
-            with local_copy(source.uri) as path:
+            with self._local(source) as path:
                 return self._run_stages(source, path)
         except OSError as error:
-            rule = "missing" if isinstance(error, FileNotFoundError) else "unreadable"
+            if error.errno in MACHINES_FAULT:
+                raise
+            rule = next((rule for kind, rule in RULES.items() if isinstance(error, kind)), "unreadable")
             return source.fail("probe", rule, str(error))
+
+    def _local(self, source: Source) -> AbstractContextManager[str]:
+        if self.copies is None:
+            return local_copy(source.uri)
+        is_whole = source.segment == 0 and math.isinf(source.segment_end_s)
+        return self.copies.open(source.uri, last_use=self.is_last and is_whole)
 
     def _run_stages(self, source: Source, path: str) -> Source:
         seconds = dict(source.stage_seconds)
@@ -62,6 +102,9 @@ class StageRunner:
 
 
 def _open(source: Source, path: str) -> Source:
+    with Path(path).open("rb") as file:
+        if names_other_files(file.read(HEAD_BYTES)):
+            return source.fail("probe", "unreadable", "it is a list of other files, which are not read on its word")
     try:
         return replace(source, media=Media(path=path, info=probe(path)))
     except MediaError as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,17 +13,36 @@ from typing import Any
 
 import fsspec
 
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+LOCAL_SCHEMES = (None, "file", "local")
+
+
+class NotAFileError(OSError):
+    """A directory, a pipe or a device where a file is wanted."""
+
+
+def scheme_of(path: str) -> str | None:
+    """`s3` of `s3://bucket/key`, None of a plain path."""
+    match = SCHEME.match(path)
+    return match[1] if match else None
+
 
 def filesystem(path: str) -> tuple[Any, str]:
-    """The fsspec file system of a path or URI, and the path as that file system spells it."""
-    fs, plain = fsspec.core.url_to_fs(path)
-    return fs, plain
+    """The fsspec file system of a path or URI, and the path as that file system spells it.
+
+    Every character of a name means itself: fsspec's own `url_to_fs` would take `::` for a chain of file systems.
+
+    Raises:
+        ValueError: nobody knows the scheme.
+        ImportError: the package that reads it is not installed.
+    """
+    cls = fsspec.get_filesystem_class(scheme_of(path) or "file")
+    return cls(**cls._get_kwargs_from_urls(path)), cls._strip_protocol(path)
 
 
 def is_local(path: str) -> bool:
     """Whether a path or URI lies on this machine's file system."""
-    fs, _ = filesystem(path)
-    return "file" in (fs.protocol if isinstance(fs.protocol, tuple) else (fs.protocol,))
+    return scheme_of(path) in LOCAL_SCHEMES
 
 
 def join(directory: str, *names: str) -> str:
@@ -102,16 +123,60 @@ def local_copy(uri: str) -> Iterator[str]:
 
     Raises:
         FileNotFoundError: there is none.
-        OSError: it cannot be fetched.
+        NotAFileError: it is a directory or a pipe.
+        OSError: it cannot be opened or fetched.
     """
-    fs, plain = filesystem(uri)
     if is_local(uri):
+        _, plain = filesystem(uri)
+        check_file(plain)
         yield plain
         return
-    handle, path = tempfile.mkstemp(prefix="soul-", suffix=Path(plain).suffix)
+    handle, path = tempfile.mkstemp(prefix="soul-", suffix=Path(uri).suffix)
     os.close(handle)
     try:
-        fs.get_file(plain, path)
+        fetch(uri, path)
         yield path
     finally:
         Path(path).unlink(missing_ok=True)
+
+
+def check_file(path: str) -> None:
+    """Refuse what libraries would report less clearly, or wait for without end.
+
+    Raises:
+        OSError: it is missing, no regular file, or may not be read.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):  # noqa: PTH116 (paths are strings throughout: they travel in rows)
+        raise NotAFileError(f"{path} is a directory, a pipe or a device")
+    with Path(path).open("rb"):
+        return
+
+
+def fetch(uri: str, path: str) -> None:
+    """Copy a remote file to a path on this machine.
+
+    Raises:
+        OSError: it cannot be; also when its name is one that the store cannot have.
+    """
+    fs, plain = filesystem(uri)
+    try:
+        fs.get_file(plain, path)
+    except OSError:
+        raise
+    except Exception as error:
+        # The stores' clients check names by themselves, with exceptions of their own. What they say of credentials and
+        # the like is no single file's trouble.
+        if isinstance(error, ValueError) or type(error).__name__ == "ParamValidationError":
+            raise OSError(f"{uri}: {' '.join(str(error).split())}") from error
+        raise
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Inside, what the client of an object store raises of its own is an OSError, as trouble with files is."""
+    try:
+        yield
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] in {"botocore", "aiobotocore", "aiohttp", "gcsfs"}:
+            raise OSError(str(error)) from error
+        raise

@@ -4,10 +4,12 @@ import os
 import time
 from pathlib import Path
 
+import av
 import pytest
 
 from curation import planning
-from curation.planning import PlanningConfig, header_duration, plan_units
+from curation.headers import header_duration
+from curation.planning import PlanningConfig, plan_units
 from curation.schema import Source
 from tests.curation.videos import write_video
 
@@ -58,3 +60,51 @@ def test_a_file_that_kills_or_hangs_the_reader_is_planned_all_the_same(
     assert len(plan.units) == 3
     assert plan.num_unknown == 2
     assert plan.duration_s == pytest.approx(1)
+
+
+def test_a_source_that_failed_when_it_was_listed_is_one_unit_and_nobody_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(planning, "header_duration", crash_or_hang)
+    failed = Source(uri="/hang.mp4").fail("probe", "name_not_utf8", "rename it")
+    start = time.monotonic()
+    plan = plan_units([failed], set(), PlanningConfig(probe_timeout_s=60))
+    assert time.monotonic() - start < 30
+    assert plan.units == (failed,)
+    assert plan.num_unknown == 1
+
+
+class Live:
+    """A place to write to that cannot go back, as a stream cannot: the header never learns the length."""
+
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("wb")
+
+    def write(self, data: bytes) -> int:
+        return self.file.write(data)
+
+
+def test_a_recording_without_a_duration_is_measured_and_cut(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mkv", seconds=7)
+    live = Live(tmp_path / "live.mkv")
+    with (
+        av.open(str(tmp_path / "a.mkv")) as recorded,
+        av.open(live, "w", format="matroska", options={"live": "1"}) as output,
+    ):
+        stream = output.add_stream_from_template(recorded.streams.video[0])
+        for packet in recorded.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                output.mux(packet)
+    live.file.close()
+    with av.open(str(tmp_path / "live.mkv")) as container:
+        assert not container.duration
+    assert header_duration(str(tmp_path / "live.mkv")) == pytest.approx(7, abs=0.2)
+    plan = plan_units([Source(uri=str(tmp_path / "live.mkv"))], set(), PlanningConfig(max_segment_s=3))
+    assert len(plan.units) == 3
+    assert plan.num_unknown == 0
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert header_duration(str(tmp_path / "pipe.mp4")) is None

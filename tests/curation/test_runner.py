@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
+import s3fs
 
+from curation.headers import header_duration
 from curation.media import MediaError
 from curation.runner import StageRunner
 from curation.schema import Source
 from curation.stages.resolution import ResolutionConfig, ResolutionFilter
+from tests.curation.unprivileged import run_as_nobody
 from tests.curation.videos import write_video
 
 
@@ -58,7 +63,64 @@ def test_a_bug_is_a_record_with_its_traceback_or_a_traceback(tmp_path: Path) -> 
         StageRunner([("faces", has_a_bug)], raise_bugs=True).run(Source(uri=path))
 
 
-def test_missing_source() -> None:
-    source = StageRunner([]).run(Source(uri="/nowhere/a.mp4"))
+def rule_of(uri: str) -> str:
+    source = StageRunner([], raise_bugs=True).run(Source(uri=uri))
     assert source.failure is not None
-    assert source.failure.rule == "missing"
+    assert source.failure.stage == "probe"
+    return source.failure.rule
+
+
+def test_what_cannot_be_opened_has_a_rule_each(tmp_path: Path) -> None:
+    (tmp_path / "dir.mp4").mkdir()
+    (tmp_path / "loop.mp4").symlink_to("loop.mp4")
+    (tmp_path / "file.mp4").write_bytes(b"x")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert rule_of("/nowhere/a.mp4") == "missing"
+    assert rule_of(f"{tmp_path}/file.mp4/a.mp4") == "missing"
+    assert rule_of(f"{tmp_path}/dir.mp4") == "not_a_file"
+    assert rule_of(f"{tmp_path}/pipe.mp4") == "not_a_file"
+    assert rule_of(f"{tmp_path}/loop.mp4") == "unreadable"
+    assert rule_of(f"{tmp_path}/{'n' * 300}.mp4") == "unreadable"
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", seconds=0.2).chmod(0)
+    (tmp_path / "shut").mkdir()
+    write_video(tmp_path / "shut" / "b.mp4", seconds=0.2)
+    (tmp_path / "shut").chmod(0)
+    told = run_as_nobody(tmp_path, f"""
+        from curation.headers import header_duration
+        from curation.runner import StageRunner
+        from curation.schema import Source
+        for name in ("a.mp4", "shut/b.mp4"):
+            uri = {str(tmp_path)!r} + "/" + name
+            print(header_duration(uri), StageRunner([]).run(Source(uri=uri)).failure.rule)
+    """)  # fmt: skip
+    assert told.stdout.splitlines() == ["None no_permission"] * 2, told.stderr
+
+
+def test_one_bad_key_is_a_record(object_store: str, tmp_path: Path) -> None:
+    store = s3fs.S3FileSystem()
+    store.mkdirs("badkeys", exist_ok=True)
+    store.put_file(str(write_video(tmp_path / "a.mp4", seconds=0.2)), "badkeys/a::b [c].mp4")
+    store.call_s3("put_object", Bucket="badkeys", Key="folder/", Body=b"")
+    assert StageRunner([], raise_bugs=True).run(Source(uri="s3://badkeys/a::b [c].mp4")).failure is None
+    assert rule_of("s3://badkeys/gone.mp4") == "missing"
+    assert rule_of("s3://no-such-bucket/gone.mp4") == "missing"
+    for uri in ("s3://badkeys", "s3://badkeys/", "s3://", "s3://bad bucket::name/a.mp4", "s3://badkeys/folder/"):
+        assert rule_of(uri) in ("missing", "unreadable", "empty_file"), uri
+        assert header_duration(uri) is None
+
+
+def test_a_full_disk_is_no_videos_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_space(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("curation.storage.fetch", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        StageRunner([]).run(Source(uri="s3://badkeys/full.mp4"))
+
+
+def test_a_source_that_failed_when_it_was_listed_passes_untouched() -> None:
+    failed = Source(uri="/x.mp4").fail("probe", "name_not_utf8", "rename it")
+    assert StageRunner([("faces", has_a_bug)], raise_bugs=True).run(failed) is failed

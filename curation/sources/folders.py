@@ -1,0 +1,128 @@
+"""Every file below a directory, here or in an object store: links followed once, trash and hidden files left out."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+TRASH = frozenset(
+    {"__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information"}
+    | {"thumbs.db", "desktop.ini"}
+)
+"""What operating systems, storage boxes and archivers leave behind, in lower case; beside everything hidden."""
+NOT_VIDEO = frozenset(
+    {".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".md", ".yaml", ".yml", ".parquet", ".html", ".pdf", ".py"}
+    | {".srt", ".vtt", ".ass", ".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".part", ".tmp", ".log", ".nfo"}
+    | {".wav", ".mp3", ".flac", ".m4a", ".aac", ".ogg", ".zip", ".tar", ".gz", ".xml"}
+    | {".m3u", ".m3u8", ".mpd", ".sdp", ".ffconcat"}
+)
+"""Extensions that a directory may hold beside its videos; everything else is tried and, if need be, recorded."""
+FOLDER_MARK = "_$folder$"
+"""How old Hadoop clients name the empty objects that stand for folders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file, or a directory that could not be looked into."""
+
+    path: str
+    problem: OSError | None = None
+
+
+def files_below(root: str) -> Iterator[Found]:
+    """Regular files below a directory of this machine, without side files and trash.
+
+    A linked directory is walked once, after all that lies there by its own name, so a circle of links ends and what is
+    reached both ways is named without links. A link that leads nowhere is a file that will be recorded as missing.
+
+    Raises:
+        OSError: the directory itself cannot be listed.
+    """
+    for directory, entries in _walk(root):
+        if isinstance(entries, OSError):
+            if directory == root:
+                raise entries
+            yield Found(f"{directory}/", entries)
+        else:
+            yield from (Found(entry.path) for entry in entries if may_be_video(entry.name) and is_file(entry))
+
+
+def directories_below(root: str) -> Iterator[str]:
+    """A directory and those below it that can be listed, each once."""
+    yield from (directory for directory, entries in _walk(root) if not isinstance(entries, OSError))
+
+
+def _walk(root: str) -> Iterator[tuple[str, Sequence[os.DirEntry[str]] | OSError]]:
+    visited: set[tuple[int, int]] = set()
+    own, links = deque([root]), list[str]()
+    while own or links:
+        directory = own.popleft() if own else heapq.heappop(links)
+        try:
+            status = os.stat(directory)  # noqa: PTH116 (names that are no text stay plain strings)
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            entries = list_directory(directory)
+        except OSError as error:
+            yield directory, error
+            continue
+        for entry in entries:
+            if not is_skipped(entry.name) and is_directory(entry):
+                if entry.is_symlink():
+                    heapq.heappush(links, entry.path)
+                else:
+                    own.append(entry.path)
+        yield directory, entries
+
+
+def list_directory(directory: str) -> list[os.DirEntry[str]]:
+    """Entries by name.
+
+    Raises:
+        OSError: it cannot be listed.
+    """
+    with os.scandir(directory) as entries:
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def is_directory(entry: os.DirEntry[str]) -> bool:
+    """Whether it is, or links to, a directory."""
+    try:
+        return entry.is_dir()
+    except OSError:  # a circle of links, or a target behind a closed door
+        return False
+
+
+def is_file(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file, or a link to one or to nothing; pipes, sockets and devices are none."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110 (as above)
+    except OSError:
+        return True
+
+
+def objects_below(fs: Any, root: str, *, max_depth: int | None = None) -> Iterator[str]:
+    """Keys below a prefix of an object store, without folders and trash, as the store spells them."""
+    fs.invalidate_cache()
+    for path, info in sorted(fs.find(root, maxdepth=max_depth, detail=True).items()):
+        below = path.removeprefix(root).lstrip("/")
+        if info["type"] != "file" or path.endswith(("/", FOLDER_MARK)) or not below:
+            continue
+        if not any(is_skipped(name) for name in below.split("/")):
+            yield path
+
+
+def may_be_video(path: str) -> bool:
+    """Whether a file's name speaks neither of trash nor of another kind of file."""
+    name = PurePosixPath(path)
+    return not is_skipped(name.name) and name.suffix.lower() not in NOT_VIDEO
+
+
+def is_skipped(name: str) -> bool:
+    """Whether a file or directory is hidden or trash."""
+    return name.startswith(".") or name.lower() in TRASH

@@ -1,0 +1,205 @@
+"""Listing what is to be curated: a directory, a pattern, a file, `s3://…`, or a manifest."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from urllib.parse import unquote
+
+from curation.config import ConfigError
+from curation.schema import Pool, Source
+from curation.sources.folders import Found, files_below, may_be_video, objects_below
+from curation.sources.manifest import MANIFESTS, Entry, read_manifest
+from curation.sources.patterns import has_wildcard, matching_files, matching_objects
+from curation.sources.plain import spelled_out
+from curation.sources.schemes import SourcesConfig, canonical, check_scheme
+from curation.storage import filesystem, is_local, scheme_of, store_errors
+
+LIST_STAGE = "probe"
+"""The stage under which a source that was found and could not even be named or reached is recorded."""
+
+
+def list_sources(
+    location: str,
+    pool: Pool = Pool.HUMAN,
+    path_column: str | None = None,
+    config: SourcesConfig | None = None,
+    note: Callable[[str], None] = lambda _: None,
+) -> list[Source]:
+    """Every video that `location` names, in a stable order, each file once however many names it has.
+
+    What cannot be used (a name that is not UTF-8, a directory that may not be read) is a source that has failed.
+
+    Args:
+        location: a directory (searched through), a pattern, one file, any of these as a URI, or a CSV, JSON lines or
+            Parquet manifest with a column of paths; a manifest's further columns become metadata, and its column
+            `pool`, if any, overrides `pool`. Relative paths in a manifest are relative to it. What exists under the
+            very name given is meant, whatever characters it has; only otherwise is it a pattern.
+        pool: the pool that the videos are meant for.
+        path_column: the manifest's column of paths.
+        config: what may be read.
+        note: told what a person should know and need not act on.
+
+    Raises:
+        ConfigError: nothing is there, or the manifest cannot be read.
+    """
+    config = config or SourcesConfig()
+    check_scheme(location, config)
+    is_folder = is_local(location) and os.path.isdir(local_path(location))  # noqa: PTH112 (plain strings throughout)
+    if location.lower().endswith(MANIFESTS) and not is_folder:
+        sources = [_from_entry(entry, location, pool, config) for entry in read_manifest(location, path_column)]
+    else:
+        sources = [_from_found(found, pool) for found in _expand(location)]
+    unique = _unique(sources)
+    if not unique:
+        raise ConfigError(f"no videos in {location}")
+    if len(unique) < len(sources):
+        note(
+            f"{len(sources) - len(unique)} of {len(sources)} entries in {location} name a file that another one names: "
+            "it is one source, with what the first entry says of it"
+        )
+    return sorted(unique.values(), key=lambda source: source.uri)
+
+
+def _unique(sources: Sequence[Source]) -> dict[str, Source]:
+    """One source a file: the first one, or the one that has the file's own name where others are links to it."""
+    unique: dict[str, Source] = {}
+    folders: dict[str, str] = {}
+    for source in sources:
+        identity = _identity(source, folders)
+        if identity not in unique:
+            unique[identity] = source
+        elif source.uri == identity:
+            unique[identity] = replace(unique[identity], uri=identity)
+    return unique
+
+
+def local_path(location: str) -> str:
+    """The absolute path that a path or `file://` URI of this machine means."""
+    _, plain = filesystem(location)
+    lexical = "/" + os.path.normpath(plain).lstrip("/")
+    # Behind a linked directory, `..` is its target's parent.
+    if ".." in plain.split("/") and os.path.realpath(plain) != os.path.realpath(lexical):
+        return os.path.realpath(plain)
+    return lexical
+
+
+def _expand(location: str) -> list[Found]:
+    try:
+        with store_errors():
+            found = list(_local(local_path(location)) if is_local(location) else _remote(location))
+    except (OSError, ImportError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"cannot list {location}: {' '.join(str(error).split())}") from error
+    return found
+
+
+def _local(path: str) -> Iterator[Found]:
+    if os.path.isdir(path):  # noqa: PTH112
+        yield from files_below(path)
+    elif os.path.lexists(path):
+        yield Found(path)
+    elif has_wildcard(path):
+        yield from (Found(match) for match in matching_files(path))
+    else:
+        raise ConfigError(f"no such file or directory: {path}")
+
+
+def _remote(location: str) -> Iterator[Found]:
+    fs, plain = filesystem(location)
+    if fs.isdir(plain):
+        paths: Iterator[str] = (path for path in objects_below(fs, plain) if may_be_video(path))
+    elif fs.exists(plain):
+        paths = iter([plain])
+    elif has_wildcard(plain):
+        paths = matching_objects(fs, plain)
+    else:
+        raise ConfigError(f"no such file or directory: {location}")
+    for path in paths:
+        yield Found(fs.unstrip_protocol(path))
+
+
+def _from_found(found: Found, pool: Pool) -> Source:
+    source = Source(uri=spelled_out(found.path), pool=pool)
+    if source.uri != found.path:
+        return _unwritable(source)
+    if found.problem is None:
+        return source
+    rule = "no_permission" if isinstance(found.problem, PermissionError) else "unreadable"
+    return source.fail(LIST_STAGE, rule, f"the directory cannot be listed: {found.problem}")
+
+
+def _unwritable(source: Source) -> Source:
+    """A file whose name is not Unicode could be opened, but written into no record: it fails, its bytes spelled out."""
+    return source.fail(LIST_STAGE, "name_not_utf8", f"file names must be valid UTF-8; rename {source.uri}")
+
+
+def _from_entry(entry: Entry, manifest: str, pool: Pool, config: SourcesConfig) -> Source:
+    try:
+        own_pool = Pool(entry.pool or pool)
+    except ValueError as error:
+        complaint = entry.place.complaint(f": {error}; there are human and general")
+        raise ConfigError(f"{manifest}: {complaint}") from error
+    name = spelled_out(entry.path)
+    path = _resolve(name, manifest)
+    try:
+        check_scheme(path, config)
+    except ConfigError as error:
+        raise ConfigError(f"{manifest}: {entry.place.complaint(f': {error}')}") from error
+    source = Source(uri=path, pool=own_pool, metadata=entry.metadata)
+    return source if name == entry.path else _unwritable(source)
+
+
+def _resolve(path: str, manifest: str) -> str:
+    """The path or URI that a manifest's entry means, in one spelling.
+
+    Blanks around it belong to it only where such a file exists on this machine.
+    """
+    scheme = scheme_of(path.strip())
+    if scheme is not None and not is_local(path.strip()):
+        return canonical(scheme) + path.strip()[len(scheme) :]
+    if scheme is None and "://" in path and "::" in path:
+        return path  # a chain, which will be refused
+    if scheme is None and not path.strip().startswith("/") and not is_local(manifest):
+        return _beside_object(path.strip(), manifest)
+    return _existing(path, os.path.dirname(local_path(manifest)) if is_local(manifest) else "/")  # noqa: PTH120
+
+
+def _beside_object(path: str, manifest: str) -> str:
+    """A relative path in a manifest in an object store; only dots are resolved: `a//b` is a key of its own."""
+    scheme, _, rest = manifest.partition("://")
+    names = rest.split("/")[:-1]
+    for name in path.split("/"):
+        if name == ".." and len(names) > 1:
+            names.pop()
+        elif name not in (".", ".."):
+            names.append(name)
+    return f"{canonical(scheme)}://{'/'.join(names)}"
+
+
+def _existing(path: str, folder: str) -> str:
+    spellings = [path, path.strip()]
+    if scheme_of(path.strip()) is not None and "%" in path:
+        spellings.append(unquote(path.strip()))
+    for spelling in spellings:
+        candidate = _beside(spelling, folder)
+        if os.path.lexists(candidate):
+            return candidate
+    return _beside(path.strip(), folder)
+
+
+def _beside(path: str, folder: str) -> str:
+    return local_path(path if scheme_of(path) is not None else os.path.join(folder, path))  # noqa: PTH118
+
+
+def _identity(source: Source, folders: dict[str, str]) -> str:
+    """What two names of one file have in common; `folders` remembers where directories really are."""
+    if source.failure is not None or not is_local(source.uri):
+        return source.uri
+    folder, name = os.path.split(source.uri)
+    if folder not in folders:
+        folders[folder] = os.path.realpath(folder)
+    path = os.path.join(folders[folder], name)  # noqa: PTH118
+    return os.path.realpath(path) if os.path.islink(path) else path  # noqa: PTH114

@@ -1,0 +1,79 @@
+"""Names with wildcards, in which whatever exists under the very name means itself: `Title [id]/*.mp4`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from curation.sources.folders import (
+    directories_below,
+    is_directory,
+    is_file,
+    is_skipped,
+    list_directory,
+    objects_below,
+)
+
+WILDCARD = re.compile(r"[*?[]")
+ANY_DEPTH = "**"
+
+
+def has_wildcard(path: str) -> bool:
+    """Whether it may stand for other names than its own."""
+    return WILDCARD.search(path) is not None
+
+
+def matching_files(pattern: str) -> Iterator[str]:
+    """Files of this machine that a pattern names: `*`, `?`, `[a-z]`, and `**` for directories of any depth.
+
+    Raises:
+        OSError: a directory cannot be listed.
+    """
+    yield from _below("/", [part for part in pattern.split("/") if part])
+
+
+def _below(directory: str, parts: Sequence[str]) -> Iterator[str]:
+    part, rest = parts[0], parts[1:]
+    path = os.path.join(directory, part)  # noqa: PTH118 (names that are no text stay plain strings)
+    if os.path.lexists(path):
+        if not rest and os.path.isfile(path):  # noqa: PTH113
+            yield path
+        elif rest and os.path.isdir(path):  # noqa: PTH112
+            yield from _below(path, rest)
+    elif part == ANY_DEPTH:
+        for deeper in directories_below(directory):
+            yield from _below(deeper, rest or ["*"])
+    elif has_wildcard(part):
+        for entry in list_directory(directory):
+            if fnmatchcase(entry.name, part) and (part.startswith(".") or not is_skipped(entry.name)):
+                yield from _matched(entry, rest)
+
+
+def _matched(entry: os.DirEntry[str], rest: Sequence[str]) -> Iterator[str]:
+    if is_directory(entry):
+        yield from _below(entry.path, rest) if rest else ()
+    elif not rest and is_file(entry):
+        yield entry.path
+
+
+def matching_objects(fs: Any, pattern: str) -> Iterator[str]:
+    """Keys of an object store that a pattern names."""
+    parts = pattern.split("/")
+    fixed = 1
+    while fixed < len(parts) and (not has_wildcard(parts[fixed]) or fs.exists("/".join(parts[: fixed + 1]))):
+        fixed += 1
+    root, rest = "/".join(parts[:fixed]), parts[fixed:]
+    for path in objects_below(fs, root, max_depth=None if ANY_DEPTH in rest else len(rest)):
+        if _matches(path.removeprefix(root).lstrip("/").split("/"), rest):
+            yield path
+
+
+def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:
+    if not names or not parts:
+        return not names and (not parts or list(parts) == [ANY_DEPTH])
+    if parts[0] == ANY_DEPTH:
+        return _matches(names, parts[1:]) or _matches(names[1:], parts) or (len(parts) == 1)
+    return fnmatchcase(names[0], parts[0]) and _matches(names[1:], parts[1:])

@@ -1,0 +1,80 @@
+"""A manifest's values as plain JSON, whatever more its format knows: dates, decimals, bytes, numbers that are none."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import os
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+
+def plain(value: Any) -> Any:
+    """The same in what JSON knows.
+
+    Dates and times are ISO 8601 text, spans of time seconds. A decimal is a number where that is exact and else its
+    digits as text. What is not a number (NaN, infinity) is null.
+
+    Raises:
+        ValueError: JSON has nothing for it; the message is the end of a sentence that names the column.
+    """
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return writable(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {_name(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return _rare(value)
+
+
+def writable(text: str) -> str:
+    """Text that can be encoded: half a surrogate pair, which JSON can spell and UTF-8 cannot, is spelled out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def spelled_out(path: str) -> str:
+    """A path of this machine as text: bytes of a name that are not UTF-8 become `\\xe9` and the like."""
+    try:
+        return path if path.isascii() else os.fsencode(path).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return writable(path)
+
+
+def _rare(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, datetime.date | datetime.time):  # a datetime is a date
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    if isinstance(value, Decimal):
+        return _decimal(value)
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise ValueError("holds bytes that are not text: leave the column out, or name a file instead") from None
+    if isinstance(value, UUID):
+        return str(value)
+    raise ValueError(f"holds {type(value).__name__}, which JSON does not know: leave the column out")
+
+
+def _decimal(value: Decimal) -> int | float | str | None:
+    if not value.is_finite():
+        return None
+    if value == value.to_integral_value():
+        return int(value)
+    number = float(value)
+    return number if Decimal(repr(number)) == value else str(value)
+
+
+def _name(key: Any) -> str:
+    return writable(key) if isinstance(key, str) else str(plain(key))
