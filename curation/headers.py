@@ -8,7 +8,8 @@ from typing import Any
 
 import av
 
-from curation.playlists import HEAD_BYTES, names_other_files
+from curation.media import MediaError, duration_s
+from curation.media.playlists import HEAD_BYTES, names_other_files
 from curation.storage import check_file, filesystem, is_local, store_errors
 
 BLOCK_BYTES = 1 << 20
@@ -19,14 +20,9 @@ MAX_BLOCKS = 32
 def header_duration(uri: str) -> float | None:
     """Duration that a container claims, in seconds, or else what its packets add up to; None when neither tells."""
     try:
-        with store_errors(), _opened(uri) as file, av.open(file, metadata_errors="replace") as container:
-            stream = container.streams.video[0]
-            if stream.duration:
-                return float(stream.duration * stream.time_base)
-            if container.duration:
-                return float(container.duration / av.time_base)
-            return _measured(container, stream)
-    except (av.error.FFmpegError, OSError, ValueError, IndexError, ImportError):
+        with store_errors(), _opened(uri) as file:
+            return duration_s(file)
+    except (MediaError, av.error.FFmpegError, OSError, ValueError, ImportError):
         return None
 
 
@@ -49,12 +45,3 @@ def _opened(uri: str) -> Iterator[Any]:
             raise ValueError(f"{uri} is a list of other files")
         file.seek(0)
         yield plain if is_local(uri) else file
-
-
-def _measured(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> float | None:
-    """From the first packet to the end of the last, as in a recording that nobody finished; reads the whole file."""
-    starts = [packet.pts for packet in container.demux(stream) if packet.pts is not None and packet.size]
-    if not starts:
-        return None
-    frame_s = 1 / stream.average_rate if stream.average_rate else 0
-    return float((max(starts) - min(starts)) * stream.time_base + frame_s)

@@ -9,11 +9,9 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from curation.fetching import NodeCopies
 from curation.media import MediaError, probe
-from curation.playlists import HEAD_BYTES, names_other_files
 from curation.schema import Media, Source
 from curation.stage import Stage
 from curation.storage import NotAFileError, local_copy
@@ -102,9 +100,6 @@ class StageRunner:
 
 
 def _open(source: Source, path: str) -> Source:
-    with Path(path).open("rb") as file:
-        if names_other_files(file.read(HEAD_BYTES)):
-            return source.fail("probe", "unreadable", "it is a list of other files, which are not read on its word")
     try:
         return replace(source, media=Media(path=path, info=probe(path)))
     except MediaError as error:

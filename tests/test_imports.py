@@ -28,7 +28,7 @@ ONLY_ENCODE = "curation/encode/"
 FLOORS = (
     ("curation.config", "curation.caption", "curation.observations", "curation.command_line"),
     ("curation.schema",),
-    ("curation.media", "curation.stage", "curation.storage", "curation.playlists", "curation.broom"),
+    ("curation.media", "curation.stage", "curation.storage", "curation.broom"),
     ("curation.motion", "curation.crop", "curation.claims"),
     ("curation.backends",),
     ("curation.stages",),

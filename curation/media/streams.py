@@ -7,15 +7,15 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import av
 from av.stream import Disposition
 
 from curation.media.errors import MediaError
+from curation.media.playlists import HEAD_BYTES, names_other_files
 
-_LISTS: Final = frozenset({"concat", "dash", "hls", "imf", "sdp", "webm_dash_manifest"})
-"""Formats that name other files: a source must not reach what it was not given."""
 _NOT_THE_PICTURE: Final = (
     Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
 )
@@ -38,8 +38,12 @@ def open_media(path: str) -> Iterator[av.container.InputContainer]:
         MediaError: it is missing, may not be read, is empty or no container.
     """
     try:
-        if os.path.getsize(path) == 0:  # noqa: PTH202 (paths are strings throughout: they travel in rows)
+        with Path(path).open("rb") as file:
+            head = file.read(HEAD_BYTES)
+        if not head:
             raise MediaError("empty_file", path)
+        if names_other_files(head):
+            raise MediaError("unreadable", f"{path} is a list of other files, which are not read on its word")
         container = av.open(path, metadata_errors="replace")
     except FileNotFoundError as error:
         raise MediaError("missing", path) from error
@@ -47,8 +51,6 @@ def open_media(path: str) -> Iterator[av.container.InputContainer]:
         denied = isinstance(error, PermissionError) and error.errno == errno.EACCES
         raise MediaError("no_permission" if denied else "unreadable", str(error)) from error
     with container:
-        if _LISTS & set(container.format.name.split(",")):
-            raise MediaError("unreadable", f"{path}: a list of other files ({container.format.name})")
         yield container
 
 

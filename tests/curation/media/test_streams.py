@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from curation.media import MediaError, iter_frames, probe
+from curation.media import iter_frames, probe
 from curation.media.facts import facts_of
 from tests.curation.media.recordings import Recording, write_recording
 from tests.curation.videos import frame_number
@@ -97,22 +97,3 @@ def test_facts_follow_a_file_that_changes(tmp_path: Path) -> None:
     write_recording(path, Recording(seconds=0.4, tracks=(), size=(640, 512)))
     assert facts_of(str(path)).stored_size == (640, 512)
     assert frame_number(next(iter(iter_frames(str(path)))).image) == 0
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "#EXTM3U\n#EXTINF:10,\n{other}\n",
-        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nother.ts\n#EXT-X-ENDLIST\n",
-        "ffconcat version 1.0\nfile other.ts\n",
-        "ffconcat version 1.0\nfile {other}\n",
-        "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
-    ],
-    ids=["playlist", "playlist beside it", "list beside it", "list to join", "session"],
-)
-def test_a_text_that_names_other_files_is_no_video(tmp_path: Path, text: str) -> None:
-    other = write_recording(tmp_path / "other.ts", Recording(seconds=0.4, tracks=()))
-    path = tmp_path / "a.mp4"
-    path.write_text(text.format(other=other))
-    with pytest.raises(MediaError, match="unreadable"):
-        probe(str(path))

@@ -8,7 +8,7 @@ import pytest
 import s3fs
 
 from curation.headers import header_duration
-from curation.playlists import HEAD_BYTES, names_other_files
+from curation.media.playlists import HEAD_BYTES, names_other_files
 from curation.runner import StageRunner
 from curation.schema import Source
 from tests.curation.videos import write_video
