@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
+from curation.command_line import add_profile, add_run
 from curation.config import ConfigError
 from curation.storage import is_local
-from training.ranks import join_ranks, leave_ranks
-from training.recipe import load_recipe, stages
-from training.stage import run_stage
+from model.source import model_source
+from training.recipes import check_stage, stages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add = parser.add_argument
-    add("--stage", required=True, help=f"{', '.join(stages())}: its recipe is training/recipes/STAGE.yaml")
-    add("--run", default="runs/local", metavar="RUN", help="run directory (default: %(default)s)")
-    add("--model", metavar="DIR", help="model directory or Hub id to start from, in place of the recipe's")
-    add("--profile", default="local", help="a name in infra/profiles or a YAML file (default: local)")
     add(
-        "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE",
-        help="override a field of the recipe, e.g. optimizer.lr=1e-4; may be repeated",
+        "--stage", required=True, type=_known_stage, metavar="STAGE",
+        help=f"{', '.join(stages())}: its recipe is training/recipes/STAGE.yaml",
     )  # fmt: skip
+    add_run(parser, profile_option=False)
+    add("--model", type=model_source, metavar="DIR", help="model directory or Hub id to start from, not the recipe's")
+    add_profile(parser, "optimizer.lr=1e-4")
     add(
         "--ray", type=int, metavar="N",
         help="train in N processes on the Ray cluster that RAY_ADDRESS names (or one started here), a GPU each",
@@ -33,8 +33,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train the stage.
 
+    torch and DeepSpeed are imported here, behind a line that says what takes so long.
+
     Raises:
-        ConfigError, DivergedError, StoppedError, CheckpointError: see `run_stage`.
+        ConfigError, CommandFailedError, StoppedError: see `run_stage`.
     """
     if not is_local(options.run):
         raise ConfigError(
@@ -44,6 +46,12 @@ def run(options: argparse.Namespace) -> None:
     if options.ray is not None:
         _run_on_ray(options)
         return
+    if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
+        print("loading  torch and DeepSpeed", flush=True)
+    from training.ranks import join_ranks, leave_ranks  # noqa: PLC0415
+    from training.recipe import load_recipe  # noqa: PLC0415
+    from training.stage import run_stage  # noqa: PLC0415
+
     recipe = load_recipe(options.stage, options.profile, options.overrides)
     ranks = join_ranks(recipe.parallel.sequence_parallel)
     try:
@@ -56,10 +64,19 @@ def run(options: argparse.Namespace) -> None:
         leave_ranks()
 
 
+def _known_stage(text: str) -> str:
+    try:
+        check_stage(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 def _run_on_ray(options: argparse.Namespace) -> None:
     # Ray takes seconds to import, and most trainings do without.
-    from curation.cluster import ray_session  # noqa: PLC0415
+    from curation.cluster import ray_session, telling_why_it_stopped  # noqa: PLC0415
     from training.ray_launch import train_on_ray  # noqa: PLC0415
+    from training.recipe import load_recipe  # noqa: PLC0415
 
     if options.ray < 1:
         raise ConfigError(f"--ray takes a number of processes, got {options.ray}")
@@ -67,7 +84,7 @@ def _run_on_ray(options: argparse.Namespace) -> None:
     arguments = ["--stage", options.stage, "--run", str(Path(options.run).resolve()), "--profile", options.profile]
     arguments += ["--model", options.model] if options.model else []
     arguments += [word for override in options.overrides for word in ("--set", override)]
-    with ray_session(log_to_driver=True):
+    with telling_why_it_stopped(), ray_session(log_to_driver=True):
         status = train_on_ray(arguments, options.ray)
     if status:
         raise SystemExit(status)

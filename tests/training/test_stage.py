@@ -17,7 +17,8 @@ from tests.training.encoded_run import GENERAL, SampleSpec, make_encoded_run
 from tests.training.recipes import small_overrides, train
 from training.__main__ import main
 from training.ranks import join_ranks
-from training.recipe import load_recipe, stages
+from training.recipe import load_recipe
+from training.recipes import stages
 from training.stage import run_stage
 from training.trainer import DivergedError
 
@@ -169,7 +170,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest
     make_encoded_run(tmp_path, shards=SHARDS)
     (tmp_path / "train").write_text("a file")
     assert main(small_options(tmp_path)) == 1
-    assert re.fullmatch(r"training: .*Not a directory.*", capsys.readouterr().err.splitlines()[-1])
+    assert re.fullmatch(r"soul: .*Not a directory.*", capsys.readouterr().err.splitlines()[-1])
 
 
 def test_a_full_disk_at_the_end_leaves_a_training_that_can_be_finished(

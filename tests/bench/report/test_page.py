@@ -13,10 +13,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from bench.report import ReportConfig, ReportInput, write_report
-from bench.report.command import add_arguments, run
+from bench.report.command import run
 from bench.report.evidence import curves_by_second, drift_curves, pictures
 from bench.report.offsets import offset_curve
+from bench.report.options import add_arguments
+from bench.report.page import ReportConfig, ReportInput, write_report
 from bench.rows import Row, RowStore
 from tests.bench.report.synthetic import CATALOGUE, HOSTILE, groups, row, rows, sample_ids
 from tests.curation.test_report import Page

@@ -21,8 +21,8 @@ from tests.training.encoded_run import (
     make_encoded_run,
 )
 from training.codebook.build import MIN_POINTS
-from training.codebook.command import add_arguments
 from training.codebook.command import run as run_codebook
+from training.codebook.options import add_arguments
 from training.codebook.vectors import EncodedVectors
 
 HUMAN = SampleSpec(num_codebook_vectors=60)
