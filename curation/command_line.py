@@ -87,8 +87,11 @@ def run_command(
         quiet: this is one of several equal processes, and another one talks to people.
     """
     try:
-        run, options = parse_command(prog, description, commands, arguments, quiet=quiet)
-        run(options)
+        try:
+            run, options = parse_command(prog, description, commands, arguments, quiet=quiet)
+            run(options)
+        finally:
+            sys.stdout.flush()
     except (ConfigError, mistakes) as error:
         status = say(error, 2, quiet=quiet)
     except CommandFailedError as error:

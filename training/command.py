@@ -8,7 +8,6 @@ from pathlib import Path
 
 from curation.command_line import add_profile, add_run
 from curation.config import ConfigError
-from curation.storage import is_local
 from model.source import model_source
 from training.recipes import check_stage, stages
 
@@ -38,6 +37,8 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ConfigError, CommandFailedError, StoppedError: see `run_stage`.
     """
+    from curation.storage import is_local  # noqa: PLC0415 (finding file systems takes its time)
+
     if not is_local(options.run):
         raise ConfigError(
             f"{options.run}: checkpoints need a file system: give a local --run, and --set data.run={options.run} to "
