@@ -163,18 +163,21 @@ def _no_command(word: str, commands: Mapping[str, Command]) -> str:
     return f"no command {word!r}, {f'did you mean {nearest[0]!r}? T' if nearest else 't'}here are {known}"
 
 
-def add_run(parser: argparse.ArgumentParser, *, must_exist: bool = True, profile_option: bool = True) -> None:
+def add_run(
+    parser: argparse.ArgumentParser, *, begins: bool = False, must_exist: bool = True, profile_option: bool = True
+) -> None:
     """`--run`, and `--profile` for commands that need it for nothing else: its run is the one that is meant.
 
     Args:
         parser: of the command.
-        must_exist: whether the command reads what another one has left there.
+        begins: whether the command begins a run, out of INPUT.
+        must_exist: whether there is nothing to be done where there is no such directory.
         profile_option: whether to add `--profile` as well.
     """
     made = "runs/sample without INPUT, else runs/PROFILE"
     found = "runs/PROFILE; runs/sample where only the sample bucket has been curated"
-    parser.add_argument("--run", metavar="RUN", help=f"run directory or URI (default: {found if must_exist else made})")
-    parser.set_defaults(run_must_exist=must_exist)
+    parser.add_argument("--run", metavar="RUN", help=f"run directory or URI (default: {made if begins else found})")
+    parser.set_defaults(run_must_exist=must_exist and not begins)
     if profile_option:
         parser.add_argument(
             "--profile", default="local", help="whose run directory is meant without --run (default: local)"
@@ -214,5 +217,15 @@ def _settle_run(options: argparse.Namespace) -> None:
     """Fill in `--run`, whose default depends on what else was typed; refuse one that is not there."""
     if options.run is None:
         options.run = default_run(options.profile, options.input is None if "input" in options else None)
-    if options.run_must_exist and "://" not in options.run and not Path(options.run).is_dir():
-        raise ConfigError(f"{options.run} is not a run directory: `make curate` makes one, or give another --run")
+    if options.run_must_exist:
+        check_run(options.run)
+
+
+def check_run(run: str) -> None:
+    """Refuse a directory of this machine that is not there.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if "://" not in run and not Path(run).is_dir():
+        raise ConfigError(f"{run} is not a run directory: `make curate` makes one, or give another --run")

@@ -6,8 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
-from curation.command_line import add_profile, add_run
-from curation.config import ConfigError
+from curation.command_line import add_profile, add_run, check_run
+from curation.config import ConfigError, layered, profile_section
 from model.source import model_source
 from training.recipes import check_stage, stages
 
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stage", required=True, type=_known_stage, metavar="STAGE",
         help=f"{', '.join(stages())}: its recipe is training/recipes/STAGE.yaml",
     )  # fmt: skip
-    add_run(parser, profile_option=False)
+    add_run(parser, must_exist=False, profile_option=False)
     add("--model", type=model_source, metavar="DIR", help="model directory or Hub id to start from, not the recipe's")
     add_profile(parser, "optimizer.lr=1e-4")
     add(
@@ -37,6 +37,8 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ConfigError, CommandFailedError, StoppedError: see `run_stage`.
     """
+    if not _reads_another_run(options):
+        check_run(options.run)
     from curation.storage import is_local  # noqa: PLC0415 (finding file systems takes its time)
 
     if not is_local(options.run):
@@ -63,6 +65,13 @@ def run(options: argparse.Namespace) -> None:
             print(f"{link} leads to {link.readlink()}")
     finally:
         leave_ranks()
+
+
+def _reads_another_run(options: argparse.Namespace) -> bool:
+    """Whether the samples lie elsewhere (`data.run`), and RUN is only made."""
+    said = layered(options.overrides, profile_section(options.profile, f"training.{options.stage}"))
+    data = said.get("data")
+    return isinstance(data, dict) and bool(data.get("run"))
 
 
 def _known_stage(text: str) -> str:

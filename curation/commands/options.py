@@ -16,7 +16,7 @@ POOLS = ("human", "general")
 def add_input(parser: argparse.ArgumentParser) -> None:
     """What is curated, where to, and how."""
     parser.add_argument("input", nargs="?", metavar="INPUT", help=INPUT_HELP)
-    add_run(parser, must_exist=False, profile_option=False)
+    add_run(parser, begins=True, profile_option=False)
     parser.add_argument(
         "--pool", choices=POOLS, default=POOLS[0],
         help="general: animals, animation, scenery; faces recorded, not required; audio dropped (default: human)",

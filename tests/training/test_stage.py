@@ -139,10 +139,11 @@ def test_mistakes_are_one_line_and_status_2(
     assert re.search(message, line)
 
 
-def test_unknown_names_are_corrected(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--stage", "720", "--run", "x"]) == 2
+def test_unknown_names_are_corrected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(tmp_path)
+    assert main(["run", "--stage", "720", "--run", run]) == 2
     assert "did you mean '720p'" in capsys.readouterr().err
-    assert main(["run", "--stage", "720p", "--run", "x", "--set", "optimizer.learning_rate=1"]) == 2
+    assert main(["run", "--stage", "720p", "--run", run, "--set", "optimizer.learning_rate=1"]) == 2
     assert "unknown key 'learning_rate'" in capsys.readouterr().err
 
 

@@ -103,6 +103,7 @@ def test_the_codebook_is_put_into_a_model_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("make", "message"), [(False, "not a model directory"), (True, "16 latent channels")])
 def test_a_model_that_does_not_fit_is_refused_first(tmp_path: Path, make: bool, message: str) -> None:
     make_encoded_run(tmp_path, shards=[[HUMAN]])
+    (tmp_path / "model").mkdir()
     if make:
         model_directory(tmp_path / "model", 16)
     with pytest.raises(ConfigError, match=message):

@@ -1,4 +1,3 @@
-import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from curation.command_line import Parser
 from curation.config import ConfigError
 from curation.encoded import EncodedDirectory, EncodedSample
 from model.assemble import build_pipeline
@@ -51,7 +51,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def run_command(run: Path, model: Path, *arguments: str, count: int = 6) -> None:
-    parser = argparse.ArgumentParser()
+    parser = Parser()
     options.add_arguments(parser)
     fixed = ["--run", str(run), "--stage", "720p", "--model", str(model), "--steps", "2", "--count", str(count)]
     command.run(parser.parse_args([*fixed, *arguments]))
