@@ -23,9 +23,12 @@ ABOUT: Final = {
     "encode": "turn curated shards into what training reads; adds what is new",
     "sample": "make the sample bucket",
 }
+APART: Final = {"encode": "curation.encode.options"}
+"""Commands that are not in `curation.commands`: encoding alone may use the model."""
 COMMANDS: Final = {
-    name: Command(about=about, options=f"curation.commands.{name}", run=f"curation.commands.{name}")
+    name: Command(about=about, options=module, run=module)
     for name, about in ABOUT.items()
+    for module in [APART.get(name, f"curation.commands.{name}")]
 }
 
 

@@ -193,6 +193,16 @@ def add_profile(parser: argparse.ArgumentParser, example: str) -> None:
     )  # fmt: skip
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Who does the work."""
+    parser.add_argument(
+        "--engine",
+        choices=("ray", "inline"),
+        default="ray",
+        help="inline: in this process, for debugging (default: ray)",
+    )
+
+
 def existing_file(text: str) -> Path:
     """The type of an option that names a file to read."""
     path = Path(text)

@@ -6,7 +6,7 @@ Kept apart from what they are turned into (`model.generation`), which takes seco
 import argparse
 from pathlib import Path
 
-from model.source import model_source, weights_source
+from model.source import trained_model, weights_source
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--model",
         required=True,
-        type=model_source,
+        type=trained_model,
         help="model directory, Hub id, or `tiny`: the small preset with random weights",
     )
     add("--codebook", type=Path, help="codebook.safetensors (default: the model directory's, if it has one)")

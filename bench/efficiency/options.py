@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from model.source import model_source, weights_source
+from model.source import trained_model, weights_source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--model",
         required=True,
-        type=model_source,
+        type=trained_model,
         help="model directory, Hub id, or with random weights `soul-5b` or `tiny`",
     )
     add("--evae", type=weights_source, metavar="DIR", help="a trained efficient autoencoder (default: random weights)")

@@ -23,13 +23,3 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--path-column", metavar="NAME", help="the manifest's column of paths (default: found by name)")
     add_profile(parser, "stages.sync.min_confidence=0.3")
-
-
-def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Who does the work."""
-    parser.add_argument(
-        "--engine",
-        choices=("ray", "inline"),
-        default="ray",
-        help="inline: in this process, for debugging (default: ray)",
-    )

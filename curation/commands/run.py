@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from curation.commands.options import add_engine, add_input
+from curation.command_line import add_engine
+from curation.commands.options import add_input
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

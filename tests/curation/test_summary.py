@@ -45,7 +45,7 @@ def test_a_crop_counts_its_time_once(tmp_path: Path) -> None:
     write_run(str(tmp_path), [replace(unit, clips=(whole, crop))])
     summary = summarise(str(tmp_path))
     assert (summary.num_kept, summary.num_crops) == (2, 1)
-    assert (summary.seconds_in, summary.seconds_kept) == (pytest.approx(4.4), pytest.approx(4.4))
+    assert [summary.seconds_in, summary.seconds_kept] == pytest.approx([4.4, 4.4])
     assert ["hours", "kept", "0.00", "100", "%"] in printed(summary)
     page = Path(write_report(str(tmp_path))).read_text()
     assert "of video kept, 100 %" in page
@@ -63,7 +63,7 @@ def test_overlapping_clips_and_segments_count_each_second_once(tmp_path: Path) -
     ]
     write_run(str(tmp_path), units)
     summary = summarise(str(tmp_path))
-    assert (summary.seconds_in, summary.seconds_kept) == (pytest.approx(40.0), pytest.approx(8.0 + 5.0 + 5.0))
+    assert [summary.seconds_in, summary.seconds_kept] == pytest.approx([40.0, 8.0 + 5.0 + 5.0])
 
 
 def test_hours_kept_never_exceed_hours_in(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model.source import model_source, names_a_directory, weights_source
+from model.source import model_source, names_a_directory, trained_model, weights_source
 
 
 @pytest.fixture(autouse=True)
@@ -37,19 +37,19 @@ def test_the_form_decides(name: str, is_directory: bool) -> None:
 
 def test_what_is_there_and_what_the_hub_may_have_passes() -> None:
     for source in ("runs/there", "Wan-AI/Wan2.2-TI2V-5B"):
-        assert model_source(source) == weights_source(source) == source
-    assert model_source("tiny") == "tiny"
+        assert model_source(source) == trained_model(source) == weights_source(source) == source
+    assert model_source("tiny") == trained_model("tiny") == "tiny"
 
 
 @pytest.mark.parametrize(
     ("name", "message"), [("runs/modle", "no such directory"), ("file", "a file, not a directory")]
 )
 def test_what_is_not_there_is_told(name: str, message: str) -> None:
-    for check in (model_source, weights_source):
+    for check in (model_source, trained_model, weights_source):
         with pytest.raises(argparse.ArgumentTypeError, match=f"{name}: {message}"):
             check(name)
     with pytest.raises(argparse.ArgumentTypeError, match="train first"):
-        model_source("runs/modle")
+        trained_model("runs/modle")
 
 
 def test_the_presets_are_those_of_the_model() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from curation.command_line import add_run
-from model.source import model_source
+from model.source import trained_model
 from training.negatives.config import NegativesConfig
 
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--model",
         required=True,
-        type=model_source,
+        type=trained_model,
         metavar="DIR",
         help="model directory or Hub id that makes the clips",
     )

@@ -1,11 +1,11 @@
-"""`python -m curation encode`: curated shards into what training reads; its work is in `curation.encode.command`."""
+"""Options of `python -m curation encode`; its work is in `command`."""
 
 from __future__ import annotations
 
 import argparse
 
-from curation.command_line import add_profile, add_run
-from curation.commands.options import add_engine
+from curation.command_line import add_engine, add_profile, add_run
+from model.source import model_source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,7 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser, profile_option=False)
     parser.add_argument("--stage", required=True, metavar="STAGE", help="720p or 1080p: a stage of the profile")
     parser.add_argument(
-        "--model", metavar="DIR", help="whose encoders: a model directory, a Hub id or `tiny` (default: the profile's)"
+        "--model",
+        type=model_source,
+        metavar="DIR",
+        help="whose encoders: a model directory, a Hub id or `tiny` (default: the profile's)",
     )
     add_profile(parser, "min_frames=33")
     add_engine(parser)
