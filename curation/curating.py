@@ -23,7 +23,6 @@ def curate(prepared: Prepared, engine: str) -> None:
     console, plan, run = prepared.console, prepared.plan, prepared.run
     before = summarise(run) if plan.num_done else None
     start, job = time.monotonic(), CurationJob(run=run, config=prepared.config)
-    prepared.remember()
     with display(console, len(plan.units)) as drawing:
         if engine == "inline":
             run_inline(plan.units, job, drawing.show)

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.text import Text
 
 from curation.config import ConfigError, load_section
-from curation.inputs import BUCKET, RunInputs
 from curation.methods import LesserMethod, lesser_methods
 from curation.pipeline import CurationConfig
 from curation.planning import Plan, plan_units
 from curation.sample import make_bucket
+from curation.sample_run import BUCKET, check_not_mixed
 from curation.schema import Pool
 from curation.shards import RunDirectory
 from curation.sources import list_sources
@@ -27,15 +27,9 @@ class Prepared:
 
     run: str
     """The run directory."""
-    location: str
-    """What is curated."""
     config: CurationConfig
     plan: Plan
     console: Console
-
-    def remember(self) -> None:
-        """Write down what is curated into the run."""
-        RunInputs(self.run).remember(self.location)
 
 
 def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) -> Prepared:
@@ -51,20 +45,18 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) ->
     console = Console()
     config = load_section(CurationConfig, options.profile, "curation", options.overrides)
     _check_methods(console, options.profile, config, allow=allow_local_methods)
-    note = RunInputs(options.run).check(options.input)
+    check_not_mixed(options.run, options.input)
     location = options.input if options.input is not None else _sample(console, options.run)
     sources = list_sources(location, Pool(options.pool), options.path_column)
     directory = RunDirectory(options.run)
     committed = directory.committed()
-    if note is not None:
-        _print(console, note)
     _warn_of_other_configurations(console, directory, config)
     with console.status("Reading headers ...") as status:
         plan = plan_units(
             sources, committed, config.planning, lambda count: status.update(f"Reading headers: {count}/{len(sources)}")
         )
     _tell(console, location, plan)
-    return Prepared(run=options.run, location=location, config=config, plan=plan, console=console)
+    return Prepared(run=options.run, config=config, plan=plan, console=console)
 
 
 def make_sample(console: Console, directory: Path) -> None:

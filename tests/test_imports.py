@@ -34,7 +34,7 @@ FLOORS = (
     ("curation.backends",),
     ("curation.stages",),
     ("curation.records", "curation.commits"),
-    ("curation.shards", "curation.sources", "curation.encoded", "curation.inputs"),
+    ("curation.shards", "curation.sources", "curation.encoded", "curation.sample_run"),
     ("curation.planning", "curation.placement", "curation.runner", "curation.cluster"),
     ("curation.telemetry",),
     ("curation.engine", "curation.clip_table", "curation.pipeline", "curation.methods"),
