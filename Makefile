@@ -2,9 +2,19 @@
 PYTHON  ?= python3
 VENV    ?= .venv
 PROFILE ?= local
-RUN     ?= runs/$(PROFILE)
+INPUT   ?=
+# The sample bucket is curated into runs/sample, your own videos into runs/PROFILE. What comes after goes on with yours,
+# or with the sample where there are none yet. The commands choose alike where no --run is given (curation.default_run).
+OWN_RUN = runs/$(basename $(notdir $(PROFILE)))
+SAMPLE_ONLY = $(and $(filter local,$(PROFILE)),$(if $(wildcard $(OWN_RUN)/shards/),,yes),$(wildcard runs/sample/shards/))
+ifeq ($(filter curate,$(MAKECMDGOALS)),curate)
+RUN     ?= $(if $(INPUT),$(OWN_RUN),runs/sample)
+else ifeq ($(filter demo,$(MAKECMDGOALS)),demo)
+RUN     ?= runs/sample
+else
+RUN     ?= $(if $(SAMPLE_ONLY),runs/sample,$(OWN_RUN))
+endif
 
-INPUT  ?=
 POOL   ?= human
 STAGE  ?=
 MODEL  ?= $(RUN)/model
@@ -22,6 +32,9 @@ GIVEN_MODEL := $(if $(filter-out file,$(origin MODEL)),--model "$$MODEL")
 # It gives its processes 30 s to save and stop, unless told otherwise.
 TORCHRUN = torch.distributed.run --standalone --nproc-per-node=$(GPUS) --shutdown-timeout=900 -m --
 LAUNCH = $(PY) -m $(if $(filter-out 1,$(GPUS)),$(TORCHRUN) )
+# What makes videos needs a model, and says so before anything is loaded.
+TRAINED = test "$(origin MODEL)" != file -o -e "$$MODEL" || \
+	{ echo "soul: $$MODEL is not there: train first (make train STAGE=720p), or MODEL=tiny" >&2; exit 2; }
 # The recipes read these from the environment, where quotes in a prompt do no harm.
 export MODEL IMAGE AUDIO PROMPT OUT
 
@@ -34,6 +47,7 @@ INSTALLED := $(VENV)/.installed
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
 	@echo "Variables: PROFILE=$(PROFILE) RUN=$(RUN) ARGS= (further options of the command behind the target)"
+	@echo "The same as commands, with more options: $(VENV)/bin/soul --help"
 
 env: $(INSTALLED) ## Build the Python environment (.venv)
 
@@ -62,35 +76,38 @@ test: $(INSTALLED) ## Run the tests (minutes)
 test-slow: $(INSTALLED) ## Run the long tests (kill rounds, damaged inputs)
 	$(PY) -m pytest -m "slow and not gpu and not network"
 
-curate: $(INSTALLED) ## Curate INPUT= (default: a sample bucket made on the spot) into RUN=; POOL=human|general
+curate: $(INSTALLED) ## Curate INPUT= into RUN= (neither: a sample bucket made on the spot); POOL=human|general
 	$(PY) -m curation run $(if $(INPUT),"$(INPUT)") --run "$(RUN)" --profile $(PROFILE) --pool $(POOL) $(ARGS)
 
 report: $(INSTALLED) ## Write RUN/report.html again
 	$(PY) -m curation report --run "$(RUN)"
 
 encode: $(INSTALLED) ## Encode the curated shards of RUN= for STAGE=720p|1080p (MODEL=: default the profile's)
-	@test -n "$(STAGE)" || { echo "give STAGE=720p or STAGE=1080p" >&2; exit 2; }
+	@test -n "$(STAGE)" || { echo "soul: give STAGE=720p or STAGE=1080p" >&2; exit 2; }
 	$(PY) -m curation encode --run "$(RUN)" --stage "$(STAGE)" --profile $(PROFILE) $(GIVEN_MODEL) $(ARGS)
 
 codebook: $(INSTALLED) ## Cluster the encoded latents of RUN= into RUN/codebook.safetensors, with a plot
 	$(PY) -m training codebook --run "$(RUN)" $(ARGS)
 
 negatives: $(INSTALLED) ## Add failure cases, made by MODEL= under a negative prompt, to the encoded clips of STAGE=
-	@test -n "$(STAGE)" || { echo "give STAGE=720p or STAGE=1080p" >&2; exit 2; }
+	@test -n "$(STAGE)" || { echo "soul: give STAGE=720p or STAGE=1080p" >&2; exit 2; }
+	@$(TRAINED)
 	$(PY) -m training negatives --run "$(RUN)" --stage "$(STAGE)" --model "$$MODEL" $(ARGS)
 
 train: $(INSTALLED) ## Train STAGE=720p|1080p|distill|evae on GPUS= of this machine (MODEL=: default the recipe's start)
-	@test -n "$(STAGE)" || { echo "give STAGE=720p, 1080p, distill or evae" >&2; exit 2; }
+	@test -n "$(STAGE)" || { echo "soul: give STAGE=720p, 1080p, distill or evae" >&2; exit 2; }
 	@# make sends SIGTERM on to what it started itself: without exec to a shell, and the training would never hear of it.
 	exec $(LAUNCH)training run --stage "$(STAGE)" --run "$(RUN)" --profile $(PROFILE) $(GIVEN_MODEL) $(ARGS)
 
 generate: $(INSTALLED) ## Make a video: IMAGE= AUDIO= PROMPT= OUT= (MODEL=tiny: random weights)
-	@test -n "$$IMAGE" -a -n "$$AUDIO" || { echo "give IMAGE= and AUDIO= (and MODEL=, PROMPT=, OUT=)" >&2; exit 2; }
+	@$(TRAINED)
+	@test -n "$$IMAGE" -a -n "$$AUDIO" || { echo "soul: give IMAGE= and AUDIO= (and MODEL=, PROMPT=, OUT=)" >&2; exit 2; }
 	@mkdir -p "$$(dirname "$$OUT")"
 	$(PY) -m model generate --model "$$MODEL" --image "$$IMAGE" --audio "$$AUDIO" --prompt "$$PROMPT" --out "$$OUT" $(ARGS)
 
-BENCH := $(RUN)/bench
+BENCH = $(RUN)/bench
 bench: $(INSTALLED) ## Score MODEL= on SAMPLES= (default: clips of RUN=) beside VIDEOS="NAME=DIR ...": RUN/bench/report.html
+	@$(TRAINED)
 	$(if $(SAMPLES),,$(PY) -m bench samples --run "$(RUN)" --out "$(BENCH)/samples")
 	$(PY) -m bench generate --model "$$MODEL" --samples "$(or $(SAMPLES),$(BENCH)/samples)" --out "$(BENCH)/videos/soul"
 	$(PY) -m bench evaluate --samples "$(or $(SAMPLES),$(BENCH)/samples)" --out "$(BENCH)" \

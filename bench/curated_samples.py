@@ -31,18 +31,6 @@ UNKNOWN_LANGUAGE = "xx"
 """In an id; curation does not tell languages apart."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    parser.description = (
-        "Clips with sound, one of every source before a second of any, first those of the sources that training "
-        "holds out for validation. Run again, it adds what is new; samples keep their numbers."
-    )
-    add = parser.add_argument
-    add("--run", default="runs/local", metavar="RUN", help="a curated run directory or URI (default: %(default)s)")
-    add("--out", type=Path, required=True, metavar="DIR", help="where <id>.json, .png, .wav and real/<id>.mp4 go")
-    add("--most", type=int, metavar="N", help="no more than N samples in all (default: every clip with sound)")
-
-
 def run(options: argparse.Namespace) -> None:
     """Write what is missing.
 

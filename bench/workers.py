@@ -10,6 +10,7 @@ from typing import Any, Self
 import ray
 from rich.console import Console
 
+from bench.worker_options import WORKER_CPUS
 from curation.cluster import stopped
 from curation.command_line import CommandFailedError
 from curation.console import Words, announced_ray, display
@@ -25,7 +26,7 @@ class Workers:
     """On RAY_ADDRESS's cluster or one started here; otherwise in this process."""
     actors: int | None = None
     """On Ray; None for one a CPU, or as many as the GPUs hold."""
-    cpus: float = 0.8
+    cpus: float = WORKER_CPUS
     """CPUs an actor reserves; below 1 so that Ray's own tasks find room."""
     gpus: float = 0.0
     """GPUs an actor reserves."""
@@ -55,14 +56,3 @@ class Workers:
                         raise CommandFailedError(stopped(error)) from error
             else:
                 run_inline(units, job, drawing.show)
-
-
-def add_worker_options(parser: argparse.ArgumentParser) -> None:
-    """Add them to a command."""
-    default = Workers()
-    group = parser.add_argument_group("workers")
-    add = group.add_argument
-    add("--ray", action="store_true", help="on a Ray cluster: RAY_ADDRESS's, or one started here")
-    add("--workers", type=int, metavar="N", help="with --ray: actors; default one a CPU, or as the GPUs hold")
-    add("--worker-cpus", type=float, default=default.cpus, metavar="N", help="with --ray: CPUs an actor reserves")
-    add("--worker-gpus", type=float, default=default.gpus, metavar="N", help="with --ray: GPUs an actor reserves")

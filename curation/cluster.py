@@ -10,6 +10,8 @@ from pathlib import Path
 
 import ray
 
+from curation.command_line import CommandFailedError
+
 
 @contextmanager
 def ray_session(*, num_cpus: int | None = None, log_to_driver: bool = False) -> Iterator[str]:
@@ -59,6 +61,19 @@ def stopped(error: ray.exceptions.RayError) -> str:
     lines = [line for line in own.splitlines() if line.strip()]
     reason = lines[-1].strip() if lines else type(error).__name__
     return f"the run stopped: {reason}; the same command goes on"
+
+
+@contextmanager
+def telling_why_it_stopped() -> Iterator[None]:
+    """Inside, Ray's end of a run is one line for people.
+
+    Raises:
+        CommandFailedError: in place of a RayError.
+    """
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        raise CommandFailedError(stopped(error)) from error
 
 
 def _dashboard() -> str:

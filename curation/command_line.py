@@ -1,41 +1,241 @@
-"""Command lines whose commands are modules of their own, imported only when they are asked for."""
+"""Command lines: commands whose modules are imported only when they are asked for, and what people get for mistakes."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
+import os
+import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, NoReturn
+
+from curation.config import ConfigError
+from curation.default_run import default_run
+
+PREFIX = "soul: "
+"""Before every line that says why a command did not do what it was asked for."""
 
 
 class CommandFailedError(Exception):
-    """A command broke off through nothing that was typed; its message is one line, its exit status 1."""
+    """A command broke off through nothing that was typed; its message is one line."""
+
+    status: ClassVar[int] = 1
+    """What the command exits with."""
 
 
 Run = Callable[[argparse.Namespace], None]
 
 
-def parse_command(
-    prog: str, description: str, commands: Mapping[str, tuple[str, str]], arguments: Sequence[str]
-) -> tuple[Run, argparse.Namespace]:
-    """The chosen command's `run`, and its options; exits where argparse does.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Command:
+    """One command, as two modules: torch takes seconds to import, and neither `--help` nor a mistake should wait."""
 
-    Torch takes seconds to import, and `--help` should not wait for it.
+    about: str
+    """What it is for, in half a line."""
+    options: str
+    """Module with `add_arguments`; imports nothing heavy."""
+    run: str
+    """Module with `run`; imported when what was typed is in order. The same module, where it imports the rest late."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what was typed wrongly in one line, and the nearest right word."""
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse what was typed.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError(f"{message.removeprefix('argument ')}{self._nearest(message)}; see {self.prog} --help")
+
+    def _nearest(self, message: str) -> str:
+        _, found, words = message.partition("unrecognized arguments: ")
+        typed = next((word.partition("=")[0] for word in words.split() if word.startswith("--")), None)
+        if not found or typed is None:
+            return ""
+        known = [option for option in self._option_string_actions if option.startswith("--")]
+        nearest = difflib.get_close_matches(typed, known, n=1)
+        return f" (did you mean {nearest[0]}?)" if nearest else ""
+
+
+def run_command(
+    prog: str,
+    description: str,
+    commands: Mapping[str, Command],
+    arguments: Sequence[str],
+    *,
+    mistakes: type[Exception] = ConfigError,
+    interrupted: str,
+    quiet: bool = False,
+) -> int:
+    """Do what was asked for; returns the exit status.
+
+    0 done, 1 broken off, 2 a person's mistake, 130 interrupted.
 
     Args:
         prog: what is typed to get here.
         description: shown above the commands.
-        commands: what each is for, and the module that has its `add_arguments` and `run`.
+        commands: by name, in the order in which people need them.
         arguments: of the command line.
+        mistakes: what else than `ConfigError` is a person's mistake; its message is one line.
+        interrupted: what to say after ctrl-C: what is kept, and how to go on.
+        quiet: this is one of several equal processes, and another one talks to people.
     """
-    parser = argparse.ArgumentParser(
-        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    try:
+        try:
+            run, options = parse_command(prog, description, commands, arguments, quiet=quiet)
+            run(options)
+        finally:
+            sys.stdout.flush()
+    except (ConfigError, mistakes) as error:
+        status = say(error, 2, quiet=quiet)
+    except CommandFailedError as error:
+        status = say(error, error.status, quiet=quiet)
+    except KeyboardInterrupt:
+        status = say(f"interrupted; {interrupted}", 130, quiet=quiet)
+    except BrokenPipeError:
+        # What it wrote to has gone, as with `| head`: there is nobody to tell, and what is left must go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except ConnectionError as error:
+        # No cluster at RAY_ADDRESS, no store at that address.
+        status = say(error, 2, quiet=quiet)
+    except OSError as error:
+        # A full disk, a read-only directory, a store that does not answer: it says which file. It may have happened to
+        # one process alone, and nobody else would tell.
+        status = say(error, 1)
+    else:
+        status = 0
+    return status
+
+
+def say(problem: object, status: int, *, quiet: bool = False) -> int:
+    """Say why a command ends, in one line; returns the status."""
+    if not quiet:
+        lines = (line.strip() for line in str(problem).splitlines())
+        print(f"{PREFIX}{' '.join(line for line in lines if line)}", file=sys.stderr)
+    return status
+
+
+def parse_command(
+    prog: str, description: str, commands: Mapping[str, Command], arguments: Sequence[str], *, quiet: bool = False
+) -> tuple[Run, argparse.Namespace]:
+    """The chosen command's `run`, and its options, `command_line` being what was typed; exits where help was asked for.
+
+    Raises:
+        ConfigError: no such command, or it does not take that.
+    """
+    word, *rest = [*arguments, ""]
+    if word in {"-h", "--help"}:
+        if not quiet:
+            print(overview(prog, description, commands))
+        raise SystemExit(0)
+    if word not in commands:
+        raise ConfigError(f"{_no_command(word, commands)}; see {prog} --help")
+    command = commands[word]
+    parser = Parser(prog=f"{prog} {word}", description=f"{command.about[0].upper()}{command.about[1:]}.")
+    importlib.import_module(command.options).add_arguments(parser)
+    typed = shlex.join([*prog.split(), word, *rest[:-1]])
+    options = parser.parse_args(rest[:-1], argparse.Namespace(command_line=typed))
+    if "run" in options:
+        _settle_run(options)
+    return importlib.import_module(command.run).run, options
+
+
+def overview(prog: str, description: str, commands: Mapping[str, Command]) -> str:
+    """The text of a command line's own `--help`."""
+    width = max(map(len, commands))
+    listed = "\n".join(f"  {name:<{width}}  {command.about}" for name, command in commands.items())
+    first, _, more = description.partition("\n")
+    return f"usage: {prog} COMMAND ...\n\n{first}\n\n{listed}\n\n{more.lstrip()}{prog} COMMAND --help explains each."
+
+
+def _no_command(word: str, commands: Mapping[str, Command]) -> str:
+    known = ", ".join(commands)
+    if not word or word.startswith("-"):
+        return f"give a command first: {known}"
+    nearest = difflib.get_close_matches(word, commands, n=1)
+    return f"no command {word!r}, {f'did you mean {nearest[0]!r}? T' if nearest else 't'}here are {known}"
+
+
+def add_run(
+    parser: argparse.ArgumentParser, *, begins: bool = False, must_exist: bool = True, profile_option: bool = True
+) -> None:
+    """`--run`, and `--profile` for commands that need it for nothing else: its run is the one that is meant.
+
+    Args:
+        parser: of the command.
+        begins: whether the command begins a run, out of INPUT.
+        must_exist: whether there is nothing to be done where there is no such directory.
+        profile_option: whether to add `--profile` as well.
+    """
+    made = "runs/sample without INPUT, else runs/PROFILE"
+    found = "runs/PROFILE; runs/sample where only the sample bucket has been curated"
+    parser.add_argument("--run", metavar="RUN", help=f"run directory or URI (default: {made if begins else found})")
+    parser.set_defaults(run_must_exist=must_exist and not begins)
+    if profile_option:
+        parser.add_argument(
+            "--profile", default="local", help="whose run directory is meant without --run (default: local)"
+        )
+
+
+def add_profile(parser: argparse.ArgumentParser, example: str) -> None:
+    """`--profile`, and `--set` to change a field of it."""
+    parser.add_argument("--profile", default="local", help="a name in infra/profiles or a YAML file (default: local)")
+    parser.add_argument(
+        "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE",
+        help=f"override a field, e.g. {example}; may be repeated",
+    )  # fmt: skip
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Who does the work."""
+    parser.add_argument(
+        "--engine",
+        choices=("ray", "inline"),
+        default="ray",
+        help="inline: in this process, for debugging (default: ray)",
     )
-    parsers = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
-    by_name = {name: parsers.add_parser(name, help=about) for name, (about, _) in commands.items()}
-    chosen = next((word for word in arguments if word in commands), None)
-    if chosen is None:
-        parser.parse_args(arguments)
-        parser.error("no command")
-    module = importlib.import_module(commands[chosen][1])
-    module.add_arguments(by_name[chosen])
-    return module.run, parser.parse_args(arguments)
+
+
+def existing_file(text: str) -> Path:
+    """The type of an option that names a file to read."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a directory, not a file")
+    if not path.exists():
+        raise argparse.ArgumentTypeError(f"no such file: {text}")
+    return path
+
+
+def existing_directory(text: str) -> Path:
+    """The type of an option that names a directory to read."""
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(
+            f"{text} is not a directory" if path.exists() else f"no such directory: {text}"
+        )
+    return path
+
+
+def _settle_run(options: argparse.Namespace) -> None:
+    """Fill in `--run`, whose default depends on what else was typed; refuse one that is not there."""
+    if options.run is None:
+        options.run = default_run(options.profile, options.input is None if "input" in options else None)
+    if options.run_must_exist:
+        check_run(options.run)
+
+
+def check_run(run: str) -> None:
+    """Refuse a directory of this machine that is not there.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if "://" not in run and not Path(run).is_dir():
+        raise ConfigError(f"{run} is not a run directory: `make curate` makes one, or give another --run")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from curation.config import fingerprint
 from curation.fetching import FetchConfig
@@ -52,6 +53,8 @@ class StagesConfig:
 class CurationConfig:
     """Everything a profile's `curation` section can say."""
 
+    requires: Literal["any", "paper"] = "any"
+    """`paper`: a run is refused where a stage has only a lesser method than the paper's model (`curation.methods`)."""
     stages: StagesConfig = StagesConfig()
     sources: SourcesConfig = SourcesConfig()
     planning: PlanningConfig = PlanningConfig()

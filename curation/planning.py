@@ -6,7 +6,6 @@ file is planned as one segment, and the workers, which can die, find out.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,7 +15,6 @@ from multiprocessing import get_context
 
 from curation.headers import header_duration
 from curation.schema import Source
-from curation.shards import RunDirectory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,8 +25,9 @@ class PlanningConfig:
     """A longer source becomes several units of work; bounds memory (a unit's clips travel in one piece)."""
     num_processes: int = 2
     """Helper processes that read headers."""
-    cost_cpu_s_per_video_s: float = 1.0
-    """CPU seconds that a second of video is estimated to cost until a run has measured it [bench/speed/curation.py]."""
+    cost_worker_s_per_video_s: float = 1.0
+    """Wall seconds for which a second of video is estimated to keep a worker busy, in all stages together, until a run
+    has measured it [bench/speed/curation.py]."""
     probe_timeout_s: float = 30.0
     """A file whose header takes longer is planned as one segment."""
 
@@ -105,14 +104,3 @@ def _durations(uris: Sequence[str], config: PlanningConfig, progress: Callable[[
         pool.shutdown(wait=False, cancel_futures=True)
         waiting = [uri for uri in waiting if uri not in durations]
     return durations
-
-
-def cost_per_video_s(run: RunDirectory) -> float | None:
-    """CPU seconds that a second of video has cost so far in a run; None before anything is committed."""
-    table = run.index(["source_key", "source_duration_s", "stage_seconds"])
-    if not table.num_rows:
-        return None
-    units = {row["source_key"]: row for row in table.to_pylist()}.values()
-    video_s = sum(unit["source_duration_s"] for unit in units)
-    spent_s = sum(sum(json.loads(unit["stage_seconds"]).values()) for unit in units)
-    return spent_s / video_s if video_s > 0 else None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,9 +60,10 @@ class Summary:
     clip_losses: tuple[Loss, ...]
     """Rejected clips, in the order of the stages."""
     seconds_in: float
-    """Length of the sources whose header could be read."""
+    """Length of the sources; of one whose header says less than was kept of it, what was kept."""
     seconds_kept: float
-    """Length of the kept clips; a crop counts beside the clip it was made from."""
+    """Video time of which a clip was kept, never more than `seconds_in`: what a crop shares with the clip that it was
+    made from, or clips that overlap with each other, counts once."""
     num_audio_kept: int
     """Kept clips that have their sound."""
     num_silent: int
@@ -100,6 +103,7 @@ def summarise_table(table: pa.Table, failed: Collection[str]) -> Summary:
     kept = clips.filter(is_kept)
     has_audio = pc.fill_null(kept["audio_kept"], fill_value=False)
     drops = kept.filter(pc.invert(has_audio))["audio_reason"]
+    seconds_in, seconds_kept = _video_times(units, kept)
     return Summary(
         num_sources=pc.count_distinct(table["source"]).as_py(),
         num_units=units.num_rows,
@@ -109,8 +113,8 @@ def summarise_table(table: pa.Table, failed: Collection[str]) -> Summary:
         num_crops=clips.num_rows - clips["parent_key"].null_count,
         source_losses=_losses(sources, stages),
         clip_losses=_losses(clips.filter(pc.invert(is_kept)), stages),
-        seconds_in=pc.sum(units["source_duration_s"]).as_py() or 0.0,
-        seconds_kept=pc.sum(pc.subtract(kept["end_s"], kept["start_s"])).as_py() or 0.0,
+        seconds_in=seconds_in,
+        seconds_kept=seconds_kept,
         num_audio_kept=pc.sum(has_audio).as_py() or 0,
         num_silent=drops.null_count,
         audio_drops=_counts(drops.drop_null()),
@@ -197,6 +201,31 @@ def _stage_times(column: pa.ChunkedArray) -> tuple[tuple[str, ...], dict[str, fl
         for stage, seconds in record.items():
             totals[stage] += seconds
     return tuple(totals), totals
+
+
+def _video_times(units: pa.Table, kept: pa.Table) -> tuple[float, float]:
+    """Seconds of the sources, and seconds of them that a kept clip covers."""
+    lengths: defaultdict[str, float] = defaultdict(float)
+    for source, seconds in zip(units["source"].to_pylist(), units["source_duration_s"].to_pylist(), strict=True):
+        lengths[source] += seconds or 0.0
+    columns = (kept[name].to_pylist() for name in ("source", "start_s", "end_s"))
+    spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for source, start, end in zip(*columns, strict=True):
+        if start is not None and end is not None:
+            spans[source].append((start, end))
+    covered = {source: covered_seconds(of_source) for source, of_source in spans.items()}
+    for source, seconds in covered.items():
+        lengths[source] = max(lengths[source], seconds)
+    return float(sum(lengths.values())), float(sum(covered.values()))
+
+
+def covered_seconds(spans: Iterable[tuple[float, float]]) -> float:
+    """Length of the union of spans of time."""
+    covered, reached = 0.0, -math.inf
+    for start, end in sorted(spans):
+        covered += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return covered
 
 
 def _losses(rejected: pa.Table, stages: tuple[str, ...]) -> tuple[Loss, ...]:

@@ -6,13 +6,20 @@ Kept apart from what they are turned into (`model.generation`), which takes seco
 import argparse
 from pathlib import Path
 
+from model.source import trained_model, weights_source
+
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """What `ModelParts.from_options` reads."""
     add = parser.add_argument
-    add("--model", required=True, help="model directory, Hub id, or `tiny`: the small preset with random weights")
+    add(
+        "--model",
+        required=True,
+        type=trained_model,
+        help="model directory, Hub id, or `tiny`: the small preset with random weights",
+    )
     add("--codebook", type=Path, help="codebook.safetensors (default: the model directory's, if it has one)")
-    add("--vae", help="another autoencoder, e.g. an eVAE: directory or Hub id")
+    add("--vae", type=weights_source, help="another autoencoder, e.g. an eVAE: directory or Hub id")
     add("--scheduler", choices=("unipc", "euler", "few-step"), help="sampler (default: the model directory's)")
     add("--device", help="cuda, cpu, ... (default: cuda if there is one)")
     add("--dtype", choices=("bfloat16", "float32"), help="of the networks (default: bfloat16, float32 on a CPU)")

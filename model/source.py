@@ -24,9 +24,16 @@ def model_source(text: str) -> str:
     Raises:
         argparse.ArgumentTypeError: a directory that is not there.
     """
-    if text in PRESETS:
-        return text
-    return _checked(text, "; train first (`make train`), or give `tiny`: random weights")
+    return text if text in PRESETS else _checked(text, "")
+
+
+def trained_model(text: str) -> str:
+    """As `model_source`, for what makes videos: there is one after training.
+
+    Raises:
+        argparse.ArgumentTypeError: a directory that is not there.
+    """
+    return text if text in PRESETS else _checked(text, "; train first (`make train`), or give `tiny`: random weights")
 
 
 def weights_source(text: str) -> str:

@@ -5,26 +5,23 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Final
 
-from curation.config import ConfigError
-from curation.storage import is_local
-
-RECIPES: Final = Path(__file__).resolve().parent / "recipes"
+from curation.command_line import add_profile, add_run, check_run
+from curation.config import ConfigError, layered, profile_section
+from model.source import model_source
+from training.recipes import check_stage, stages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
-    stages = ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml")))
     add = parser.add_argument
-    add("--stage", required=True, help=f"{stages}: its recipe is training/recipes/STAGE.yaml")
-    add("--run", default="runs/local", metavar="RUN", help="run directory (default: %(default)s)")
-    add("--model", metavar="DIR", help="model directory or Hub id to start from, in place of the recipe's")
-    add("--profile", default="local", help="a name in infra/profiles or a YAML file (default: local)")
     add(
-        "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE",
-        help="override a field of the recipe, e.g. optimizer.lr=1e-4; may be repeated",
+        "--stage", required=True, type=_known_stage, metavar="STAGE",
+        help=f"{', '.join(stages())}: its recipe is training/recipes/STAGE.yaml",
     )  # fmt: skip
+    add_run(parser, must_exist=False, profile_option=False)
+    add("--model", type=model_source, metavar="DIR", help="model directory or Hub id to start from, not the recipe's")
+    add_profile(parser, "optimizer.lr=1e-4")
     add(
         "--ray", type=int, metavar="N",
         help="train in N processes on the Ray cluster that RAY_ADDRESS names (or one started here), a GPU each",
@@ -40,6 +37,10 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ConfigError, CommandFailedError, StoppedError: see `run_stage`.
     """
+    if not _reads_another_run(options):
+        check_run(options.run)
+    from curation.storage import is_local  # noqa: PLC0415 (finding file systems takes its time)
+
     if not is_local(options.run):
         raise ConfigError(
             f"{options.run}: checkpoints need a file system: give a local --run, and --set data.run={options.run} to "
@@ -66,9 +67,24 @@ def run(options: argparse.Namespace) -> None:
         leave_ranks()
 
 
+def _reads_another_run(options: argparse.Namespace) -> bool:
+    """Whether the samples lie elsewhere (`data.run`), and RUN is only made."""
+    said = layered(options.overrides, profile_section(options.profile, f"training.{options.stage}"))
+    data = said.get("data")
+    return isinstance(data, dict) and bool(data.get("run"))
+
+
+def _known_stage(text: str) -> str:
+    try:
+        check_stage(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
+
+
 def _run_on_ray(options: argparse.Namespace) -> None:
     # Ray takes seconds to import, and most trainings do without.
-    from curation.cluster import ray_session  # noqa: PLC0415
+    from curation.cluster import ray_session, telling_why_it_stopped  # noqa: PLC0415
     from training.ray_launch import train_on_ray  # noqa: PLC0415
     from training.recipe import load_recipe  # noqa: PLC0415
 
@@ -78,7 +94,7 @@ def _run_on_ray(options: argparse.Namespace) -> None:
     arguments = ["--stage", options.stage, "--run", str(Path(options.run).resolve()), "--profile", options.profile]
     arguments += ["--model", options.model] if options.model else []
     arguments += [word for override in options.overrides for word in ("--set", override)]
-    with ray_session(log_to_driver=True):
+    with telling_why_it_stopped(), ray_session(log_to_driver=True):
         status = train_on_ray(arguments, options.ray)
     if status:
         raise SystemExit(status)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from curation.config import ConfigError, build, layered, profile_section, read_yaml
 from training.checkpoints import CheckpointConfig
@@ -18,9 +16,8 @@ from training.objectives.decoder.decoder import DecoderConfig
 from training.objectives.dmd.dmd import DmdConfig
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.ranks import Ranks
+from training.recipes import RECIPES, check_stage
 from training.validation import ValidationConfig
-
-RECIPES: Final = Path(__file__).resolve().parent / "recipes"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,20 +134,13 @@ class Recipe:
         )
 
 
-def stages() -> list[str]:
-    """Names of all stages."""
-    return sorted(path.stem for path in RECIPES.glob("*.yaml"))
-
-
 def load_recipe(stage: str, profile: str, overrides: Sequence[str] = ()) -> Recipe:
     """A stage's recipe: its file, then the profile's `training.<stage>`, then `dotted.key=value` overrides.
 
     Raises:
         ConfigError: no such stage or profile, an unknown key or a bad value; one line that names it.
     """
-    if stage not in stages():
-        nearest = difflib.get_close_matches(stage, stages(), n=1, cutoff=0.0)[0]
-        raise ConfigError(f"unknown stage {stage!r}, did you mean {nearest!r}? There are: {', '.join(stages())}")
+    check_stage(stage)
     published: dict[str, Any] = read_yaml(RECIPES / f"{stage}.yaml")
     scaled = profile_section(profile, f"training.{stage}")
     return build(Recipe, layered(overrides, published, scaled), f"training.{stage}")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -36,8 +37,10 @@ class DivergedError(CommandFailedError):
     """The loss or its gradient is not a number; the last checkpoint is from before."""
 
 
-class StoppedError(RuntimeError):
+class StoppedError(CommandFailedError):
     """Training was asked to stop, and has saved where it is."""
+
+    status: ClassVar[int] = 143
 
 
 @dataclass(kw_only=True)

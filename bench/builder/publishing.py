@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,19 +13,12 @@ from bench.builder.candidates import Candidate, candidates
 from bench.builder.decisions import SignOff, Standing, sign_offs
 from bench.builder.directory import IMAGE, SOUND, content_hash, holds
 from bench.builder.manifest import manifest_body, next_version, published_files, read_manifest, to_text
+from bench.builder.unsigned import Unsigned
 from curation.storage import write_atomically
 
 PENDING: Final = ".publishing"
 """File with the ids that lie there or are about to: it is gone once the manifest tells."""
 MAX_NAMED: Final = 5
-
-
-class Unsigned(StrEnum):
-    """What to do about samples that nobody, or not everybody, has decided on."""
-
-    REFUSE = "refuse"
-    LEAVE_OUT = "leave-out"
-    INCLUDE = "include"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,39 +12,17 @@ from bench.evaluation import controls
 from bench.evaluation.job import EvaluationJob, Plan
 from bench.method_directories import named_directories
 from bench.metrics.metric import Metric
-from bench.metrics.options import add_metric_options, metrics_config
+from bench.metrics.options import metrics_config
 from bench.metrics.registry import METRICS, build_metrics
 from bench.report.command import write_and_print
 from bench.rows import RowStore, merge
 from bench.samples import read_samples, read_videos
-from bench.workers import Workers, add_worker_options
+from bench.workers import Workers
 from curation.console import Words
 
 EVALUATION = Words(
     doing="evaluating", counts="units", kept="with values", rejected="without", units="videos", clips="rows"
 )
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    parser.add_argument("--samples", type=Path, required=True, metavar="DIR", help="<id>.json, <id>.png, <id>.wav")
-    parser.add_argument(
-        "--videos", nargs="+", required=True, metavar="NAME=DIR", help="a method and its videos, <id>.mp4; any number"
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="where <method>.jsonl, report.html and leaderboard.csv go",
-    )
-    parser.add_argument("--metrics", nargs="+", metavar="NAME", help=f"of {', '.join(METRICS)}; default: what can run")
-    parser.add_argument(
-        "--controls", nargs="+", default=[], metavar="NAME", help=f"of {', '.join(controls.CONTROLS)}; or all"
-    )
-    parser.add_argument("--merge", nargs="+", type=Path, default=[], metavar="DIR", help="results to add beforehand")
-    add_worker_options(parser)
-    add_metric_options(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from bench.metrics.options import add_metric_options, metrics_config
+from bench.metrics.options import metrics_config
 from bench.metrics.registry import METRICS, build_metrics
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    add_metric_options(parser)
 
 
 def run(options: argparse.Namespace) -> None:

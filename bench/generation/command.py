@@ -4,33 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from pathlib import Path
 
 from rich.console import Console
 
 from bench.generation.job import GenerationJob
 from bench.generation.request import plan_requests
 from bench.samples import read_samples
-from bench.workers import Workers, add_worker_options
+from bench.workers import Workers
 from curation.console import Words
 from model.generation import ModelParts, Sampling
-from model.options import add_model_options, add_sampling_options
 
 GENERATION = Words(doing="generating", counts="units", kept="made", rejected="not made", units="videos")
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the command takes."""
-    parser.description = (
-        "Run again, it makes what is missing and what was made from another model, sampling, image, sound or prompt."
-    )
-    add = parser.add_argument
-    add("--samples", type=Path, required=True, metavar="DIR", help="<id>.json, <id>.png, <id>.wav")
-    add("--out", type=Path, required=True, metavar="DIR", help="where <id>.mp4 are written: a method of `evaluate`")
-    add("--most", type=int, metavar="N", help="only the first N samples by id")
-    add_model_options(parser)
-    add_sampling_options(parser)
-    add_worker_options(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.human_study.config import StudyConfig
 from bench.human_study.findings import MetricCorrelation, agreements, metric_correlations, rating_rows
-from bench.human_study.kit import Key, StudyConfig, make_study
+from bench.human_study.kit import Key, make_study
 from bench.human_study.merging import Ratings, merge_results
 from bench.human_study.questions import METRIC, QUESTIONS, VALUES
 from bench.method_directories import named_directories
@@ -25,22 +26,6 @@ from bench.rows import Row, RowStore
 from bench.samples import read_samples
 from bench.stats.bootstrap import Interval
 from curation.storage import write_atomically
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `run` reads."""
-    actions = parser.add_subparsers(required=True, dest="action", metavar="make | merge")
-    make = actions.add_parser("make", help="write a blind page (OUT/page) and its key (OUT/key.json, to be kept)")
-    make.add_argument("--samples", type=Path, required=True, help="directory of samples")
-    make.add_argument("--videos", nargs="+", required=True, metavar="NAME=DIR", help="the methods to compare")
-    make.add_argument("--out", type=Path, required=True)
-    make.add_argument("--seed", type=int, default=0)
-    make.add_argument("--checks", type=int, default=StudyConfig().num_checks, help="attention checks")
-    make.add_argument("--per-rater", type=int, help="videos that each rater is shown (default: all)")
-    merge = actions.add_parser("merge", help="agreement, scores and correlations of result files")
-    merge.add_argument("--key", type=Path, required=True, help="key.json of the study")
-    merge.add_argument("--results", type=Path, nargs="+", required=True, help="result files, or directories of them")
-    merge.add_argument("--out", type=Path, required=True, help="directory of rows: the ratings join them")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import pages
+from bench.human_study.config import StudyConfig
 from bench.human_study.questions import QUESTIONS, SCALE
 from bench.metrics.picture import file_hash
 from bench.pages import static_page
@@ -20,23 +21,7 @@ from bench.samples import Sample, read_videos
 from curation.storage import write_atomically
 
 HERE = Path(__file__).parent
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StudyConfig:
-    """How the study is put together."""
-
-    seed: int = 0
-    """Of the names, the order of trials and the attention checks."""
-    num_checks: int = 3
-    """Attention checks that every rater meets; who fails one is left out."""
-    per_rater: int | None = None
-    """Videos that a rater is shown, drawn at random for each; None for all."""
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be."""
-        if self.num_checks < 0 or (self.per_rater is not None and self.per_rater < 1):
-            raise ValueError("num_checks must not be negative, and per_rater at least 1")
+DEFAULT_CONFIG = StudyConfig()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +65,7 @@ class Key:
 
 
 def make_study(
-    out: Path, samples: Mapping[str, Sample], methods: Mapping[str, Path], config: StudyConfig = StudyConfig()
+    out: Path, samples: Mapping[str, Sample], methods: Mapping[str, Path], config: StudyConfig = DEFAULT_CONFIG
 ) -> Key:
     """Write `page/` (to be handed out) and `key.json` (to be kept) into `out`.
 

@@ -1,9 +1,8 @@
-"""Command-line options that say where weights and endpoints are; shared by `evaluate` and `doctor`."""
+"""What the command line says of weights and endpoints (`bench.metrics.command_line`), as the metrics' configuration."""
 
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from bench.metrics.appearance import AppearanceConfig
 from bench.metrics.av_align import AvAlignConfig
@@ -13,25 +12,6 @@ from bench.metrics.identity import IdentityConfig
 from bench.metrics.registry import MetricsConfig
 from bench.metrics.syncnet.metric import SyncNetConfig
 from bench.metrics.vtc import JudgeConfig
-
-
-def add_metric_options(parser: argparse.ArgumentParser) -> None:
-    """Add them to a command."""
-    group = parser.add_argument_group("weights and endpoints (metrics without theirs are left out)")
-    group.add_argument("--syncnet-weights", type=Path, metavar="FILE", help="syncnet_v2.model")
-    group.add_argument("--arcface-weights", type=Path, metavar="FILE", help="ArcFace as ONNX")
-    group.add_argument("--face-weights", type=Path, metavar="FILE", help="SCRFD with five points as ONNX")
-    group.add_argument("--dino", metavar="DIR_OR_ID", help="DINOv2 in the layout of transformers")
-    group.add_argument("--judge-url", metavar="URL", help="OpenAI-compatible endpoint of the judge, with /v1")
-    group.add_argument("--judge-model", metavar="NAME", default=JudgeConfig().model, help="default: %(default)s")
-    group.add_argument("--finevq-url", metavar="URL", help="FineVQ's endpoint (see bench/metrics/finevq.py)")
-    settings = parser.add_argument_group("settings (rows of different settings are never compared)")
-    settings.add_argument(
-        "--av-align-native", action="store_true", help="AV-Align at each video's own size and rate, as the original"
-    )
-    settings.add_argument(
-        "--seams", metavar="FIRST,EVERY", default="109,100", help="frames of the clips, for seams (default: 109,100)"
-    )
 
 
 def metrics_config(options: argparse.Namespace) -> MetricsConfig:
@@ -49,7 +29,7 @@ def metrics_config(options: argparse.Namespace) -> MetricsConfig:
         syncnet=SyncNetConfig(weights=options.syncnet_weights),
         identity=IdentityConfig(arcface=options.arcface_weights, detector=options.face_weights),
         dino=DinoConfig(model=options.dino),
-        vtc=JudgeConfig(url=options.judge_url, model=options.judge_model),
+        vtc=JudgeConfig(url=options.judge_url, **({"model": options.judge_model} if options.judge_model else {})),
         finevq=FineVqConfig(url=options.finevq_url),
         appearance=AppearanceConfig(first_seam=first_seam, clip_frames=clip_frames),
     )

@@ -12,27 +12,13 @@ from rich.console import Console
 
 from bench.human_study.questions import METRIC, VALUES
 from bench.method_directories import named_directories
-from bench.metrics.options import add_metric_options, metrics_config
+from bench.metrics.options import metrics_config
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.report.board import Boards
 from bench.report.page import ReportInput, write_report
 from bench.report.text import leaderboard
 from bench.rows import RowStore
 from bench.samples import read_samples
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `run` reads."""
-    parser.add_argument("--out", type=Path, required=True, help="directory of rows (*.jsonl); the report goes there")
-    parser.add_argument("--samples", type=Path, help="directory of samples; without it, those that have rows")
-    parser.add_argument(
-        "--videos",
-        nargs="+",
-        default=[],
-        metavar="NAME=DIR",
-        help="where each method's videos lie, for the players",
-    )
-    add_metric_options(parser)
 
 
 def run(options: argparse.Namespace) -> None:

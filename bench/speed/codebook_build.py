@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from curation.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
-from training.codebook.build import MAX_POINTS, CodebookConfig, Reservoir, build_codebook
+from training.codebook.build import MAX_POINTS, Reservoir, build_codebook
+from training.codebook.config import CodebookConfig
 from training.codebook.vectors import EncodedVectors
 
 CHANNELS, VECTORS_A_CLIP, CLIPS_A_SHARD = 48, 10, 250

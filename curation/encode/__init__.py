@@ -2,5 +2,5 @@
 
 The one place in curation that uses the model. From the ground up: `config`; `shard` reads a curated tar; `references`,
 `pictures` and `sound` say what of a clip is wanted; `material` reads it; `networks` encodes it; `clips` does a shard;
-`job` is what the engine runs; `command` is the command line's.
+`job` is what the engine runs; `options` and `command` are the command line's.
 """

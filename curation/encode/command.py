@@ -77,7 +77,7 @@ def print_summary(directory: EncodedDirectory, console: Console, clips_per_s: fl
         *(("  bucket", str(count), bucket) for bucket, count in buckets.most_common()),
         *(("  pool", str(count), pool) for pool, count in Counter(row["pool"] for row in encoded).most_common()),
         ("size", f"{num_bytes / 1e9:.3g}", "GB"),
-        ("hours", f"{hours:.3g}", ""),
+        ("hours", f"{hours:.3g}", "of clips, crops beside those that they were made from"),
     ]
     if clips_per_s is not None:
         lines.append(("speed", f"{clips_per_s:.2f}", "clips/s, starting included"))

@@ -50,7 +50,7 @@ def test_a_run_that_cannot_be_written_is_one_line(
     (tmp_path / "run").write_text("in the way")
     assert run(bucket, tmp_path / "run") == 1
     errors = capsys.readouterr().err
-    assert errors.startswith("curation: ")
+    assert errors.startswith("soul: ")
     assert str(tmp_path / "run") in errors
     assert errors.count("\n") == 1
 

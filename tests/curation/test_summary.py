@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from curation.config import ConfigError
-from curation.summary import Loss, Summary, percent, print_summary, summarise
-from tests.curation.synthetic_run import SECONDS, source, sources, write_run
+from curation.report import write_report
+from curation.summary import Loss, Summary, covered_seconds, percent, print_summary, summarise
+from tests.curation.synthetic_run import SECONDS, clip, export, source, sources, write_run
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,49 @@ def test_totals_are_those_that_were_written(summary: Summary) -> None:
     assert summary.seconds_in == pytest.approx(15 + 15 + 10 + 20)
     assert summary.seconds_kept == pytest.approx(4.5 + 5.0 + 4.5 + 4.5 + 4.5)
     assert dict(summary.config_hashes) == {"c0ffee": 5}
+
+
+def test_a_crop_counts_its_time_once(tmp_path: Path) -> None:
+    """Of a source of 4.4 s whose clip and crop are kept, 4.4 s are kept: 100 %, not 200 %."""
+    unit = source("/in/whole.mp4", 1080, 1920, 4.4)
+    whole = export(clip(unit, 0, 4.4))
+    crop = export(clip(unit, 1, start_s=0.0, end_s=4.4, parent_key=whole.key))
+    write_run(str(tmp_path), [replace(unit, clips=(whole, crop))])
+    summary = summarise(str(tmp_path))
+    assert (summary.num_kept, summary.num_crops) == (2, 1)
+    assert [summary.seconds_in, summary.seconds_kept] == pytest.approx([4.4, 4.4])
+    assert ["hours", "kept", "0.00", "100", "%"] in printed(summary)
+    page = Path(write_report(str(tmp_path))).read_text()
+    assert "of video kept, 100 %" in page
+    assert "200 %" not in page
+
+
+def test_overlapping_clips_and_segments_count_each_second_once(tmp_path: Path) -> None:
+    first = source("/in/long.mp4", 1080, 1920, 20.0, segment=0, segment_start_s=0.0, segment_end_s=10.0)
+    second = source("/in/long.mp4", 1080, 1920, 20.0, segment=1, segment_start_s=10.0, segment_end_s=20.0)
+    other = source("/in/other.mp4", 1080, 1920, 20.0)
+    units = [
+        replace(first, clips=tuple(export(clip(first, i, start_s=s, end_s=s + 5.0)) for i, s in ((0, 0.0), (1, 3.0)))),
+        replace(second, clips=(export(clip(second, 0, start_s=9.0, end_s=14.0)),)),
+        replace(other, clips=(export(clip(other, 0, start_s=0.0, end_s=5.0)),)),
+    ]
+    write_run(str(tmp_path), units)
+    summary = summarise(str(tmp_path))
+    assert [summary.seconds_in, summary.seconds_kept] == pytest.approx([40.0, 8.0 + 5.0 + 5.0])
+
+
+def test_hours_kept_never_exceed_hours_in(tmp_path: Path) -> None:
+    """A header that says less than the file has must not make more than everything."""
+    unit = source("/in/short_header.mp4", 1080, 1920, 2.0)
+    write_run(str(tmp_path), [replace(unit, clips=(export(clip(unit, 0, 4.5)),))])
+    summary = summarise(str(tmp_path))
+    assert summary.seconds_kept == summary.seconds_in == pytest.approx(4.5)
+
+
+@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)), max_size=12))
+def test_covered_seconds_are_those_of_the_union(spans: list[tuple[int, int]]) -> None:
+    union = {second for start, length in spans for second in range(start, start + length)}
+    assert covered_seconds([(start, start + length) for start, length in spans]) == len(union)
 
 
 def test_losses_are_counted_by_rule_with_the_median_of_what_was_measured(summary: Summary) -> None:

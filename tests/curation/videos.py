@@ -93,3 +93,10 @@ def frame_number(image: npt.NDArray[np.uint8]) -> int:
 def tone(seconds: float, rate: int) -> npt.NDArray[np.int16]:
     """A sine of 440 Hz."""
     return np.asarray(9000 * np.sin(2 * np.pi * 440 * np.arange(round(seconds * rate)) / rate), np.int16)
+
+
+def add_video(folder: Path, name: str, *, size: tuple[int, int] = (640, 512), seconds: float = 2.0) -> Path:
+    """A video in a folder, which is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_video(folder / name, size=size, seconds=seconds)
+    return folder / name

@@ -129,7 +129,7 @@ def test_a_mistake_gives_one_clear_line(
     changes = {"out": str(tmp_path / "out.mp4")} | change(inputs)
     out = Path(changes.pop("out"))
     assert generate(inputs, out, *more, **changes) == 2
-    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("soul: ")]
     assert message in line
     assert not out.exists()
 

@@ -6,16 +6,17 @@ from types import SimpleNamespace
 
 import pytest
 
+from curation import command_line
 from curation.command_line import CommandFailedError
 from curation.config import ConfigError
-from training import __main__ as command_line
+from training.__main__ import main
 
 
 def failing(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def run(_options: object) -> None:
         raise error
 
-    monkeypatch.setattr(command_line, "parse_command", lambda *_: (run, SimpleNamespace()))
+    monkeypatch.setattr(command_line, "parse_command", lambda *_, **__: (run, SimpleNamespace()))
 
 
 @pytest.mark.parametrize(
@@ -32,14 +33,14 @@ def test_what_all_processes_have_met_is_said_once(
     failing(error, monkeypatch)
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
-        assert command_line.main([]) == status
-    assert capsys.readouterr().err.splitlines() == [f"training: {error}"] * lines
+        assert main([]) == status
+    assert capsys.readouterr().err.splitlines() == [f"soul: {error}"] * lines
 
 
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     failing(ValueError("too many values to unpack"), monkeypatch)
     with pytest.raises(ValueError, match="too many values"):
-        command_line.main([])
+        main([])
 
 
 def test_under_torchrun_a_mistake_is_one_line_beside_its_own_report() -> None:
@@ -49,5 +50,5 @@ def test_under_torchrun_a_mistake_is_one_line_beside_its_own_report() -> None:
             [*launch, "training", "run", "--run", "x", *wrong], check=False, capture_output=True, text=True, timeout=120
         )
         assert made.returncode == 1
-        said = [line for line in made.stderr.splitlines() if "training: " in line or "error: " in line]
+        said = [line for line in made.stderr.splitlines() if line.startswith("soul: ")]
         assert len([line for line in said if "did you mean '720p'" in line or "--stage" in line]) == 1, made.stderr

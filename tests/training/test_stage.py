@@ -21,7 +21,8 @@ from tests.training.recipes import small_overrides, train
 from training.__main__ import main
 from training.damage import DamagedError
 from training.ranks import join_ranks
-from training.recipe import load_recipe, stages
+from training.recipe import load_recipe
+from training.recipes import stages
 from training.stage import run_stage
 
 SHARDS = ((SampleSpec(),) * 6, (SampleSpec(latent_width=6),) * 4 + (GENERAL,) * 2)
@@ -141,10 +142,11 @@ def test_mistakes_are_one_line_and_status_2(
     assert re.search(message, line)
 
 
-def test_unknown_names_are_corrected(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--stage", "720", "--run", "x"]) == 2
+def test_unknown_names_are_corrected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(tmp_path)
+    assert main(["run", "--stage", "720", "--run", run]) == 2
     assert "did you mean '720p'" in capsys.readouterr().err
-    assert main(["run", "--stage", "720p", "--run", "x", "--set", "optimizer.learning_rate=1"]) == 2
+    assert main(["run", "--stage", "720p", "--run", run, "--set", "optimizer.learning_rate=1"]) == 2
     assert "unknown key 'learning_rate'" in capsys.readouterr().err
 
 
@@ -195,7 +197,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path, capsys: pytest
     make_encoded_run(tmp_path, shards=SHARDS)
     (tmp_path / "train").write_text("a file")
     assert main(small_options(tmp_path)) == 1
-    assert re.fullmatch(r"training: .*Not a directory.*", capsys.readouterr().err.splitlines()[-1])
+    assert re.fullmatch(r"soul: .*Not a directory.*", capsys.readouterr().err.splitlines()[-1])
 
 
 def test_a_full_disk_at_the_end_leaves_a_training_that_can_be_finished(

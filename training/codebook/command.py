@@ -18,29 +18,17 @@ from model.weights import read_json
 from training.codebook.build import (
     MIN_POINTS,
     BuiltCodebook,
-    CodebookConfig,
     Iteration,
     Vectors,
     build_codebook,
     num_gpus,
 )
+from training.codebook.config import CodebookConfig
 from training.codebook.plot import PERCENTILES, plot_codebook
 from training.codebook.vectors import EncodedVectors
 from training.writing import NotWrittenError, writing
 
 PLOT_FILE = "codebook.png"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command; their defaults are those of `CodebookConfig`."""
-    defaults = CodebookConfig()
-    add = parser.add_argument
-    add("--run", default="runs/local", metavar="RUN", help="run directory or URI (default: %(default)s)")
-    add("--stages", nargs="+", default=[], metavar="STAGE", help="encoded stages to read (default: all there are)")
-    add("--centroids", type=int, default=defaults.centroids, help="fewer if there are too few vectors (default: 40000)")
-    add("--iterations", type=int, default=defaults.iterations, help="of K-Means (default: %(default)s)")
-    add("--seed", type=int, default=defaults.seed, help="default: %(default)s")
-    add("--model", type=Path, metavar="DIR", help="a model directory to put the codebook into as well")
 
 
 def run(options: argparse.Namespace) -> None:

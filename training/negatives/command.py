@@ -19,31 +19,10 @@ from curation.config import ConfigError, persons_mistakes
 from curation.encoded import EncodedDirectory, EncodedShardWriter
 from curation.storage import join
 from model.pipeline import SoulPipeline
-from training.negatives.make import NegativeMaker, NegativesConfig, encode_prompt
+from training.negatives.config import NegativesConfig
+from training.negatives.make import NegativeMaker, encode_prompt, settings_digest
 from training.negatives.plan import NegativesPlan, plan_negatives
 from training.writing import NotWrittenError
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options of the command; their defaults are those of `NegativesConfig`."""
-    defaults = NegativesConfig()
-    add = parser.add_argument
-    add("--run", default="runs/local", metavar="RUN", help="run directory or URI (default: %(default)s)")
-    add("--stage", required=True, help="encoded stage to read and to add to: 720p or 1080p")
-    add("--model", required=True, metavar="DIR", help="model directory or Hub id that makes the clips")
-    add("--count", type=int, default=defaults.count, help="clips to have in the end (default: %(default)s)")
-    add("--negative-prompt", default=defaults.prompt, metavar="TEXT", help="default: %(default)s")
-    add("--steps", type=int, default=defaults.num_steps, help="denoising steps of a clip (default: %(default)s)")
-    add(
-        "--guidance-scale",
-        type=float,
-        default=defaults.guidance_scale,
-        help="w of uncond + w*(cond - uncond), 1 = off (default: %(default)s)",
-    )
-    add("--seed", type=int, default=defaults.seed, help="default: %(default)s")
-    add("--batch-size", type=int, default=defaults.batch_size, help="clips at once (default: %(default)s)")
-    add("--device", help="cuda, cpu, ... (default: cuda if there is one)")
-    add("--dtype", choices=("bfloat16", "float32"), help="of the network (default: bfloat16, float32 on a CPU)")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -71,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
     pipeline.register_modules(text_encoder=None)
     plan = plan_negatives(
         directory,
-        config.settings(pipeline.transformer),
+        settings_digest(config, pipeline.transformer),
         count=config.count,
         seed=config.seed,
         clips_per_commit=config.clips_per_commit,

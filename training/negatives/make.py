@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,48 +28,15 @@ from model.transformer import SoulTransformer3DModel
 from training.conditioning import audio_windows, padded
 from training.data import read_sample, read_wav
 from training.index import Location
+from training.negatives.config import NegativesConfig
 from training.negatives.plan import digest, negative_key
 from training.randomness import seed_of
 
-NEGATIVE_PROMPT: Final = (
-    "A badly generated video: blurred face with melting features, distorted mouth, deformed teeth, lips that miss the "
-    "words, crossed eyes, extra fingers, fused hands, twisted limbs, the identity drifts, flicker, jitter, ghosting, "
-    "frozen and motionless, washed-out or oversaturated colours, noise, compression blocks, watermark"
-)
-"""The failures that we see most in generated people, in our words; it fits into 64 hashed tokens."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NegativesConfig:
-    """How failure cases are made."""
-
-    prompt: str = NEGATIVE_PROMPT
-    """What the clips are made from, and their caption."""
-    count: int = 64
-    """Clips; no more than there are human samples. The paper says not how many: the mixture weighs the pool."""
-    num_steps: int = 10
-    """Denoising steps: fewer than the paper's 25 of a good video, which these need not be."""
-    guidance_scale: float = 1.0
-    """w of uncond + w·(cond − uncond); 1, no guidance, costs half and leaves more failures in."""
-    seed: int = 0
-    """Of the choice of samples, of their references and of the noise."""
-    batch_size: int = 1
-    """Clips that are denoised at once."""
-    clips_per_commit: int = 8
-    """Clips that an interrupted run loses at most."""
-
-    def __post_init__(self) -> None:
-        if not self.prompt.strip():
-            raise ConfigError("negatives: the negative prompt is empty")
-        for name in ("count", "num_steps", "batch_size", "clips_per_commit"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"negatives: {name} must be at least 1, got {getattr(self, name)}")
-        if not self.guidance_scale >= 1:
-            raise ConfigError(f"negatives: guidance_scale must be at least 1 (no guidance), got {self.guidance_scale}")
-
-    def settings(self, transformer: SoulTransformer3DModel) -> str:
-        """Eight digits that change with anything that changes the clips, the network's weights included."""
-        return digest(self.prompt, self.num_steps, self.guidance_scale, self.seed, _weights_digest(transformer))[:8]
+def settings_digest(config: NegativesConfig, transformer: SoulTransformer3DModel) -> str:
+    """Eight digits that change with anything that changes the clips, the network's weights included."""
+    weights = _weights_digest(transformer)
+    return digest(config.prompt, config.num_steps, config.guidance_scale, config.seed, weights)[:8]
 
 
 class NegativeMaker:
@@ -103,7 +70,7 @@ class NegativeMaker:
         self.states = states.cpu()
         self.config = config
         self.on_steps = on_steps
-        self.settings = config.settings(transformer)
+        self.settings = settings_digest(config, transformer)
         self.encoding = directory.encoding()
         check_fit(transformer, self.encoding)
         self._text = padded(self.states, self.encoding.text_tokens)

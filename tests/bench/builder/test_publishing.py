@@ -17,9 +17,10 @@ from bench.builder import publishing
 from bench.builder.build import Build, lay_out, open_build
 from bench.builder.candidates import candidates
 from bench.builder.cases import TEMPLATE, add_case
-from bench.builder.publishing import Unsigned, publish
+from bench.builder.publishing import publish
 from bench.builder.review import write_page
 from bench.builder.sign_off import merge_decisions
+from bench.builder.unsigned import Unsigned
 from bench.samples import read_samples
 from curation.storage import write_atomically
 from tests.bench.builder.conftest import SpecWriter

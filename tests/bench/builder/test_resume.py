@@ -13,9 +13,10 @@ import pytest
 
 from bench.builder.build import Build, lay_out, open_build
 from bench.builder.ledger import Kind
-from bench.builder.publishing import Unsigned, publish
+from bench.builder.publishing import publish
 from bench.builder.running import run
 from bench.builder.state import STEPS
+from bench.builder.unsigned import Unsigned
 from bench.samples import read_samples
 from tests.bench.builder.conftest import SpecWriter
 from tests.bench.builder.stand_in import StandIn, completion

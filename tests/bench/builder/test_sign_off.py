@@ -137,5 +137,5 @@ def test_files_that_do_not_count(
     said = capsys.readouterr()
     assert "left out: ada.json: " in said.out
     assert why in said.out
-    assert said.err == "bench: none of the files counts\n"
+    assert said.err == "soul: none of the files counts\n"
     assert standings(open_build(reviewed.directory.path)) == [Standing.OPEN.value] * 3

@@ -144,7 +144,7 @@ def test_operations_of_a_long_clip_are_counted_as_if_it_were_coded() -> None:
 def test_mistakes_are_one_line(options: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["efficiency", "--device", "cpu", *options]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("bench: ")
+    assert error.startswith("soul: ")
     assert error.count("\n") == 1
     assert message in error
 

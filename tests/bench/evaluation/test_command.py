@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from bench.evaluation import command, doctor
+from bench.evaluation import command, doctor, doctor_options, options
 from bench.report import command as report_command
+from bench.report import options as report_options
 from bench.rows import RowStore
 from tests.bench.material import BROKEN, TALKING
 
 
 def evaluate(*arguments: str) -> None:
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    options.add_arguments(parser)
     command.run(parser.parse_args(arguments))
 
 
@@ -42,7 +43,7 @@ def test_a_run_ends_with_the_report_that_report_would_write(
     for name in ("report.html", "leaderboard.csv"):
         (tmp_path / name).unlink()
     parser = argparse.ArgumentParser()
-    report_command.add_arguments(parser)
+    report_options.add_arguments(parser)
     report_command.run(parser.parse_args(common))
     assert capsys.readouterr().out == said
     assert (tmp_path / "leaderboard.csv").read_text() == table
@@ -62,7 +63,7 @@ def test_what_cannot_run_is_an_error_when_asked_for(samples_dir: Path, videos_di
 
 def test_the_doctor_names_what_is_missing_and_what_is_ready(capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
-    doctor.add_arguments(parser)
+    doctor_options.add_arguments(parser)
     doctor.run(parser.parse_args([]))
     said = capsys.readouterr().out
     assert "syncnet: cannot run here" in said

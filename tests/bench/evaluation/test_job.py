@@ -17,7 +17,7 @@ from rich.console import Console
 
 from bench.evaluation.job import EvaluationJob, Plan
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
-from bench.report import ReportInput, write_report
+from bench.report.page import ReportInput, write_report
 from bench.report.text import leaderboard
 from bench.rows import Row, RowStore, comparable
 from bench.samples import Sample, read_samples, read_videos

@@ -192,7 +192,7 @@ def test_what_ends_a_run_on_ray_is_one_line(
     assert status == 1
     last = capsys.readouterr().err.splitlines()[-1]
     assert "needs a codebook" in last
-    assert last.startswith("bench: the run stopped")
+    assert last.startswith("soul: the run stopped")
 
 
 def test_actors_on_ray_make_the_same_videos(

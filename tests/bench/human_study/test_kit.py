@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.human_study.kit import Key, StudyConfig, make_study
+from bench.human_study.config import StudyConfig
+from bench.human_study.kit import Key, make_study
 from bench.human_study.questions import QUESTIONS
 from bench.samples import Sample
 from tests.bench.human_study.study import METHODS, given, page_data

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from bench.human_study.command import add_arguments, run
+from bench.human_study.command import run
+from bench.human_study.config import StudyConfig
 from bench.human_study.findings import agreements, metric_correlations, rating_rows
-from bench.human_study.kit import Key, StudyConfig, Trial, make_study
+from bench.human_study.kit import Key, Trial, make_study
 from bench.human_study.merging import NAMES, merge_results
+from bench.human_study.options import add_arguments
 from bench.metrics.metric import Better, Value
 from bench.pages.results import result_files
 from bench.rows import Row, RowStore, current

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import base64
 import hashlib
 import json
@@ -13,11 +12,13 @@ from urllib.parse import unquote
 
 import pytest
 
-from bench.report import ReportConfig, ReportInput, write_report
-from bench.report.command import add_arguments, run
+from bench.report.command import run
 from bench.report.evidence import curves_by_second, drift_curves, pictures
 from bench.report.offsets import offset_curve
+from bench.report.options import add_arguments
+from bench.report.page import ReportConfig, ReportInput, write_report
 from bench.rows import Row, RowStore
+from curation.command_line import Parser
 from tests.bench.report.synthetic import CATALOGUE, HOSTILE, groups, row, rows, sample_ids
 from tests.curation.test_report import Page
 
@@ -175,9 +176,9 @@ def test_syncnet_s_distances_are_turned_to_offsets() -> None:
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parser = argparse.ArgumentParser()
+    parser = Parser()
     add_arguments(parser)
-    with pytest.raises(ValueError, match="no directory of results"):
+    with pytest.raises(ValueError, match="--out: no such directory"):
         run(parser.parse_args(["--out", str(tmp_path / "none")]))
     with pytest.raises(ValueError, match="holds no rows"):
         run(parser.parse_args(["--out", str(tmp_path)]))

@@ -115,7 +115,7 @@ def test_settings_that_may_differ_are_told(run: Path, capsys: pytest.CaptureFixt
         (["--set", "stages.720p.aria=5"], "unknown key 'aria', did you mean 'area'"),
         (["--set", "fpz=5"], "unknown key 'fpz', did you mean 'fps'"),
         (["--set", "device=cuda:77"], "device cuda:77"),
-        (["--run", "/nowhere"], "/nowhere holds no curated shards; run `make curate` first"),
+        (["--run", "/nowhere"], "/nowhere is not a run directory: `make curate` makes one"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(
@@ -131,7 +131,7 @@ def test_a_run_that_cannot_be_written_is_one_line(run: Path, capsys: pytest.Capt
     (run / "encoded").write_text("in the way")
     assert encode(run) == 1
     errors = capsys.readouterr().err
-    assert re.fullmatch(r"curation: .*Not a directory: .*encoded/720p.*\n", errors)
+    assert re.fullmatch(r"soul: .*Not a directory: .*encoded/720p.*\n", errors)
 
 
 def test_a_full_disk_is_one_line_and_the_same_command_goes_on(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,7 +141,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(run: Path, capsys:
         assert encode(run) == 1
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert re.fullmatch(r"curation: .*File too large.*\n", capsys.readouterr().err)
+    assert re.fullmatch(r"soul: .*File too large.*\n", capsys.readouterr().err)
     assert encode(run) == 0
     assert "1 to encode" in capsys.readouterr().out
 

@@ -10,7 +10,8 @@ from scipy.stats import chisquare
 
 from curation.config import ConfigError
 from model.codebook import Codebook
-from training.codebook.build import MIN_POINTS, CodebookConfig, Iteration, Reservoir, Vectors, build_codebook, cluster
+from training.codebook.build import MIN_POINTS, Iteration, Reservoir, Vectors, build_codebook, cluster
+from training.codebook.config import CodebookConfig
 
 CENTRES = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 0], [0, 0, 9]], np.float32)
 

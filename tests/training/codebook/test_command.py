@@ -24,8 +24,8 @@ from tests.training.encoded_run import (
     make_encoded_run,
 )
 from training.codebook.build import MIN_POINTS
-from training.codebook.command import add_arguments
 from training.codebook.command import run as run_codebook
+from training.codebook.options import add_arguments
 from training.codebook.vectors import EncodedVectors
 from training.writing import NotWrittenError
 
@@ -107,6 +107,7 @@ def test_the_codebook_is_put_into_a_model_directory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("make", "message"), [(False, "not a model directory"), (True, "16 latent channels")])
 def test_a_model_that_does_not_fit_is_refused_first(tmp_path: Path, make: bool, message: str) -> None:
     make_encoded_run(tmp_path, shards=[[HUMAN]])
+    (tmp_path / "model").mkdir()
     if make:
         model_directory(tmp_path / "model", 16)
     with pytest.raises(ConfigError, match=message):

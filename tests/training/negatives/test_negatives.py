@@ -1,4 +1,3 @@
-import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from curation.command_line import CommandFailedError
+from curation.command_line import CommandFailedError, Parser
 from curation.config import ConfigError
 from curation.encoded import EncodedDirectory, EncodedSample
 from model.assemble import build_pipeline
@@ -28,8 +27,9 @@ from tests.training.encoded_run import (
 )
 from training.codebook.vectors import EncodedVectors
 from training.index import Location
-from training.negatives import command
-from training.negatives.make import NEGATIVE_PROMPT, NegativeMaker, NegativesConfig, encode_prompt
+from training.negatives import command, options
+from training.negatives.config import NEGATIVE_PROMPT, NegativesConfig
+from training.negatives.make import NegativeMaker, encode_prompt, settings_digest
 from training.negatives.plan import plan_negatives
 
 QUIET = SampleSpec(has_audio=False)
@@ -51,8 +51,8 @@ def run(tmp_path: Path) -> Path:
 
 
 def run_command(run: Path, model: Path, *arguments: str, count: int = 6) -> None:
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    parser = Parser()
+    options.add_arguments(parser)
     fixed = ["--run", str(run), "--stage", "720p", "--model", str(model), "--steps", "2", "--count", str(count)]
     command.run(parser.parse_args([*fixed, *arguments]))
 
@@ -249,11 +249,11 @@ def test_other_settings_make_others(run: Path, model: Path, capsys: pytest.Captu
 
 def test_other_weights_are_other_settings(model: Path) -> None:
     transformer = SoulPipeline.from_pretrained(model).transformer
-    before = NegativesConfig().settings(transformer)
-    assert NegativesConfig().settings(transformer.bfloat16()) == before
+    before = settings_digest(NegativesConfig(), transformer)
+    assert settings_digest(NegativesConfig(), transformer.bfloat16()) == before
     with torch.no_grad():
         next(iter(transformer.blocks[3].parameters())).mul_(1.05)
-    assert NegativesConfig().settings(transformer) != before
+    assert settings_digest(NegativesConfig(), transformer) != before
 
 
 def test_fewer_human_samples_than_asked_for_is_said(run: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,19 @@
+"""Command-line options that say who computes; what they are turned into is in `bench.workers`."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Final
+
+WORKER_CPUS: Final = 0.8
+"""CPUs an actor reserves; below 1 so that Ray's own tasks find room."""
+
+
+def add_worker_options(parser: argparse.ArgumentParser) -> None:
+    """Add them to a command."""
+    group = parser.add_argument_group("workers")
+    add = group.add_argument
+    add("--ray", action="store_true", help="on a Ray cluster: RAY_ADDRESS's, or one started here")
+    add("--workers", type=int, metavar="N", help="with --ray: actors; default one a CPU, or as the GPUs hold")
+    add("--worker-cpus", type=float, default=WORKER_CPUS, metavar="N", help="with --ray: CPUs an actor reserves")
+    add("--worker-gpus", type=float, default=0.0, metavar="N", help="with --ray: GPUs an actor reserves")

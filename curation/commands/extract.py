@@ -1,0 +1,27 @@
+"""`python -m curation extract`: a clip's files and its first frame, a portrait and speech to make a video from."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from curation.command_line import add_run
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("key", nargs="?", metavar="KEY", help="a kept clip's key (default: the first with sound)")
+    add_run(parser)
+    parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="where to write")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write them and print where.
+
+    Raises:
+        ConfigError: no run directory, or no such clip in it.
+    """
+    from curation.extract import extract  # noqa: PLC0415 (the video reader takes half a second)
+
+    for path in extract(options.run, options.out, options.key):
+        print(path)

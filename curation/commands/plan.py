@@ -1,0 +1,24 @@
+"""`python -m curation plan`: what a run would do, by which methods, and how long it would take."""
+
+from __future__ import annotations
+
+import argparse
+
+from curation.commands.options import add_input
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    add_input(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print it; nothing is processed, but the sample bucket is made.
+
+    Raises:
+        ConfigError: a profile, an input or a run directory is not what it should be.
+    """
+    from curation.estimate import tell_cost  # noqa: PLC0415 (the stages take a second to import)
+    from curation.prepare import prepare  # noqa: PLC0415
+
+    tell_cost(prepare(options, allow_local_methods=None))

@@ -1,0 +1,36 @@
+"""`python -m curation run`: curate; the same command goes on where it was stopped."""
+
+from __future__ import annotations
+
+import argparse
+
+from curation.command_line import add_engine
+from curation.commands.options import add_input
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    add_input(parser)
+    parser.add_argument(
+        "--allow-local-methods",
+        action="store_true",
+        help="run where the profile asks for the paper's models and a stage has only a method without weights",
+    )
+    add_engine(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Curate what is not committed yet, and write the report.
+
+    Raises:
+        ConfigError: a profile, an input or a run directory is not what it should be, or the profile asks for models
+            that are not there.
+        CommandFailedError: Ray ended the run.
+    """
+    from curation.prepare import prepare  # noqa: PLC0415 (the header reader takes a second)
+
+    prepared = prepare(options, allow_local_methods=options.allow_local_methods)
+    # What was typed is in order; only now is it worth the seconds that Ray takes to import.
+    from curation.curating import curate  # noqa: PLC0415
+
+    curate(prepared, options.engine)

@@ -1,0 +1,36 @@
+"""Doing what was prepared: on Ray or in this process, with a display, the summary and the report."""
+
+from __future__ import annotations
+
+import time
+
+from curation.cluster import telling_why_it_stopped
+from curation.console import announced_ray, display
+from curation.curate import CurationJob
+from curation.engine import run_inline, run_on_ray
+from curation.prepare import Prepared
+from curation.report import write_report
+from curation.storage import join
+from curation.summary import print_summary, summarise
+
+
+def curate(prepared: Prepared, engine: str) -> None:
+    """Curate the plan's units and print what the run has come to.
+
+    Raises:
+        CommandFailedError: Ray ended the run.
+    """
+    console, plan, run = prepared.console, prepared.plan, prepared.run
+    before = summarise(run) if plan.num_done else None
+    start, job = time.monotonic(), CurationJob(run=run, config=prepared.config)
+    with display(console, len(plan.units)) as drawing:
+        if engine == "inline":
+            run_inline(plan.units, job, drawing.show)
+        elif plan.units:
+            with telling_why_it_stopped(), announced_ray(console):
+                run_on_ray(plan.units, job, drawing.show)
+        else:
+            job.open()
+    print_summary(summarise(run), console, time.monotonic() - start if plan.units else None, before)
+    console.print(f"shards  {join(run, 'shards')}", soft_wrap=True, highlight=False)
+    console.print(f"report  {write_report(run)}", soft_wrap=True, highlight=False)

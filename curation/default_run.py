@@ -1,0 +1,23 @@
+"""Which run directory is meant when none is named; the Makefile's RUN follows the same rule."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+RUNS = Path("runs")
+SAMPLE_RUN = RUNS / "sample"
+"""Where the sample bucket is curated: a person's own videos never mix with it."""
+
+
+def default_run(profile: str, sample: bool | None) -> str:  # noqa: FBT001 (three states of one question)
+    """The run directory that a command works in.
+
+    Args:
+        profile: its name, or the path of its YAML file.
+        sample: whether the sample bucket is to be curated into it; None for a command that goes on with what is there.
+    """
+    own = RUNS / Path(profile).stem
+    if sample is None:
+        # Who has tried the sample bucket alone goes on with it; nobody's own videos are ever passed over for it.
+        sample = profile == "local" and not (own / "shards").is_dir() and (SAMPLE_RUN / "shards").is_dir()
+    return str(SAMPLE_RUN if sample else own)

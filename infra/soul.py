@@ -1,0 +1,101 @@
+"""The installed command `soul`: what `python -m curation`, `training`, `model` and `bench` do, in order of use.
+
+It stands above everything and imports nothing of it: a part is loaded when one of its commands is typed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A command of `soul`."""
+
+    about: str
+    part: str
+    """The folder whose command line has it."""
+    name: str | None
+    """What it is called there; None for all of that command line."""
+
+
+def _own(part: str, about: str, name: str) -> Entry:
+    return Entry(about=about, part=part, name=name)
+
+
+ENTRIES: Final = {
+    "plan": _own("curation", "say what curating would do and how long it would take", "plan"),
+    "curate": _own("curation", "raw videos -> annotated shards; without INPUT, a sample bucket", "run"),
+    "report": _own("curation", "write RUN/report.html again", "report"),
+    "show": _own("curation", "the whole record of one clip or source", "show"),
+    "extract": _own("curation", "a clip's files and first frame: a portrait and speech to use", "extract"),
+    "encode": _own("curation", "curated shards -> what training reads", "encode"),
+    "codebook": _own("training", "cluster the encoded latents", "codebook"),
+    "convert": _own("model", "Wan2.2 -> the model directory that training starts from", "convert"),
+    "train": _own("training", "train a stage: 720p, 1080p, distill, evae", "run"),
+    "negatives": _own("training", "failure cases, as one more pool of encoded clips", "negatives"),
+    "info": _own("model", "what a model costs at a size and length", "info"),
+    "generate": _own("model", "portrait + speech + prompt -> mp4", "generate"),
+    "bench": Entry(about="score it: samples, generate, evaluate, report, and more", part="bench", name=None),
+    "sample": _own("curation", "make the sample bucket of videos somewhere", "sample"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status: 0 done, 1 broken off, 2 a person's mistake, 130 interrupted."""
+    word, *rest = [*(sys.argv[1:] if arguments is None else arguments), ""]
+    rest = rest[:-1]
+    if word in {"-h", "--help"}:
+        print(_help())
+    elif word in {"-V", "--version"}:
+        print(f"soul {_version()}")
+    elif word in ENTRIES:
+        return _run(word, rest)
+    else:
+        print(f"soul: {_unknown(word)}; see soul --help", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run(word: str, rest: list[str]) -> int:
+    entry = ENTRIES[word]
+    line = importlib.import_module(f"{entry.part}.__main__")
+    if entry.name is None:
+        return int(line.main(rest, prog=f"soul {word}"))
+    return int(line.main([word, *rest], prog="soul", commands={word: line.COMMANDS[entry.name]}))
+
+
+def _help() -> str:
+    width = max(map(len, ENTRIES))
+    listed = "\n".join(f"  {word:<{width}}  {entry.about}" for word, entry in ENTRIES.items())
+    return (
+        "usage: soul COMMAND ...\n\n"
+        "Digital humans of any length from one portrait, a prompt and speech. In order of use:\n\n"
+        f"{listed}\n\n"
+        "soul COMMAND --help explains each; soul --version tells the version. Launchers take the module instead:\n"
+        "torchrun --nproc-per-node=8 -m -- training run --stage 720p ..."
+    )
+
+
+def _unknown(word: str) -> str:
+    if not word or word.startswith("-"):
+        return f"give a command first: {', '.join(ENTRIES)}"
+    nearest = difflib.get_close_matches(word, ENTRIES, n=1)
+    return f"no command {word!r}" + (f", did you mean {nearest[0]!r}?" if nearest else "")
+
+
+def _version() -> str:
+    try:
+        return version("soul")
+    except PackageNotFoundError:
+        return "(not installed: this is a bare checkout)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""`--help` and mistakes of every command load nothing heavy: people wait for no library to be told what they typed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bench.__main__
+import curation.__main__
+import training.__main__
+
+ROOT = Path(__file__).resolve().parents[1]
+HEAVY = (
+    *("torch", "ray", "diffusers", "transformers", "accelerate", "deepspeed", "av", "cv2", "pyarrow", "scenedetect"),
+    *("numpy", "scipy", "skimage", "faiss", "librosa", "soundfile", "matplotlib", "dlib", "onnxruntime", "rapidocr"),
+    *("fsspec", "s3fs", "webdataset", "tensorboard", "jinja2"),
+)
+
+COMMANDS = (
+    *(("curation", name) for name in curation.__main__.COMMANDS),
+    *(("training", name) for name in training.__main__.COMMANDS),
+    *(("model", name) for name in ("generate", "convert", "info")),
+    *(("bench", name) for name in bench.__main__.COMMANDS),
+    *(("bench", "build", name) for name in ("plan", "run", "review", "sign-off", "add", "publish", "status")),
+    *(("bench", "human-study", name) for name in ("make", "merge")),
+    *((part,) for part in ("curation", "training", "model", "bench")),
+)
+
+ASK = """
+import contextlib, importlib, io, json, sys
+told = []
+for command in json.loads(sys.argv[1]):
+    main = importlib.import_module(command[0] + ".__main__").main
+    said, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(errors):
+        try:
+            status = main(command[1:])
+        except SystemExit as end:
+            status = end.code
+    loaded = [name for name in sys.argv[2].split() if name in sys.modules]
+    told.append([status, said.getvalue(), errors.getvalue(), loaded])
+print(json.dumps(told))
+"""
+
+
+def ask(*commands: tuple[str, ...]) -> list[tuple[int, str, str, list[str]]]:
+    """What each command line ends with, says and has loaded by then, one after the other in a fresh process."""
+    words = [sys.executable, "-c", ASK, json.dumps(commands), " ".join(HEAVY)]
+    made = subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120)
+    return [(status, said, errors, loaded) for status, said, errors, loaded in json.loads(made.stdout)]
+
+
+def test_help_of_every_command_loads_nothing_heavy() -> None:
+    answers = ask(*((*command, "--help") for command in COMMANDS))
+    for command, (status, said, errors, loaded) in zip(COMMANDS, answers, strict=True):
+        assert (status, errors, loaded) == (0, "", []), command
+        assert said.startswith(f"usage: python -m {' '.join(command)} "), command
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> str:
+    (tmp_path / "face.png").write_bytes(b"")
+    return str(tmp_path / "face.png")
+
+
+def test_mistakes_are_one_line_before_anything_heavy_is_loaded(tmp_path: Path, image: str) -> None:
+    samples, gone = str(tmp_path), str(tmp_path / "gone")
+    speak = ("--prompt", "p", "--out", "x.mp4")
+    cases = {
+        ("curation",): "give a command first: plan, run",
+        ("curation", "rnu"): "no command 'rnu', did you mean 'run'",
+        ("curation", "run", "--profle=x"): "unrecognized arguments: --profle=x (did you mean --profile?)",
+        ("curation", "report", "--run", gone): f"{gone} is not a run directory",
+        ("curation", "encode", "--run", gone, "--stage", "720p"): f"{gone} is not a run directory",
+        (
+            "curation",
+            "encode",
+            "--run",
+            samples,
+            "--stage",
+            "720p",
+            "--model",
+            gone,
+        ): f"--model: {gone}: no such directory",
+        ("training", "run", "--stage", "710p"): "--stage: unknown stage '710p', did you mean '720p'?",
+        ("training", "run", "--stage", "720p", "--run", gone): f"{gone} is not a run directory",
+        ("training", "run", "--stage", "720p", "--model", gone): f"--model: {gone}: no such directory",
+        ("training", "negatives", "--stage", "720p", "--model", gone): f"--model: {gone}: no such directory",
+        ("model", "generate", "--image", gone, "--audio", image): f"--image: no such image: {gone}",
+        ("model", "generate", "--image", image, "--audio", gone): f"--audio: no such audio file: {gone}",
+        (
+            *("model", "generate", "--model", gone, "--image", image, "--audio", image, *speak),
+        ): f"--model: {gone}: no such directory; train first (`make train`), or give `tiny`",
+        ("model", "convert", gone, "--out", "x"): f"wan: {gone}: no such directory",
+        ("model", "convert"): "the following arguments are required",
+        ("model", "generate", "--seed", "x"): "--seed: invalid int value: 'x'",
+        ("bench", "evaluate", "--samples", gone): f"--samples: no such directory: {gone}",
+        ("bench", "generate", "--samples", gone): f"--samples: no such directory: {gone}",
+        ("bench", "generate", "--samples", samples, "--model", gone): f"--model: {gone}: no such directory",
+        ("bench", "efficiency", "--model", gone): f"--model: {gone}: no such directory",
+        ("bench", "build", "plan"): "the following arguments are required: --build; see python -m bench build plan",
+    }
+    for command, (status, said, errors, loaded) in zip(cases, ask(*cases), strict=True):
+        assert (status, said, loaded) == (2, "", []), command
+        assert errors.startswith("soul: "), errors
+        assert errors.count("\n") == 1, errors
+        assert cases[command] in errors, command
+
+
+def test_a_missing_input_is_told_before_ray_and_torch_are_loaded(tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone")
+    ((status, _, errors, loaded),) = ask(("curation", "run", gone, "--run", str(tmp_path / "run")))
+    assert (status, errors) == (2, f"soul: no such file or directory: {gone}\n")
+    assert not {"ray", "torch", "diffusers", "transformers"} & set(loaded)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,20 @@
+"""Options of `python -m training codebook`; their defaults are those of `CodebookConfig`."""
+
+from __future__ import annotations
+
+import argparse
+
+from curation.command_line import add_run, existing_directory
+from training.codebook.config import CodebookConfig
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    defaults = CodebookConfig()
+    add = parser.add_argument
+    add_run(parser)
+    add("--stages", nargs="+", default=[], metavar="STAGE", help="encoded stages to read (default: all there are)")
+    add("--centroids", type=int, default=defaults.centroids, help="fewer if there are too few vectors (default: 40000)")
+    add("--iterations", type=int, default=defaults.iterations, help="of K-Means (default: %(default)s)")
+    add("--seed", type=int, default=defaults.seed, help="default: %(default)s")
+    add("--model", type=existing_directory, metavar="DIR", help="a model directory to put the codebook into as well")
