@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-SUFFIXES: Final = (".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi")
+SUFFIXES: Final = (
+    *(".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".ts", ".m2ts", ".mpg", ".mpeg", ".vob", ".flv", ".wmv"),
+    *(".ogv", ".3gp"),
+)
 """Endings taken, in small or capital letters. Of two files of one sample the one further in front is taken."""
+PLAYED: Final = (".mp4", ".mov", ".m4v", ".webm", ".ogv")
+"""Endings of what browsers play."""
 UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".download")
 """Parts of names by which programs mark what they have not written to the end."""
 OURS: Final = (".made.json", "errors.log")

@@ -17,6 +17,7 @@ from bench.human_study.questions import QUESTIONS, SCALE
 from bench.metrics.picture import file_hash
 from bench.pages import static_page
 from bench.samples import Sample, Tell, read_videos, untold
+from bench.video_files import PLAYED
 from curation.storage import write_atomically
 
 HERE = Path(__file__).parent
@@ -97,6 +98,10 @@ def make_study(
     common = [id_ for id_ in samples if all(found[id_] is not None for found in videos.values())]
     if not methods or not common:
         raise ValueError("a study needs methods, and a sample of which every method has a video")
+    for method, found in videos.items():
+        unplayed = sorted({path.suffix for path in found.values() if path and path.suffix.lower() not in PLAYED})
+        if unplayed:
+            tell(f"most browsers do not play {', '.join(unplayed)}: raters would skip videos of {method}")
     files = {(method, id_): path for method in methods for id_ in common if (path := videos[method][id_]) is not None}
     trials = _trials(files, config)
     study = _digest(json.dumps([dataclasses.asdict(config), [dataclasses.asdict(one) for one in trials]]), 16)
