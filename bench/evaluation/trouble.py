@@ -78,5 +78,5 @@ def traceback_of(error: Exception) -> str:
 
 def _countable(message: str, sample: str) -> str:
     """Without what differs from video to video: folders, ids and addresses."""
-    message = re.sub(r"(?:/[^\s/'\":]+)+/(?=[^\s/'\":])", "", message)
+    message = re.sub(r"(?<![^\s'\"(=])(?:/[^\s/'\":<>\[\]]+)+/(?=[^\s/'\":])", "", message)
     return re.sub(r"\b0x[0-9a-fA-F]{6,}\b", "0x…", message.replace(sample, "<id>"))

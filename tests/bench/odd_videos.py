@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from tests.curation.moving_mouth import FPS, RATE_HZ
 
-Images = Sequence[npt.NDArray[np.uint8]]
+Images = Iterable[npt.NDArray[np.uint8]]
 
 
 def write_odd(
@@ -37,12 +38,14 @@ def write_odd(
     options = {"live": "1"} if live else {}
     with av.open(str(path), "w", options=options) as container:
         video = container.add_stream(codec, rate=FPS)
-        video.height, video.width = images[0].shape[:2]
+        pictures = iter(images)
+        first = next(pictures)
+        video.height, video.width = first.shape[:2]
         video.pix_fmt = "yuv420p"
         video.codec_context.time_base = Fraction(1, 1000)
         video.codec_context.thread_count = 1
         sound = container.add_stream("libopus", rate=48_000, layout="mono") if samples is not None else None
-        for index, image in enumerate(images):
+        for index, image in enumerate(chain([first], pictures)):
             frame = av.VideoFrame.from_ndarray(image, format="bgr24")
             frame.pts = round((index / FPS if times_s is None else times_s[index]) * 1000)
             frame.time_base = Fraction(1, 1000)

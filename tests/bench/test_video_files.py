@@ -24,7 +24,7 @@ def read(directory: Path) -> tuple[dict[str, str | None], list[str]]:
     """Names of the files found, and what was said."""
     said: list[str] = []
     found = read_videos(directory, SAMPLES, said.append)
-    return {id_: path and path.name for id_, path in found.items()}, said
+    return {id_: None if path is None else path.name for id_, path in found.items()}, said
 
 
 @pytest.mark.parametrize("suffix", [*SUFFIXES, ".MP4", ".Mov", ".WEBM"])
