@@ -24,13 +24,13 @@ ROOT = Path(__file__).resolve().parents[3]
 METRICS = ("appearance", "av_align", "mouth_sync", "identity_colour")
 CASES = {
     "apac_true.mov": 110,
-    "rate_change.ts": 110,
+    "rate_change.ts": 108,
     "live.webm": 110,
     "two_sounds.mkv": 110,
     "generate/apac.mov": None,
     "elementary.h264": None,
 }
-"""Real files of odd kinds → frames, where they are known."""
+"""Real files of odd kinds → frames at times of their own, where they are known (two parts joined share two times)."""
 
 
 def write_samples(folder: Path, num: int) -> list[str]:
@@ -104,7 +104,7 @@ def test_real_files_of_odd_kinds(shared: Path, tmp_path: Path) -> None:
     for name, num_frames in CASES.items():
         looks, sounds = (rows[ids[name], metric] for metric in metrics)
         assert looks.reason not in false, name
-        assert sounds.reason not in false or name == "elementary.h264", name
+        assert sounds.reason not in false or name == "elementary.h264", name  # which has no sound
         if num_frames is not None:
             assert looks.reason is None, name
             if sounds.reason is None:
