@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import tarfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
+from rich.console import Console
 
-from bench.samples import ID
+from bench.evaluation.trouble import machine_fault
+from bench.out_directory import prepare, writing
+from bench.samples import ID, Tell, untold
 from curation.clip_table import open_run, read_clips
-from curation.media import iter_frames
+from curation.media import MediaError, iter_frames
 from curation.schema import AudioType
 from curation.shards import RunDirectory
 from curation.storage import write_atomically
@@ -37,17 +42,21 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ValueError: no curated run, or it has no clip with sound.
     """
-    ids = make_samples(options.run, options.out, options.most)
+    tell = Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
+    prepare(options.out)
+    with writing(options.out):
+        ids = make_samples(options.run, options.out, options.most, tell)
     print(f"{len(ids)} samples of {options.run} in {options.out}, their clips in {options.out / REAL}")
 
 
-def make_samples(run: str, out: Path, most: int | None = None) -> list[str]:
+def make_samples(run: str, out: Path, most: int | None = None, tell: Tell = untold) -> list[str]:
     """Write samples of a run's clips, and the clips; returns the ids of those that were wanted.
 
     Args:
         run: a curated run directory or URI.
         out: directory of samples, made if need be.
         most: how many at most; None for all.
+        tell: given a line for every clip that no sample can be made of.
 
     Raises:
         ValueError: no curated run, it has no clip with sound, or `out` holds samples of something else.
@@ -58,14 +67,25 @@ def make_samples(run: str, out: Path, most: int | None = None) -> list[str]:
         raise ValueError(f"{run} has no kept clip with sound")
     known = _known(out)
     (out / REAL).mkdir(parents=True, exist_ok=True)
-    ids = []
-    for row in in_order(rows)[:most]:
+    ids: list[str] = []
+    for row in in_order(rows):
+        if len(ids) == most:
+            break
         id_ = known.get(row["key"])
         if id_ is None:
             number = 1 + max((int(other.partition("_")[0]) for other in known.values()), default=0)
             mode = "sing" if row["audio_type"] == AudioType.SINGING else "talk"
-            id_ = known[row["key"]] = f"{number:04d}_human_{mode}_{UNKNOWN_LANGUAGE}_unknown"
-            _write(directory, row, out, id_)
+            id_ = f"{number:04d}_human_{mode}_{UNKNOWN_LANGUAGE}_unknown"
+            try:
+                _write(directory, row, out, id_)
+            except (MediaError, av.FFmpegError, tarfile.TarError, ValueError) as error:
+                if machine_fault(error) is not None:
+                    raise
+                for path in (*out.glob(f"{id_}.*"), *(out / REAL).glob(f"*{id_}.mp4")):
+                    path.unlink(missing_ok=True)
+                tell(f"left out: clip {row['key']} in shard {row['shard']} is damaged ({error})")
+                continue
+            known[row["key"]] = id_
         ids.append(id_)
     return ids
 
@@ -98,11 +118,16 @@ def _known(out: Path) -> dict[str, str]:
 def _write(directory: RunDirectory, row: Mapping[str, Any], out: Path, id_: str) -> None:
     """A sample's files; the JSON comes last, and only with it the sample is there."""
     files = directory.sample(row["shard"], row["key"])
+    lacking = sorted({"mp4", "wav", "json"} - files.keys())
+    if lacking:
+        raise ValueError(f"it lacks {' and '.join(lacking)}")
     record = json.loads(files["json"])
     wav, silent = out / f"{id_}.wav", out / REAL / f".{id_}.mp4"
     write_atomically(str(wav), files["wav"])
     write_atomically(str(silent), files["mp4"])
-    first = next(iter_frames(str(silent)))
+    first = next(iter_frames(str(silent)), None)
+    if first is None:
+        raise MediaError("undecodable", "it has no frame")
     _, png = cv2.imencode(".png", first.image)
     write_atomically(str(out / f"{id_}.png"), png.tobytes())
     add_sound(silent, wav, out / REAL / f"{id_}.mp4")

@@ -12,7 +12,7 @@ def named_directories(arguments: Sequence[str]) -> dict[str, Path]:
     """`NAME=DIR` as a mapping.
 
     Raises:
-        ValueError: one is not of that form, or a name is given twice or cannot be a file's.
+        ValueError: one is not of that form, a name cannot be a file's, or a name or a directory is given twice.
     """
     named: dict[str, Path] = {}
     for argument in arguments:
@@ -21,5 +21,9 @@ def named_directories(arguments: Sequence[str]) -> dict[str, Path]:
             raise ValueError(f"--videos {argument!r} is not of the form NAME=DIR")
         if check_method(name) in named:
             raise ValueError(f"--videos: the method {name!r} is given twice")
-        named[name] = Path(path).resolve()
+        directory = Path(path).resolve()
+        for other, known in named.items():
+            if known == directory:
+                raise ValueError(f"--videos: the methods {other!r} and {name!r} are one directory, {directory}")
+        named[name] = directory
     return named

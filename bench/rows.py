@@ -17,7 +17,12 @@ from typing import Any, TypeAlias
 
 from bench.line_files import append_lines, read_lines
 
-METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]*")
+METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,99}")
+
+INTERNAL_ERROR = "internal error"
+"""How the reason begins where an exception came that nobody expected; its type and message follow."""
+CRASHED = "crashed"
+"""The reason where no worker survived the video."""
 
 RowKey: TypeAlias = tuple[str, str, str, str, str, str, str]
 
@@ -56,6 +61,11 @@ class Row:
             raise ValueError(f"{self.metric} on {self.method}/{self.sample}: {wrong[0]} is not a finite number")
 
     @property
+    def is_fault(self) -> bool:
+        """Whether the program failed, and not the video: another version, or a larger machine, may measure it."""
+        return self.reason is not None and (self.reason.startswith(INTERNAL_ERROR) or self.reason == CRASHED)
+
+    @property
     def key(self) -> RowKey:
         """What the row was computed from."""
         return (self.method, self.sample, self.control, self.metric, self.protocol, self.video, self.inputs)
@@ -92,18 +102,26 @@ class RowStore:
     def read(self) -> list[Row]:
         """Every whole row, methods in order of name, in the order written; a key occurs once.
 
+        Values stay as they were first measured; a reason gives way to whatever was found later.
+
         Raises:
-            ValueError: a line that is not the last of its file is no row.
+            ValueError: a line that is not the last of its file is no row, or a file cannot be read.
         """
         rows: dict[RowKey, Row] = {}
         for path in sorted(self.directory.glob("*.jsonl")):
             for row in _read_file(path):
-                rows.setdefault(row.key, row)
+                if row.key not in rows or rows[row.key].reason is not None:
+                    rows.pop(row.key, None)
+                    rows[row.key] = row
         return list(rows.values())
 
-    def keys(self) -> set[RowKey]:
+    def by_key(self) -> dict[RowKey, Row]:
         """What has been computed."""
-        return {row.key for row in self.read()}
+        return {row.key: row for row in self.read()}
+
+    def keys(self) -> set[RowKey]:
+        """Of what has been computed."""
+        return set(self.by_key())
 
     def append(self, rows: Iterable[Row]) -> None:
         """Add rows to their methods' files; they are on the disk when this returns.
@@ -143,7 +161,7 @@ def merge(into: Path, sources: Sequence[Path]) -> Merged:
         if not source.is_dir():
             raise ValueError(f"no directory of results at {source}")
         for row in RowStore(source).read():
-            if row.key not in known:
+            if row.key not in known or (known[row.key].is_fault and not row.is_fault):
                 known[row.key] = row
                 added.append(row)
             elif comparable(row) == comparable(known[row.key]):
@@ -179,12 +197,17 @@ def check_method(name: str) -> str:
         ValueError: it cannot.
     """
     if METHOD_NAME.fullmatch(name) is None:
-        raise ValueError(f"{name!r} cannot be a method's name: letters, digits, spaces and . _ + - only")
+        allowed = "letters, digits, spaces and . _ + - only, a hundred at most"
+        raise ValueError(f"{name!r} cannot be a method's name: {allowed}")
     return name
 
 
 def _read_file(path: Path) -> Iterator[Row]:
-    for number, line in enumerate(read_lines(path), start=1):
+    try:
+        lines = read_lines(path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read ({error.strerror})") from error
+    for number, line in enumerate(lines, start=1):
         try:
             yield Row.from_json(line)
         except ValueError as error:

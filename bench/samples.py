@@ -5,18 +5,18 @@ The id tells what a sample is: `NNNN_{human,comic}_{talk,sing}_{cn,en}_{female,m
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import cv2
-import soundfile
 
+from bench.sample_files import find_beside, image_problem, read_texts, sound_length_s
+from bench.video_files import TAKEN, video_files
 from curation.backends.face import build_face_detector
 from curation.backends.face_geometry import visible_heads
 from curation.schema import ShotType
@@ -27,6 +27,13 @@ ID = re.compile(
 )
 DURATION_EDGES_S = (10.0, 20.0, 27.0, 30.0)
 """Bounds of the duration slices; [27, 30] is the fullest bin of the paper's Fig. 4."""
+
+Tell: TypeAlias = Callable[[str], object]
+"""Given a line that people should see before any work is done."""
+
+
+def untold(line: str) -> None:
+    """For those who have been told already."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +53,8 @@ class Sample:
     """The reference image, where there is one."""
     audio: Path | None = None
     """The speech or song, where there is one."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """Which of its files cannot be used, `.json`, `.png` or `.wav` → why, in one line. The others still serve."""
 
     @property
     def category(self) -> str:
@@ -69,17 +78,23 @@ class Sample:
 
     @cached_property
     def duration_s(self) -> float | None:
-        """Length of the speech or song; None without it."""
-        return None if self.audio is None else float(soundfile.info(str(self.audio)).duration)
+        """Length of the speech or song; None without it, or where it cannot be read."""
+        try:
+            return None if self.audio is None else sound_length_s(self.audio)
+        except ValueError:
+            return None
 
     @cached_property
     def shot(self) -> str | None:
-        """`portrait`, `upper_body` or `full_body`; None where there is no image or no face is found in it.
+        """`portrait`, `upper_body` or `full_body`; None where no image can be read or no face is found in it.
 
         The public files do not say, so it is measured on the image as curation measures shots (figure of eight heads).
         """
-        image = None if self.image is None else cv2.imread(str(self.image))
-        faces = () if image is None else build_face_detector("dlib_hog").detect(image)
+        try:
+            image = None if self.image is None else cv2.imread(str(self.image))
+            faces = () if image is None else build_face_detector("dlib_hog").detect(image)
+        except (cv2.error, RuntimeError):  # OpenCV's and dlib's, of a picture that neither can hold
+            return None
         return shot_type(visible_heads(faces[0].box)).value if faces else None
 
     def slices(self) -> dict[str, str]:
@@ -124,51 +139,102 @@ def read_sample(path: Path) -> Sample:
     Raises:
         ValueError: the name is not a Soul-Bench id, or the file is not a JSON object with an `en_prompt`.
     """
+    _check_id(path)
+    return _assemble(path, read_texts(path), {})
+
+
+def read_samples(directory: Path, tell: Tell = untold) -> dict[str, Sample]:
+    """All samples of a directory by id, sorted. One broken file costs what it holds, not the others.
+
+    Args:
+        directory: of `<id>.json`, `.png` and `.wav`; hidden files are passed over.
+        tell: given a line for every file that cannot be used.
+
+    Raises:
+        ValueError: there is no such directory, it cannot be read, or no sample in it can.
+    """
+    if not directory.is_dir():
+        raise ValueError(f"no directory of samples at {directory}")
+    try:
+        listed = [path for path in directory.iterdir() if not path.name.startswith(".")]
+        files = sorted(path for path in listed if path.suffix.lower() == ".json")
+        samples, problems = _read_all(files)
+    except OSError as error:
+        raise ValueError(f"{directory} cannot be read ({error.strerror})") from error
+    if not files:
+        raise ValueError(f"{directory} holds no samples (<id>.json beside <id>.png and <id>.wav)")
+    if not any(".json" not in sample.problems for sample in samples.values()):
+        raise ValueError(problems[0])
+    for problem in problems:
+        tell(problem)
+    return samples
+
+
+def read_videos(directory: Path, samples: Mapping[str, Sample], tell: Tell = untold) -> dict[str, Path | None]:
+    """A method's video of each sample, `<id>` with one of the usual endings; None where it made none.
+
+    Args:
+        directory: of the method.
+        samples: by id.
+        tell: given a line for every id that several files claim, and about files that may have been meant.
+
+    Raises:
+        ValueError: there is no such directory, it cannot be read, or none of its files belongs to a sample.
+    """
+    files = video_files(directory, samples)
+    if not files.found:
+        raise ValueError(f"{directory} holds no video of these samples; {files.told_others()}. {TAKEN}")
+    for note in files.notes(samples):
+        tell(f"{directory}: {note}")
+    return {id_: files.found.get(id_) for id_ in samples}
+
+
+def _read_all(files: Sequence[Path]) -> tuple[dict[str, Sample], list[str]]:
+    """Samples by id, and a line for everything about their files that cannot be used."""
+    samples: dict[str, Sample] = {}
+    problems = []
+    for path in files:
+        try:
+            _check_id(path)
+        except ValueError as error:
+            problems.append(f"left out: {error}")
+            continue
+        try:
+            sample = _assemble(path, read_texts(path), {})
+        except ValueError as error:
+            sample = _assemble(path, {}, {".json": str(error)})
+        samples[sample.id] = sample
+        problems.extend(f"sample {sample.id}: {problem}" for problem in sample.problems.values())
+    return samples, problems
+
+
+def _check_id(path: Path) -> None:
     if ID.fullmatch(path.stem) is None:
         raise ValueError(
             f"{path}: {path.stem!r} is not a sample id; "
             "they look like 0036_human_talk_en_male (number, category, talk or sing, language, gender)"
         )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        prompt = values.pop("en_prompt")
-    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a sample: expected a JSON object with an 'en_prompt' ({error})") from error
-    image, audio = path.with_suffix(".png"), path.with_suffix(".wav")
+
+
+def _assemble(path: Path, texts: Mapping[str, Any], problems: Mapping[str, str]) -> Sample:
+    """A sample of its texts, with the files beside `path` and what is wrong with them."""
+    image, audio = find_beside(path, ".png"), find_beside(path, ".wav")
+    problems = dict(problems)
+    if image is not None and (problem := image_problem(image)) is not None:
+        problems[".png"] = problem
+    if audio is not None:
+        try:
+            sound_length_s(audio)
+        except ValueError as error:
+            problems[".wav"] = str(error)
+    named = {"en_prompt", "cn_prompt", "message"}
     return Sample(
         id=path.stem,
-        prompt=str(prompt),
-        prompt_cn=str(values.pop("cn_prompt", "")),
-        message=str(values.pop("message", "")),
-        attributes=values,
-        image=image if image.is_file() else None,
-        audio=audio if audio.is_file() else None,
+        prompt=texts.get("en_prompt", ""),
+        prompt_cn=str(texts.get("cn_prompt", "")),
+        message=str(texts.get("message", "")),
+        attributes={name: value for name, value in texts.items() if name not in named},
+        image=image,
+        audio=audio,
+        problems=problems,
     )
-
-
-def read_samples(directory: Path) -> dict[str, Sample]:
-    """All samples of a directory by id, sorted.
-
-    Raises:
-        ValueError: there is no such directory, it holds no sample, or one of them is broken.
-    """
-    if not directory.is_dir():
-        raise ValueError(f"no directory of samples at {directory}")
-    files = sorted(directory.glob("*.json"))
-    if not files:
-        raise ValueError(f"{directory} holds no samples (<id>.json beside <id>.png and <id>.wav)")
-    return {path.stem: read_sample(path) for path in files}
-
-
-def read_videos(directory: Path, samples: Mapping[str, Sample]) -> dict[str, Path | None]:
-    """A method's video of each sample, `<id>.mp4`; None where it made none.
-
-    Raises:
-        ValueError: there is no such directory, or none of its videos belongs to a sample.
-    """
-    if not directory.is_dir():
-        raise ValueError(f"no directory of videos at {directory}")
-    videos = {id_: directory / f"{id_}.mp4" for id_ in samples}
-    if not any(path.is_file() for path in videos.values()):
-        raise ValueError(f"{directory} holds no video of these samples; they are named <id>.mp4")
-    return {id_: path if path.is_file() else None for id_, path in videos.items()}

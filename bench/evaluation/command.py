@@ -14,6 +14,7 @@ from bench.method_directories import named_directories
 from bench.metrics.metric import Metric
 from bench.metrics.options import metrics_config
 from bench.metrics.registry import METRICS, build_metrics
+from bench.out_directory import prepare, writing
 from bench.report.command import write_and_print
 from bench.rows import RowStore, merge
 from bench.samples import read_samples, read_videos
@@ -31,14 +32,22 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ValueError: a person's mistake, in one line.
     """
-    console = Console(stderr=True)
-    merge_results(options.out, options.merge, console)
-    samples = read_samples(options.samples)
+    # Paths and messages of exceptions are shown as they are: what looks like markup in them is none.
+    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    samples = read_samples(options.samples, console.print)
     directories = named_directories(options.videos)
-    methods = {name: read_videos(path, samples) for name, path in directories.items()}
+    methods = {name: read_videos(path, samples, console.print) for name, path in directories.items()}
     config = metrics_config(options)
     metrics = usable(build_metrics(options.metrics or list(METRICS), config), console, asked=bool(options.metrics))
-    plan = Plan(samples=samples, methods=methods, metrics=metrics, controls=controls.check(options.controls))
+    plan = Plan(
+        samples=samples,
+        methods=methods,
+        metrics=metrics,
+        controls=controls.check(options.controls),
+        retry=options.retry,
+    )
+    prepare(options.out)
+    merge_results(options.out, options.merge, console)
     units = plan.units(RowStore(options.out))
     console.print(f"{sum(len(unit.work) for unit in units)} rows to compute on {len(units)} videos")
     workers = Workers.from_options(options)
@@ -48,11 +57,12 @@ def run(options: argparse.Namespace) -> None:
         names=tuple(metric.name for metric in metrics),
         workers=workers,
     )
-    workers.run(units, job, EVALUATION, console)
-    if RowStore(options.out).keys():
-        write_and_print(options.out, options.samples, directories, config)
-    else:
-        console.print("nothing has been scored yet, so there is no report")
+    with writing(options.out):
+        workers.run(units, job, EVALUATION, console)
+        if RowStore(options.out).keys():
+            write_and_print(options.out, options.samples, directories, config)
+        else:
+            console.print("nothing has been scored yet, so there is no report")
 
 
 def usable(metrics: Sequence[Metric], console: Console, *, asked: bool) -> list[Metric]:
@@ -69,7 +79,7 @@ def usable(metrics: Sequence[Metric], console: Console, *, asked: bool) -> list[
         elif asked:
             raise ValueError(f"{metric.name} cannot run here: {missing}")
         else:
-            console.print(f"without {metric.name}: {missing}", soft_wrap=True, highlight=False)
+            console.print(f"without {metric.name}: {missing}")
     return able
 
 

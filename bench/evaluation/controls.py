@@ -20,8 +20,9 @@ import soundfile
 
 from bench.metrics.metric import Input, Metric, NoValueError, VideoInput
 from bench.metrics.sound import hear
+from bench.metrics.timing import frame_rate, shown_times
 from bench.samples import Sample
-from curation.media import MediaError, frame_times, iter_frames, probe
+from curation.media import MediaError, iter_frames
 
 SHUFFLED, FROZEN, OTHER_IDENTITY = "shuffled-audio", "frozen", "other-identity"
 SHIFTS_FRAMES = {"shift+5": 5, "shift-5": -5, "shift+15": 15, "shift-15": -15}
@@ -106,7 +107,7 @@ def _frozen(video: VideoInput, folder: Path) -> VideoInput:
     if first is None:
         raise MediaError("undecodable", str(video.path))
     path = folder / "frozen.mp4"
-    write_still(path, first.image, len(frame_times(str(video.path))), probe(str(video.path)).fps)
+    write_still(path, first.image, len(shown_times(video.path)), frame_rate(video.path))
     return replace(video, path=path, audio=audio)
 
 

@@ -1,6 +1,7 @@
 """Which rows are missing, and computing them: in this process or on Ray, with curation's engine.
 
-A unit is one video with all that is missing of it, so that it is decoded and its face is followed once.
+A unit is one video with all that is missing of it, so that it is decoded and its face is followed once. Whatever goes
+wrong with it stays with it: see `bench.evaluation.trouble`.
 """
 
 from __future__ import annotations
@@ -10,24 +11,28 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.evaluation import controls
-from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
+from bench.evaluation.trouble import LOG, is_unexpected, log_entry, machine_fault, outcome_of
+from bench.line_files import append_lines
+from bench.metrics.metric import Input, Metric, Outcome, VideoInput
 from bench.metrics.picture import file_hash
 from bench.metrics.registry import MetricsConfig, build_metrics
-from bench.rows import Row, RowStore
+from bench.rows import CRASHED, Row, RowKey, RowStore
 from bench.samples import Sample
 from bench.served.endpoint import NotNowError
 from bench.workers import Workers
 from curation.engine import Alive
-from curation.media import MediaError
 from curation.placement import ExecutionConfig
 from curation.telemetry import Progress
 
 MISSING = "missing"
 """Reason of a row whose method made no video of the sample."""
+UNREADABLE = "not readable"
+"""Reason of a row whose video the operating system does not hand out; what it says follows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,10 +53,25 @@ class Unit:
     sample: Sample
     video: Path | None
     work: tuple[Work, ...]
+    lack: str | None = None
+    """Why nothing of it can be measured, known before anything is opened: `missing`, `not readable`."""
+    content: str = ""
+    """Hash of the video; empty where there is a `lack`."""
     rows: tuple[Row, ...] = ()
     """What has been computed."""
     postponed: tuple[tuple[str, str], ...] = ()
     """Metric and reason of rows that could not be computed now and will be tried again by the next run."""
+    log: str = ""
+    """Tracebacks of what nobody expected."""
+
+    def found(self) -> Unit:
+        """The unit with what its video is: its content, or what it lacks."""
+        if self.video is None:
+            return replace(self, lack=MISSING)
+        try:
+            return replace(self, content=file_hash(self.video))
+        except OSError as error:
+            return replace(self, lack=f"{UNREADABLE} ({error.strerror})")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +83,8 @@ class Plan:
     """Videos by method and sample."""
     metrics: Sequence[Metric]
     controls: Sequence[str] = ()
+    retry: bool = False
+    """Whether rows that the program failed at count as missing."""
 
     def units(self, store: RowStore) -> list[Unit]:
         """What `store` lacks, methods and samples in order.
@@ -70,22 +92,29 @@ class Plan:
         Raises:
             ValueError: a control cannot be made of these samples.
         """
-        known = store.keys()
+        known = store.by_key()
         given = {control: controls.donors(self.samples, control) for control in self.controls}
         units = []
         for method, videos in self.methods.items():
             for id_, sample in self.samples.items():
-                unit = Unit(method=method, sample=sample, video=videos.get(id_), work=())
+                unit = Unit(method=method, sample=sample, video=videos.get(id_), work=()).found()
                 wanted = [
                     self._work(unit, metric, control, given.get(control, {}).get(id_))
                     for control in ("", *self.controls)
                     for metric in self.metrics
-                    if not control or (unit.video is not None and controls.touches(control, metric))
+                    if not control or (unit.lack is None and controls.touches(control, metric))
                 ]
-                work = tuple(item for item in wanted if item.row.key not in known)
+                work = tuple(item for item in wanted if self._is_missing(item.row, unit.lack, known))
                 if work:
                     units.append(replace(unit, work=work))
         return units
+
+    def _is_missing(self, row: Row, lack: str | None, known: Mapping[RowKey, Row]) -> bool:
+        before = known.get(row.key)
+        if before is None or (self.retry and before.is_fault):
+            return True
+        # Rows of different lacks have the same key: a file that could not be read may be gone now.
+        return lack is not None and before.reason != lack
 
     def _work(self, unit: Unit, metric: Metric, control: str, donor: Sample | None) -> Work:
         row = Row(
@@ -94,7 +123,7 @@ class Plan:
             control=control,
             metric=metric.name,
             protocol=metric.protocol,
-            video="" if unit.video is None else file_hash(unit.video),
+            video=unit.content,
             inputs=inputs_hash(metric, unit, control, donor),
             reason="not measured",
         )
@@ -106,13 +135,21 @@ def inputs_hash(metric: Metric, unit: Unit, control: str, donor: Sample | None) 
     used: dict[str, str] = {}
     if Input.AUDIO in metric.inputs and control == controls.SHUFFLED:
         assert donor is not None, "every sample has a donor"
-        used["audio"] = "" if donor.audio is None else file_hash(donor.audio)
+        used["audio"] = "" if donor.audio is None else _input_hash(donor.audio)
     if Input.IMAGE in metric.inputs:
         image = donor.image if control == controls.OTHER_IDENTITY and donor is not None else unit.sample.image
-        used["image"] = "" if image is None else file_hash(image)
+        used["image"] = "" if image is None else _input_hash(image)
     if Input.PROMPT in metric.inputs:
         used["prompt"] = unit.sample.prompt
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()[:16] if used else ""
+
+
+def _input_hash(path: Path) -> str:
+    """That of a file which may not be readable: a row says so, and is made anew when it is."""
+    try:
+        return file_hash(path)
+    except OSError:
+        return UNREADABLE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,11 +195,14 @@ class EvaluationJob:
     def give_up(self, unit: Unit, detail: str) -> Unit:
         """Every row of a video that no worker survived says so."""
         return replace(
-            unit, rows=tuple(replace(work.row, reason="crashed", detail={"message": detail}) for work in unit.work)
+            unit, rows=tuple(replace(work.row, reason=CRASHED, detail={"message": detail}) for work in unit.work)
         )
 
     def commit(self, units: Sequence[Unit]) -> Progress:
-        """Append the rows."""
+        """Append the rows, and to the log what nobody expected: first that, so that no row names a log without it."""
+        log = "".join(unit.log for unit in units)
+        if log:
+            append_lines(self.out / LOG, log.splitlines())
         RowStore(self.out).append(row for unit in units for row in unit.rows)
         progress = Progress(units=len(units))
         for unit in units:
@@ -181,27 +221,49 @@ class EvaluationWorker:
 
     def run(self, unit: Unit, alive: Alive) -> Unit:
         """The unit with its rows."""
-        if unit.video is None:
-            return replace(unit, rows=tuple(replace(work.row, reason=MISSING) for work in unit.work))
+        if unit.lack is not None:
+            return replace(unit, rows=tuple(replace(work.row, reason=unit.lack) for work in unit.work))
+        assert unit.video is not None, "whoever has no video lacks it"
         video = VideoInput(path=unit.video, sample=unit.sample)
-        rows: list[Row] = []
-        postponed: list[tuple[str, str]] = []
+        notes = Notes()
         for control in dict.fromkeys(work.row.control for work in unit.work):
             group = [work for work in unit.work if work.row.control == control]
-            with tempfile.TemporaryDirectory() as folder:
+            with ExitStack() as stack:
                 try:
-                    shown = controls.make(control, video, group[0].donor, Path(folder)) if control else video
-                except (NoValueError, MediaError) as error:
-                    reason = error.reason if isinstance(error, NoValueError) else error.rule.replace("_", " ")
-                    rows.extend(replace(work.row, reason=reason) for work in group)
+                    shown = video
+                    if control:
+                        folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+                        shown = controls.make(control, video, group[0].donor, Path(folder))
+                except Exception as error:  # noqa: BLE001 (whatever one video brings out stays with it)
+                    notes.failed([work.row for work in group], error)
                     continue
                 for work in group:
                     try:
-                        rows.append(measure(self.metrics[work.row.metric], shown, work.row))
-                    except NotNowError as error:
-                        postponed.append((work.row.metric, str(error)))
+                        notes.rows.append(measure(self.metrics[work.row.metric], shown, work.row))
+                    except Exception as error:  # noqa: BLE001 (as above)
+                        notes.failed([work.row], error)
                     alive()
-        return replace(unit, rows=tuple(rows), postponed=tuple(postponed))
+        return replace(unit, rows=tuple(notes.rows), postponed=tuple(notes.postponed), log="".join(notes.log))
+
+
+@dataclass(kw_only=True, slots=True)
+class Notes:
+    """What became of a video's rows so far."""
+
+    rows: list[Row] = field(default_factory=list)
+    postponed: list[tuple[str, str]] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
+
+    def failed(self, rows: Sequence[Row], error: Exception) -> None:
+        """Rows that an exception came instead of."""
+        fault = str(error) if isinstance(error, NotNowError) else machine_fault(error)
+        if fault is not None:
+            self.postponed.extend((row.metric, fault) for row in rows)
+            return
+        if is_unexpected(error):
+            self.log.append(log_entry(rows[0], error))
+        outcome = outcome_of(error, rows[0].sample)
+        self.rows.extend(replace(row, reason=outcome.reason, detail=outcome.detail) for row in rows)
 
 
 def measure(metric: Metric, video: VideoInput, row: Row) -> Row:
@@ -209,8 +271,11 @@ def measure(metric: Metric, video: VideoInput, row: Row) -> Row:
 
     Raises:
         NotNowError: an endpoint did not answer.
+        Exception: a bug of the metric, or what it says is no row.
     """
     started = time.perf_counter()
     outcome: Outcome = metric(video)
     seconds = round(time.perf_counter() - started, 3)
-    return replace(row, values=outcome.values, reason=outcome.reason, detail=outcome.detail, seconds=seconds)
+    measured = replace(row, values=outcome.values, reason=outcome.reason, detail=outcome.detail, seconds=seconds)
+    measured.to_json()  # what cannot be written is this video's trouble, and not the file's of all rows
+    return measured

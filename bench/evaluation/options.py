@@ -16,7 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--samples", type=existing_directory, required=True, metavar="DIR", help="<id>.json, <id>.png, <id>.wav"
     )
     parser.add_argument(
-        "--videos", nargs="+", required=True, metavar="NAME=DIR", help="a method and its videos, <id>.mp4; any number"
+        "--videos",
+        nargs="+",
+        required=True,
+        metavar="NAME=DIR",
+        help="a method and its videos, <id>.mp4, .mov, .webm, …; any number",
     )
     parser.add_argument(
         "--out",
@@ -32,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME",
         help="inputs made wrong on purpose, such as shuffled-audio or frozen; `all` for all of them",
+    )
+    parser.add_argument(
+        "--retry", action="store_true", help="compute again what ended in an internal error or a crashed worker"
     )
     parser.add_argument("--merge", nargs="+", type=Path, default=[], metavar="DIR", help="results to add beforehand")
     add_worker_options(parser)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bench.generation.job import GenerationJob
 from bench.generation.request import plan_requests
+from bench.out_directory import prepare, writing
 from bench.samples import read_samples
 from bench.workers import Workers
 from curation.console import Words
@@ -23,17 +24,19 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ValueError: a person's mistake, in one line.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     parts, sampling = ModelParts.from_options(options), Sampling.from_options(options)
     workers = Workers.from_options(options)
-    samples = list(read_samples(options.samples).values())[: options.most]
-    options.out.mkdir(parents=True, exist_ok=True)
+    samples = list(read_samples(options.samples, console.print).values())[: options.most]
+    prepare(options.out)
     requests = plan_requests(samples, options.out.resolve(), parts, sampling)
     for lack, count in Counter(requests.incomplete.values()).items():
         named = ", ".join(sorted(id_ for id_, what in requests.incomplete.items() if what == lack))
-        console.print(f"without {count} samples that have {lack}: {named}", soft_wrap=True, highlight=False)
-    console.print(f"{len(requests.to_make)} videos to make, {requests.num_made} there", highlight=False)
+        console.print(f"without {count} samples that have {lack}: {named}")
+    console.print(f"{len(requests.to_make)} videos to make, {requests.num_made} there")
     if parts.is_random:
         console.print(f"{parts.model} with random weights: shows that everything runs, not what Soul can do")
-    workers.run(requests.to_make, GenerationJob(parts=parts, sampling=sampling, workers=workers), GENERATION, console)
+    job = GenerationJob(parts=parts, sampling=sampling, workers=workers)
+    with writing(options.out):
+        workers.run(requests.to_make, job, GENERATION, console)
     print(options.out)

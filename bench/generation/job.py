@@ -6,7 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from bench.evaluation.trouble import LOG, machine_fault, outcome_of, traceback_of
 from bench.generation.request import Request
+from bench.line_files import append_lines
 from bench.workers import Workers
 from curation.engine import Alive
 from curation.placement import ExecutionConfig
@@ -84,6 +86,11 @@ class GenerationWorker:
         except ValueError as error:
             unit.give_up()
             return replace(unit, problem=str(error))
+        except Exception as error:
+            if machine_fault(error) is not None:
+                raise
+            append_lines(unit.out.parent / LOG, f"{sample.id}\n{traceback_of(error)}".splitlines())
+            return replace(unit, problem=str(outcome_of(error, sample.id).reason))
         self.pipeline = self.pipeline or self.parts.load()
         start = time.perf_counter()
         unit.begin()

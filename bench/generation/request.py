@@ -90,14 +90,23 @@ def plan_requests(samples: Sequence[Sample], out: Path, parts: ModelParts, sampl
         ValueError: there is no such model, or `out` holds videos that were not made here.
     """
     model = describe(parts)
-    complete = {sample.id: sample for sample in samples if sample.image is not None and sample.audio is not None}
-    incomplete = {s.id: "no image" if s.image is None else "no sound" for s in samples if s.id not in complete}
+    complete = {sample.id: sample for sample in samples if _lack(sample) is None}
+    incomplete = {s.id: lack for s in samples if (lack := _lack(s)) is not None}
     wanted = [request_of(sample, out, model, sampling) for sample in complete.values()]
     foreign = [request.out for request in wanted if request.out.is_file() and not request.record.is_file()]
     if foreign:
         raise ValueError(f"{foreign[0]} was not made by this command: give another --out")
     to_make = tuple(request for request in wanted if not request.is_made())
     return Requests(to_make=to_make, num_made=len(wanted) - len(to_make), incomplete=incomplete)
+
+
+def _lack(sample: Sample) -> str | None:
+    """Why no video can be asked for. What an image or a sound holds shows when they are read for it."""
+    if ".json" in sample.problems:
+        return "no prompt that can be read"
+    if sample.image is None:
+        return "no image"
+    return "no sound" if sample.audio is None else None
 
 
 def request_of(sample: Sample, out: Path, model: Mapping[str, Any], sampling: Sampling) -> Request:

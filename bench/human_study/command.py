@@ -19,6 +19,7 @@ from bench.human_study.merging import Ratings, merge_results
 from bench.human_study.questions import METRIC, QUESTIONS, VALUES
 from bench.method_directories import named_directories
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
+from bench.out_directory import prepare, writing
 from bench.pages.results import result_files
 from bench.report.board import build_boards
 from bench.report.text import bounds, leaderboard, number
@@ -36,7 +37,11 @@ def run(options: argparse.Namespace) -> None:
     """
     if options.action == "make":
         config = StudyConfig(seed=options.seed, num_checks=options.checks, per_rater=options.per_rater)
-        key = make_study(options.out, read_samples(options.samples), named_directories(options.videos), config)
+        tell = Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
+        samples, methods = read_samples(options.samples, tell), named_directories(options.videos)
+        prepare(options.out)
+        with writing(options.out):
+            key = make_study(options.out, samples, methods, config, tell)
         num_videos = sum(trial.method is not None for trial in key.trials)
         print(f"{num_videos} videos and {options.checks} checks: hand out {options.out / 'page'}, keep key.json")
         return

@@ -17,7 +17,8 @@ from bench.human_study.config import StudyConfig
 from bench.human_study.questions import QUESTIONS, SCALE
 from bench.metrics.picture import file_hash
 from bench.pages import static_page
-from bench.samples import Sample, read_videos
+from bench.samples import Sample, Tell, read_videos, untold
+from bench.video_files import PLAYED
 from curation.storage import write_atomically
 
 HERE = Path(__file__).parent
@@ -29,7 +30,7 @@ class Trial:
     """A video to rate. A check has an answer to give instead, and no method."""
 
     id: str
-    """Opaque; its video is `media/<id>.mp4`."""
+    """Opaque; its video is `media/<id>` with the ending of the method's file, by which browsers tell what it is."""
     sample: str
     method: str | None
     video: str
@@ -65,7 +66,11 @@ class Key:
 
 
 def make_study(
-    out: Path, samples: Mapping[str, Sample], methods: Mapping[str, Path], config: StudyConfig = DEFAULT_CONFIG
+    out: Path,
+    samples: Mapping[str, Sample],
+    methods: Mapping[str, Path],
+    config: StudyConfig = DEFAULT_CONFIG,
+    tell: Tell = untold,
 ) -> Key:
     """Write `page/` (to be handed out) and `key.json` (to be kept) into `out`.
 
@@ -74,10 +79,14 @@ def make_study(
     Raises:
         ValueError: fewer videos than a study needs, or `out` holds another study.
     """
-    videos = {method: read_videos(folder, samples) for method, folder in methods.items()}
+    videos = {method: read_videos(folder, samples, tell) for method, folder in methods.items()}
     common = [id_ for id_ in samples if all(found[id_] is not None for found in videos.values())]
     if not methods or not common:
         raise ValueError("a study needs methods, and a sample of which every method has a video")
+    for method, found in videos.items():
+        unplayed = sorted({path.suffix for path in found.values() if path and path.suffix.lower() not in PLAYED})
+        if unplayed:
+            tell(f"most browsers do not play {', '.join(unplayed)}: raters would skip videos of {method}")
     files = {(method, id_): path for method in methods for id_ in common if (path := videos[method][id_]) is not None}
     trials = _trials(files, config)
     study = _digest(json.dumps([dataclasses.asdict(config), [dataclasses.asdict(one) for one in trials]]), 16)
@@ -117,14 +126,15 @@ def _show(page: Path, trial: Trial, sample: Sample, files: Mapping[tuple[str, st
         for (method, id_), path in files.items()
         if id_ == trial.sample and (method == trial.method or (trial.method is None and file_hash(path) == trial.video))
     )
-    shutil.copyfile(source, page / "media" / f"{trial.id}.mp4")
+    video = f"media/{trial.id}{source.suffix.lower()}"
+    shutil.copyfile(source, page / video)
     image = None
-    if sample.image is not None:
+    if sample.image is not None and ".png" not in sample.problems:
         image = f"media/{_digest(sample.id, 12)}.png"
         shutil.copyfile(sample.image, page / image)
     return {
         "id": trial.id,
-        "video": f"media/{trial.id}.mp4",
+        "video": video,
         "image": image,
         "prompts": [text for text in (sample.prompt, sample.prompt_cn) if text],
         "check": trial.expected,

@@ -14,12 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics.metric import Better, Metric, NoValueError, Outcome, Value, VideoInput
-from curation.media import iter_frames
+from bench.metrics.timing import shown_times
+from curation.media import MediaError, iter_frames
 
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""
 GRID = 16
 """Cells each way that brightness is averaged in for flicker."""
+SHORT_S = 1.0
+"""A video of one or two frames is too short below it; above, it is long and has too few frames."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -106,7 +109,7 @@ class Appearance(Metric):
             "colour_drift_max": float(drift.max()),
             "flicker": flicker(look.light),
             "frozen": float(frozen.mean()),
-            "longest_freeze": longest_run(frozen) * float(np.median(np.diff(look.times_s))),
+            "longest_freeze": longest_stretch_s(frozen, np.diff(look.times_s)),
         }
         seams = range(self.config.first_seam, len(look.colour), self.config.clip_frames)
         if seams:
@@ -135,8 +138,12 @@ def watch(video: VideoInput, short_edge: int) -> Look:
         change.append(0.0 if before is None or before.shape != small.shape else float(np.abs(small - before).mean()))
         times_s.append(frame.time_s)
         before = small
+    if not times_s:
+        shown_times(video.path)  # says why, unless frames have times and none can be decoded
+        raise MediaError("undecodable", "no frame could be decoded")
     if len(times_s) < 3:
-        raise NoValueError("too short" if times_s else "undecodable")
+        is_short = times_s[-1] - times_s[0] < SHORT_S
+        raise NoValueError("too short" if is_short else "too few frames", frames=len(times_s))
     return Look(
         sharpness=np.array(sharpness),
         colour=np.array(colour),
@@ -171,12 +178,12 @@ def flicker(light: Floats) -> float:
     return float((np.minimum(np.abs(steps[1:]), np.abs(steps[:-1])) * turning).mean())
 
 
-def longest_run(flags: npt.NDArray[np.bool_]) -> int:
-    """Length of the longest stretch of true values."""
-    longest = run = 0
-    for flag in flags:
-        run = run + 1 if flag else 0
-        longest = max(longest, run)
+def longest_stretch_s(flags: npt.NDArray[np.bool_], lengths_s: Floats) -> float:
+    """Time that the longest stretch of true values takes, each of which has a length of its own, `(N,)` both."""
+    longest = stretch = 0.0
+    for flag, length_s in zip(flags, lengths_s, strict=True):
+        stretch = stretch + float(length_s) if flag else 0.0
+        longest = max(longest, stretch)
     return longest
 
 

@@ -28,7 +28,8 @@ from librosa.onset import onset_detect, onset_strength
 from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
 from bench.metrics.picture import Picture
 from bench.metrics.sound import hear
-from curation.media import probe, sample_frames
+from bench.metrics.timing import frame_rate, length_s
+from curation.media import sample_frames
 
 REVISION = 2
 """Raised whenever the code gives other numbers for the same settings."""
@@ -80,7 +81,7 @@ class AvAlign(Metric):
 
     def measure(self, video: VideoInput) -> Outcome:
         """See the class. Without onsets there is nothing to align to; a video that never moves scores 0."""
-        fps = self.config.fps or probe(str(video.path)).fps
+        fps = self.config.fps or frame_rate(video.path)
         sound = hear(video, self.config.sample_rate_hz)
         motion = mean_flow(Picture.of(video.path), fps, self.config.short_edge)
         onsets_s = find_onsets(sound, self.config.sample_rate_hz)
@@ -117,9 +118,9 @@ def mean_flow(picture: Picture, fps: float, short_edge: int) -> npt.NDArray[np.f
 
     Raises:
         MediaError: the video cannot be read.
-        NoValueError: it has fewer than three frames, so that nothing can be a peak.
+        NoValueError: it lasts less than three frames at this rate, so that nothing can be a peak.
     """
-    end_s = probe(picture.path).duration_s
+    end_s = length_s(picture.path)
     lengths: list[float] = []
     before: npt.NDArray[np.uint8] | None = None
     for frame in sample_frames(picture.path, 0.0, end_s, fps=fps, short_edge=short_edge or None):

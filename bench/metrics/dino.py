@@ -84,7 +84,7 @@ class Dino(Metric):
         boxes = {time_s: face.box for time_s, face in zip(clip.tracks[0].times_s, clip.tracks[0].faces, strict=True)}
         people = [cut_person(frame.image(), boxes[frame.time_s]) for frame in clip.keyframes if frame.time_s in boxes]
         if len(people) < 2:
-            raise NoValueError("face too short", frames=len(people))
+            raise NoValueError("too short" if len(clip.keyframes) < 2 else "face too short", frames=len(people))
         features = self.embed(people)
         first, previous = consistency(features)
         return Outcome(

@@ -16,7 +16,8 @@ from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, V
 from bench.metrics.picture import file_hash
 from bench.metrics.reference import reference_image
 from bench.metrics.scrfd import Scrfd
-from curation.media import probe, sample_frames
+from bench.metrics.timing import at_least_one, length_s
+from curation.media import sample_frames
 
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""
@@ -93,8 +94,9 @@ class Identity(Metric):
         reference = self._embed(reference_image(video))
         if reference is None:
             raise NoValueError("no face in the reference image")
-        info, cosines, times_s, missed = probe(str(video.path)), [], [], 0
-        for frame in sample_frames(str(video.path), 0.0, info.duration_s, fps=self.config.frames_per_s):
+        end_s, cosines, times_s, missed = length_s(video.path), [], [], 0
+        fps = at_least_one(self.config.frames_per_s, end_s)
+        for frame in sample_frames(str(video.path), 0.0, end_s, fps=fps):
             embedding = self._embed(frame.image)
             if embedding is None:
                 missed += 1

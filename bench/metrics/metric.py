@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from typing import Any, ClassVar
 
 from bench.samples import Sample
 from curation.media import MediaError
+
+READING = 2
+"""Raised whenever videos or sound are read otherwise: other frames, times, colours or samples of the same files."""
 
 
 class Better(StrEnum):
@@ -100,7 +104,7 @@ class Metric(ABC):
     @property
     def protocol(self) -> str:
         """Twelve hex digits that change with `parameters`."""
-        plain = json.dumps({"metric": self.name, **self.parameters}, sort_keys=True, default=str)
+        plain = json.dumps({"metric": self.name, "reading": READING, **self.parameters}, sort_keys=True, default=str)
         return hashlib.sha256(plain.encode()).hexdigest()[:12]
 
     def available(self) -> str | None:
@@ -122,6 +126,7 @@ class Metric(ABC):
 
         Raises:
             NotNowError: an endpoint did not answer.
+            Exception: a bug; whoever evaluates many videos makes a row of it.
         """
         try:
             outcome = self.measure(video)
@@ -129,4 +134,6 @@ class Metric(ABC):
             return Outcome.none(error.rule.replace("_", " "), message=error.detail)
         except NoValueError as error:
             return Outcome.none(error.reason, **error.detail)
-        return outcome if isinstance(outcome, Outcome) else Outcome(values=outcome)
+        outcome = outcome if isinstance(outcome, Outcome) else Outcome(values=outcome)
+        wrong = [name for name, value in outcome.values.items() if not math.isfinite(value)]
+        return Outcome.none(f"{wrong[0]} is not a finite number", **outcome.detail) if wrong else outcome

@@ -17,6 +17,7 @@ import numpy as np
 from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
 from bench.metrics.picture import Picture, face_clip, mouth
 from bench.metrics.sound import hear
+from bench.metrics.timing import length_s
 from curation.backends.mouth_motion import MAP_FILE, MIN_FRAMES, MouthMotionScorer, level_features
 from curation.backends.sound_features import band_levels
 from curation.backends.sync import MARGIN_S, MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_HZ, SyncEvidence
@@ -61,7 +62,10 @@ class MouthSync(Metric):
     def measure(self, video: VideoInput) -> Outcome:
         """See the class."""
         picture = Picture.of(video.path)
-        duration_s = face_clip(picture).duration_s
+        duration_s = length_s(video.path)
+        if duration_s * SYNC_FPS + 1e-6 < MIN_FRAMES:
+            raise NoValueError("too short", seconds=round(duration_s, 3))
+        face_clip(picture)
         samples = hear(video, SYNC_RATE_HZ, start_s=-MARGIN_S, end_s=duration_s + MARGIN_S)
         first, motion = mouth(picture)
         num_frames = len(motion.features)

@@ -43,7 +43,7 @@ def face_clip(picture: Picture) -> Clip:
 
     Raises:
         MediaError: it cannot be read.
-        NoValueError: there is no face.
+        NoValueError: there is no face on any of them.
     """
     clip = whole_shot(Path(picture.path))
     if not clip.tracks:

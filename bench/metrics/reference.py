@@ -17,7 +17,10 @@ def reference_image(video: VideoInput) -> npt.NDArray[np.uint8]:
     """
     if video.sample.image is None:
         raise NoValueError("no reference image")
-    image = cv2.imread(str(video.sample.image))
+    try:
+        image = cv2.imread(str(video.sample.image))
+    except cv2.error:  # a picture of more pixels than OpenCV takes
+        image = None
     if image is None:
         raise NoValueError("unreadable reference image")
     return np.asarray(image, np.uint8)

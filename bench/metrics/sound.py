@@ -8,6 +8,7 @@ import soundfile
 import soxr
 
 from bench.metrics.metric import NoValueError, VideoInput
+from bench.metrics.timing import length_s
 from curation.media import probe, read_audio
 
 SILENT_PEAK = 8
@@ -25,17 +26,22 @@ def hear(
         NoValueError: there is no sound, it cannot be read, or it is silent throughout.
         MediaError: the video cannot be opened.
     """
-    info = probe(str(video.path))
-    end_s = info.duration_s if end_s is None else end_s
+    end_s = length_s(video.path) if end_s is None else end_s
     if video.audio is not None:
         samples = _read_wav(video, sample_rate_hz, start_s, end_s)
-    elif info.audio_codec is None:
+    elif probe(str(video.path)).audio_codec is None:
         raise NoValueError("no sound")
     else:
         samples = read_audio(str(video.path), start_s, end_s, sample_rate_hz=sample_rate_hz)[0][:, 0]
-    if not len(samples) or int(np.abs(samples.astype(np.int32)).max()) <= SILENT_PEAK:
+    if not len(samples):
+        raise NoValueError("too short")
+    if _peak(samples) <= SILENT_PEAK:
         raise NoValueError("silent")
     return samples
+
+
+def _peak(samples: npt.NDArray[np.int16]) -> int:
+    return int(np.abs(samples.astype(np.int32)).max(initial=0))
 
 
 def _read_wav(video: VideoInput, sample_rate_hz: int, start_s: float, end_s: float) -> npt.NDArray[np.int16]:
@@ -44,6 +50,9 @@ def _read_wav(video: VideoInput, sample_rate_hz: int, start_s: float, end_s: flo
     except (OSError, soundfile.SoundFileError) as error:
         raise NoValueError("unreadable sound", message=str(error)) from error
     mono = samples.astype(np.float32).mean(1)
+    if len(samples) and np.abs(mono).max() <= SILENT_PEAK:
+        # Channels in antiphase cancel each other; what people hear of them is there all the same.
+        mono = samples[:, np.abs(samples.astype(np.int32)).max(0).argmax()].astype(np.float32)
     if rate != sample_rate_hz:
         mono = soxr.resample(mono, rate, sample_rate_hz)
     first, stop = round(start_s * sample_rate_hz), round(end_s * sample_rate_hz)

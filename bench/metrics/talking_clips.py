@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 
+from bench.metrics.timing import at_least_one, length_s
 from curation.backends.face import FaceDetector, build_face_detector
 from curation.media import Frame, probe, sample_frames
 from curation.observations import Keyframe
@@ -21,10 +22,10 @@ KEYFRAME_SHORT_EDGE = 480
 def whole_shot(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Clip:
     """The span of `path` (all of it by default) as one clip, keyframes and face tracks made as curation makes them."""
     info = probe(str(path))
-    end_s = info.duration_s if end_s is None else end_s
+    end_s = length_s(path) if end_s is None else end_s
+    fps = at_least_one(KEYFRAMES_PER_S, end_s - start_s)
     keyframes = tuple(
-        _keyframe(frame)
-        for frame in sample_frames(str(path), start_s, end_s, fps=KEYFRAMES_PER_S, short_edge=KEYFRAME_SHORT_EDGE)
+        _keyframe(frame) for frame in sample_frames(str(path), start_s, end_s, fps=fps, short_edge=KEYFRAME_SHORT_EDGE)
     )
     faces = FacesConfig()
     return Clip(

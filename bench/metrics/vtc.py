@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.metrics.timing import length_s
 from bench.served import endpoint
 from bench.served.chat import first_choice, image_part, text_part
 from bench.served.endpoint import NotNowError
-from curation.media import Frame, MediaError, probe, sample_frames
+from curation.media import Frame, sample_frames
 
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""
@@ -106,6 +107,8 @@ class VideoTextConsistency(Metric):
 
     def measure(self, video: VideoInput) -> Outcome:
         """See the class."""
+        if not video.sample.prompt:
+            raise NoValueError("no prompt")
         frames = spread_frames(video, self.config.num_frames, self.config.short_edge)
         answer = endpoint.post(
             f"{self.config.url}/chat/completions",
@@ -142,9 +145,7 @@ def spread_frames(video: VideoInput, count: int, short_edge: int) -> list[Frame]
     Raises:
         MediaError: it cannot be read.
     """
-    path, duration_s = str(video.path), probe(str(video.path)).duration_s
-    if duration_s <= 0:
-        raise MediaError("undecodable", "no duration")
+    path, duration_s = str(video.path), length_s(video.path)
     wanted = [(index + 0.5) * duration_s / count for index in range(count)]
     rate = 2 * count / duration_s  # ticks at i / rate: every odd one is the middle of a part
     ticks = list(sample_frames(path, 0.0, duration_s, fps=rate, short_edge=short_edge))

@@ -82,6 +82,8 @@ class Boards:
     main: tuple[Column, ...]
     others: tuple[Column, ...]
     """Of metrics that have rows of several protocols, those not in `main`."""
+    num_faults: int = 0
+    """Rows that the program failed at, controls among them."""
 
     @property
     def headline(self) -> tuple[Column, ...]:
@@ -99,14 +101,15 @@ def build_boards(
     """Leaderboard of the rows without a control.
 
     Args:
-        rows: one a place (`bench.rows.current`).
+        rows: one a place (`bench.rows.current`), with or without those of controls.
         samples: ids of all samples that should be scored: what coverage is out of.
         catalogue: what the values mean.
         protocols: metric → fingerprint of today's protocol, which is preferred for the main table. Of other metrics
             the protocol with most values is.
     """
     wanted = set(samples)
-    plain = [row for row in rows if not row.control and row.sample in wanted]
+    among = [row for row in rows if row.sample in wanted]
+    plain = [row for row in among if not row.control]
     groups: dict[str, dict[str, list[Row]]] = {}
     for row in plain:
         groups.setdefault(row.metric, {}).setdefault(row.protocol, []).append(row)
@@ -117,7 +120,12 @@ def build_boards(
         for protocol, group in sorted(groups[metric].items()):
             columns = _columns(metric, protocol, group, samples, catalogue.get(metric, ()))
             (main if protocol == chosen else others).extend(columns)
-    return Boards(methods=tuple(sorted({row.method for row in plain})), main=tuple(main), others=tuple(others))
+    return Boards(
+        methods=tuple(sorted({row.method for row in plain})),
+        main=tuple(main),
+        others=tuple(others),
+        num_faults=sum(row.is_fault for row in among),
+    )
 
 
 def values_of(rows: Iterable[Row], name: str) -> dict[str, dict[str, float]]:

@@ -14,11 +14,12 @@ from bench.human_study.questions import METRIC, VALUES
 from bench.method_directories import named_directories
 from bench.metrics.options import metrics_config
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
+from bench.out_directory import writing
 from bench.report.board import Boards
 from bench.report.page import ReportInput, write_report
 from bench.report.text import leaderboard
 from bench.rows import RowStore
-from bench.samples import read_samples
+from bench.samples import Tell, read_samples, untold
 
 
 def run(options: argparse.Namespace) -> None:
@@ -31,17 +32,23 @@ def run(options: argparse.Namespace) -> None:
     for directory in directories.values():
         if not directory.is_dir():
             raise ValueError(f"no directory of videos at {directory}")
-    write_and_print(options.out, options.samples, directories, metrics_config(options))
+    tell = Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
+    with writing(options.out):
+        write_and_print(options.out, options.samples, directories, metrics_config(options), tell)
 
 
-def write_and_print(out: Path, samples: Path | None, videos: dict[str, Path], config: MetricsConfig) -> None:
+def write_and_print(
+    out: Path, samples: Path | None, videos: dict[str, Path], config: MetricsConfig, tell: Tell = untold
+) -> None:
     """`report`, then the leaderboard and where the files lie on standard output."""
-    boards = report(out, samples, videos, config)
+    boards = report(out, samples, videos, config, tell)
     Console().print(leaderboard(boards))
     print(f"{out / 'report.html'}\n{out / 'leaderboard.csv'}")
 
 
-def report(out: Path, samples: Path | None, videos: dict[str, Path], config: MetricsConfig) -> Boards:
+def report(
+    out: Path, samples: Path | None, videos: dict[str, Path], config: MetricsConfig, tell: Tell = untold
+) -> Boards:
     """Write the report of the rows in `out`; returns its leaderboard.
 
     Args:
@@ -49,6 +56,7 @@ def report(out: Path, samples: Path | None, videos: dict[str, Path], config: Met
         samples: directory of samples, which says what coverage is out of and how samples are grouped.
         videos: method → directory.
         config: of the metrics: their protocols stand in front, and those that cannot run here are named.
+        tell: given a line for every file of a sample that cannot be used.
 
     Raises:
         ValueError: there are no rows, or a directory is not what it should be.
@@ -58,7 +66,7 @@ def report(out: Path, samples: Path | None, videos: dict[str, Path], config: Met
     rows = RowStore(out).read()
     if not rows:
         raise ValueError(f"{out} holds no rows (*.jsonl); `python -m bench evaluate` writes them")
-    known = {row.sample: {} for row in rows} if samples is None else _groups(samples)
+    known = {row.sample: {} for row in rows} if samples is None else _groups(samples, tell)
     metrics = build_metrics(list(METRICS), config)
     measured = {row.metric for row in rows}
     lacking = {metric.name: metric.available() for metric in metrics if metric.name not in measured}
@@ -73,5 +81,5 @@ def report(out: Path, samples: Path | None, videos: dict[str, Path], config: Met
     return write_report(out, given)
 
 
-def _groups(samples: Path) -> dict[str, dict[str, str]]:
-    return {id_: sample.slices() for id_, sample in read_samples(samples).items()}
+def _groups(samples: Path, tell: Tell) -> dict[str, dict[str, str]]:
+    return {id_: sample.slices() for id_, sample in read_samples(samples, tell).items()}

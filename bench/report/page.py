@@ -17,7 +17,7 @@ from bench.report.contrasts import Slice, contrasts, slice_scores
 from bench.report.drawing import NUM_COLOURS
 from bench.report.evidence import drift_curves, offset_curve_of
 from bench.report.offsets import offset_maps
-from bench.report.text import ARROWS, bounds, leaderboard_csv, number, p_text
+from bench.report.text import ARROWS, bounds, faults, leaderboard_csv, number, p_text
 from bench.report.watch import gather_evidence, player_data, worst_videos
 from bench.rows import Row, current
 from bench.stats.slices import slices
@@ -127,6 +127,7 @@ def _slices(given: ReportInput, boards: Boards, plain: Sequence[Row]) -> list[tu
 
 def _environment() -> jinja2.Environment:
     environment = static_page.environment(HERE)
-    environment.filters.update(number=number, bounds=bounds, p=p_text, arrow=lambda better: ARROWS[better])
+    filters = {"number": number, "bounds": bounds, "faults": faults, "p": p_text, "arrow": ARROWS.__getitem__}
+    environment.filters.update(filters)
     environment.globals.update(Better=Better, num_colours=NUM_COLOURS)
     return environment

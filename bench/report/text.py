@@ -42,6 +42,15 @@ def p_text(p_value: float) -> str:
     return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
 
 
+def faults(num: int) -> str:
+    """What is said of rows that the program failed at."""
+    rows = "1 row is" if num == 1 else f"{num} rows are"
+    return (
+        f"{rows} without a value through a fault of the program or a library, not of the video: errors.log beside the "
+        "rows has the tracebacks, and `python -m bench evaluate … --retry` computes them again."
+    )
+
+
 def leaderboard(boards: Boards) -> Group:
     """One table a metric and protocol, for the terminal."""
     parts: list[Table | Text] = []
@@ -52,6 +61,8 @@ def leaderboard(boards: Boards) -> Group:
         parts.extend(Text(note) for note in dict.fromkeys(one.note for one in chosen if one.note))
     if not parts:
         parts.append(Text("No video has been scored yet."))
+    if boards.num_faults:
+        parts.append(Text(faults(boards.num_faults)))
     return Group(*parts)
 
 

@@ -13,6 +13,7 @@ from bench.report.board import Boards, Column
 from bench.report.evidence import Picture, pictures
 from bench.rows import Row
 from bench.stats.paired import orient
+from bench.video_files import video_files
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +88,7 @@ def player_data(
     Args:
         rows: without a control.
         boards: gives the values and their order.
-        videos: method → directory of `<id>.mp4`.
+        videos: method → directory of `<id>.mp4`, `.webm`, ….
         samples: all ids.
         out: the page's directory.
     """
@@ -100,7 +101,10 @@ def player_data(
                 mine[index] = float(f"{row.values[column.value.name]:.4g}")
     return {
         "methods": [
-            {"name": method, "videos": {sample: _url(path, out) for sample, path in _files(folder, samples).items()}}
+            {
+                "name": method,
+                "videos": {id_: _url(path, out) for id_, path in video_files(folder, samples).found.items()},
+            }
             for method, folder in sorted(videos.items())
         ],
         "values": [column.title for column in ranked],
@@ -117,12 +121,7 @@ def _evidence(row: Row) -> Evidence:
     return Evidence(method=row.method, sample=row.sample, metric=row.metric, reason=row.reason, pictures=pictures(row))
 
 
-def _files(folder: Path, samples: Iterable[str]) -> dict[str, Path]:
-    found = {sample: folder / f"{sample}.mp4" for sample in samples}
-    return {sample: path for sample, path in found.items() if path.is_file()}
-
-
 def _url(path: Path, out: Path) -> str:
     """Relative to the page, so that both can move together; a leading `./` keeps a colon from being a scheme."""
     relative = os.path.relpath(path.resolve(), out.resolve()).replace(os.sep, "/")
-    return quote(relative if relative.startswith(".") else f"./{relative}")
+    return quote(os.fsencode(relative if relative.startswith(".") else f"./{relative}"))

@@ -15,6 +15,7 @@ from bench.__main__ import main
 from bench.curated_samples import REAL, in_order
 from bench.samples import read_samples, read_videos
 from curation.media import iter_frames, probe
+from curation.shards import RunDirectory
 from tests.curation.moving_mouth import RATE_HZ, frames, syllables, voice, write_video
 from tests.curation.synthetic_run import write_playable_run
 from training.index import by_hash
@@ -65,6 +66,27 @@ def test_sources_that_are_held_out_come_first_and_each_once_before_any_twice() -
     ordered = in_order(rows)
     assert [row["source"] for row in ordered[:6]] == by_hash("abcdef")
     assert [row["key"][-1] for row in ordered] == ["0"] * 6 + ["1"] * 6 + ["2"] * 6
+
+
+def test_a_damaged_clip_is_a_line_and_the_others_become_samples(
+    run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, damaged = RunDirectory.sample, []
+
+    def sample(directory: RunDirectory, shard: str, key: str) -> dict[str, bytes]:
+        files = whole(directory, shard, key)
+        damaged.append(key)
+        return {**files, "mp4": b"no video"} if key == damaged[0] else files
+
+    monkeypatch.setattr(RunDirectory, "sample", sample)
+    out = tmp_path / "samples"
+    assert main(["samples", "--run", run, "--out", str(out)]) == 0
+    heard = capsys.readouterr()
+    assert f"left out: clip {damaged[0]} in shard " in heard.err
+    assert "1 samples of" in heard.out
+    assert len(read_samples(out)) == 1
+    assert {path.suffix for path in out.glob("*.*")} == {".json", ".png", ".wav"}
+    assert len(list((out / REAL).iterdir())) == 1
 
 
 def test_mistakes_are_one_line(run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,10 @@ def test_names_lead_to_directories_in_the_order_given() -> None:
     [
         (["ours"], "not of the form NAME=DIR"),
         (["ours=a", "ours=b"], "given twice"),
+        (["ours=a", "theirs=b/../a"], "the methods 'ours' and 'theirs' are one directory"),
         (["../x=a"], "cannot be a method's name"),
+        (["a/b=a"], "cannot be a method's name"),
+        ([f"{'x' * 101}=a"], "cannot be a method's name"),
     ],
 )
 def test_methods_are_named_once(arguments: list[str], message: str) -> None:

@@ -92,6 +92,21 @@ def test_merging_machines(tmp_path: Path) -> None:
         merge(tmp_path / "a", [tmp_path / "absent"])
 
 
+def test_another_machine_s_value_takes_the_place_of_a_fault_and_not_the_other_way(tmp_path: Path) -> None:
+    fault, value = row(values={}, reason="internal error: ValueError: x"), row()
+    assert fault.is_fault
+    assert row(values={}, reason="crashed").is_fault
+    assert not value.is_fault
+    assert not row(values={}, reason="no face").is_fault
+    RowStore(tmp_path / "a").append([fault])
+    RowStore(tmp_path / "b").append([value])
+    assert merge(tmp_path / "a", [tmp_path / "b"]).added == 1
+    assert RowStore(tmp_path / "a").read() == [value]
+    RowStore(tmp_path / "c").append([fault])
+    assert len(merge(tmp_path / "a", [tmp_path / "c"]).conflicts) == 1
+    assert RowStore(tmp_path / "a").read() == [value]
+
+
 def test_the_current_row_of_a_place() -> None:
     old, new = row(video="v1"), row(video="v2", values={"av_align": 0.9})
     missing = row(video="", values={}, reason="missing")

@@ -19,8 +19,9 @@ from bench.metrics.picture import Picture, file_hash
 from bench.metrics.sound import hear
 from bench.metrics.syncnet.mfcc import RATE_HZ
 from bench.metrics.syncnet.track import FPS, Track, TrackConfig, crop, follow_faces, steady
+from bench.metrics.timing import length_s
 from curation.backends.face import build_face_detector
-from curation.media import probe, sample_frames
+from curation.media import sample_frames
 
 if TYPE_CHECKING:
     from bench.metrics.syncnet.network import SyncNet
@@ -133,7 +134,7 @@ def largest_face(path: Path, config: SyncNetConfig) -> Track:
         NoValueError: there is no track.
     """
     detector, found = build_face_detector(config.detector), []
-    for frame in sample_frames(str(path), 0.0, probe(str(path)).duration_s, fps=FPS):
+    for frame in sample_frames(str(path), 0.0, length_s(path), fps=FPS):
         height, width = frame.image.shape[:2]
         scale = np.array([width, height, width, height], np.float64)
         boxes = [face.box for face in detector.detect(frame.image)]
@@ -141,7 +142,10 @@ def largest_face(path: Path, config: SyncNetConfig) -> Track:
     tracks = follow_faces(found, config.track)
     if not tracks:
         seen = sum(bool(boxes) for boxes in found)
-        raise NoValueError("no face" if not seen else "no lasting face", frames_with_a_face=seen)
+        if not seen:
+            raise NoValueError("no face")
+        is_short = len(found) <= config.track.min_frames
+        raise NoValueError("too short" if is_short else "no lasting face", frames=len(found), frames_with_a_face=seen)
     return max(tracks, key=lambda track: track.mean_area * len(track.boxes))
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from bench.builder.sign_off import merge_decisions
 from tests.bench.builder.conftest import SpecWriter
 from tests.bench.builder.reviewers import fill_in, page_data
 from tests.bench.builder.test_running import build
+from tests.bench.report.synthetic import HOSTILE
+from tests.curation.test_report import Page
 
 
 @pytest.fixture
@@ -55,6 +58,22 @@ def test_the_page_holds_every_sample(reviewed: Build) -> None:
     assert {path.name for path in (page / "media").iterdir()} == {
         Path(sample[name]).name for sample in data["samples"] for name in ("image", "sound")
     }
+
+
+def test_texts_with_markup_stay_text(reviewed: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = {
+        id_: replace(one, texts={name: HOSTILE if isinstance(text, str) else text for name, text in one.texts.items()})
+        for id_, one in candidates(reviewed).items()
+    }
+    monkeypatch.setattr("bench.builder.review.candidates", lambda _: shown)
+    write_page(reviewed)
+    html = (reviewed.directory.review / "index.html").read_text()
+    page = Page(html)
+    assert HOSTILE not in html
+    assert len(page.all("script")) == 2
+    assert [image.get("src") for image in page.all("img")] == [None]
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    assert page_data(reviewed.directory.review)["samples"][0]["texts"][0][1] == HOSTILE
 
 
 def test_everybody_must_approve_and_conflicts_are_named(

@@ -19,6 +19,7 @@ import torch
 from bench.__main__ import main
 from bench.samples import read_samples, read_videos
 from curation.media import frame_times, iter_frames
+from model.generation import VideoInputs
 from tests.model.pipelines import noise, picture, small_pipeline, write_wav
 
 ONE, TWO, BAD, NO_SOUND = (
@@ -89,6 +90,36 @@ def test_every_whole_sample_has_a_video_as_long_as_its_sound(
     assert f"1 samples that have no sound: {NO_SOUND}" in said
     assert f"{BAD}: " in said
     assert "is not an image that can be read" in said
+
+
+def test_a_sample_whose_text_cannot_be_read_is_named_and_its_video_stays(
+    model: Path, samples: Path, videos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = states(videos)
+    (samples / f"{ONE}.json").write_bytes(b"{")
+    assert generate(model, samples, videos) == 0
+    said = capsys.readouterr().err
+    assert f"sample {ONE}: {samples / ONE}.json is not a sample" in said
+    assert f"1 samples that have no prompt that can be read: {ONE}" in said
+    assert states(videos) == before
+
+
+def test_an_exception_that_nobody_expected_of_one_sample_leaves_the_others(
+    model: Path, samples: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = VideoInputs.read
+
+    def read(image: Path, audio: Path, prompt: str) -> VideoInputs:
+        if audio.stem == ONE:
+            raise AttributeError("[/i] no such track")
+        return whole(image, audio, prompt)
+
+    monkeypatch.setattr(VideoInputs, "read", read)
+    out = tmp_path / "out"
+    assert generate(model, samples, out) == 0
+    assert states(out).keys() == {TWO}
+    assert f"{ONE}: internal error: AttributeError: [/i] no such track" in capsys.readouterr().err
+    assert (out / "errors.log").read_text().startswith(f"{ONE}\nTraceback")
 
 
 def test_run_again_it_makes_nothing_that_is_there(model: Path, samples: Path, videos: Path) -> None:

@@ -12,6 +12,7 @@ from bench.human_study.kit import Key, make_study
 from bench.human_study.questions import QUESTIONS
 from bench.samples import Sample
 from tests.bench.human_study.study import METHODS, given, page_data
+from tests.curation.test_report import Page
 
 
 def test_the_page_tells_no_method_and_shows_every_video(tmp_path: Path) -> None:
@@ -61,12 +62,42 @@ def test_only_samples_that_all_methods_made_are_asked_about(tmp_path: Path) -> N
 
 def test_hostile_prompts_stay_text(tmp_path: Path) -> None:
     samples, methods = given(tmp_path)
-    hostile = "</script><script>alert(1)</script>"
+    hostile = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\ud800"
     bad = {id_: Sample(id=id_, prompt=hostile) for id_ in samples}
     make_study(tmp_path / "study", bad, methods)
     html = (tmp_path / "study" / "page" / "index.html").read_text()
     assert hostile not in html
     assert page_data(tmp_path / "study" / "page")["trials"][0]["prompts"] == [hostile]
+    page = Page(html)
+    assert len(page.all("script")) == 2
+    assert not [name for tag, attributes in page.elements for name in attributes if name.startswith("on")]
+
+
+def test_videos_of_any_kind_keep_their_ending_and_odd_ones_are_said(tmp_path: Path) -> None:
+    samples, methods = given(tmp_path)
+    for path in methods["Alpha"].iterdir():
+        path.rename(path.with_suffix(".WEBM"))
+    for path in methods["Beta"].iterdir():
+        path.rename(path.with_suffix(".mkv"))
+    said: list[str] = []
+    key = make_study(tmp_path / "study", samples, methods, tell=said.append)
+    page = tmp_path / "study" / "page"
+    videos = {trial["id"]: trial["video"] for trial in page_data(page)["trials"]}
+    for trial in key.trials:
+        content = (page / videos[trial.id]).read_text()
+        assert content.startswith("Alpha" if videos[trial.id].endswith(".webm") else "Beta")
+    assert said == ["most browsers do not play .mkv: raters would skip videos of Beta"]
+
+
+def test_a_broken_reference_picture_is_not_shown(tmp_path: Path) -> None:
+    samples, methods = given(tmp_path)
+    (tmp_path / "broken.png").write_bytes(b"")
+    bad = {
+        id_: Sample(id=id_, prompt="", image=tmp_path / "broken.png", problems={".png": "it is none"})
+        for id_ in samples
+    }
+    make_study(tmp_path / "study", bad, methods)
+    assert {trial["image"] for trial in page_data(tmp_path / "study" / "page")["trials"]} == {None}
 
 
 def test_a_key_is_read_back_and_something_else_is_not(tmp_path: Path) -> None:

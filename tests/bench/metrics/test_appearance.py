@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bench.metrics.appearance import Appearance, AppearanceConfig, by_second, flicker, longest_run
+from bench.metrics.appearance import Appearance, AppearanceConfig, by_second, flicker, longest_stretch_s
 from bench.metrics.metric import VideoInput
 from bench.samples import Sample
 from tests.curation.moving_mouth import write_video
@@ -87,8 +87,10 @@ def test_seconds_and_runs() -> None:
     assert by_second(times[:, None], times)[:, 0] == pytest.approx([0.48, 1.68])
     assert len(by_second(np.zeros((63, 1)), np.arange(63) / 25)) == 2
     assert len(by_second(np.zeros((64, 1)), np.arange(64) / 25)) == 3
-    assert longest_run(np.array([True, False, True, True, False])) == 2
-    assert longest_run(np.array([], np.bool_)) == 0
+    lengths_s = np.array([0.5, 0.1, 0.2, 0.1, 0.1])
+    assert longest_stretch_s(np.array([True, False, True, True, False]), lengths_s) == 0.5
+    assert longest_stretch_s(np.array([False, False, True, True, True]), lengths_s) == pytest.approx(0.4)
+    assert longest_stretch_s(np.array([], np.bool_), np.array([])) == 0
 
 
 def test_bad_videos_have_a_reason(tmp_path: Path) -> None:

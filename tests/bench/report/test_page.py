@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 import pytest
 
@@ -101,6 +102,29 @@ def test_nothing_that_a_file_says_is_run(tmp_path: Path) -> None:
     policy = next(str(one["content"]) for one in found.all("meta") if one.get("http-equiv"))
     script = (tmp_path / "out" / "report.html").read_text().rpartition("<script>")[2].partition("</script>")[0]
     assert base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() in policy
+
+
+def test_odd_names_of_directories_and_endings_lead_to_the_videos(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"v <b>&#x27; 100% \xff")
+    folder.mkdir()
+    for id_, suffix in zip(SAMPLES, (".WEBM", ".mov"), strict=False):
+        (folder / f"{id_}{suffix}").write_bytes(b"")
+    (folder / f"{SAMPLES[2]}.part.mp4").write_bytes(b"")
+    found = page(tmp_path / "out", ReportInput(rows=rows(SAMPLES), samples=groups(SAMPLES), videos={"Good": folder}))
+    videos = data(found)["methods"][0]["videos"]
+    assert set(videos) == set(SAMPLES[:2])
+    for url in videos.values():
+        assert (tmp_path / "out" / os.fsdecode(unquote_to_bytes(url))).is_file()
+
+
+def test_faults_of_the_program_are_named_and_counted(tmp_path: Path) -> None:
+    fault = row(sample=SAMPLES[0], method="New", reason=f"internal error: ValueError: {HOSTILE}", values={})
+    crash = row(sample=SAMPLES[1], method="New", control="frozen", reason="crashed", values={})
+    found = page(tmp_path, ReportInput(rows=[*rows(SAMPLES), fault, crash], samples=groups(SAMPLES)))
+    assert "2 rows are without a value through a fault of the program" in found.text
+    assert "--retry" in found.text
+    assert len(found.all("script")) == 2
+    assert "errors.log" not in page(tmp_path, ReportInput(rows=rows(SAMPLES), samples=groups(SAMPLES))).text
 
 
 def test_protocols_have_tables_of_their_own(tmp_path: Path, given: ReportInput) -> None:

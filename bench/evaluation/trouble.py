@@ -1,0 +1,82 @@
+"""What an exception becomes that nobody expected while a video was measured.
+
+It is either the machine's, which says nothing about the video: no row is written, and the next run tries again. Or it
+is a fault of ours or of a library that this video brought out: a row with its type and message as the reason, and its
+traceback in a log beside the rows. Either way the run goes on with the next metric and the next video.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import traceback
+from typing import Final
+
+import cv2
+
+from bench.metrics.metric import NoValueError, Outcome
+from bench.rows import INTERNAL_ERROR, Row
+from curation.media import MediaError
+
+LOG: Final = "errors.log"
+"""In the directory of rows."""
+MAX_REASON: Final = 160
+"""Letters of a message that a reason keeps; `detail` has all of it."""
+MAX_MESSAGE: Final = 2000
+
+OF_THE_MACHINE: Final = {
+    errno.ENOSPC: "no space left",
+    errno.EDQUOT: "no space left",
+    errno.ENOMEM: "no memory",
+    errno.EMFILE: "too many open files",
+    errno.ENFILE: "too many open files",
+    errno.EIO: "the disk failed",
+    errno.ESTALE: "the file system went away",
+    errno.ENOTCONN: "the file system went away",
+    errno.ETIMEDOUT: "the file system did not answer",
+}
+"""Errors of the operating system that another try may not meet → what people call them."""
+
+
+def machine_fault(error: Exception) -> str | None:
+    """What was wrong with the machine, short and countable; None where the exception is no such thing."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the latter is torch's
+        return "no memory"
+    if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:
+        return "no memory"
+    return OF_THE_MACHINE.get(error.errno or 0) if isinstance(error, OSError) else None
+
+
+def outcome_of(error: Exception, sample: str) -> Outcome:
+    """The reason that a row gives: what bad data is, or the type and message of what nobody expected."""
+    if isinstance(error, NoValueError):
+        return Outcome.none(error.reason, **error.detail)
+    if isinstance(error, MediaError):
+        return Outcome.none(error.rule.replace("_", " "), message=error.detail)
+    message = " ".join(str(error).split())
+    told = f"{type(error).__name__}: {_countable(message, sample)}" if message else type(error).__name__
+    if len(told) > MAX_REASON:
+        told = f"{told[:MAX_REASON]}…"
+    return Outcome.none(f"{INTERNAL_ERROR}: {told}", message=message[:MAX_MESSAGE], log=LOG)
+
+
+def is_unexpected(error: Exception) -> bool:
+    """Whether a traceback belongs in the log."""
+    return not isinstance(error, (NoValueError, MediaError))
+
+
+def log_entry(row: Row, error: Exception) -> str:
+    """What the log says, ending in an empty line."""
+    control = f", {row.control}" if row.control else ""
+    return f"{row.method}/{row.sample}: {row.metric}{control}\n{traceback_of(error)}"
+
+
+def traceback_of(error: Exception) -> str:
+    """As Python prints it, ending in an empty line."""
+    return "".join(traceback.format_exception(error)) + "\n"
+
+
+def _countable(message: str, sample: str) -> str:
+    """Without what differs from video to video: folders, ids and addresses."""
+    message = re.sub(r"(?<![^\s'\"(=])(?:/[^\s/'\":<>\[\]]+)+/(?=[^\s/'\":])", "", message)
+    return re.sub(r"\b0x[0-9a-fA-F]{6,}\b", "0x…", message.replace(sample, "<id>"))

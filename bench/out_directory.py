@@ -1,0 +1,40 @@
+"""The directory that a command writes into: made, and found to be writable, before any work is done."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from curation.command_line import CommandFailedError
+
+
+def prepare(out: Path) -> None:
+    """Make the directory and try to write there.
+
+    Raises:
+        ValueError: it cannot be made, or nothing can be written into it.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ValueError(f"cannot write into {out} ({error.strerror})") from error
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Work whose results go into `out`.
+
+    Raises:
+        CommandFailedError: one of its files, or what they are made of, cannot be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or isinstance(error, ConnectionError):
+            raise  # of a cluster, or of whoever reads what is printed
+        place = error.filename or out
+        raise CommandFailedError(f"{place}: {error.strerror}; the same command goes on") from error
