@@ -9,8 +9,8 @@ import textwrap
 from pathlib import Path
 
 DROP = """
-import os
-import curation.__main__
+import locale, os
+import curation.__main__, curation.commands.run, curation.curating, curation.prepare
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)
