@@ -48,7 +48,7 @@ class Workers:
         """
         with display(console, len(units), words) as drawing:
             if self.on_ray and units:
-                with announced_ray(console):
+                with announced_ray(console, job.name):
                     try:
                         run_on_ray(units, job, drawing.show)
                     except ray.exceptions.RayError as error:

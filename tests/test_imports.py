@@ -26,7 +26,7 @@ ONLY_ENCODE = "curation/encode/"
 """The one place in curation that may use the model."""
 
 FLOORS = (
-    ("curation.config", "curation.caption", "curation.observations", "curation.command_line"),
+    ("curation.config", "curation.caption", "curation.observations", "curation.command_line", "curation.terminal"),
     ("curation.schema",),
     ("curation.media", "curation.stage", "curation.storage"),
     ("curation.motion", "curation.crop", "curation.claims"),
@@ -36,6 +36,7 @@ FLOORS = (
     ("curation.shards", "curation.sources", "curation.encoded"),
     ("curation.planning", "curation.placement", "curation.runner", "curation.cluster"),
     ("curation.telemetry",),
+    ("curation.watch",),
     ("curation.engine", "curation.clip_table", "curation.pipeline"),
     ("curation.curate", "curation.console"),
     ("curation.encode",),
