@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from ray.job_config import JobConfig
 from curation.terminal import off_the_terminal
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
+ADDRESS_TIMEOUT_S = 10.0
 OWN_SETTINGS = {
     # Workers are started when actors ask for them: a prestarted idle one per CPU costs seconds.
     "RAY_prestart_worker_first_driver": "0",
@@ -95,6 +98,12 @@ def given_address() -> str | None:
     return None if address in ("", "local") else address
 
 
+def free_name(prefix: str) -> str:
+    """The first of `prefix/0`, `prefix/1`, … that no actor of this job has."""
+    taken = set(ray.util.list_named_actors())
+    return next(name for number in itertools.count() if (name := f"{prefix}/{number}") not in taken)
+
+
 def logs_directory() -> str:
     """Where Ray's processes and workers on this machine write what they have to say."""
     return str(Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "session_latest", "logs"))
@@ -102,6 +111,8 @@ def logs_directory() -> str:
 
 def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: bool) -> None:
     address = given_address()
+    if address is not None:
+        _knock(address)
     for setting, value in OWN_SETTINGS.items():
         os.environ.setdefault(setting, value)
     if address is None:
@@ -126,10 +137,25 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
                 runtime_env={"working_dir": root, "excludes": [".git", ".venv", "runs"]} if address else None,
             )
     except Exception as error:  # it raises bare ones
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         if address is not None:
             raise ConnectionError(f"no Ray cluster at RAY_ADDRESS={address}: {reason}") from error
-        raise ClusterError(f"Ray does not start: {reason} Its logs are in {logs_directory()}") from error
+        raise ClusterError(f"Ray does not start: {reason}; its logs are in {logs_directory()}") from error
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for minutes, and says nothing.
+
+    Raises:
+        ConnectionError: nobody listens at the address.
+    """
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdigit():
+        return  # "auto", or something that Ray has to say about
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ADDRESS_TIMEOUT_S).close()
+    except OSError as error:
+        raise ConnectionError(f"no Ray cluster at RAY_ADDRESS={address}: {error}") from error
 
 
 @contextmanager

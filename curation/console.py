@@ -52,11 +52,12 @@ class Display:
     bar: Bar = field(init=False)
     live: Live | None = None
     _last_line_s: float = -math.inf
-    _start_s: float = field(default_factory=time.monotonic)
+    _start_s: float = field(init=False)
     _ended: bool = False
 
     def __post_init__(self) -> None:
         """Prepare the bar."""
+        self._start_s = time.monotonic()
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),

@@ -17,9 +17,10 @@ from typing import Any, Protocol, TypeVar
 import pyarrow as pa
 import ray
 
+from curation.cluster import free_name
 from curation.config import ConfigError
 from curation.placement import ExecutionConfig, PoolConfig, resolve_pools
-from curation.telemetry import Progress, free_name, start_ledger
+from curation.telemetry import Progress, start_ledger
 from curation.watch import Report, watched
 
 MAX_BLOCKS = 4096

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import ray
 
+from curation.cluster import free_name
+
 
 @dataclass(kw_only=True, slots=True)
 class Progress:
@@ -126,15 +128,6 @@ class Ledger:
 
     def _sign(self) -> None:
         self._last_sign_s = time.monotonic()
-
-
-def free_name(prefix: str) -> str:
-    """The first of `prefix/0`, `prefix/1`, … that no actor of this job has."""
-    taken = set(ray.util.list_named_actors())
-    number = 0
-    while f"{prefix}/{number}" in taken:
-        number += 1
-    return f"{prefix}/{number}"
 
 
 def start_ledger(job: str) -> ray.actor.ActorHandle:

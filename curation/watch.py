@@ -14,6 +14,8 @@ from curation.placement import ExecutionConfig, PoolConfig
 from curation.telemetry import Progress, Silence
 
 REPORT_INTERVAL_S = 1.0
+LEDGER_TIMEOUT_S = 300.0
+"""A ledger loads nothing; only its process has to start."""
 MAX_NAMED_UNITS = 3
 
 Report = Callable[[Progress], None]
@@ -40,12 +42,12 @@ def watched(
         while not done.wait(REPORT_INTERVAL_S):
             try:
                 progress, silence = ray.get(
-                    [ledger.snapshot.remote(), ledger.silence.remote()], timeout=limits.start_timeout_s
+                    [ledger.snapshot.remote(), ledger.silence.remote()], timeout=LEDGER_TIMEOUT_S
                 )
                 report(progress)
                 complaint = complaint_of(silence, limits, pools)
             except ray.exceptions.GetTimeoutError:
-                complaint = f"the ledger of the run has not answered for {limits.start_timeout_s:g} s{_look()}"
+                complaint = f"the ledger of the run has not answered for {LEDGER_TIMEOUT_S:g} s{_look()}"
             except ray.exceptions.RayError:
                 return  # the run itself meets the same error and tells of it
             if complaint:

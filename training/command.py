@@ -67,7 +67,7 @@ def _run_on_ray(options: argparse.Namespace) -> None:
     arguments = ["--stage", options.stage, "--run", str(Path(options.run).resolve()), "--profile", options.profile]
     arguments += ["--model", options.model] if options.model else []
     arguments += [word for override in options.overrides for word in ("--set", override)]
-    with ray_session(log_to_driver=True):
-        status = train_on_ray(arguments, options.ray)
+    with ray_session(f"training-{options.stage}", log_to_driver=True):
+        status = train_on_ray(arguments, options.ray, name=f"training-{options.stage}")
     if status:
         raise SystemExit(status)

@@ -75,6 +75,11 @@ class Terminal:
         os.waitpid(self.shell, 0)
         os.close(self.screen)
 
+    @property
+    def end(self) -> str:
+        """The last of the text, for the message of a failure."""
+        return self.text[-3000:]
+
     def type(self, line: str) -> None:
         """Type a command and the return key."""
         os.write(self.screen, line.encode() + b"\n")
