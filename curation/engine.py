@@ -9,7 +9,7 @@ from __future__ import annotations
 import faulthandler
 import pickle
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FunctionType
 from typing import Any, Protocol, TypeVar
@@ -21,7 +21,7 @@ from curation.cluster import free_name
 from curation.config import ConfigError
 from curation.placement import ExecutionConfig, PoolConfig, resolve_pools
 from curation.telemetry import Progress, start_ledger
-from curation.watch import Report, watched
+from curation.watch import Report, not_started, watched
 
 MAX_BLOCKS = 4096
 """Ray Data's work is one block a unit up to here; beyond, a block has several, which a retry takes up together."""
@@ -170,7 +170,8 @@ def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
             for _ in dataset.iter_internal_ref_bundles():
                 pass
     finally:
-        ray.kill(ledger)  # the dataset's plan holds on to it
+        with suppress(ray.exceptions.RayError):
+            ray.kill(ledger)  # the dataset's plan holds on to it
 
 
 def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:
@@ -178,12 +179,15 @@ def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:
 
     Raises:
         ConfigError: as the function, or as `run_on_ray`.
+        TimeoutError: it takes longer than an actor may take to start.
     """
     pool, _ = _pools(job)[0]
     options = {"num_cpus": pool.num_cpus, "num_gpus": pool.num_gpus, "max_retries": 0, **_environment(pool)}
     task = ray.remote(**options)(_call).options(name=f"{job.name}/{pool.name}/first")
     try:
-        result: T = ray.get(task.remote(function))
+        result: T = ray.get(task.remote(function), timeout=job.execution.start_timeout_s)
+    except ray.exceptions.GetTimeoutError as error:
+        raise TimeoutError(not_started(pool, job.execution.start_timeout_s)) from error
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, ConfigError):
             raise ConfigError(str(error.cause)) from None

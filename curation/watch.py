@@ -75,14 +75,18 @@ def complaint_of(silence: Silence, limits: ExecutionConfig, pools: Sequence[Pool
         return None
     waiting = [pool for pool in pools if pool.name not in silence.ready]
     if waiting and not silence.in_hand:
-        pool = waiting[0]
-        return (
-            f"no worker of pool {pool.name!r} has started within {allowed_s:g} s; it was loading "
-            f"{', '.join(pool.stages)} (execution.start_timeout_s){_look()}"
-        )
+        return not_started(waiting[0], allowed_s)
     units = ", ".join(silence.in_hand[:MAX_NAMED_UNITS]) + (", …" if len(silence.in_hand) > MAX_NAMED_UNITS else "")
     what = f"with {units} in work" if units else f"while pool {pools[-1].name!r} was to take up the next unit"
     return f"nothing has happened for {allowed_s:g} s {what}{_look()}"
+
+
+def not_started(pool: PoolConfig, seconds: float) -> str:
+    """One line on a pool whose first worker takes too long."""
+    return (
+        f"no worker of pool {pool.name!r} has started within {seconds:g} s; it was loading {', '.join(pool.stages)} "
+        f"(execution.start_timeout_s){_look()}"
+    )
 
 
 def _look() -> str:

@@ -1,0 +1,75 @@
+"""Which cluster a run uses, and what people are told of it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from curation import cluster
+
+
+def test_only_an_address_that_names_a_cluster_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert cluster.given_address() is None
+    for own in ("", "local"):
+        monkeypatch.setenv("RAY_ADDRESS", own)
+        assert cluster.given_address() is None
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert cluster.given_address() == "10.0.0.1:6379"
+
+
+def test_a_token_is_spoken_of_where_one_is_needed_and_the_command_exists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    assert cluster.dashboard_hint() == ""
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    command = cluster.dashboard_hint().partition("`")[2].partition("`")[0]
+    program, what = command.split()
+    assert Path(program).is_file()
+    assert os.access(program, os.X_OK)
+    assert what == "get-auth-token"
+
+
+def test_an_address_where_nobody_listens_is_told_at_once() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        listener.listen()
+        cluster._knock(f"127.0.0.1:{port}")
+        cluster._knock(f"ray://127.0.0.1:{port}")
+    with pytest.raises(ConnectionError, match=f"no Ray cluster at RAY_ADDRESS=ray://127.0.0.1:{port}: .*refused"):
+        cluster._knock(f"ray://127.0.0.1:{port}")
+    cluster._knock("auto")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_interrupts_and_later_ones_do_not_disturb(number: signal.Signals) -> None:
+    before = [signal.getsignal(each) for each in cluster.ENDING]
+
+    def work() -> None:
+        with cluster._interrupted_once():
+            try:
+                signal.raise_signal(number)
+            finally:
+                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(signal.SIGTERM)
+                cleared.append(True)
+
+    cleared: list[bool] = []
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert cleared
+    assert [signal.getsignal(each) for each in cluster.ENDING] == before
+
+
+def test_what_the_shell_has_told_a_command_to_ignore_stays_ignored() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with cluster._interrupted_once():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
