@@ -71,6 +71,8 @@ def ray_session(
             context.enable_progress_bars = False
             context.print_on_execution_start = False
             context.execution_options.preserve_order = False
+            # It is in Ray's files too; what ends a run is an exception. The context has set a level of its own.
+            logging.getLogger("ray.data").setLevel(logging.CRITICAL)
             yield _dashboard()
         finally:
             ray.shutdown()
@@ -122,8 +124,6 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
         # has the address 127.0.0.1, and its ports are open to this machine alone.
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] != "0"
     root = str(Path(__file__).resolve().parent.parent)
-    # What Ray's libraries log is in its files too; what ends a run is an exception.
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
     try:
         with off_the_terminal():
             ray.init(
