@@ -123,6 +123,9 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
         # Ray knows this as a setting for other systems, and has read it when it was imported: a cluster of one machine
         # has the address 127.0.0.1, and its ports are open to this machine alone.
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] != "0"
+    if not log_to_driver:
+        # Ray prints what tasks of Ray Data raised, traceback and all, beside raising it; there is no setting.
+        ray._private.worker.print_to_stdstream = _say_nothing
     root = str(Path(__file__).resolve().parent.parent)
     try:
         with off_the_terminal():
@@ -141,6 +144,10 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
         if address is not None:
             raise ConnectionError(f"no Ray cluster at RAY_ADDRESS={address}: {reason}") from error
         raise ClusterError(f"Ray does not start: {reason}; its logs are in {logs_directory()}") from error
+
+
+def _say_nothing(*_: object, **__: object) -> None:
+    """In place of what prints."""
 
 
 def _knock(address: str) -> None:
