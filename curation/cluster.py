@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import re
 import signal
 import socket
 import sys
@@ -12,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
 from ray.job_config import JobConfig
@@ -20,6 +22,8 @@ from curation.terminal import off_the_terminal
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 ADDRESS_TIMEOUT_S = 10.0
+RAYS_LINE = re.compile(r"\[[\d-]+ [\d:,.]+ \w \d+ \d+\] (\(\w+\) )?\w+\.cc:\d+: ")
+PRINT = ray._private.worker.print_to_stdstream
 OWN_SETTINGS = {
     # Workers are started when actors ask for them: a prestarted idle one per CPU costs seconds.
     "RAY_prestart_worker_first_driver": "0",
@@ -123,9 +127,8 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
         # Ray knows this as a setting for other systems, and has read it when it was imported: a cluster of one machine
         # has the address 127.0.0.1, and its ports are open to this machine alone.
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] != "0"
-    if not log_to_driver:
-        # Ray prints what tasks of Ray Data raised, traceback and all, beside raising it; there is no setting.
-        ray._private.worker.print_to_stdstream = _say_nothing
+    # There is no setting for what Ray prints of its own.
+    ray._private.worker.print_to_stdstream = _print_what_is_ours
     root = str(Path(__file__).resolve().parent.parent)
     try:
         with off_the_terminal():
@@ -146,8 +149,11 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
         raise ClusterError(f"Ray does not start: {reason}; its logs are in {logs_directory()}") from error
 
 
-def _say_nothing(*_: object, **__: object) -> None:
-    """In place of what prints."""
+def _print_what_is_ours(data: dict[str, Any], *, ignore_prefix: bool) -> None:
+    """Print lines of workers, without what Ray's libraries say there and the exceptions that it raises here anyway."""
+    lines = [line for line in data["lines"] if not RAYS_LINE.search(line)]
+    if lines and data["pid"] != "raylet":
+        PRINT({**data, "lines": lines}, ignore_prefix=ignore_prefix)
 
 
 def _knock(address: str) -> None:

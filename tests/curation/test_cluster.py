@@ -46,6 +46,15 @@ def test_an_address_where_nobody_listens_is_told_at_once() -> None:
     cluster._knock("auto")
 
 
+def test_of_what_workers_print_ray_s_own_lines_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    rays = "[2026-11-27 00:04:47,364 I 2624 2624] logging.cc:303: Set ray log level from environment variable"
+    server = "[2026-11-27 00:04:47,364 E 2624 2624] (raylet) node_manager.cc:30: A worker died"
+    lines = {"lines": [rays, "step 3  loss 3.055", server], "pid": 7, "ip": "127.0.0.1", "is_err": False, "job": "1"}
+    cluster._print_what_is_ours(lines, ignore_prefix=True)
+    cluster._print_what_is_ours({**lines, "lines": ["Task failed. Traceback"], "pid": "raylet"}, ignore_prefix=False)
+    assert capsys.readouterr().out == "step 3  loss 3.055\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_interrupts_and_later_ones_do_not_disturb(number: signal.Signals) -> None:
     before = [signal.getsignal(each) for each in cluster.ENDING]
