@@ -11,7 +11,7 @@ import ray
 from rich.console import Console
 
 from bench.worker_options import WORKER_CPUS
-from curation.cluster import stopped
+from curation.cluster import ClusterError, stopped
 from curation.command_line import CommandFailedError
 from curation.console import Words, announced_ray, display
 from curation.engine import Job, run_inline, run_on_ray
@@ -49,10 +49,12 @@ class Workers:
         """
         with display(console, len(units), words) as drawing:
             if self.on_ray and units:
-                with announced_ray(console):
-                    try:
+                try:
+                    with announced_ray(console, job.name):
                         run_on_ray(units, job, drawing.show)
-                    except ray.exceptions.RayError as error:
-                        raise CommandFailedError(stopped(error)) from error
+                except ray.exceptions.RayError as error:
+                    raise CommandFailedError(stopped(error)) from error
+                except (ClusterError, ConnectionError, TimeoutError) as error:
+                    raise CommandFailedError(str(error)) from error
             else:
                 run_inline(units, job, drawing.show)

@@ -2,55 +2,84 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
-from collections.abc import Iterator
+import re
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import ray
+from ray.job_config import JobConfig
 
 from curation.command_line import CommandFailedError
+from curation.terminal import off_the_terminal
+
+ENDING = (signal.SIGINT, signal.SIGTERM)
+ADDRESS_TIMEOUT_S = 10.0
+RAYS_LINE = re.compile(r"\[[\d-]+ [\d:,.]+ \w \d+ \d+\] (\(\w+\) )?\w+\.cc:\d+: ")
+PRINT = ray._private.worker.print_to_stdstream
+OWN_SETTINGS = {
+    # Workers are started when actors ask for them: a prestarted idle one per CPU costs seconds.
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_enable_worker_prestart": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # Ray's own processes otherwise write to this terminal; set it to "info" to look into the cluster itself.
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
+LOCAL_SETTINGS = {
+    # The whole cluster, not the dashboard alone, listens on loopback only: see `_start`.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    # So nobody has to paste a token into the dashboard. On a machine shared with people that one does not trust, set it
+    # to "token".
+    "RAY_AUTH_MODE": "disabled",
+}
+
+
+class ClusterError(OSError):
+    """Ray does not start; the message is one line."""
 
 
 @contextmanager
-def ray_session(*, num_cpus: int | None = None, log_to_driver: bool = False) -> Iterator[str]:
+def ray_session(
+    name: str = "soul", *, num_cpus: int | None = None, dashboard: bool = True, log_to_driver: bool = False
+) -> Iterator[str]:
     """Join the cluster that `RAY_ADDRESS` names, or start one here; yields the dashboard's address.
 
+    A cluster that happens to run on this machine is never joined unasked. Ctrl-C and SIGTERM are both a
+    `KeyboardInterrupt`, once: what comes after it would only break off the clearing up.
+
     Args:
+        name: of the job, where the cluster's jobs are listed.
         num_cpus: of a cluster started here; the machine's by default.
+        dashboard: whether a cluster started here has one.
         log_to_driver: whether what workers print appears here.
 
     Raises:
         ConnectionError: there is no cluster at `RAY_ADDRESS`.
+        ClusterError: none could be started here.
     """
-    own = not ray.is_initialized()
-    if own:
-        # Workers are started when actors ask for them: a prestarted idle one per CPU costs seconds.
-        os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
-        os.environ.setdefault("RAY_enable_worker_prestart", "0")
-        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-        # Ray's own processes otherwise write to this terminal; set it to "info" to look into the cluster itself.
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-        shared = "RAY_ADDRESS" in os.environ
-        root = str(Path(__file__).resolve().parent.parent)
-        ray.init(
-            num_cpus=None if shared else num_cpus,
-            include_dashboard=None if shared else True,
-            log_to_driver=log_to_driver,
-            logging_level=logging.ERROR,
-            # A cluster's machines get the code; a local cluster has it.
-            runtime_env={"working_dir": root, "excludes": [".git", ".venv", "runs"]} if shared else None,
-        )
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.execution_options.preserve_order = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    try:
+    if ray.is_initialized():
         yield _dashboard()
-    finally:
-        if own:
+        return
+    with _interrupted_once() as arm:
+        try:
+            _start(name, num_cpus=num_cpus, dashboard=dashboard, log_to_driver=log_to_driver)
+            arm()  # Ray has put a handler of its own for SIGTERM
+            context = ray.data.DataContext.get_current()
+            context.enable_progress_bars = False
+            context.print_on_execution_start = False
+            context.execution_options.preserve_order = False
+            # It is in Ray's files too; what ends a run is an exception. The context has set a level of its own.
+            logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+            yield _dashboard()
+        finally:
             ray.shutdown()
 
 
@@ -74,6 +103,112 @@ def telling_why_it_stopped() -> Iterator[None]:
         yield
     except ray.exceptions.RayError as error:
         raise CommandFailedError(stopped(error)) from error
+
+
+def dashboard_hint() -> str:
+    """What a person needs beside the dashboard's address; empty when that is nothing."""
+    if given_address() is not None or os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
+        return ""
+    return f" (it asks for the token that `{Path(sys.executable).parent / 'ray'} get-auth-token` prints)"
+
+
+def given_address() -> str | None:
+    """The cluster that `RAY_ADDRESS` names, None for one of our own."""
+    address = os.environ.get("RAY_ADDRESS", "")
+    return None if address in ("", "local") else address
+
+
+def free_name(prefix: str) -> str:
+    """The first of `prefix/0`, `prefix/1`, … that no actor of this job has."""
+    taken = set(ray.util.list_named_actors())
+    return next(name for number in itertools.count() if (name := f"{prefix}/{number}") not in taken)
+
+
+def logs_directory() -> str:
+    """Where Ray's processes and workers on this machine write what they have to say."""
+    return str(Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "session_latest", "logs"))
+
+
+def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: bool) -> None:
+    address = given_address()
+    if address is not None:
+        _knock(address)
+    for setting, value in OWN_SETTINGS.items():
+        os.environ.setdefault(setting, value)
+    if address is None:
+        for setting, value in LOCAL_SETTINGS.items():
+            os.environ.setdefault(setting, value)
+        # Ray knows this as a setting for other systems, and has read it when it was imported: a cluster of one machine
+        # has the address 127.0.0.1, and its ports are open to this machine alone.
+        ray._private.ray_constants.ENABLE_RAY_CLUSTER = os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] != "0"
+    # There is no setting for what Ray prints of its own.
+    ray._private.worker.print_to_stdstream = _print_what_is_ours
+    root = str(Path(__file__).resolve().parent.parent)
+    try:
+        with off_the_terminal():
+            ray.init(
+                address=address or "local",
+                num_cpus=None if address else num_cpus,
+                include_dashboard=None if address else dashboard,
+                log_to_driver=log_to_driver,
+                logging_level=logging.CRITICAL,
+                job_config=JobConfig(metadata={"name": name}),
+                # A cluster's machines get the code; a local cluster has it.
+                runtime_env={"working_dir": root, "excludes": [".git", ".venv", "runs"]} if address else None,
+            )
+    except Exception as error:  # it raises bare ones
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+        if address is not None:
+            raise ConnectionError(f"no Ray cluster at RAY_ADDRESS={address}: {reason}") from error
+        raise ClusterError(f"Ray does not start: {reason}; its logs are in {logs_directory()}") from error
+
+
+def _print_what_is_ours(data: dict[str, Any], *, ignore_prefix: bool) -> None:
+    """Print lines of workers, without what Ray's libraries say there and the exceptions that it raises here anyway."""
+    lines = [line for line in data["lines"] if not RAYS_LINE.search(line)]
+    if lines and data["pid"] != "raylet":
+        PRINT({**data, "lines": lines}, ignore_prefix=ignore_prefix)
+
+
+def _knock(address: str) -> None:
+    """Ray itself tries for minutes, and says nothing.
+
+    Raises:
+        ConnectionError: nobody listens at the address.
+    """
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdigit():
+        return  # "auto", or something that Ray has to say about
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=ADDRESS_TIMEOUT_S).close()
+    except OSError as error:
+        raise ConnectionError(f"no Ray cluster at RAY_ADDRESS={address}: {error}") from error
+
+
+@contextmanager
+def _interrupted_once() -> Iterator[Callable[[], None]]:
+    """What asks this process to end is a `KeyboardInterrupt` the first time and nothing after; yields what arms it."""
+
+    def interrupt(*_: object) -> None:
+        for number in ENDING:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    def arm() -> None:
+        for number in armed:
+            signal.signal(number, interrupt)
+
+    # In a thread, or started by a shell that ignores ctrl-C for what is in its background, it stays as it is.
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in ENDING} if main else {}
+    armed = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    arm()
+    try:
+        yield arm
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
 
 
 def _dashboard() -> str:

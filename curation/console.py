@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +15,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from curation.cluster import ray_session
+from curation.cluster import dashboard_hint, ray_session
 from curation.telemetry import Progress
 
-PLAIN_INTERVAL_S = 15.0
-"""Without a terminal (CI, a log file) a line is printed this often."""
+PLAIN_INTERVAL_S = 60.0
+"""Without a terminal (CI, a log file) a line is printed this often, the first when work begins."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,12 +51,13 @@ class Display:
     words: Words
     bar: Bar = field(init=False)
     live: Live | None = None
-    _last_line_s: float = field(default_factory=time.monotonic)
-    _start_s: float = field(default_factory=time.monotonic)
+    _last_line_s: float = -math.inf
+    _start_s: float = field(init=False)
     _ended: bool = False
 
     def __post_init__(self) -> None:
         """Prepare the bar."""
+        self._start_s = time.monotonic()
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -68,28 +70,47 @@ class Display:
 
     def show(self, progress: Progress) -> None:
         """Redraw."""
-        done = progress.units if self.words.counts == "units" else progress.clips + progress.in_work
+        done = self._done(progress)
         line = self._counts(progress)
         self.bar.update(self.bar.task_ids[0], completed=done)
         if self.live is not None:
             self.live.update(Group(self.bar, Text(line)))
-        elif time.monotonic() - self._last_line_s > PLAIN_INTERVAL_S or self._ends(progress, done):
+        elif self._ends(progress, done) or self._is_due(progress):
             self._last_line_s = time.monotonic()
             counted = self.words.units if self.words.counts == "units" else self.words.clips
-            self.console.print(f"{done}/{self.total} {counted}; {line}", highlight=False)
+            self.console.print(f"{done}/{self.total} {counted}; {line}", highlight=False, soft_wrap=True)
+
+    def _done(self, progress: Progress) -> int:
+        """Commits may be of many units: what waits for one is done to people."""
+        if self.words.counts == "units":
+            return progress.units + progress.units_finished
+        return progress.clips + progress.in_work
+
+    def _is_due(self, progress: Progress) -> bool:
+        """Whether a line is to be printed: soon after something has begun, and then now and then."""
+        since_s = time.monotonic() - max(self._last_line_s, self._start_s)
+        return since_s > PLAIN_INTERVAL_S or (self._last_line_s < self._start_s and _has_begun(progress))
 
     def _ends(self, progress: Progress, done: int) -> bool:
         """Whether everything is committed now and was not before."""
-        ended, self._ended = self._ended, done >= self.total and not progress.in_work
+        pending = progress.in_work or progress.units_in_work or progress.units_finished
+        ended, self._ended = self._ended, done >= self.total and not pending
         return self._ended and not ended
 
     def _counts(self, progress: Progress) -> str:
-        """One line: how many clips, how many of them a second, kept, and what was rejected why, most frequent first."""
+        """One line: units in work; clips, how many of them a second, kept, and what was rejected why, by frequency."""
+        if not _has_begun(progress):
+            return "starting the workers"
         clips = progress.clips + progress.in_work
         rate = clips / max(time.monotonic() - self._start_s, 1e-9)
         rejected = ", ".join(f"{rule} {count}" for rule, count in progress.rejected.most_common())
-        line = f"{clips} {self.words.clips} ({rate:.2g} a second), {progress.kept} {self.words.kept}"
+        line = f"{progress.units_in_work} in work; " if progress.units_in_work else ""
+        line += f"{clips} {self.words.clips} ({rate:.2g} a second), {progress.kept} {self.words.kept}"
         return line + (f"; {self.words.rejected}: {rejected}" if rejected else "")
+
+
+def _has_begun(progress: Progress) -> bool:
+    return bool(progress.units or progress.units_finished or progress.units_in_work)
 
 
 @contextmanager
@@ -105,11 +126,13 @@ def display(console: Console, total: int, words: Words = CURATION) -> Iterator[D
 
 
 @contextmanager
-def announced_ray(console: Console) -> Iterator[None]:
-    """A Ray session, and where it can be watched."""
+def announced_ray(console: Console, name: str = "curation") -> Iterator[None]:
+    """A Ray session, and where it can be watched.
+
+    Raises:
+        ConnectionError, ClusterError: see `ray_session`.
+    """
     console.print("Starting Ray ...")
-    with ray_session() as dashboard:
-        console.print(
-            f"dashboard  {dashboard} (it asks for the token that `ray get-auth-token` prints)", soft_wrap=True
-        )
+    with ray_session(name) as dashboard:
+        console.print(f"dashboard  {dashboard}{dashboard_hint()}", soft_wrap=True, highlight=False)
         yield

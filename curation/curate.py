@@ -15,6 +15,7 @@ from curation.placement import ExecutionConfig
 from curation.runner import StageRunner
 from curation.schema import Source
 from curation.shards import RunDirectory, ShardWriter
+from curation.stage import Stage
 from curation.telemetry import Progress
 
 
@@ -27,6 +28,11 @@ class CurationJob:
     config: CurationConfig
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Fences off an earlier run on the same directory that is still alive."""
+
+    @property
+    def name(self) -> str:
+        """Curation."""
+        return "curation"
 
     @property
     def execution(self) -> ExecutionConfig:
@@ -53,13 +59,12 @@ class CurationJob:
 
     def worker(self, stages: Sequence[str], *, debug: bool) -> CurationWorker:
         """Load the backends of some stages."""
-        runner = StageRunner(
+        return CurationWorker(
             build_stages(self.config.stages, stages),
-            raise_bugs=debug,
             copies=NodeCopies(self.config.fetching, self.session),
             is_last=stages[-1] == self.stages[-1],
+            debug=debug,
         )
-        return CurationWorker(runner, silent=debug)
 
     def give_up(self, unit: Source, detail: str) -> Source:
         """The source, failed: it will be quarantined."""
@@ -90,18 +95,44 @@ def progress_of(source: Source) -> Progress:
 
 
 class CurationWorker:
-    """Takes sources through some stages and publishes what they did."""
+    """Takes sources through some stages and tells what they do: clips as they are cut, metrics at the end."""
 
-    def __init__(self, runner: StageRunner, *, silent: bool) -> None:
-        self.runner = runner
-        self.metrics = None if silent else StageMetrics()
+    def __init__(
+        self, stages: Sequence[tuple[str, Stage]], *, copies: NodeCopies | None, is_last: bool, debug: bool
+    ) -> None:
+        self.runner = StageRunner(
+            [(name, self._telling(stage)) for name, stage in stages],
+            raise_bugs=debug,
+            copies=copies,
+            is_last=is_last,
+        )
+        self.metrics = None if debug else StageMetrics()
+        self._alive: Alive | None = None
+        self._told = 0
 
-    def run(self, unit: Source, alive: Alive) -> Source:  # noqa: ARG002 (a source is short enough not to ask)
+    def run(self, unit: Source, alive: Alive) -> Source:
         """The source after the stages."""
+        self._alive, self._told = alive, 0
+        self._tell(unit)
         result = self.runner.run(unit)
         if self.metrics is not None:
             self.metrics.record(unit, result)
         return result
+
+    def _telling(self, stage: Stage) -> Stage:
+        def run(source: Source) -> Source:
+            result = stage(source)
+            self._tell(result)
+            return result
+
+        return run
+
+    def _tell(self, source: Source) -> None:
+        """Give a sign of life for every clip that is there and has had none."""
+        assert self._alive is not None
+        for _ in source.clips[self._told :]:
+            self._alive()
+        self._told = max(self._told, len(source.clips))
 
 
 class StageMetrics:

@@ -27,7 +27,7 @@ def curate(prepared: Prepared, engine: str) -> None:
         if engine == "inline":
             run_inline(plan.units, job, drawing.show)
         elif plan.units:
-            with telling_why_it_stopped(), announced_ray(console):
+            with telling_why_it_stopped(), announced_ray(console, job.name):
                 run_on_ray(plan.units, job, drawing.show)
         else:
             job.open()

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import faulthandler
 import pickle
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
+from types import FunctionType
 from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 import ray
 
+from curation.cluster import free_name
 from curation.config import ConfigError
 from curation.placement import ExecutionConfig, PoolConfig, resolve_pools
 from curation.telemetry import Progress, start_ledger
+from curation.watch import Report, not_started, watched
 
 MAX_BLOCKS = 4096
 """Ray Data's work is one block a unit up to here; beyond, a block has several, which a retry takes up together."""
-REPORT_INTERVAL_S = 1.0
 
 U = TypeVar("U")
 T = TypeVar("T")
-Report = Callable[[Progress], None]
 Alive = Callable[[], None]
 """Called by a worker now and then while it works on one unit, so that it is not taken for hanging."""
 
@@ -41,6 +42,11 @@ class Worker(Protocol[U]):
 
 class Job(Protocol[U]):
     """A kind of work; pickled to wherever it runs."""
+
+    @property
+    def name(self) -> str:
+        """What the cluster's actors, tasks and datasets are called after."""
+        ...
 
     @property
     def execution(self) -> ExecutionConfig:
@@ -83,7 +89,7 @@ def run_inline(units: Sequence[U], job: Job[U], report: Report) -> None:
     Args:
         units: what is to be done.
         job: the kind of work; its placement and limits do not apply.
-        report: called with the totals after every commit, and whenever the worker says that it is alive.
+        report: called with the totals after every unit and commit, and whenever the worker says that it is alive.
     """
     job.open()
     worker = job.worker(job.stages, debug=True)
@@ -94,12 +100,15 @@ def run_inline(units: Sequence[U], job: Job[U], report: Report) -> None:
         report(progress)
 
     for number, unit in enumerate(units, start=1):
+        progress.units_in_work = 1
+        report(progress)
         batch.append(worker.run(unit, alive))
+        progress.units_in_work, progress.units_finished = 0, len(batch)
         if len(batch) == job.units_per_commit or number == len(units):
-            progress.in_work = 0
             progress.merge(job.commit(batch))
-            report(progress)
+            progress.in_work = progress.units_finished = 0
             batch.clear()
+        report(progress)
 
 
 def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
@@ -114,44 +123,55 @@ def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
 
     Raises:
         ConfigError: the profile's pools do not fit the stages or the cluster.
+        TimeoutError: no worker starts, or nothing happens any more.
         ray.exceptions.RayError: the run cannot go on (another run took the directory over, say).
     """
     pools = _pools(job)
     job.open()
     if not units:
         return
-    ledger = start_ledger()
+    ledger = start_ledger(job.name)
     rows = [{"unit": pickle.dumps(unit)} for unit in units]
     dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_BLOCKS))
     for pool, size in pools:
-        dataset = dataset.map_batches(
-            PoolWorker,
+        name = f"{job.name}/{pool.name}"
+        # The public `map_batches` gives up asking for every actor's options, its name among them.
+        dataset = dataset.map_batches_internal(
+            # Ray Data calls its actors' class, and what it measures, after the class that it is given.
+            type(name, (PoolWorker,), {"__doc__": PoolWorker.__doc__}),
             # Units that are committed one by one are so by the actor that finishes them: another process would have
             # to import all that the job needs, which can be torch.
             fn_constructor_kwargs={
                 "job": job,
                 "pool": pool,
                 "ledger": ledger,
-                "commits": pool is pools[-1][0] and job.units_per_commit == 1,
+                "is_last": pool is pools[-1][0],
             },
             batch_size=1,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=2),
             num_cpus=pool.num_cpus,
             num_gpus=pool.num_gpus,
+            ray_remote_args_fn=partial(_actor_options, name),
             **_environment(pool),
         )
     if job.units_per_commit > 1:
         dataset = dataset.map_batches(
-            write_batch,
+            _named(write_batch, f"{job.name}/commit"),
             fn_kwargs={"job": job, "ledger": ledger},
             batch_size=job.units_per_commit,
             batch_format="pyarrow",
             num_cpus=job.execution.writer_cpus,
         )
-    with _reporting(ledger, report):
-        for _ in dataset.iter_rows():
-            pass
+    dataset.set_name(job.name)
+    try:
+        with watched(ledger, report, job.execution, [pool for pool, _ in pools]):
+            # Read in this thread, which ctrl-C and the watch can break off; `iter_rows` waits in another.
+            for _ in dataset.iter_internal_ref_bundles():
+                pass
+    finally:
+        with suppress(ray.exceptions.RayError):
+            ray.kill(ledger)  # the dataset's plan holds on to it
 
 
 def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:
@@ -159,11 +179,15 @@ def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:
 
     Raises:
         ConfigError: as the function, or as `run_on_ray`.
+        TimeoutError: it takes longer than an actor may take to start.
     """
     pool, _ = _pools(job)[0]
-    task = ray.remote(num_cpus=pool.num_cpus, num_gpus=pool.num_gpus, max_retries=0, **_environment(pool))(_call)
+    options = {"num_cpus": pool.num_cpus, "num_gpus": pool.num_gpus, "max_retries": 0, **_environment(pool)}
+    task = ray.remote(**options)(_call).options(name=f"{job.name}/{pool.name}/first")
     try:
-        result: T = ray.get(task.remote(function))
+        result: T = ray.get(task.remote(function), timeout=job.execution.start_timeout_s)
+    except ray.exceptions.GetTimeoutError as error:
+        raise TimeoutError(not_started(pool, job.execution.start_timeout_s)) from error
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, ConfigError):
             raise ConfigError(str(error.cause)) from None
@@ -174,12 +198,14 @@ def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:
 class PoolWorker:
     """An actor that takes one unit at a time through its pool's stages, and commits it if it is the last to do so."""
 
-    def __init__(self, job: Job[Any], pool: PoolConfig, ledger: ray.actor.ActorHandle, *, commits: bool) -> None:
+    def __init__(self, job: Job[Any], pool: PoolConfig, ledger: ray.actor.ActorHandle, *, is_last: bool) -> None:
         self.job = job
-        self.commits = commits
+        self.is_last = is_last
+        self.commits = is_last and job.units_per_commit == 1
         self.pool = pool.name
         self.ledger = ledger
         self.worker = job.worker(pool.stages, debug=False)
+        ray.get(ledger.started.remote(self.pool))
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         """One pickled unit in, the same unit further on out, or its key if it is committed."""
@@ -205,7 +231,7 @@ class PoolWorker:
                 result = self.worker.run(unit, alive)
         if self.commits:
             ray.get(self.ledger.committed.remote([key], self.job.commit([result])))
-        ray.get(self.ledger.end.remote(self.pool, key))
+        ray.get(self.ledger.end.remote(self.pool, key, finished=self.is_last and not self.commits))
         return result
 
 
@@ -213,6 +239,7 @@ def write_batch(batch: pa.Table, job: Job[Any], ledger: Any) -> pa.Table:
     """Commit finished units; returns their keys."""
     units = [pickle.loads(data) for data in batch["unit"].to_pylist()]
     keys = [job.key(unit) for unit in units]
+    ray.get(ledger.write.remote(keys))
     ray.get(ledger.committed.remote(keys, job.commit(units)))
     return pa.table({"unit": keys})
 
@@ -228,30 +255,19 @@ def _call(function: Callable[[], T]) -> T:
     return function()
 
 
+def _actor_options(name: str) -> dict[str, Any]:
+    """What Ray Data asks for anew with every actor that it starts."""
+    return {"name": free_name(name)}
+
+
+def _named(function: Callable[..., T], name: str) -> Callable[..., T]:
+    """The same function under another name, which is what Ray Data calls its tasks after."""
+    assert isinstance(function, FunctionType)
+    return FunctionType(function.__code__, function.__globals__, name)
+
+
 def _environment(pool: PoolConfig) -> dict[str, Any]:
     return {} if pool.environment is None else {"runtime_env": {"uv": pool.environment}}
-
-
-@contextmanager
-def _reporting(ledger: ray.actor.ActorHandle, report: Report) -> Iterator[None]:
-    """Report the ledger's totals every second from a thread, and once more when the block has ended well."""
-    done = threading.Event()
-
-    def poll() -> None:
-        while not done.wait(REPORT_INTERVAL_S):
-            try:
-                report(ray.get(ledger.snapshot.remote()))
-            except ray.exceptions.RayError:
-                return  # the run itself meets the same error and tells of it
-
-    thread = threading.Thread(target=poll, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join(timeout=5.0)
-    report(ray.get(ledger.snapshot.remote()))
 
 
 @contextmanager

@@ -36,11 +36,14 @@ class ExecutionConfig:
     """A unit that killed or hung its worker this many times is given up: recorded as a failure."""
     unit_timeout_s: float = 900.0
     """A worker that works on one unit this long without a sign of life is ended. Encoding gives one with every clip."""
+    start_timeout_s: float = 600.0
+    """A run in which no worker has started, or started again, for this long is broken off. It covers the loading of
+    weights, and on a shared cluster the waiting for machines."""
 
     def __post_init__(self) -> None:
         """Refuse limits under which nothing could run."""
-        if self.max_attempts < 1 or self.unit_timeout_s <= 0:
-            raise ValueError("max_attempts must be at least 1 and unit_timeout_s above 0")
+        if self.max_attempts < 1 or min(self.unit_timeout_s, self.start_timeout_s) <= 0:
+            raise ValueError("max_attempts must be at least 1, unit_timeout_s and start_timeout_s above 0")
 
 
 def resolve_pools(

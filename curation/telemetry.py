@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import ray
+
+from curation.cluster import free_name
 
 
 @dataclass(kw_only=True, slots=True)
@@ -21,7 +24,11 @@ class Progress:
     """By reason."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     in_work: int = 0
-    """Clips finished within units that are not committed yet, where the job tells of them."""
+    """Clips of units that are not committed yet, where the job tells of them."""
+    units_in_work: int = 0
+    """Begun and not finished."""
+    units_finished: int = 0
+    """Waiting for their commit."""
 
     def merge(self, other: Progress) -> None:
         """Add another's totals."""
@@ -34,6 +41,18 @@ class Progress:
             self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + value
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Silence:
+    """How long nothing has happened in a run, and what it may be waiting for."""
+
+    seconds: float
+    """Since the last sign of life."""
+    in_hand: tuple[str, ...]
+    """Units that a worker has taken up, or that are being committed."""
+    ready: frozenset[str]
+    """Pools of which a worker has started."""
+
+
 class Ledger:
     """Counts attempts at each unit within this run, and collects progress.
 
@@ -43,33 +62,74 @@ class Ledger:
     def __init__(self) -> None:
         self.attempts: Counter[tuple[str, str]] = Counter()
         self.in_work: Counter[str] = Counter()
+        self.begun: set[str] = set()
+        self.finished: set[str] = set()
+        self.writing: set[str] = set()
+        self.ready: set[str] = set()
         self.progress = Progress()
+        self._last_sign_s = time.monotonic()
+
+    def started(self, pool: str) -> None:
+        """Note that a worker of `pool` has loaded what it needs."""
+        self._sign()
+        self.ready.add(pool)
 
     def begin(self, pool: str, unit: str) -> int:
         """Note that a worker of `pool` takes up `unit`; returns how many attempts that makes."""
+        self._sign()
         self.in_work.pop(unit, None)
+        self.begun.add(unit)
         self.attempts[pool, unit] += 1
         return self.attempts[pool, unit]
 
-    def end(self, pool: str, unit: str) -> None:
-        """Note that the worker came back."""
+    def end(self, pool: str, unit: str, *, finished: bool) -> None:
+        """Note that the worker came back, and whether the unit waits for nothing but its commit now."""
+        self._sign()
         self.attempts.pop((pool, unit), None)
+        if finished:
+            self.begun.discard(unit)
+            self.finished.add(unit)
 
     def advance(self, unit: str) -> None:
-        """Note that one more clip of the unit is finished."""
+        """Note one more clip of the unit."""
+        self._sign()
         self.in_work[unit] += 1
+
+    def write(self, units: Sequence[str]) -> None:
+        """Note that units are being committed."""
+        self._sign()
+        self.writing.update(units)
 
     def committed(self, units: Sequence[str], progress: Progress) -> None:
         """Add the totals of units that are committed together."""
+        self._sign()
         for unit in units:
             self.in_work.pop(unit, None)
+        for units_somewhere in (self.begun, self.finished, self.writing):
+            units_somewhere.difference_update(units)
         self.progress.merge(progress)
 
     def snapshot(self) -> Progress:
         """Totals so far."""
-        return replace(self.progress, in_work=self.in_work.total())
+        return replace(
+            self.progress,
+            in_work=self.in_work.total(),
+            units_in_work=len(self.begun),
+            units_finished=len(self.finished),
+        )
+
+    def silence(self) -> Silence:
+        """How long nothing has happened."""
+        return Silence(
+            seconds=time.monotonic() - self._last_sign_s,
+            in_hand=tuple(sorted({unit for _, unit in self.attempts} | self.writing)),
+            ready=frozenset(self.ready),
+        )
+
+    def _sign(self) -> None:
+        self._last_sign_s = time.monotonic()
 
 
-def start_ledger() -> ray.actor.ActorHandle:
+def start_ledger(job: str) -> ray.actor.ActorHandle:
     """A ledger that takes no CPU."""
-    return ray.remote(num_cpus=0)(Ledger).remote()
+    return ray.remote(num_cpus=0)(Ledger).options(name=free_name(f"{job}/ledger")).remote()

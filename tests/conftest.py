@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import ray
 import torch
 from moto.server import ThreadedMotoServer
+
+from curation.cluster import ray_session
 
 torch.set_num_threads(1)
 
@@ -47,8 +47,5 @@ def object_store() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def ray_cluster(object_store: str) -> Iterator[None]:
     """One small cluster for all tests: starting one takes longer than most tests."""
-    os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
-    os.environ.setdefault("RAY_enable_worker_prestart", "0")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-    yield
-    ray.shutdown()
+    with ray_session("tests", num_cpus=2, dashboard=False):
+        yield

@@ -27,7 +27,10 @@ ONLY_ENCODE = "curation/encode/"
 """The one place in curation that may use the model."""
 
 FLOORS = (
-    ("curation.config", "curation.caption", "curation.observations", "curation.default_run", "curation.command_line"),
+    (
+        *("curation.config", "curation.caption", "curation.observations", "curation.default_run"),
+        *("curation.command_line", "curation.terminal"),
+    ),
     ("curation.schema",),
     ("curation.media", "curation.stage", "curation.storage", "curation.broom"),
     ("curation.motion", "curation.crop", "curation.claims"),
@@ -38,6 +41,7 @@ FLOORS = (
     ("curation.inputs", "curation.sample_run"),
     ("curation.planning", "curation.placement", "curation.runner", "curation.cluster"),
     ("curation.telemetry",),
+    ("curation.watch",),
     ("curation.engine", "curation.clip_table", "curation.pipeline", "curation.methods"),
     ("curation.curate", "curation.console"),
     ("curation.encode",),

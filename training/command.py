@@ -94,7 +94,8 @@ def _run_on_ray(options: argparse.Namespace) -> None:
     arguments = ["--stage", options.stage, "--run", str(Path(options.run).resolve()), "--profile", options.profile]
     arguments += ["--model", options.model] if options.model else []
     arguments += [word for override in options.overrides for word in ("--set", override)]
-    with telling_why_it_stopped(), ray_session(log_to_driver=True):
-        status = train_on_ray(arguments, options.ray)
+    name = f"training-{options.stage}"
+    with telling_why_it_stopped(), ray_session(name, log_to_driver=True):
+        status = train_on_ray(arguments, options.ray, name=name)
     if status:
         raise SystemExit(status)

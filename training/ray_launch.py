@@ -16,10 +16,16 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from curation.cluster import free_name, stopped
+from curation.command_line import CommandFailedError
 from curation.config import ConfigError
 
 GRACE_S: Final = 30.0
 """What the others have to save and stop when one process has failed."""
+PLACES_TIMEOUT_S: Final = 3600.0
+"""How long the cluster may take to make room, or to start machines."""
+START_TIMEOUT_S: Final = 600.0
+"""How long it may take to start a worker where there is room."""
 
 
 class Worker:
@@ -52,43 +58,52 @@ class Worker:
             self._process.kill()
 
 
-def train_on_ray(arguments: Sequence[str], num_workers: int) -> int:
+def train_on_ray(arguments: Sequence[str], num_workers: int, *, name: str = "training") -> int:
     """Run `python -m training run <arguments>` in `num_workers` processes; returns the worst exit status.
 
-    Needs a Ray session. SIGTERM and ctrl-C reach all processes: they save and stop.
+    Needs a Ray session, which lists the processes as `name/0`, `name/1`, …. SIGTERM and ctrl-C reach all of them: they
+    save and stop.
 
     Raises:
         ConfigError: the cluster does not have as many GPUs, or CPUs when it has no GPUs.
+        CommandFailedError: the cluster's places or processes for them were not there in time, or one was lost.
     """
     resources = ray.cluster_resources()
     bundle = {"GPU": 1.0, "CPU": 1.0} if resources.get("GPU") else {"CPU": 1.0}
-    for name, amount in bundle.items():
-        if resources.get(name, 0) < num_workers * amount:
+    for kind, amount in bundle.items():
+        if resources.get(kind, 0) < num_workers * amount:
             raise ConfigError(
-                f"{num_workers} processes need {num_workers * amount:g} {name}s, the Ray cluster has "
-                f"{resources.get(name, 0):g}"
+                f"{num_workers} processes need {num_workers * amount:g} {kind}s, the Ray cluster has "
+                f"{resources.get(kind, 0):g}"
             )
-    group = placement_group([bundle] * num_workers, strategy="PACK")
-    ray.get(group.ready())
+    group = placement_group([bundle] * num_workers, strategy="PACK", name=name)
     try:
-        return _train(group, bundle, arguments, num_workers)
+        if not group.wait(PLACES_TIMEOUT_S):
+            raise CommandFailedError(
+                f"the Ray cluster had no room for {num_workers} processes within {PLACES_TIMEOUT_S:g} s: others use it"
+            )
+        return _train(group, bundle, arguments, num_workers, name)
+    except ray.exceptions.RayError as error:
+        raise CommandFailedError(stopped(error)) from error
     finally:
         remove_placement_group(group)
 
 
-def _train(group: Any, bundle: dict[str, float], arguments: Sequence[str], num_workers: int) -> int:
+def _train(group: Any, bundle: dict[str, float], arguments: Sequence[str], num_workers: int, name: str) -> int:
     workers = [
         ray.remote(Worker)
         .options(
             num_cpus=bundle["CPU"],
             num_gpus=bundle.get("GPU", 0),
+            name=free_name(name),
             max_concurrency=2,
             scheduling_strategy=PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=index),
         )
         .remote()
         for index in range(num_workers)
     ]
-    host, port = ray.get(workers[0].address.remote())
+    # A worker loads nothing itself, so that this is a matter of seconds.
+    host, port = ray.get(workers[0].address.remote(), timeout=START_TIMEOUT_S)
     common = {"MASTER_ADDR": host, "MASTER_PORT": str(port), "WORLD_SIZE": str(num_workers)}
     # Ray shows each worker its own GPU only, so that it is number 0 to all of them.
     running = [

@@ -167,6 +167,11 @@ class EvaluationJob:
     """A video that keeps its worker this long without a row is given up after three attempts."""
 
     @property
+    def name(self) -> str:
+        """The command."""
+        return "bench-evaluate"
+
+    @property
     def execution(self) -> ExecutionConfig:
         """Placement and limits."""
         return self.workers.execution(self.unit_timeout_s)

@@ -28,6 +28,11 @@ class GenerationJob:
     """A clip of a video that takes longer than this has hung."""
 
     @property
+    def name(self) -> str:
+        """The command."""
+        return "bench-generate"
+
+    @property
     def execution(self) -> ExecutionConfig:
         """Placement and limits."""
         return self.workers.execution(self.clip_timeout_s)

@@ -18,8 +18,9 @@ from curation.encode.job import EncodeJob
 from curation.encode.networks import is_light
 from curation.encode.shard import kept_clips
 from curation.encoded import EncodedDirectory
-from curation.engine import Report, run_in_pool, run_inline, run_on_ray
+from curation.engine import run_in_pool, run_inline, run_on_ray
 from curation.shards import RunDirectory
+from curation.watch import Report
 
 COLUMNS = ("encoded", "reason", "bucket", "pool", "num_frames", "fps", "has_audio", "size", "wav_size")
 
@@ -53,7 +54,7 @@ def encode(options: argparse.Namespace) -> None:
         job.describe()
         _show(console, clips, lambda report: run_inline(units, job, report))
     elif units or job.is_other_model():
-        with announced_ray(console):
+        with announced_ray(console, job.name):
             run_in_pool(job, job.describe)
             _show(console, clips, lambda report: run_on_ray(units, job, report))
     else:

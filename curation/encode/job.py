@@ -49,6 +49,11 @@ class EncodeJob:
         return EncodedDirectory(join(self.run.rstrip("/"), "encoded", self.stage))
 
     @property
+    def name(self) -> str:
+        """Encoding, and for which stage."""
+        return f"encode-{self.stage}"
+
+    @property
     def execution(self) -> ExecutionConfig:
         """Placement and limits."""
         return self.config.execution

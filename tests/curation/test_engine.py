@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from curation.planning import plan_units
 from curation.schema import Source
 from curation.shards import RunDirectory
 from curation.sources import list_sources
+from curation.telemetry import Progress
 from tests.curation.videos import write_video
 
 DECISION = ["key", "source_key", "kept", "reject_stage", "reject_rule", "start_s", "end_s", "audio_kept"]
@@ -105,6 +107,40 @@ def test_files_that_kill_or_hang_are_quarantined_and_the_run_goes_on(ray_cluster
     rules = {Path(row["source"]).stem: row["reject_rule"] for row in RunDirectory(run).index().to_pylist()}
     assert rules == {"crash": "crashed", "hang": "crashed", "good": "short_edge", "later": "short_edge"}
     assert len(list((tmp_path / "run" / "quarantine").iterdir())) == 2
+
+
+class HangingJob(CurationJob):
+    """Its workers never load what they need."""
+
+    def worker(self, stages: Sequence[str], *, debug: bool) -> CurationWorker:
+        time.sleep(3600)
+        raise AssertionError
+
+
+def test_workers_that_do_not_start_end_the_run(ray_cluster: None, bucket: Path, tmp_path: Path) -> None:
+    config, run = config_with(start_timeout_s=2.0), str(tmp_path / "run")
+    message = "no worker of pool 'all' has started within 2 s; it was loading resolution, scenes, split, "
+    with pytest.raises(TimeoutError, match=message):
+        engine.run_on_ray(plan(str(bucket), run, config), HangingJob(run=run, config=config), nothing)
+    assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+
+
+def test_progress_counts_clips_of_sources_that_are_in_work(tmp_path: Path) -> None:
+    folder = tmp_path / "bucket"
+    folder.mkdir()
+    for name in ("one", "two"):
+        write_video(folder / f"{name}.mp4", seconds=1)
+    config, run, seen = config_with(), str(tmp_path / "run"), list[tuple[int, int, int, int]]()
+
+    def see(totals: Progress) -> None:
+        seen.append((totals.units, totals.units_finished, totals.units_in_work, totals.in_work))
+
+    engine.run_inline(plan(str(folder), run, config), CurationJob(run=run, config=config), see)
+    # Each has a cut in its middle, and they are committed together.
+    assert list(dict.fromkeys(seen)) == [
+        *[(0, 0, 1, 0), (0, 0, 1, 1), (0, 0, 1, 2), (0, 1, 0, 2)],
+        *[(0, 1, 1, 2), (0, 1, 1, 3), (0, 1, 1, 4), (2, 0, 0, 0)],
+    ]
 
 
 def test_buckets_and_runs_on_s3(ray_cluster: None, object_store: str, bucket: Path, tmp_path: Path) -> None:

@@ -92,15 +92,15 @@ def kill_child(part: str) -> Callable[[subprocess.Popen[bytes]], bool]:
 
 VICTIMS = {
     "driver": kill_driver,
-    "actor": kill_child("PoolWorker"),
-    "writer": kill_child("write_batch"),
+    "actor": kill_child("curation/all"),
+    "writer": kill_child("curation/commit"),
 }
 
 
 def disturb(bucket: Path, run: Path, victim: str, moment_s: float) -> bool:
     """One run that loses `victim` after `moment_s` of work, then another that ends; whether anything was hit."""
     driver = start(bucket, run)
-    while driver.poll() is None and not any("PoolWorker" in name for _, name in descendants(driver.pid)):
+    while driver.poll() is None and not any("curation/all" in name for _, name in descendants(driver.pid)):
         time.sleep(0.05)
     time.sleep(moment_s)
     hit = driver.poll() is None and VICTIMS[victim](driver)
