@@ -114,11 +114,7 @@ def repeat(part: Path, path: Path, times: int) -> Path:
         for shift in range(0, times * round(SECONDS / stream.time_base), round(SECONDS / stream.time_base)):
             for data, pts, dts, is_key in packets:
                 packet = av.Packet(data)
-                packet.pts, packet.dts, packet.time_base = (
-                    pts + number * length,
-                    dts + number * length,
-                    stream.time_base,
-                )
+                packet.pts, packet.dts, packet.time_base = pts + shift, dts + shift, stream.time_base
                 packet.is_keyframe, packet.stream = is_key, copy
                 target.mux(packet)
     return path

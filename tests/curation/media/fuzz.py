@@ -10,6 +10,7 @@ what the layer promises, and may only keep clips whose files are what their reco
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import io
 import multiprocessing
 import random
@@ -141,10 +142,14 @@ def serve(connection: Connection) -> None:
     reader = Reader()
     while True:
         path = connection.recv()
+        # Says where it hangs before it is ended for it.
+        faulthandler.dump_traceback_later(DEADLINE_S - 5, exit=True)
         try:
             connection.send(reader.outcome(Path(path)))
         except Exception:  # noqa: BLE001 (that is what is looked for)
             connection.send("bug: " + traceback.format_exc())
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 class Bench:
