@@ -23,7 +23,7 @@ _NOT_THE_SOUND: Final = (
     *(Disposition.comment, Disposition.descriptions, Disposition.visual_impaired, Disposition.hearing_impaired),
     *(Disposition.karaoke, Disposition.clean_effects, Disposition.non_diegetic, Disposition.dependent),
 )
-_COMMENTARY_TITLE: Final = re.compile(r"comment|descri(ption|bed)|directors?\b", re.IGNORECASE)
+_COMMENTARY_TITLE: Final = re.compile(r"comment|kommentar|comentari|audio.?descri|described", re.IGNORECASE)
 _TRIED_PACKETS: Final = 64
 """Packets of a sound track that may fail before it counts as one that cannot be decoded."""
 _SEARCHED_PACKETS: Final = 4096
