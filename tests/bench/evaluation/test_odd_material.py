@@ -166,7 +166,7 @@ def test_a_fault_of_the_program_is_told_in_table_report_and_log(
         ({"videos": "samples"}, "holds no video of these samples; 3 other files are there (1 .json, 1 .png, 1 .wav)"),
         ({"out": "file"}, "cannot write into"),
         ({"out": "file/below"}, "cannot write into"),
-        ({"samples": "file"}, "no directory of samples at"),
+        ({"samples": "file"}, "is not a directory"),
         ({"twice": "yes"}, "the methods 'ours' and 'theirs' are one directory"),
     ],
 )
