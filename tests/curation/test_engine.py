@@ -119,7 +119,7 @@ class HangingJob(CurationJob):
 
 def test_workers_that_do_not_start_end_the_run(ray_cluster: None, bucket: Path, tmp_path: Path) -> None:
     config, run = config_with(start_timeout_s=2.0), str(tmp_path / "run")
-    message = "no worker of pool 'all' has started within 2 s; it was loading resolution, scenes, split, "
+    message = "no worker of pool 'all' has started within 2 s; it was loading format, resolution, scenes, "
     with pytest.raises(TimeoutError, match=message):
         engine.run_on_ray(plan(str(bucket), run, config), HangingJob(run=run, config=config), nothing)
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
