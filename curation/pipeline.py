@@ -23,15 +23,10 @@ from curation.stages.motion import MotionConfig, MotionStage
 from curation.stages.pose import PoseConfig, PoseStage
 from curation.stages.quality import QualityConfig, QualityFilter
 from curation.stages.resolution import ResolutionConfig, ResolutionFilter
+from curation.stages.scenes import SceneDetection, ScenesConfig
 from curation.stages.split import Split, SplitConfig
 from curation.stages.subtitles import SubtitleConfig, SubtitleFilter
 from curation.stages.sync import SyncConfig, SyncFilter
-from curation.terminal import off_the_terminal
-
-with off_the_terminal():
-    # PySceneDetect runs FFmpeg's command to see if it is there, which sets the terminal's modes: job control would stop
-    # a run that was started in the background of the shell.
-    from curation.stages.scenes import SceneDetection, ScenesConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,13 +9,18 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scenedetect import AdaptiveDetector, FrameTimecode
 
 from curation.backends.combing import combed_share
 from curation.backends.descriptor import build_descriptor
 from curation.media import RawFrame, iter_raw_frames
 from curation.observations import FrameStats, Keyframe
 from curation.schema import Decision, Shot, Source
+from curation.terminal import off_the_terminal
+
+with off_the_terminal():
+    # It runs FFmpeg's command to see if it is there, which sets the terminal's modes: job control would stop a run that
+    # was started in the background of the shell.
+    from scenedetect import AdaptiveDetector, FrameTimecode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,9 +46,10 @@ class ScenesConfig:
     jpeg_quality: int = 90
     max_damaged_frames: int = 0
     """A source with more frames that the decoder could not fully decode is turned down."""
-    max_combed_share: float = 0.004
+    max_combed_share: float = 0.003
     """A source is turned down when more than this of its keyframes' pixels is combed: interlaced video that is not
-    marked as such, so that nobody deinterlaced it [progressive footage: up to 0.0012, moving interlaced: from 0.03]."""
+    marked as such, so that nobody deinterlaced it [progressive footage: up to 0.00002, strong noise 0.001, moving
+    interlaced video: from 0.04]."""
     max_missing_share: float = 0.1
     """A source that ends earlier than its claimed duration by more than this share is truncated."""
 

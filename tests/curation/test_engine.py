@@ -136,10 +136,10 @@ def test_progress_counts_clips_of_sources_that_are_in_work(tmp_path: Path) -> No
         seen.append((totals.units, totals.units_finished, totals.units_in_work, totals.in_work))
 
     engine.run_inline(plan(str(folder), run, config), CurationJob(run=run, config=config), see)
-    # Each has a cut in its middle, and they are committed together.
+    # Each is one clip, and they are committed together.
     assert list(dict.fromkeys(seen)) == [
-        *[(0, 0, 1, 0), (0, 0, 1, 1), (0, 0, 1, 2), (0, 1, 0, 2)],
-        *[(0, 1, 1, 2), (0, 1, 1, 3), (0, 1, 1, 4), (2, 0, 0, 0)],
+        *[(0, 0, 1, 0), (0, 0, 1, 1), (0, 1, 0, 1)],
+        *[(0, 1, 1, 1), (0, 1, 1, 2), (2, 0, 0, 0)],
     ]
 
 
