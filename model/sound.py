@@ -134,7 +134,7 @@ class SoundTrack:
         unpack = _Unpacker()
         try:
             with _open(self.path) as container:
-                for packet in container.demux(container.streams[self.index]):
+                for packet in _packets(container, self.index):
                     try:
                         frames = packet.decode()
                     except (av.FFmpegError, ValueError):
@@ -280,7 +280,7 @@ def _probe(path: Path, index: int) -> SoundFormat | None:
     first, num_failed, num_packets = None, 0, 0
     # A file that breaks off here is told when it is read.
     with _open(path) as container, suppress(av.FFmpegError):
-        for packet in islice(container.demux(container.streams[index]), _PROBED_PACKETS):
+        for packet in islice(_packets(container, index), _PROBED_PACKETS):
             num_packets += 1
             try:
                 for frame in packet.decode():
@@ -292,5 +292,18 @@ def _probe(path: Path, index: int) -> SoundFormat | None:
 
 def _is_empty(path: Path, indices: list[int]) -> bool:
     with _open(path) as container, suppress(av.FFmpegError):
-        return all(packet.size == 0 for packet in container.demux([container.streams[index] for index in indices]))
+        return all(packet.size == 0 for packet in _packets(container, *indices))
     return False
+
+
+def _packets(container: av.container.InputContainer, *indices: int) -> Iterator[av.Packet]:
+    """Packets of some streams. PyAV raises at those of a stream that begins on the way, which nobody asked for."""
+    streams = [container.streams[index] for index in indices]
+    packets = container.demux(streams)
+    while True:
+        try:
+            yield next(packets)
+        except IndexError:
+            packets = container.demux(streams)
+        except StopIteration:
+            return

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import soxr
 
 from curation.media.facts import Facts, facts_of
-from curation.media.streams import open_media
+from curation.media.streams import open_media, packets_of
 
 PREROLL_S: Final = 0.5
 """Decoded before the span and thrown away: lossy codecs need a few packets to settle after a seek."""
@@ -221,7 +221,7 @@ def _decoded(
     container: av.container.InputContainer, stream: av.audio.stream.AudioStream
 ) -> Iterator[list[av.audio.frame.AudioFrame] | None]:
     """Frames packet by packet; None for a packet that cannot be decoded."""
-    packets = container.demux(stream)
+    packets = packets_of(container, stream)
     while True:
         try:
             yield next(packets).decode()

@@ -15,7 +15,7 @@ from av.video.reformatter import VideoReformatter
 from curation.media.colour import tag_output, to_written
 from curation.media.facts import Facts, facts_of
 from curation.media.frames import RawFrame, iter_raw_frames
-from curation.media.streams import open_media
+from curation.media.streams import open_media, packets_of
 from curation.media.timeline import TIME_TOLERANCE_S
 from curation.observations import Box
 
@@ -111,7 +111,7 @@ def _packets_of_span(
 ) -> tuple[list[av.packet.Packet], bool]:
     """The packets shown inside the span in decoding order, and whether nothing after them is needed."""
     packets: list[av.packet.Packet] = []
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         if not packet.size:
             continue  # the end of the file
         if packet.pts is None or packet.dts is None or (packets and packet.dts <= packets[-1].dts):

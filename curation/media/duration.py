@@ -8,7 +8,7 @@ from typing import Any
 import av
 
 from curation.media.errors import MediaError
-from curation.media.streams import choose_video
+from curation.media.streams import choose_video, packets_of
 
 
 def duration_s(file: Any) -> float:
@@ -40,7 +40,7 @@ def measured_duration_s(container: av.container.InputContainer) -> float:
     lengths: list[Fraction] = []
     num_packets = 0
     try:
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             if not packet.size:
                 continue
             num_packets += 1

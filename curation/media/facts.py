@@ -15,7 +15,7 @@ from curation.media.colour import Colour, colour_of
 from curation.media.duration import claimed_duration_s, measured_duration_s
 from curation.media.errors import MediaError
 from curation.media.orientation import Orientation, display_size, orientation_of, sample_aspect_ratio
-from curation.media.streams import choose_audio, choose_video, open_media, ready
+from curation.media.streams import choose_audio, choose_video, open_media, packets_of, ready
 
 _WITHOUT_PRESENTATION_TIMES: Final = frozenset({"avi"})
 """Containers that store the order of decoding only."""
@@ -149,7 +149,7 @@ def _first_packets(
 ) -> list[av.packet.Packet]:
     packets: list[av.packet.Packet] = []
     try:
-        for packet in container.demux(stream):
+        for packet in packets_of(container, stream):
             if packet.size:
                 packets.append(packet)
             if len(packets) >= 2 * _CHECKED_FRAMES:
@@ -172,7 +172,7 @@ def _first_frames(
 ) -> list[av.video.frame.VideoFrame]:
     frames: list[av.video.frame.VideoFrame] = []
     problem = "no frame could be decoded"
-    packets = container.demux(stream)
+    packets = packets_of(container, stream)
     while len(frames) < count:
         try:
             frames += next(packets).decode()

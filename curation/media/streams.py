@@ -91,6 +91,27 @@ def choose_audio(path: str) -> int | None:
     return next((index for index in indices if _decodes(path, index)), None)
 
 
+def packets_of(
+    container: av.container.InputContainer, *streams: av.video.stream.VideoStream | av.audio.stream.AudioStream
+) -> Iterator[av.packet.Packet]:
+    """The packets of some streams, or of all, and at the end an empty one of each, which flushes its decoder.
+
+    Transport streams, program streams and Flash video may begin another stream on the way. PyAV has no name for it and
+    raises; nobody asked for its packets.
+
+    Raises:
+        av.error.FFmpegError, ValueError: the file breaks off.
+    """
+    packets = container.demux(*streams)
+    while True:
+        try:
+            yield next(packets)
+        except IndexError:
+            packets = container.demux(*streams)
+        except StopIteration:
+            return
+
+
 def ready(stream: av.video.stream.VideoStream) -> None:
     """Let a stream's decoder use the CPUs that this process may use: Ray tells its actors how many."""
     stream.thread_type = "AUTO"
@@ -118,7 +139,7 @@ def _decodes(path: str, index: int) -> bool:
     failed = 0
     with open_media(path) as container:
         try:
-            for number, packet in enumerate(container.demux()):
+            for number, packet in enumerate(packets_of(container)):
                 if number > _SEARCHED_PACKETS or failed > _TRIED_PACKETS:
                     break
                 if packet.stream.index != index:

@@ -17,7 +17,7 @@ import av
 from curation.media.errors import MediaError
 from curation.media.facts import Facts, facts_of
 from curation.media.rendering import Rendering
-from curation.media.streams import open_media, ready
+from curation.media.streams import open_media, packets_of, ready
 
 TIME_TOLERANCE_S: Final = 1e-4
 """Two times closer than this are the same frame: far below any frame period, above float rounding."""
@@ -74,7 +74,7 @@ def frame_ticks(path: str) -> list[int]:
         return [timed.ticks for timed in timed_frames(path)]
     with open_media(path) as container:
         try:
-            packets = list(container.demux(container.streams[facts.video_index]))
+            packets = list(packets_of(container, container.streams[facts.video_index]))
         except (av.error.FFmpegError, ValueError) as error:
             raise MediaError("undecodable", str(error)) from error
     shown = {packet.pts - facts.origin for packet in packets if packet.pts is not None and not packet.is_discard}
@@ -152,7 +152,7 @@ class _Decoding:
         """All pictures from here on in the order in which they are shown; `first` is put in front."""
         if first is not None:
             yield first
-        packets = self.container.demux(self.stream)
+        packets = packets_of(self.container, self.stream)
         while True:
             try:
                 packet = next(packets)

@@ -138,7 +138,6 @@ def untruth(clip: Clip, path: Path) -> str | None:
 
 def serve(connection: Connection) -> None:
     """Read whatever path comes in, for ever."""
-    av.logging.set_level(av.logging.PANIC)
     reader = Reader()
     while True:
         path = connection.recv()

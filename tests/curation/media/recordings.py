@@ -131,6 +131,20 @@ def burst_times(samples: npt.NDArray[np.int16], rate_hz: int) -> list[float]:
     return [middle / rate_hz - 0.0025 for middle in middles]
 
 
+def delayed(path: Path, to: Path, seconds: float) -> Path:
+    """The same packets, later."""
+    with av.open(str(path)) as source, av.open(str(to), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is None:
+                continue
+            shift = round(seconds / packet.time_base)
+            packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+            packet.stream = streams[packet.stream.index]
+            target.mux(packet)
+    return to
+
+
 def _add_track(output: av.container.OutputContainer, track: Track) -> av.audio.stream.AudioStream:
     sound = output.add_stream(track.codec, rate=track.rate_hz)
     sound.layout = track.layout

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from tests.curation.media.fuzz import fuzz, is_fault
 
+BEGIN_ON_THE_WAY = (74, 390, 404, 583, 592, 782)
+"""Recordings damaged so that another stream seems to begin on the way, which PyAV cannot name."""
 
-def run(numbers: range, folder: Path) -> Counter[str]:
+
+def run(numbers: Iterable[int], folder: Path) -> Counter[str]:
     outcomes = dict(fuzz(numbers, folder))
     assert not {number: outcome for number, outcome in outcomes.items() if is_fault(outcome)}
     return Counter(outcomes.values())
 
 
-def test_forty_damaged_recordings(tmp_path: Path) -> None:
-    outcomes = run(range(40), tmp_path)
+def test_some_damaged_recordings(tmp_path: Path) -> None:
+    outcomes = run([*range(40), *BEGIN_ON_THE_WAY], tmp_path)
     assert outcomes["kept"] >= 1
     assert len(outcomes) > 3
 

@@ -16,6 +16,7 @@ from tests.curation.media.recordings import (
     Track,
     burst_times,
     bursts,
+    delayed,
     distortion_db,
     exported_offsets_ms,
     sine,
@@ -65,20 +66,6 @@ def test_rate_and_channels_may_change_on_the_way(tmp_path: Path) -> None:
         span = samples[round(begin * RATE_HZ) : round(end * RATE_HZ)]
         assert distortion_db(span[:, 0], RATE_HZ) < -45
         assert np.abs(span).max() == pytest.approx(16384, rel=0.03), "as loud as it was recorded"
-
-
-def delayed(path: Path, to: Path, seconds: float) -> Path:
-    """The same packets, later."""
-    with av.open(str(path)) as source, av.open(str(to), "w", options={"muxdelay": "0"}) as target:
-        streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
-        for packet in source.demux():
-            if packet.dts is None:
-                continue
-            shift = round(seconds / packet.time_base)
-            packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-            packet.stream = streams[packet.stream.index]
-            target.mux(packet)
-    return to
 
 
 def test_the_default_track_is_heard(tmp_path: Path) -> None:

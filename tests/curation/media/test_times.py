@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from curation.media import MediaError, duration_s, frame_times, iter_raw_frames, probe
-from tests.curation.media.recordings import Recording, Track, exported_offsets_ms, numbers_seen, write_recording
+from tests.curation.media.recordings import (
+    Recording,
+    Track,
+    exported_offsets_ms,
+    numbers_seen,
+    write_recording,
+)
 
 PCM = Track(codec="pcm_s16le")
 """AVI cannot say that AAC begins with a frame of nothing."""
