@@ -75,7 +75,7 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
                 value = rng.choice([0, 1, 0x7F, 0x80, 0xFF, 0x7FFFFFFF, 0xFFFFFFFF, 0x80000000])
                 broken[place : place + 4] = value.to_bytes(4, rng.choice(["big", "little"]))
         if rng.random() < 0.05:
-            del broken[rng.randrange(1, len(broken)) :]
+            del broken[rng.randrange(len(broken) + 1) :]
         if not broken:
             break
     return bytes(broken)
