@@ -17,7 +17,7 @@ import numpy.typing as npt
 import soxr
 
 from curation.media.facts import Facts, facts_of
-from curation.media.streams import open_media, packets_of
+from curation.media.streams import RATES_HZ, open_media, packets_of
 
 PREROLL_S: Final = 0.5
 """Decoded before the span and thrown away: lossy codecs need a few packets to settle after a seek."""
@@ -205,6 +205,9 @@ def _assemble(
             interrupted = True
             continue
         for frame in frames:
+            if frame.sample_rate not in RATES_HZ:
+                interrupted = True
+                continue
             time_s = None if frame.pts is None else float(frame.pts * stream.time_base - origin_s)
             if not assembly.stretches and start_s is not None and (time_s is None or time_s > start_s):
                 return None

@@ -24,6 +24,8 @@ _NOT_THE_SOUND: Final = (
     *(Disposition.karaoke, Disposition.clean_effects, Disposition.non_diegetic, Disposition.dependent),
 )
 _COMMENTARY_TITLE: Final = re.compile(r"comment|kommentar|comentari|audio.?descri|described", re.IGNORECASE)
+RATES_HZ: Final = range(2_000, 768_001)
+"""Sample rates that sound has; another one is damage, and would ask for any amount of memory."""
 _TRIED_PACKETS: Final = 64
 """Packets of a sound track that may fail before it counts as one that cannot be decoded."""
 _SEARCHED_PACKETS: Final = 4096
@@ -145,8 +147,9 @@ def _decodes(path: str, index: int) -> bool:
                 if packet.stream.index != index:
                     continue
                 try:
-                    if packet.decode():
-                        return True
+                    frames = packet.decode()
+                    if frames:
+                        return frames[0].sample_rate in RATES_HZ and packet.stream.codec_context.sample_rate in RATES_HZ
                 except (av.error.FFmpegError, ValueError):
                     failed += 1
         except (av.error.FFmpegError, ValueError):
