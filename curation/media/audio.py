@@ -17,7 +17,7 @@ import numpy.typing as npt
 import soxr
 
 from curation.media.facts import Facts, facts_of
-from curation.media.streams import RATES_HZ, open_media, packets_of
+from curation.media.streams import RATES_HZ, SoundTrack, open_media, packets_of
 
 PREROLL_S: Final = 0.5
 """Decoded before the span and thrown away: lossy codecs need a few packets to settle after a seek."""
@@ -49,9 +49,9 @@ def read_audio(
         ValueError: it has no audio stream that can be decoded.
     """
     facts = facts_of(path)
-    if facts.audio_index is None:
+    if facts.sound is None:
         raise ValueError(f"{path} has no audio stream{' that can be decoded' if facts.has_sound_tracks else ''}")
-    rate, stretches = _decode(path, facts, start_s, end_s)
+    rate, stretches = facts.sound.rate_hz, _decode(path, facts, start_s, end_s)
     channels = max((stretch.channels for stretch in stretches), default=1)
     samples = np.zeros((num_samples(start_s, end_s, rate), channels), np.int16)
     first = round((start_s + facts.origin_s) * rate)
@@ -122,10 +122,10 @@ class _Stretch:
 class _Assembly:
     """Puts decoded frames into stretches."""
 
-    def __init__(self, stream: av.audio.stream.AudioStream) -> None:
-        self.rate = int(stream.codec_context.sample_rate)
+    def __init__(self, stream: av.audio.stream.AudioStream, track: SoundTrack) -> None:
+        self.rate = track.rate_hz
         self.time_base = Fraction(stream.time_base)
-        self.channels = 1 if stream.codec_context.channels == 1 else 2
+        self.channels = min(track.channels, 2)
         self.stretches: list[_Stretch] = []
         self._format: tuple[int, str, str] | None = None
         self._resampler: av.AudioResampler | None = None
@@ -149,16 +149,23 @@ class _Assembly:
             )
             stretch.parts.append((stretch.counted, []))
         stretch.counted += Fraction(frame.samples * self.rate, frame.sample_rate)
-        self._append(self._resampler.resample(frame))
+        self._append(frame)
 
     def flush(self) -> None:
         """Take out what the resampler still holds."""
         if self._resampler is not None:
-            self._append(self._resampler.resample(None))
+            self._append(None)
         self._resampler = None
 
-    def _append(self, frames: list[av.audio.frame.AudioFrame]) -> None:
-        for frame in frames:
+    def _append(self, decoded: av.audio.frame.AudioFrame | None) -> None:
+        """Convert a frame, or what is left of the last ones; where that is impossible there is silence."""
+        assert self._resampler is not None
+        try:
+            converted = self._resampler.resample(decoded)
+        except (av.error.FFmpegError, ValueError):
+            self._resampler = None
+            return
+        for frame in converted:
             values = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
             # FFmpeg makes two channels of one 3 dB quieter; copied, it is as loud as it was.
             if values.shape[1] < self.channels:
@@ -171,35 +178,31 @@ def _gap(stretch: _Stretch, place: float) -> bool:
     return not stretch.begins or abs(stretch.differs(place)) > _GAP_S * stretch.rate
 
 
-def _decode(path: str, facts: Facts, start_s: float, end_s: float) -> tuple[int, list[_Stretch]]:
-    """The track's rate, and the stretches of sound from before the span to its end."""
-    assert facts.audio_index is not None
+def _decode(path: str, facts: Facts, start_s: float, end_s: float) -> list[_Stretch]:
+    """The stretches of sound from before the span to its end."""
+    track = facts.sound
+    assert track is not None
     for step_s in _STEPS_BACK_S if start_s > PREROLL_S else ():
         with open_media(path) as container:
-            stream = container.streams[facts.audio_index]
+            stream = container.streams[track.index]
             at = int((Fraction(start_s - PREROLL_S - step_s) + facts.origin_s) / stream.time_base)
             try:
                 container.seek(at, stream=stream)
             except (av.error.FFmpegError, ValueError):
                 continue
-            assembly = _assemble(container, stream, facts.origin_s, start_s, end_s)
-            if assembly is not None:
-                return assembly.rate, assembly.stretches
+            stretches = _stretches(container, track, facts.origin_s, start_s, end_s)
+            if stretches is not None:
+                return stretches
     with open_media(path) as container:
-        assembly = _assemble(container, container.streams[facts.audio_index], facts.origin_s, None, end_s)
-        assert assembly is not None
-        return assembly.rate, assembly.stretches
+        return _stretches(container, track, facts.origin_s, None, end_s) or []
 
 
-def _assemble(
-    container: av.container.InputContainer,
-    stream: av.audio.stream.AudioStream,
-    origin_s: Fraction,
-    start_s: float | None,
-    end_s: float,
-) -> _Assembly | None:
-    """What is decoded up to the end of the span; None when that begins only after `start_s`."""
-    assembly, interrupted = _Assembly(stream), False
+def _stretches(
+    container: av.container.InputContainer, track: SoundTrack, origin_s: Fraction, start_s: float | None, end_s: float
+) -> list[_Stretch] | None:
+    """What is decoded from here to the end of the span; None when that begins only after `start_s`."""
+    stream = container.streams[track.index]
+    assembly, interrupted = _Assembly(stream, track), False
     for frames in _decoded(container, stream):
         if frames is None:
             interrupted = True
@@ -213,11 +216,11 @@ def _assemble(
                 return None
             if time_s is not None and time_s >= end_s:
                 assembly.flush()
-                return assembly
+                return assembly.stretches
             assembly.add(frame, interrupted=interrupted)
             interrupted = False
     assembly.flush()
-    return assembly if assembly.stretches or start_s is None else None
+    return assembly.stretches or None
 
 
 def _decoded(

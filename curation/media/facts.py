@@ -15,7 +15,7 @@ from curation.media.colour import Colour, colour_of
 from curation.media.duration import claimed_duration_s, measured_duration_s
 from curation.media.errors import MediaError
 from curation.media.orientation import Orientation, display_size, orientation_of, sample_aspect_ratio
-from curation.media.streams import choose_audio, choose_video, open_media, packets_of, ready
+from curation.media.streams import SoundTrack, choose_audio, choose_video, open_media, packets_of, ready
 
 _WITHOUT_PRESENTATION_TIMES: Final = frozenset({"avi"})
 """Containers that store the order of decoding only."""
@@ -32,7 +32,7 @@ class Facts:
     """A file's streams, its clock and what its first picture shows."""
 
     video_index: int
-    audio_index: int | None
+    sound: SoundTrack | None
     """None when no track can be decoded."""
     has_sound_tracks: bool
     """Whether there is any, decodable or not."""
@@ -116,7 +116,7 @@ def _examine(path: str) -> Facts:
         start = packets[0].dts if counted else first.pts
         return Facts(
             video_index=stream.index,
-            audio_index=choose_audio(path) if container.streams.audio else None,
+            sound=choose_audio(path) if container.streams.audio else None,
             has_sound_tracks=bool(container.streams.audio),
             codec=stream.codec_context.name,
             pixel_format=first.format.name,

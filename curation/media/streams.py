@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -79,10 +80,21 @@ def choose_video(container: av.container.InputContainer) -> av.video.stream.Vide
     )
 
 
-def choose_audio(path: str) -> int | None:
-    """Index of the sound track: the default one, else the one with the most channels, that can be decoded.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SoundTrack:
+    """The track that is heard."""
 
-    None when there is no such track. Commentaries and descriptions are never taken.
+    index: int
+    codec: str
+    rate_hz: int
+    channels: int
+    """Both as its first sound has them; a header may leave them open, and they may change."""
+
+
+def choose_audio(path: str) -> SoundTrack | None:
+    """The default sound track, else the one with the most channels, that can be decoded; None when there is none.
+
+    Commentaries and descriptions are never taken.
 
     Raises:
         MediaError: the file cannot be opened.
@@ -90,7 +102,7 @@ def choose_audio(path: str) -> int | None:
     with open_media(path) as container:
         tracks = sorted(_sound_tracks(container), key=_preference, reverse=True)
         indices = [track.index for track in tracks]
-    return next((index for index in indices if _decodes(path, index)), None)
+    return next((track for index in indices if (track := _heard(path, index)) is not None), None)
 
 
 def packets_of(
@@ -136,10 +148,11 @@ def _preference(stream: av.audio.stream.AudioStream) -> tuple[bool, int, int, in
     return bool(stream.disposition & Disposition.default), context.channels, context.sample_rate, -stream.index
 
 
-def _decodes(path: str, index: int) -> bool:
-    """Whether the first packets of a track give sound, or there is none early enough to say that they do not."""
+def _heard(path: str, index: int) -> SoundTrack | None:
+    """What the first packets of a track give, or its header where none comes early; None when it cannot be decoded."""
     failed = 0
     with open_media(path) as container:
+        context = container.streams[index].codec_context
         try:
             for number, packet in enumerate(packets_of(container)):
                 if number > _SEARCHED_PACKETS or failed > _TRIED_PACKETS:
@@ -148,10 +161,17 @@ def _decodes(path: str, index: int) -> bool:
                     continue
                 try:
                     frames = packet.decode()
-                    if frames:
-                        return frames[0].sample_rate in RATES_HZ and packet.stream.codec_context.sample_rate in RATES_HZ
                 except (av.error.FFmpegError, ValueError):
                     failed += 1
+                    continue
+                if frames:
+                    return _track(index, context.name, frames[0].sample_rate, frames[0].layout.nb_channels)
         except (av.error.FFmpegError, ValueError):
-            return False
-    return not failed
+            return None
+        return None if failed else _track(index, context.name, context.sample_rate, context.channels)
+
+
+def _track(index: int, codec: str, rate_hz: int, channels: int) -> SoundTrack | None:
+    if rate_hz not in RATES_HZ or not channels:
+        return None
+    return SoundTrack(index=index, codec=codec, rate_hz=rate_hz, channels=channels)
