@@ -6,6 +6,7 @@ import tarfile
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import webdataset as wds
@@ -13,6 +14,7 @@ import webdataset as wds
 from curation.commits import TakenOverError
 from curation.config import ConfigError
 from curation.media import probe
+from curation.observations import FrameStats
 from curation.schema import Clip, Decision, Media, Payload, Pool, Shot, Source
 from curation.shards import RunDirectory, ShardsConfig, ShardWriter
 from curation.stages.export import Export, ExportConfig
@@ -126,9 +128,15 @@ def test_a_unit_in_two_shards_is_noticed(tmp_path: Path, media: Media) -> None:
         RunDirectory(str(tmp_path)).committed()
 
 
+def stats_of(frames: range) -> FrameStats:
+    nothing = np.zeros(len(frames), np.float32)
+    return FrameStats(times_s=np.array(frames) / 25, luma_mean=nothing, luma_std=nothing, change=nothing)
+
+
 def test_samples_stream_through_plain_webdataset(tmp_path: Path, media: Media) -> None:
     source = Source(uri="täst file.v2.mp4", media=media, pool=Pool.HUMAN, metadata={"licence": "CC0"})
-    clip = replace(clip_of(source, 0), start_s=0.2, end_s=0.84, payload=None).with_scores(sharpness=3)
+    clip = replace(clip_of(source, 0), start_s=0.2, end_s=0.84, payload=None, stats=stats_of(range(5, 21)))
+    clip = clip.with_scores(sharpness=3)
     source = Export(ExportConfig())(replace(source, clips=(clip,)))
     writer(tmp_path).write([source])
     (tar,) = (tmp_path / "shards").glob("*.tar")
