@@ -23,6 +23,8 @@ import numpy as np
 from curation.caption import Caption
 from curation.observations import Box, FaceTrack, FrameStats, Keyframe
 
+INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
+"""Orders of fields: which one is coded first, and which is shown first, the top or the bottom one."""
 Score = float | str | bool | None
 
 
@@ -101,6 +103,11 @@ class VideoInfo:
     """Indices of the streams that are used."""
     audio_undecodable: bool = False
     """There are sound tracks, but none that is the picture's and can be decoded."""
+
+    @property
+    def interlaced(self) -> bool:
+        """Whether its frames are made of two fields from different moments."""
+        return self.field_order in INTERLACED
 
     @property
     def short_edge(self) -> int:

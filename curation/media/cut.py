@@ -67,7 +67,7 @@ def _copyable(facts: Facts) -> bool:
         facts.codec == "h264"
         and facts.pixel_format == "yuv420p"
         and facts.colour.as_written
-        and facts.field_order in {"progressive", "unknown"}
+        and not facts.interlaced
         and facts.orientation.upright
         and facts.aspect == 1
         and not facts.counted

@@ -16,6 +16,7 @@ from curation.media.duration import claimed_duration_s, measured_duration_s
 from curation.media.errors import MediaError
 from curation.media.orientation import Orientation, display_size, orientation_of, sample_aspect_ratio
 from curation.media.streams import SoundTrack, choose_audio, choose_video, open_media, packets_of, ready
+from curation.schema import INTERLACED
 
 _WITHOUT_PRESENTATION_TIMES: Final = frozenset({"avi"})
 """Containers that store the order of decoding only."""
@@ -61,7 +62,7 @@ class Facts:
     @property
     def interlaced(self) -> bool:
         """Whether its frames are made of two fields from different moments."""
-        return self.field_order in {"tt", "bb", "tb", "bt"}
+        return self.field_order in INTERLACED
 
     @property
     def origin_s(self) -> Fraction:
@@ -112,7 +113,7 @@ def _examine(path: str) -> Facts:
         first, times = frames[0], [frame.pts for frame in frames]
         if suspicious and not counted:
             known = [time for time in times if time is not None]
-            counted = len(known) < len(times) or known != sorted(known)
+            counted = not known or known != sorted(known)
         start = packets[0].dts if counted else first.pts
         return Facts(
             video_index=stream.index,

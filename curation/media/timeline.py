@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from typing import Final
 
 import av
@@ -27,7 +28,7 @@ _STEPS_BACK_S: Final = (0.0, 2.0, 10.0, 60.0)
 _MAX_JOINT_S: Final = 1.0
 """Times that step back by less are those of two recordings joined; by more, nobody knows what belongs where."""
 _MAX_JOINTS_SHARE: Final = 0.01
-"""Of the frames may follow such a step, and one at any length; more of them is another order than that of showing."""
+"""Of the frames may follow such a step, beside a single one; more of them mean an order that is not that of showing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class TimedFrame:
     frame: av.video.frame.VideoFrame
     damaged: bool
     """The decoder had to invent part of it, or the packet before it could not be decoded."""
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it needs no other picture, and has a time of its own."""
+        return bool(self.frame.key_frame) and self.frame.pts is not None
 
 
 def timed_frames(path: str, start_s: float = 0.0, end_s: float = float("inf")) -> Iterator[TimedFrame]:
@@ -55,9 +61,13 @@ def timed_frames(path: str, start_s: float = 0.0, end_s: float = float("inf")) -
     for step_s in _STEPS_BACK_S if start_s > 0 and not facts.counted else ():
         with open_media(path) as container:
             decoding = _Decoding(container, facts)
-            first = decoding.first_after_seek(start_s - step_s)
+            if not decoding.seek(start_s - step_s):
+                continue
+            frames = decoding.frames()
+            # What comes out before the first key frame was made without the pictures that it refers to.
+            first = next((timed for timed in frames if timed.stands_alone), None)
             if first is not None and span.covers_start(first):
-                yield from span.of(decoding.frames(first))
+                yield from span.of(chain([first], frames))
                 return
     with open_media(path) as container:
         yield from span.of(_Decoding(container, facts).frames())
@@ -138,20 +148,17 @@ class _Decoding:
         self._waiting: deque[int | None] = deque()
         """Places of the packets whose pictures have not come out of the decoder yet."""
 
-    def first_after_seek(self, time_s: float) -> TimedFrame | None:
-        """The first picture that stands on its own at or after where a seek lands; None when there is none."""
+    def seek(self, time_s: float) -> bool:
+        """Go to a time, or to where the container thinks that it is; returns whether that is possible."""
         position = int((Fraction(time_s) + self.facts.origin_s) / self.facts.time_base)
         try:
             self.container.seek(position, stream=self.stream)
         except (av.error.FFmpegError, ValueError):
-            return None
-        # What comes out before the first key frame was made without the pictures that it refers to.
-        return next((timed for timed in self.frames() if timed.frame.key_frame), None)
+            return False
+        return True
 
-    def frames(self, first: TimedFrame | None = None) -> Iterator[TimedFrame]:
-        """All pictures from here on in the order in which they are shown; `first` is put in front."""
-        if first is not None:
-            yield first
+    def frames(self) -> Iterator[TimedFrame]:
+        """All pictures from here on in the order in which they are shown."""
         packets = packets_of(self.container, self.stream)
         while True:
             try:

@@ -35,7 +35,7 @@ class FormatFilter:
             return _reject(source, "colour_transfer")
         if not readable_matrix(info.color_matrix):
             return _reject(source, "colour_matrix")
-        if info.field_order in {"tt", "bb", "tb", "bt"} and not self.config.take_interlaced:
+        if info.interlaced and not self.config.take_interlaced:
             return _reject(source, "interlaced")
         return source
 

@@ -118,3 +118,11 @@ def test_a_picture_that_changes_its_size_is_told(tmp_path: Path) -> None:
     path.write_bytes(small + large)
     with pytest.raises(MediaError, match=r"picture_changes|times_go_back"):
         numbers_seen(path)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.mkv"])
+@pytest.mark.parametrize("start", [24, 25, 26, 27])
+def test_the_last_frames_of_a_file_are_not_left_in_the_decoder(tmp_path: Path, name: str, start: int) -> None:
+    # So few packets follow the last key frame that their pictures come out together, when the decoder is flushed.
+    path = write_recording(tmp_path / name, Recording(gop=12, seconds=1.12, tracks=()))
+    assert numbers_seen(path, start / 25) == list(range(start, 28))
