@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
 from typing import Final
 
-from curation.command_line import Command, run_command
+from curation.command_line import Command, CommandLine
 
 DESCRIPTION: Final = """\
 Judge Soul and what it makes.
@@ -58,27 +57,14 @@ COMMANDS: Final = {
 }
 
 
-def main(
-    arguments: Sequence[str] | None = None,
-    *,
-    prog: str = "python -m bench",
-    commands: Mapping[str, Command] = COMMANDS,
-) -> int:
-    """Run a command; returns the exit status, see `DESCRIPTION`.
-
-    Args:
-        arguments: in place of those of this process.
-        prog: what was typed before the command.
-        commands: in place of all of them under their own names.
-    """
-    return run_command(
-        prog,
-        DESCRIPTION,
-        commands,
-        sys.argv[1:] if arguments is None else arguments,
-        mistakes=ValueError,
-        interrupted="the same command goes on with what is missing",
-    )
+COMMAND_LINE: Final = CommandLine(
+    prog="python -m bench",
+    description=DESCRIPTION,
+    commands=COMMANDS,
+    interrupted="the same command goes on with what is missing",
+    mistakes=ValueError,
+)
+main = COMMAND_LINE.main
 
 
 if __name__ == "__main__":

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
 from typing import Final
 
-from curation.command_line import Command, run_command
+from curation.command_line import Command, CommandLine
 
 DESCRIPTION: Final = """\
 Turn raw human video into Soul-1M: annotated WebDataset shards.
@@ -32,26 +31,13 @@ COMMANDS: Final = {
 }
 
 
-def main(
-    arguments: Sequence[str] | None = None,
-    *,
-    prog: str = "python -m curation",
-    commands: Mapping[str, Command] = COMMANDS,
-) -> int:
-    """Run a command; returns the exit status, see `DESCRIPTION`.
-
-    Args:
-        arguments: in place of those of this process.
-        prog: what was typed before the command.
-        commands: in place of all of them under their own names.
-    """
-    return run_command(
-        prog,
-        DESCRIPTION,
-        commands,
-        sys.argv[1:] if arguments is None else arguments,
-        interrupted="the same command goes on from what is committed",
-    )
+COMMAND_LINE: Final = CommandLine(
+    prog="python -m curation",
+    description=DESCRIPTION,
+    commands=COMMANDS,
+    interrupted="the same command goes on from what is committed",
+)
+main = COMMAND_LINE.main
 
 
 if __name__ == "__main__":

@@ -63,55 +63,68 @@ class Parser(argparse.ArgumentParser):
         return f" (did you mean {nearest[0]}?)" if nearest else ""
 
 
-def run_command(
-    prog: str,
-    description: str,
-    commands: Mapping[str, Command],
-    arguments: Sequence[str],
-    *,
-    mistakes: type[Exception] = ConfigError,
-    interrupted: str,
-    quiet: bool = False,
-) -> int:
-    """Do what was asked for; returns the exit status.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommandLine:
+    """A part's commands: `python -m PART COMMAND`."""
 
-    0 done, 1 broken off, 2 a person's mistake, 130 interrupted.
+    prog: str
+    """What is typed to get here."""
+    description: str
+    """Shown above the commands."""
+    commands: Mapping[str, Command]
+    """By name, in the order in which people need them."""
+    interrupted: str
+    """What to say after ctrl-C: what is kept, and how to go on."""
+    mistakes: type[Exception] = ConfigError
+    """What else than `ConfigError` is a person's mistake; its message is one line."""
+    quiet: Callable[[], bool] = bool
+    """Whether this is one of several equal processes, and another one talks to people."""
 
-    Args:
-        prog: what is typed to get here.
-        description: shown above the commands.
-        commands: by name, in the order in which people need them.
-        arguments: of the command line.
-        mistakes: what else than `ConfigError` is a person's mistake; its message is one line.
-        interrupted: what to say after ctrl-C: what is kept, and how to go on.
-        quiet: this is one of several equal processes, and another one talks to people.
-    """
-    try:
+    def main(
+        self,
+        arguments: Sequence[str] | None = None,
+        *,
+        prog: str | None = None,
+        commands: Mapping[str, Command] | None = None,
+    ) -> int:
+        """Do what was asked for; returns the exit status.
+
+        0 done, 1 broken off, 2 a person's mistake, 130 interrupted.
+
+        Args:
+            arguments: in place of those of this process.
+            prog: what was typed, where it was something else.
+            commands: in place of all of them under their own names.
+        """
+        quiet, words = self.quiet(), sys.argv[1:] if arguments is None else arguments
         try:
-            run, options = parse_command(prog, description, commands, arguments, quiet=quiet)
-            run(options)
-        finally:
-            sys.stdout.flush()
-    except (ConfigError, mistakes) as error:
-        status = say(error, 2, quiet=quiet)
-    except CommandFailedError as error:
-        status = say(error, error.status, quiet=quiet)
-    except KeyboardInterrupt:
-        status = say(f"interrupted; {interrupted}", 130, quiet=quiet)
-    except BrokenPipeError:
-        # What it wrote to has gone, as with `| head`: there is nobody to tell, and what is left must go nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
-    except ConnectionError as error:
-        # No cluster at RAY_ADDRESS, no store at that address.
-        status = say(error, 2, quiet=quiet)
-    except OSError as error:
-        # A full disk, a read-only directory, a store that does not answer: it says which file. It may have happened to
-        # one process alone, and nobody else would tell.
-        status = say(error, 1)
-    else:
-        status = 0
-    return status
+            try:
+                run, options = parse_command(
+                    prog or self.prog, self.description, commands or self.commands, words, quiet=quiet
+                )
+                run(options)
+            finally:
+                sys.stdout.flush()
+        except (ConfigError, self.mistakes) as error:
+            status = say(error, 2, quiet=quiet)
+        except CommandFailedError as error:
+            status = say(error, error.status, quiet=quiet)
+        except KeyboardInterrupt:
+            status = say(f"interrupted; {self.interrupted}", 130, quiet=quiet)
+        except BrokenPipeError:
+            # What it wrote to has gone, as with `| head`: there is nobody to tell, and what is left must go nowhere.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = 1
+        except ConnectionError as error:
+            # No cluster at RAY_ADDRESS, no store at that address.
+            status = say(error, 2, quiet=quiet)
+        except OSError as error:
+            # A full disk, a read-only directory, a store that does not answer: it says which file. It may have happened
+            # to one process alone, and nobody else would tell.
+            status = say(error, 1)
+        else:
+            status = 0
+        return status
 
 
 def say(problem: object, status: int, *, quiet: bool = False) -> int:

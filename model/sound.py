@@ -7,6 +7,7 @@ timestamps of packets, which containers round.
 Letters: N samples, C channels.
 """
 
+import re
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,11 +23,16 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 from av.stream import Disposition
 
-RATES_HZ: Final = range(2_000, 1_000_001)
+RATES_HZ: Final = range(2_000, 768_001)
 """Sample rates that are believed; a damaged header that says 1 Hz would make hours of a few kilobytes."""
 
-NOT_SPEECH: Final = Disposition.comment | Disposition.visual_impaired | Disposition.hearing_impaired
-"""Tracks that are never taken: commentaries, descriptions of the picture, mixes for the hard of hearing."""
+_NOT_SPEECH: Final = (
+    *(Disposition.comment, Disposition.descriptions, Disposition.visual_impaired, Disposition.hearing_impaired),
+    *(Disposition.karaoke, Disposition.clean_effects, Disposition.non_diegetic, Disposition.dependent),
+)
+_COMMENTARY_TITLE: Final = re.compile(r"comment|kommentar|comentari|audio.?descri|described", re.IGNORECASE)
+"""Tracks that are never taken: commentaries, descriptions of the picture, mixes for the hard of hearing. The reader of
+curation has the same rules; `tests/media_table.py` holds both to them."""
 
 _PLAYLISTS: Final = frozenset({"hls", "applehttp", "concat", "dash", "sdp", "rtsp", "imf"})
 """Formats that only name other files, which nobody has asked to be read."""
@@ -109,9 +115,9 @@ class SoundTrack:
             streams = list(container.streams.audio)
             if not streams:
                 raise ValueError(f"{path} has no audio stream")
-            allowed = [stream for stream in streams if not stream.disposition & NOT_SPEECH]
+            allowed = [stream for stream in streams if not _aside(stream)]
             if not allowed:
-                raise ValueError(f"{path}: its only sound is commentary or for the visually or hearing impaired")
+                raise ValueError(f"{path}: its only sound is a commentary or a description")
             wanted = [stream.index for stream in sorted(allowed, key=_rank) if stream.codec_context is not None]
         for index in wanted:
             first = _probe(path, index)
@@ -261,6 +267,12 @@ def _open(path: Path) -> av.container.InputContainer:
         container.close()
         raise ValueError(f"{path} cannot be read as audio: a playlist, give the sound itself")
     return container
+
+
+def _aside(stream: av.AudioStream) -> bool:
+    """Whether a track speaks about the film rather than being its sound."""
+    title = " ".join(str(stream.metadata.get(name, "")) for name in ("title", "handler_name"))
+    return any(stream.disposition & one for one in _NOT_SPEECH) or bool(_COMMENTARY_TITLE.search(title))
 
 
 def _rank(stream: av.AudioStream) -> tuple[bool, int, int, int]:

@@ -32,6 +32,7 @@ class Track:
     """Of the tone in each channel."""
     tone_hz: float = TONE_HZ
     disposition: Disposition | None = None
+    title: str = ""
     start_s: float = 0.0
     damage: Callable[[bytes], bytes] | None = None
     """What becomes of each packet."""
@@ -84,6 +85,8 @@ def _add_track(container: av.container.OutputContainer, track: Track) -> av.Audi
     stream = container.add_stream(track.codec, rate=track.rate_hz, layout=track.layout)
     if track.disposition is not None:
         stream.disposition = track.disposition
+    if track.title:
+        stream.metadata["title"] = track.title
     if track.codec in {"aac", "ac3", "libopus", "libmp3lame"}:
         stream.bit_rate = 192_000 * max(len(track.gains) // 2, 1)
     return stream
@@ -205,6 +208,16 @@ SOUND_FILES = (
             Track(tone_hz=WRONG_HZ, disposition=Disposition.comment | Disposition.default),
             Track(disposition=Disposition(0)),
         ),
+        slack_s=0.05,
+    ),
+    SoundFile(
+        name="commentary by its title",
+        make=_media("a.mkv", Track(tone_hz=WRONG_HZ, title="Director's commentary"), Track()),
+        slack_s=0.05,
+    ),
+    SoundFile(
+        name="a director's cut is no commentary",
+        make=_media("a.mkv", Track(title="Director's cut"), Track(tone_hz=WRONG_HZ)),
         slack_s=0.05,
     ),
     SoundFile(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
 from typing import Final
 
-from curation.command_line import Command, run_command
+from curation.command_line import Command, CommandLine
 
 DESCRIPTION: Final = """\
 Train Soul on encoded shards, stage by stage.
@@ -38,32 +37,19 @@ COMMANDS: Final = {
 }
 
 
-def main(
-    arguments: Sequence[str] | None = None,
-    *,
-    prog: str = "python -m training",
-    commands: Mapping[str, Command] = COMMANDS,
-) -> int:
-    """Run a command; returns the exit status, see `DESCRIPTION`.
-
-    Args:
-        arguments: in place of those of this process.
-        prog: what was typed before the command.
-        commands: in place of all of them under their own names.
-    """
-    return run_command(
-        prog,
-        DESCRIPTION,
-        commands,
-        sys.argv[1:] if arguments is None else arguments,
-        interrupted="the same command goes on from what is saved",
-        quiet=not _is_first(),
-    )
+def _is_further() -> bool:
+    """Whether another process talks to people: launchers number theirs before these have met."""
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) != "0"
 
 
-def _is_first() -> bool:
-    """Whether this is the process that talks to people: launchers number theirs before these have met."""
-    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
+COMMAND_LINE: Final = CommandLine(
+    prog="python -m training",
+    description=DESCRIPTION,
+    commands=COMMANDS,
+    interrupted="the same command goes on from what is saved",
+    quiet=_is_further,
+)
+main = COMMAND_LINE.main
 
 
 if __name__ == "__main__":

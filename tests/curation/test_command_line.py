@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from curation import command_line
-from curation.command_line import Command, CommandFailedError, run_command
+from curation.command_line import Command, CommandFailedError, CommandLine
 from curation.config import ConfigError
 
 COMMANDS = {"go": Command(about="go on", options="tests.curation.test_command_line", run="nowhere")}
@@ -26,13 +26,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--number", type=int, required=True)
 
 
+def go(*, quiet: bool = False) -> CommandLine:
+    return CommandLine(
+        prog="soul", description="", commands=COMMANDS, interrupted="the same command goes on", quiet=lambda: quiet
+    )
+
+
 def ending(monkeypatch: pytest.MonkeyPatch, *, quiet: bool = False) -> Callable[[BaseException], int]:
     def end(error: BaseException) -> int:
         def run(_: object) -> None:
             raise error
 
         monkeypatch.setattr(command_line, "parse_command", lambda *_, **__: (run, SimpleNamespace()))
-        return run_command("soul", "", COMMANDS, ["go"], interrupted="the same command goes on", quiet=quiet)
+        return go(quiet=quiet).main(["go"])
 
     return end
 
@@ -74,21 +80,21 @@ def test_a_quiet_process_still_tells_what_only_it_has_met(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ([], "soul: give a command first: go; see prog --help"),
-        (["goo"], "soul: no command 'goo', did you mean 'go'? There are go; see prog --help"),
-        (["--number", "3", "go"], "soul: give a command first: go; see prog --help"),
-        (["go"], "soul: the following arguments are required: --number; see prog go --help"),
-        (["go", "--number", "x"], "soul: --number: invalid int value: 'x'; see prog go --help"),
+        ([], "soul: give a command first: go; see soul --help"),
+        (["goo"], "soul: no command 'goo', did you mean 'go'? There are go; see soul --help"),
+        (["--number", "3", "go"], "soul: give a command first: go; see soul --help"),
+        (["go"], "soul: the following arguments are required: --number; see soul go --help"),
+        (["go", "--number", "x"], "soul: --number: invalid int value: 'x'; see soul go --help"),
         (
             ["go", "--number=3", "--nubmer=4"],
-            "soul: unrecognized arguments: --nubmer=4 (did you mean --number?); see prog go --help",
+            "soul: unrecognized arguments: --nubmer=4 (did you mean --number?); see soul go --help",
         ),
     ],
 )
 def test_what_was_typed_wrongly_is_one_line(
     arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command("prog", "", COMMANDS, arguments, interrupted="") == 2
+    assert go().main(arguments) == 2
     assert capsys.readouterr().err == f"{line}\n"
 
 
