@@ -99,7 +99,15 @@ def _copy(path: str, facts: Facts, start_s: float, end_s: float) -> CutVideo | N
                 packet.dts -= shift
                 packet.stream = target
                 output.mux(packet)
-    return CutVideo(sink.getvalue(), len(packets), stream_copied=True)
+    mp4 = sink.getvalue()
+    # A packet that shows nothing is left out where the picture is encoded.
+    return CutVideo(mp4, len(packets), stream_copied=True) if _num_frames(mp4) == len(packets) else None
+
+
+def _num_frames(mp4: bytes) -> int:
+    """How many frames it decodes to."""
+    with av.open(io.BytesIO(mp4)) as container:
+        return sum(1 for _ in container.decode(video=0))
 
 
 def _packets_of_span(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 import av
 
 from curation.media.errors import MediaError
 from curation.media.streams import choose_video, packets_of
+
+MAX_CLAIMED_S: Final = 48 * 3600.0
+"""A header that says more is damaged: it would be planned as thousands of units without a picture."""
 
 
 def duration_s(file: Any) -> float:
@@ -26,11 +29,11 @@ def duration_s(file: Any) -> float:
 
 
 def claimed_duration_s(container: av.container.InputContainer) -> float | None:
-    """What the header says, in seconds; None when it says nothing."""
+    """What the header says, in seconds; None when it says nothing, or what nobody would believe."""
     stream = choose_video(container)
-    if stream.duration:
-        return float(stream.duration * stream.time_base)
-    return container.duration / av.time_base if container.duration else None
+    whole_s = (container.duration or 0) / av.time_base
+    claimed = float(stream.duration * stream.time_base) if stream.duration else whole_s
+    return claimed if 0 < claimed <= MAX_CLAIMED_S else None
 
 
 def measured_duration_s(container: av.container.InputContainer) -> float:

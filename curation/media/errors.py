@@ -7,7 +7,8 @@ class MediaError(Exception):
     """A file that cannot be read as video; `rule` is the short reason that goes into records.
 
     Rules: `missing`, `no_permission`, `empty_file`, `unreadable` (no container), `no_video_stream`, `undecodable`,
-    `times_go_back` (pictures whose times run backwards), `picture_changes` (another size or orientation on the way).
+    `times_go_back` and `times_jump` (pictures whose times run backwards, or a minute and more ahead), `picture_changes`
+    (another size on the way).
     """
 
     def __init__(self, rule: str, detail: str) -> None:

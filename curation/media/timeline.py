@@ -27,6 +27,8 @@ _STEPS_BACK_S: Final = (0.0, 2.0, 10.0, 60.0)
 
 _MAX_JOINT_S: Final = 1.0
 """Times that step back by less are those of two recordings joined; by more, nobody knows what belongs where."""
+_MAX_GAP_S: Final = 60.0
+"""No picture is shown for longer; a recording that was paused, or a damaged clock, may leave days between two."""
 _MAX_JOINTS_SHARE: Final = 0.01
 """Of the frames may follow such a step, beside a single one; more of them mean an order that is not that of showing."""
 
@@ -53,7 +55,7 @@ def timed_frames(path: str, start_s: float = 0.0, end_s: float = float("inf")) -
     A file that breaks off simply ends: compare the last time with the duration that the file claims.
 
     Raises:
-        MediaError: the file cannot be opened, or its pictures change size or run backwards in time on the way.
+        MediaError: the file cannot be opened, or its pictures change size or run backwards or away on the way.
     """
     facts = facts_of(path)
     span = _Span(facts, start_s, end_s)
@@ -119,6 +121,8 @@ class _Span:
             if timed.ticks < before:
                 num_steps_back += 1
                 self._check_step_back(before, timed.ticks, num_steps_back, num_frames)
+            elif num_frames > 1 and seconds(timed.ticks - before, self.facts) > _MAX_GAP_S:
+                raise MediaError("times_jump", self._step(before, timed.ticks))
             before = timed.ticks
             if timed.ticks <= latest:
                 continue
@@ -132,8 +136,10 @@ class _Span:
     def _check_step_back(self, before: int, after: int, num_steps_back: int, num_frames: int) -> None:
         step_s = seconds(before - after, self.facts)
         if step_s > _MAX_JOINT_S or num_steps_back > 1 + num_frames * _MAX_JOINTS_SHARE:
-            from_s, to_s = seconds(before, self.facts), seconds(after, self.facts)
-            raise MediaError("times_go_back", f"from {from_s:.3f} s to {to_s:.3f} s")
+            raise MediaError("times_go_back", self._step(before, after))
+
+    def _step(self, before: int, after: int) -> str:
+        return f"from {seconds(before, self.facts):.3f} s to {seconds(after, self.facts):.3f} s"
 
 
 class _Decoding:

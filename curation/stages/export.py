@@ -77,6 +77,8 @@ class Export:
 
 def _difference(payload: Payload, times_s: Sequence[float], duration_s: float) -> Difference | None:
     """What of the exported files is not as the source was seen and as the record will say."""
+    if payload.num_frames != len(times_s):
+        return Difference(rule="num_frames", value=float(payload.num_frames), expected=float(len(times_s)))
     difference = check_video(payload.mp4, times_s)
     if difference is not None or payload.wav is None:
         return difference

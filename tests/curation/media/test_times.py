@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.curation.media.recordings import (
     numbers_seen,
     write_recording,
 )
+from tests.curation.videos import write_video
 
 PCM = Track(codec="pcm_s16le")
 """AVI cannot say that AAC begins with a frame of nothing."""
@@ -92,6 +94,23 @@ def test_a_missing_duration_is_measured(tmp_path: Path) -> None:
     assert info.duration_s == pytest.approx(3.0, abs=0.05)
     with path.open("rb") as file:
         assert duration_s(file) == pytest.approx(3.0, abs=0.05)
+
+
+def test_a_duration_that_nobody_would_believe_is_measured(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.mkv", Recording(seconds=2.0, tracks=()))
+    data = path.read_bytes()
+    at = data.index(bytes.fromhex("4489"), 0, 512)
+    path.write_bytes(data[: at + 3] + struct.pack(">d", 1e12) + data[at + 11 :])
+    assert probe(str(path)).duration_measured
+    assert probe(str(path)).duration_s == pytest.approx(2.0, abs=0.05)
+
+
+def test_times_that_run_away_are_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mkv", times_s=[0.0, 0.04, 0.08, 30.0])
+    assert len(numbers_seen(path)) == 4
+    path = write_video(tmp_path / "b.mkv", times_s=[0.0, 0.04, 0.08, 90.0])
+    with pytest.raises(MediaError, match="times_jump"):
+        numbers_seen(path)
 
 
 def without_duration(matroska: bytes) -> bytes:
