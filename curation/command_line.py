@@ -8,6 +8,7 @@ import importlib
 import os
 import shlex
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,11 @@ from curation.default_run import default_run
 
 PREFIX = "soul: "
 """Before every line that says why a command did not do what it was asked for."""
+
+SIGNALLED = 128
+"""Exit statuses from here on name the signal that ended a process."""
+SPEAKER_TIMEOUT_S = 20.0
+"""How long the one of several equal processes that talks to people has for its line, once another has ended."""
 
 
 class CommandFailedError(Exception):
@@ -128,10 +134,16 @@ class CommandLine:
 
 
 def say(problem: object, status: int, *, quiet: bool = False) -> int:
-    """Say why a command ends, in one line; returns the status."""
+    """Say why a command ends, in one line; returns the status.
+
+    A quiet one waits before it ends, unless a signal ended it (128 and more): launchers stop all other processes as
+    soon as one has failed, and the one that talks may not have come to its line.
+    """
     if not quiet:
         lines = (line.strip() for line in str(problem).splitlines())
         print(f"{PREFIX}{' '.join(line for line in lines if line)}", file=sys.stderr)
+    elif status < SIGNALLED:
+        time.sleep(SPEAKER_TIMEOUT_S)
     return status
 
 

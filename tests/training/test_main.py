@@ -1,7 +1,9 @@
 """What people get of a training's command line: one line for a mistake, from one process, and a bug's traceback."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +12,8 @@ from curation import command_line
 from curation.command_line import CommandFailedError
 from curation.config import ConfigError
 from training.__main__ import main
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def failing(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,6 +35,7 @@ def test_what_all_processes_have_met_is_said_once(
     error: Exception, status: int, lines: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failing(error, monkeypatch)
+    monkeypatch.setattr(command_line, "SPEAKER_TIMEOUT_S", 0.0)
     for rank in ("0", "1"):
         monkeypatch.setenv("RANK", rank)
         assert main([]) == status
@@ -43,12 +48,24 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         main([])
 
 
-def test_under_torchrun_a_mistake_is_one_line_beside_its_own_report() -> None:
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--"]
-    for wrong in (["--stage", "710p"], []):
+LATE = """
+import os, sys, time
+from training.__main__ import main
+
+time.sleep(2.0 * (os.environ["RANK"] == "0"))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_under_torchrun_a_mistake_is_one_line_beside_its_own_report_whoever_meets_it_first(tmp_path: Path) -> None:
+    late = tmp_path / "late.py"
+    late.write_text(LATE)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    for program, wrong in ((["--", late], ["--stage", "710p"]), (["-m", "--", "training"], [])):
         made = subprocess.run(
-            [*launch, "training", "run", "--run", "x", *wrong], check=False, capture_output=True, text=True, timeout=120
-        )
+            [*launch, *program, "run", "--run", "x", *wrong],
+            check=False, capture_output=True, text=True, timeout=120, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
         assert made.returncode == 1
         said = [line for line in made.stderr.splitlines() if line.startswith("soul: ")]
         assert len([line for line in said if "did you mean '720p'" in line or "--stage" in line]) == 1, made.stderr
