@@ -10,11 +10,12 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import ray
 from ray.job_config import JobConfig
 
@@ -23,6 +24,7 @@ from curation.terminal import off_the_terminal
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 ADDRESS_TIMEOUT_S = 10.0
+ENDING_TIMEOUT_S = 3.0
 RAYS_LINE = re.compile(r"\[[\d-]+ [\d:,.]+ \w \d+ \d+\] (\(\w+\) )?\w+\.cc:\d+: ")
 PRINT = ray._private.worker.print_to_stdstream
 OWN_SETTINGS = {
@@ -80,7 +82,9 @@ def ray_session(
             logging.getLogger("ray.data").setLevel(logging.CRITICAL)
             yield _dashboard()
         finally:
+            started = _started_here()
             ray.shutdown()
+            _see_off(started)
 
 
 def stopped(error: ray.exceptions.RayError) -> str:
@@ -103,6 +107,27 @@ def telling_why_it_stopped() -> Iterator[None]:
         yield
     except ray.exceptions.RayError as error:
         raise CommandFailedError(stopped(error)) from error
+
+
+def _started_here() -> list[psutil.Process]:
+    """The processes of a cluster of our own, and theirs."""
+    node = ray._private.worker._global_node
+    if given_address() is not None or node is None:
+        return []
+    processes: list[psutil.Process] = []
+    for info in (info for infos in node.all_processes.values() for info in infos):
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(info.process.pid)
+            processes += [process, *process.children(recursive=True)]
+    return processes
+
+
+def _see_off(processes: Sequence[psutil.Process]) -> None:
+    """Let no process outlive its cluster: a worker that is loading a library does not notice the end for a while."""
+    _, left = psutil.wait_procs(processes, timeout=ENDING_TIMEOUT_S)
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def dashboard_hint() -> str:

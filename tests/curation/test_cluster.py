@@ -5,11 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from curation import cluster
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_only_an_address_that_names_a_cluster_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +58,29 @@ def test_of_what_workers_print_ray_s_own_lines_are_left_out(capsys: pytest.Captu
     cluster._print_what_is_ours(lines, ignore_prefix=True)
     cluster._print_what_is_ours({**lines, "lines": ["Task failed. Traceback"], "pid": "raylet"}, ignore_prefix=False)
     assert capsys.readouterr().out == "step 3  loss 3.055\n"
+
+
+KNOWN = """
+import os
+import ray
+from curation import cluster
+
+with cluster.ray_session(num_cpus=1, dashboard=False):
+    worker = ray.get(ray.remote(lambda: os.getpid()).remote())
+    assert worker in {process.pid for process in cluster._started_here()}
+assert cluster._started_here() == []
+"""
+
+
+def test_a_cluster_of_our_own_knows_its_workers() -> None:
+    subprocess.run([sys.executable, "-c", KNOWN], cwd=ROOT, check=True, timeout=180, stdin=subprocess.DEVNULL)
+
+
+def test_a_process_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "ENDING_TIMEOUT_S", 0.2)
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"]) as process:
+        cluster._see_off([psutil.Process(process.pid)])
+        assert process.wait(10) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -188,7 +188,7 @@ import scenedetect
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ("time.sleep(3600)", "no worker of pool 'all' has started within 30 s; it was loading resolution, scenes, sp"),
+        ("time.sleep(3600)", "no worker of pool 'all' has started within 30 s; it was loading format, resolution, sc"),
         ("raise RuntimeError('no FFmpeg')", "the run stopped: RuntimeError: no FFmpeg; the same command goes on"),
     ],
     ids=["hangs", "raises"],
