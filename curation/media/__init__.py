@@ -12,6 +12,7 @@ from curation.media.errors import MediaError
 from curation.media.exported import Difference, check_sound, check_video
 from curation.media.frames import Frame, RawFrame, frame_times, iter_frames, iter_raw_frames, sample_frames
 from curation.media.probe import probe
+from curation.media.timeline import file_end_s
 
 __all__ = [
     "Cut",
@@ -24,6 +25,7 @@ __all__ = [
     "check_video",
     "cut_clips",
     "duration_s",
+    "file_end_s",
     "frame_times",
     "iter_frames",
     "iter_raw_frames",

@@ -1,12 +1,13 @@
 """Reading sound sample-exactly on the video's timeline.
 
-Timestamps of sound are rounded (to a millisecond in Matroska, FLV and WebM), so they say only where an uninterrupted
-stretch of it lies; within one, samples are counted.
+Timestamps of sound are rounded (to a millisecond in Matroska, FLV and WebM), and the first ones behind a seek may be
+wrong, so that one by itself says little. Samples are counted, and lie where several timestamps agree that they do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
@@ -24,10 +25,21 @@ PREROLL_S: Final = 0.5
 _STEPS_BACK_S: Final = (0.0, 5.0, 60.0)
 """How much further back a seek is tried when it lands behind the span; then the file is read from its beginning."""
 _GAP_S: Final = 0.1
-"""Timestamps that differ by more than this from what is counted mean that something is missing; FFmpeg's own bound.
+"""A timestamp that differs by more than this from what is counted means that something is missing; FFmpeg's own bound.
 Below it lie rounding, the jitter of live recordings, and times that a demuxer works out from an old sample rate."""
-_ROUNDING_S: Final = 0.001
-"""What a stretch's first timestamp may be off by because it was rounded; the others then tell better."""
+_SHIFT_S: Final = 0.005
+"""Where several timestamps one after the other differ by more than this, and by the same, something is missing too: a
+packet or two, or the end of a recording that another one was joined to. Jitter does not agree."""
+_AGREEMENT_S: Final = 0.002
+"""Timestamps that agree differ by less than this: rounding to a millisecond."""
+_AGREEING: Final = 5
+"""Timestamps that have to agree,"""
+_LAST_AGREEING: Final = 3
+"""or as few at the end of a stretch."""
+_DRIFT_S: Final = 0.02
+"""How far a clock that runs slower than the samples may carry them before they are placed anew: half a frame."""
+_ROUNDED_TICKS: Final = 2
+"""How far a packet's length in ticks may be off because it is a whole number."""
 CANCELLED: Final = 0.1
 """Channels whose mean is quieter than this share of the loudest of them cancel each other out."""
 
@@ -52,8 +64,7 @@ def read_audio(
     if facts.sound is None:
         raise ValueError(f"{path} has no audio stream{' that can be decoded' if facts.has_sound_tracks else ''}")
     rate, stretches = facts.sound.rate_hz, _decode(path, facts, start_s, end_s)
-    channels = max((stretch.channels for stretch in stretches), default=1)
-    samples = np.zeros((num_samples(start_s, end_s, rate), channels), np.int16)
+    samples = np.zeros((num_samples(start_s, end_s, rate), min(facts.sound.channels, 2)), np.int16)
     first = round((start_s + facts.origin_s) * rate)
     for stretch in stretches:
         stretch.place(samples, first)
@@ -85,38 +96,59 @@ def to_mono(samples: Samples) -> Samples:
 
 @dataclass(slots=True)
 class _Stretch:
-    """Uninterrupted sound: samples one after the other from a place that all its timestamps agree on."""
+    """Sound of one format, decoded without interruption."""
 
     rate: int
-    channels: int
     counted: Fraction = Fraction(0)
     """Samples so far, at `rate`."""
+    stamped: list[float] = field(default_factory=list)
+    """How many samples of the stretch lie before each timestamp,"""
     begins: list[float] = field(default_factory=list)
-    """Where each timestamp says that the stretch begins, in samples on the container's clock."""
-    parts: list[tuple[Fraction, list[Samples]]] = field(default_factory=list)
-    """Pieces of one format, and how many samples of the stretch lie before each."""
+    """and where that timestamp says that the stretch begins, in samples on the container's clock."""
+    blocks: list[Samples] = field(default_factory=list)
+    """The samples, `(N, channels)` each."""
 
-    def differs(self, place: float) -> float:
-        """By how many samples a timestamp differs from the count."""
-        return place - float(self.counted) - self.begins[0]
+    def stamp(self, place: float) -> None:
+        """Note a timestamp of what comes next, in samples."""
+        self.stamped.append(float(self.counted))
+        self.begins.append(place - float(self.counted))
 
-    @property
-    def begin(self) -> float:
-        """Where it begins, in samples on the container's clock."""
-        first, middle = self.begins[0], float(np.median(self.begins))
-        return middle if abs(middle - first) <= _ROUNDING_S * self.rate else first
+    def lies_apart(self, place: float) -> bool:
+        """Whether a timestamp says that much is missing before it."""
+        recent = self.begins[-_AGREEING:]
+        return not recent or abs(place - float(self.counted) - _median(recent)) > _GAP_S * self.rate
 
     def place(self, samples: Samples, first: int) -> None:
         """Write what of it falls into `samples`, whose first is number `first` on the container's clock."""
-        if not self.begins:
+        if not self.begins or not self.blocks:
             return
-        begin = self.begin - first
-        for before, blocks in self.parts:
-            values = np.concatenate(blocks) if blocks else np.zeros((0, 1), np.int16)
-            at = round(begin + float(before))
-            low, high = max(at, 0), min(at + len(values), len(samples))
+        values = np.concatenate(self.blocks)
+        anchors = _anchors(self.begins, self.rate)
+        edges = [0, *(round(self.stamped[index]) for index, _ in anchors[1:]), len(values)]
+        for (_, begin), (start, end) in zip(anchors, itertools.pairwise(edges), strict=True):
+            at = round(begin + start) - first
+            low, high = max(at, 0), min(at + end - start, len(samples))
             if low < high:
-                samples[low:high] = values[low - at : high - at]
+                samples[low:high] = values[start + low - at : start + high - at]
+
+
+def _anchors(begins: Sequence[float], rate: int) -> list[tuple[int, float]]:
+    """From which timestamp on a stretch lies where, in samples: `begins` is where each one says that it begins."""
+    edges, level = [0], _median(begins[:_AGREEING])
+    for index in range(1, len(begins) - _LAST_AGREEING + 1):
+        if abs(begins[index] - level) <= _SHIFT_S * rate:
+            continue
+        ahead = begins[index : index + _AGREEING]
+        recent = _median(begins[max(edges[-1], index - _AGREEING) : max(edges[-1] + _AGREEING, index)])
+        shifted = abs(ahead[0] - recent) > _SHIFT_S * rate or abs(ahead[0] - level) > _DRIFT_S * rate
+        if shifted and max(ahead) - min(ahead) <= _AGREEMENT_S * rate:
+            edges.append(index)
+            level = _median(ahead)
+    return [(start, _median(begins[start:end])) for start, end in itertools.pairwise([*edges, len(begins)])]
+
+
+def _median(values: Sequence[float]) -> float:
+    return float(np.median(values))
 
 
 class _Assembly:
@@ -127,29 +159,42 @@ class _Assembly:
         self.time_base = Fraction(stream.time_base)
         self.channels = min(track.channels, 2)
         self.stretches: list[_Stretch] = []
-        self._format: tuple[int, str, str] | None = None
+        self._form: tuple[int, str, str] | None = None
         self._resampler: av.AudioResampler | None = None
+        self._last: av.audio.frame.AudioFrame | None = None
 
     def add(self, frame: av.audio.frame.AudioFrame, *, interrupted: bool) -> None:
         """Take in the next frame; `interrupted` when something between it and the last one was lost."""
         place = None if frame.pts is None else float(frame.pts * self.time_base * self.rate)
-        stretch = self.stretches[-1] if self.stretches else None
-        if stretch is None or (place is not None and (interrupted or _gap(stretch, place))):
+        form = (frame.sample_rate, frame.layout.name, frame.format.name)
+        last = self.stretches[-1] if self.stretches else None
+        apart = last is None or (place is not None and (interrupted or last.lies_apart(place)))
+        if apart or self._resampler is None or form != self._form:
             self.flush()
-            stretch = _Stretch(self.rate, self.channels)
-            self.stretches.append(stretch)
-        if place is not None:
-            stretch.begins.append(place - float(stretch.counted))
-        layout = (frame.sample_rate, frame.layout.name, frame.format.name)
-        if self._resampler is None or layout != self._format:
-            self.flush()
-            self._format = layout
+            self._form = form
             self._resampler = av.AudioResampler(
                 format="s16", layout="mono" if frame.layout.nb_channels == 1 else "stereo", rate=self.rate
             )
-            stretch.parts.append((stretch.counted, []))
+            self.stretches.append(_Stretch(self.rate))
+            if place is None and last is not None and last.begins:
+                place = last.begins[-1] + float(last.counted)
+        stretch = self.stretches[-1]
+        if place is not None and not (self._reckoned(frame) and stretch.begins):
+            stretch.stamp(place)
+        self._last = frame
         stretch.counted += Fraction(frame.samples * self.rate, frame.sample_rate)
         self._append(frame)
+
+    def _reckoned(self, frame: av.audio.frame.AudioFrame) -> bool:
+        """Whether a demuxer worked out a frame's time from the last one's, whose length it did not know.
+
+        Where the sample rate changes on the way it goes on with the old one, until the file says a time again.
+        """
+        last = self._last
+        if last is None or last.pts is None or not last.duration or frame.pts != last.pts + last.duration:
+            return False
+        length = Fraction(last.samples, last.sample_rate) / self.time_base
+        return bool(abs(last.duration - length) > _ROUNDED_TICKS)
 
     def flush(self) -> None:
         """Take out what the resampler still holds."""
@@ -170,12 +215,7 @@ class _Assembly:
             # FFmpeg makes two channels of one 3 dB quieter; copied, it is as loud as it was.
             if values.shape[1] < self.channels:
                 values = np.repeat(values, self.channels, axis=1)
-            self.stretches[-1].parts[-1][1].append(values if self.channels > 1 else to_mono(values))
-
-
-def _gap(stretch: _Stretch, place: float) -> bool:
-    """Whether a timestamp says that something is missing before it."""
-    return not stretch.begins or abs(stretch.differs(place)) > _GAP_S * stretch.rate
+            self.stretches[-1].blocks.append(values if self.channels > 1 else to_mono(values))
 
 
 def _decode(path: str, facts: Facts, start_s: float, end_s: float) -> list[_Stretch]:

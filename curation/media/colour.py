@@ -7,7 +7,7 @@ is written is BT.709, limited range, and says so.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 import av
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, Interpolation, VideoReformatter
@@ -44,7 +44,37 @@ _TRANSFERS: Final = {
     17: "smpte428", 18: "arib-std-b67",
 }  # fmt: skip
 _BT709, _BT601 = 1, 6
+_OPEN: Final = 2
 _HD_WIDTH, _SD_HEIGHT = 1280, 576
+
+
+class Tags(NamedTuple):
+    """Range, matrix, primaries and transfer by their numbers; 0 or 2 where they are left open."""
+
+    color_range: int
+    matrix: int
+    primaries: int
+    transfer: int
+
+    @classmethod
+    def of(cls, tagged: av.video.frame.VideoFrame | av.video.codeccontext.VideoCodecContext) -> Self:
+        """Those of a decoded frame, or of a stream: its container's, as long as nothing has been decoded of it."""
+        numbers = (tagged.color_range, tagged.colorspace, tagged.color_primaries, tagged.color_trc)
+        return cls(*map(int, numbers))
+
+    def completed_by(self, other: Tags) -> Tags:
+        """These, and the others where they leave something open."""
+        color_range, *rest = (
+            theirs if own == left_open else own
+            for own, theirs, left_open in zip(self, other, (0, _OPEN, _OPEN, _OPEN), strict=True)
+        )
+        return Tags(color_range, *rest)
+
+
+WRITTEN: Final = Tags(
+    color_range=ColorRange.MPEG, matrix=_BT709, primaries=ColorPrimaries.BT709, transfer=ColorTrc.BT709
+)
+"""Those of all that is written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,24 +115,25 @@ def readable_matrix(matrix: str) -> bool:
     return matrix in _CONVERTIBLE
 
 
-def colour_of(frame: av.video.frame.VideoFrame) -> Colour:
-    """What a decoded frame's tags say."""
-    full, matrix, assumed = _range_and_matrix(frame)
-    transfer = _TRANSFERS.get(int(frame.color_trc), UNKNOWN)
+def colour_of(frame: av.video.frame.VideoFrame, container: Tags) -> Colour:
+    """What a decoded frame's tags say, and its container's where they leave something open."""
+    full, matrix, assumed = _range_and_matrix(frame, container)
+    tags = Tags.of(frame).completed_by(container)
+    transfer = _TRANSFERS.get(tags.transfer, UNKNOWN)
     if transfer == UNKNOWN and any("DOVI" in side.type.name for side in frame.side_data):
         transfer = "dolby-vision"
     return Colour(
         full_range=full,
         matrix=_MATRICES.get(matrix, UNKNOWN),
-        primaries=_PRIMARIES.get(int(frame.color_primaries), UNKNOWN),
+        primaries=_PRIMARIES.get(tags.primaries, UNKNOWN),
         transfer=transfer,
         assumed_matrix=assumed,
     )
 
 
-def tag(frame: av.video.frame.VideoFrame) -> None:
+def tag(frame: av.video.frame.VideoFrame, container: Tags) -> None:
     """Write range and matrix onto a frame where its stream leaves them open, so that every conversion knows them."""
-    full, matrix, _ = _range_and_matrix(frame)
+    full, matrix, _ = _range_and_matrix(frame, container)
     frame.color_range = ColorRange.JPEG if full else ColorRange.MPEG
     frame.colorspace = matrix
 
@@ -140,19 +171,16 @@ def to_written(frame: av.video.frame.VideoFrame, scaler: VideoReformatter) -> av
 
 def tag_output(context: av.video.codeccontext.VideoCodecContext) -> None:
     """Have an encoder say what it writes."""
-    context.colorspace = _BT709
-    context.color_range = ColorRange.MPEG
-    context.color_primaries = ColorPrimaries.BT709
-    context.color_trc = ColorTrc.BT709
+    context.color_range, context.colorspace, context.color_primaries, context.color_trc = WRITTEN
 
 
-def _range_and_matrix(frame: av.video.frame.VideoFrame) -> tuple[bool, int, bool]:
+def _range_and_matrix(frame: av.video.frame.VideoFrame, container: Tags) -> tuple[bool, int, bool]:
     """Full range, number of the matrix, and whether that was assumed."""
     if frame.format.is_rgb:
         return True, 0, False
-    full = int(frame.color_range) == ColorRange.JPEG or frame.format.name.startswith("yuvj")
-    matrix = int(frame.colorspace)
-    if matrix in _MATRICES and matrix != 0:
-        return full, matrix, False
+    tags = Tags.of(frame).completed_by(container)
+    full = tags.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+    if tags.matrix in _MATRICES and tags.matrix != 0:
+        return full, tags.matrix, False
     high_definition = max(frame.width, frame.height) >= _HD_WIDTH or min(frame.width, frame.height) > _SD_HEIGHT
     return full, _BT709 if high_definition else _BT601, True

@@ -12,7 +12,8 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from curation.media.colour import tag_output, to_written
+from curation.media.colour import WRITTEN, Tags, tag_output, to_written
+from curation.media.duration import DEFAULT_RATE
 from curation.media.facts import Facts, facts_of
 from curation.media.frames import RawFrame, iter_raw_frames
 from curation.media.streams import open_media, packets_of
@@ -83,8 +84,8 @@ def _copy(path: str, facts: Facts, start_s: float, end_s: float) -> CutVideo | N
         stream = container.streams[facts.video_index]
         origin = facts.origin_s
         container.seek(int((Fraction(start_s) + origin) / stream.time_base), stream=stream)
-        packets, closed = _packets_of_span(container, stream, origin, start_s, end_s)
-        if not packets or not packets[0].is_keyframe or not closed:
+        packets = _packets_of_span(container, stream, origin, start_s, end_s)
+        if not packets:
             return None
         first = packets[0]
         if abs(float(first.pts * stream.time_base - origin) - start_s) > TIME_TOLERANCE_S:
@@ -100,14 +101,22 @@ def _copy(path: str, facts: Facts, start_s: float, end_s: float) -> CutVideo | N
                 packet.stream = target
                 output.mux(packet)
     mp4 = sink.getvalue()
-    # A packet that shows nothing is left out where the picture is encoded.
-    return CutVideo(mp4, len(packets), stream_copied=True) if _num_frames(mp4) == len(packets) else None
+    return CutVideo(mp4, len(packets), stream_copied=True) if _as_written(mp4, len(packets)) else None
 
 
-def _num_frames(mp4: bytes) -> int:
-    """How many frames it decodes to."""
+def _as_written(mp4: bytes, num_frames: int) -> bool:
+    """Whether all that was copied is as it would be written: what holds for a file's first frame may change later.
+
+    A packet that shows nothing, an interlaced frame, other colours: these are for the encoder.
+    """
     with av.open(io.BytesIO(mp4)) as container:
-        return sum(1 for _ in container.decode(video=0))
+        container.streams.video[0].thread_type = "AUTO"
+        frames = 0
+        for frame in container.decode(video=0):
+            frames += 1
+            if frame.interlaced_frame or Tags.of(frame) != WRITTEN:
+                return False
+    return frames == num_frames
 
 
 def _packets_of_span(
@@ -116,26 +125,31 @@ def _packets_of_span(
     origin: Fraction,
     start_s: float,
     end_s: float,
-) -> tuple[list[av.packet.Packet], bool]:
-    """The packets shown inside the span in decoding order, and whether nothing after them is needed."""
+) -> list[av.packet.Packet]:
+    """The packets shown inside the span in decoding order; none where others are needed to decode them."""
     packets: list[av.packet.Packet] = []
+    closed = False
     for packet in packets_of(container, stream):
         if not packet.size:
             continue  # the end of the file
-        if packet.pts is None or packet.dts is None or (packets and packet.dts <= packets[-1].dts):
-            return [], False
-        time_s = float(packet.pts * stream.time_base - origin)
-        if not packets and (time_s < start_s - TIME_TOLERANCE_S or not packet.is_keyframe):
-            if time_s >= start_s - TIME_TOLERANCE_S:
-                return [], False
-            continue
-        if time_s >= end_s - TIME_TOLERANCE_S:
-            # Decoding order: a key frame at the end means that the span is whole.
-            return packets, packet.is_keyframe
-        if time_s < start_s - TIME_TOLERANCE_S:
-            return [], False
-        packets.append(packet)
-    return packets, True
+        if packet.pts is None or packet.dts is None:
+            return []
+        shown_s, decoded_s = (float(ticks * stream.time_base - origin) for ticks in (packet.pts, packet.dts))
+        if start_s - TIME_TOLERANCE_S <= shown_s < end_s - TIME_TOLERANCE_S:
+            in_order = packet.dts > packets[-1].dts if packets else packet.is_keyframe
+            if closed or not in_order:
+                return []
+            packets.append(packet)
+        elif packets:
+            # The span ends before a key frame, unless that is followed by pictures that are shown before it.
+            closed = closed or packet.is_keyframe
+            if shown_s < start_s or not closed:
+                return []
+            if decoded_s >= end_s - TIME_TOLERANCE_S:
+                break
+        elif shown_s > start_s:
+            return []
+    return packets
 
 
 def _encode(path: str, encoders: Sequence[_Encoder]) -> None:
@@ -182,7 +196,7 @@ class _Encoder:
 
     def _open(self, frame: av.video.frame.VideoFrame, facts: Facts) -> None:
         self.output = av.open(self.sink, "w", format="mp4")
-        self.stream = self.output.add_stream("libx264", rate=facts.rate or 25, options=self.options)
+        self.stream = self.output.add_stream("libx264", rate=facts.rate or DEFAULT_RATE, options=self.options)
         self.stream.width, self.stream.height, self.stream.pix_fmt = frame.width, frame.height, "yuv420p"
         context = self.stream.codec_context
         context.time_base = facts.time_base

@@ -8,8 +8,10 @@ from typing import Any, Final
 import av
 
 from curation.media.errors import MediaError
-from curation.media.streams import choose_video, packets_of
+from curation.media.streams import choose_video, packets_of, rate_of
 
+DEFAULT_RATE: Final = Fraction(25)
+"""Frames a second where a file says nothing."""
 MAX_CLAIMED_S: Final = 48 * 3600.0
 """A header that says more is damaged: it would be planned as thousands of units without a picture."""
 
@@ -31,8 +33,12 @@ def duration_s(file: Any) -> float:
 def claimed_duration_s(container: av.container.InputContainer) -> float | None:
     """What the header says, in seconds; None when it says nothing, or what nobody would believe."""
     stream = choose_video(container)
-    whole_s = (container.duration or 0) / av.time_base
-    claimed = float(stream.duration * stream.time_base) if stream.duration else whole_s
+    if stream.duration:
+        claimed = float(stream.duration * stream.time_base)
+    else:
+        # That of the whole file, which Matroska and Flash count from 0 wherever their first picture lies.
+        begin_s = max(0.0, float((stream.start_time or 0) * stream.time_base))
+        claimed = (container.duration or 0) / av.time_base - begin_s
     return claimed if 0 < claimed <= MAX_CLAIMED_S else None
 
 
@@ -53,7 +59,7 @@ def measured_duration_s(container: av.container.InputContainer) -> float:
                 times.append(packet.pts * packet.time_base)
     except (av.error.FFmpegError, ValueError):
         pass  # broken off: as far as it goes
-    period = 1 / Fraction(stream.average_rate or 25)
+    period = 1 / (rate_of(container, stream) or DEFAULT_RATE)
     if len(times) < num_packets:
         return float(num_packets * period)
     if not times:

@@ -11,6 +11,8 @@ import av
 import numpy as np
 import soundfile
 
+from curation.media.colour import WRITTEN, Tags
+
 TIME_TOLERANCE_S: Final = 0.002
 """Times of an exported frame may differ by this from the source's: one tick of a millisecond clock, and rounding."""
 
@@ -38,8 +40,7 @@ def check_video(mp4: bytes, times_s: Sequence[float]) -> Difference | None:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             shown += [float(frame.time) for frame in container.decode(stream)]
-            context = stream.codec_context
-            tags = [context.color_range, context.colorspace, context.color_primaries, context.color_trc]
+            tags = Tags.of(stream.codec_context)
     except (av.error.FFmpegError, ValueError, IndexError):
         return Difference(rule="undecodable", value=float(len(shown)), expected=float(len(times_s)))
     if len(shown) != len(times_s):
@@ -48,7 +49,7 @@ def check_video(mp4: bytes, times_s: Sequence[float]) -> Difference | None:
     apart = float(np.abs(np.asarray(shown) - expected).max(initial=0.0))
     if apart > TIME_TOLERANCE_S:
         return Difference(rule="frame_times", value=apart, expected=TIME_TOLERANCE_S)
-    if [int(tag) for tag in tags] != [1, 1, 1, 1]:
+    if tags != WRITTEN:
         return Difference(rule="untagged", value=0.0, expected=1.0)
     return None
 

@@ -11,20 +11,26 @@ from typing import Final
 
 import av
 
-from curation.media.colour import Colour, colour_of
-from curation.media.duration import claimed_duration_s, measured_duration_s
+from curation.media.colour import Colour, Tags, colour_of
+from curation.media.duration import DEFAULT_RATE, claimed_duration_s, measured_duration_s
 from curation.media.errors import MediaError
 from curation.media.orientation import Orientation, display_size, orientation_of, sample_aspect_ratio
-from curation.media.streams import SoundTrack, choose_audio, choose_video, open_media, packets_of, ready
+from curation.media.streams import (
+    SoundTrack,
+    choose_audio,
+    choose_video,
+    is_bare,
+    open_media,
+    packets_of,
+    rate_of,
+    ready,
+)
 from curation.schema import INTERLACED
 
 _WITHOUT_PRESENTATION_TIMES: Final = frozenset({"avi"})
 """Containers that store the order of decoding only."""
-_NO_TIMESTAMPS: Final = 0x0080
-"""FFmpeg's flag of formats that have no times at all: bare streams of a codec."""
 _CHECKED_FRAMES: Final = 32
 """Frames at the beginning whose times must run forwards, where the packets leave that open."""
-_DEFAULT_RATE: Final = Fraction(25)
 _FIELD_ORDERS: Final = {0: "unknown", 1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
 
@@ -44,15 +50,21 @@ class Facts:
     aspect: Fraction
     """Width over height of its pixels."""
     orientation: Orientation
+    container_tags: Tags
+    """What the container says of colours; some decoders forget it."""
     colour: Colour
     field_order: str
     """`progressive`, `unknown`, or which field of a frame is coded and shown first: `tt`, `bb`, `tb`, `bt`."""
+    fields_marked: bool
+    """Whether the decoder marks the frames that are interlaced; else all are, if the container says so."""
     time_base: Fraction
     """Seconds of a tick of the video stream."""
     rate: Fraction
     """Average frames a second; 0 when the file does not say."""
     counted: bool
     """The container has no times of presentation: the n-th picture shown takes the n-th packet's place."""
+    pace: Fraction
+    """By which the places of packets are stretched: FFmpeg lays those of bare streams out at a rate of its own."""
     duration_s: float
     duration_measured: bool
     """The header claims no duration; the file was read to find out."""
@@ -72,7 +84,7 @@ class Facts:
     @property
     def period(self) -> int:
         """Ticks from one frame to the next, where nothing better is known."""
-        return max(1, round(1 / (self.rate or _DEFAULT_RATE) / self.time_base))
+        return max(1, round(1 / (self.rate or DEFAULT_RATE) / self.time_base))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -102,9 +114,10 @@ def _examine(path: str) -> Facts:
     with open_media(path) as container:
         stream = choose_video(container)
         ready(stream)
+        container_tags = Tags.of(stream.codec_context)
         counted = _without_times(container)
         packets = _first_packets(container, stream)
-        claimed = claimed_duration_s(container)
+        claimed, begin = claimed_duration_s(container), stream.start_time
         suspicious = _times_may_be_decoding_order(packets, reorders=bool(stream.codec_context.has_b_frames))
     with open_media(path) as container:
         stream = choose_video(container)
@@ -115,6 +128,12 @@ def _examine(path: str) -> Facts:
             known = [time for time in times if time is not None]
             counted = not known or known != sorted(known)
         start = packets[0].dts if counted else first.pts
+        origin = int(stream.start_time or 0) if start is None else int(start)
+        if claimed is not None and begin is not None and not counted:
+            # It counts from the first packet, which cannot be decoded where a recording begins between key frames.
+            claimed -= max(0.0, float((origin - begin) * stream.time_base))
+            claimed = claimed if claimed > 0 else None
+        rate = rate_of(container, stream)
         return Facts(
             video_index=stream.index,
             sound=choose_audio(path) if container.streams.audio else None,
@@ -124,14 +143,17 @@ def _examine(path: str) -> Facts:
             stored_size=(first.width, first.height),
             aspect=sample_aspect_ratio(stream),
             orientation=orientation_of(first),
-            colour=colour_of(first),
+            container_tags=container_tags,
+            colour=colour_of(first, container_tags),
             field_order=_field_order(stream, first),
+            fields_marked=first.interlaced_frame or not stream.codec_context.codec.intra_only,
             time_base=Fraction(stream.time_base),
-            rate=Fraction(stream.average_rate or 0),
+            rate=rate,
             counted=counted,
+            pace=Fraction(stream.average_rate or rate) / rate if is_bare(container) and rate else Fraction(1),
             duration_s=_measured(path) if claimed is None else claimed,
             duration_measured=claimed is None,
-            origin=int(stream.start_time or 0) if start is None else int(start),
+            origin=origin,
         )
 
 
@@ -142,7 +164,7 @@ def _measured(path: str) -> float:
 
 def _without_times(container: av.container.InputContainer) -> bool:
     names = set(container.format.name.split(","))
-    return bool(container.format.flags & _NO_TIMESTAMPS) or bool(names & _WITHOUT_PRESENTATION_TIMES)
+    return is_bare(container) or bool(names & _WITHOUT_PRESENTATION_TIMES)
 
 
 def _first_packets(
@@ -188,4 +210,7 @@ def _first_frames(
 
 def _field_order(stream: av.video.stream.VideoStream, first: av.video.frame.VideoFrame) -> str:
     order = _FIELD_ORDERS.get(int(stream.codec_context.field_order), "unknown")
-    return "tt" if first.interlaced_frame and order in {"unknown", "progressive"} else order
+    if not first.interlaced_frame or order not in {"unknown", "progressive"}:
+        return order
+    # PyAV does not tell which field comes first. It is the upper one nearly everywhere, in DV always the lower one.
+    return "bb" if stream.codec_context.name == "dvvideo" else "tt"

@@ -16,8 +16,8 @@ from curation.media.facts import Facts
 if TYPE_CHECKING:
     from curation.media.timeline import TimedFrame
 
-_DEINTERLACE = ("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
-"""One frame for each frame; those that are progressive within an interlaced stream pass unchanged."""
+_MARKED = "parity=auto:deint=interlaced"
+"""Frames that are progressive within an interlaced stream pass unchanged."""
 
 
 class Rendering:
@@ -28,6 +28,7 @@ class Rendering:
         self._graph: Graph | None = None
         self._damaged: dict[int, bool] = {}
         self._steps = mapping_filters(facts.colour) if facts.colour.needs_mapping else []
+        self._all_interlaced = facts.interlaced and not facts.fields_marked
 
     def apply(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
         """The same frames at the same times, ready to be looked at.
@@ -42,9 +43,10 @@ class Rendering:
                 raise MediaError(
                     "picture_changes", f"from {width}x{height} to {timed.frame.width}x{timed.frame.height} on the way"
                 )
-            tag(timed.frame)
+            tag(timed.frame, self.facts.container_tags)
             last = timed
-            if self._graph is None and not self._steps and not timed.frame.interlaced_frame:
+            interlaced = self._all_interlaced or timed.frame.interlaced_frame
+            if self._graph is None and not self._steps and not interlaced:
                 yield timed
                 continue
             yield from self._filtered(timed)
@@ -67,7 +69,10 @@ class Rendering:
                 width=frame.width, height=frame.height, format=frame.format, time_base=self.facts.time_base
             )
         ]
-        nodes += [graph.add(name, arguments) for name, arguments in (_DEINTERLACE, *self._steps)]
+        fields = f"parity={self.facts.field_order[0]}ff:deint=all" if self._all_interlaced else _MARKED
+        # One frame for each frame.
+        steps = [("bwdif", f"mode=send_frame:{fields}"), *self._steps]
+        nodes += [graph.add(name, arguments) for name, arguments in steps]
         graph.link_nodes(*nodes, graph.add("buffersink")).configure()
         return graph
 
@@ -81,5 +86,5 @@ class Rendering:
             assert frame.pts is not None, "every frame that was put in had its time"
             assert frame.time_base is not None
             ticks = round(frame.pts * frame.time_base / self.facts.time_base)
-            tag(frame)
+            tag(frame, self.facts.container_tags)
             yield replace(like, ticks=ticks, frame=frame, damaged=self._damaged.pop(ticks, False))

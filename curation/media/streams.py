@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
@@ -29,8 +30,10 @@ RATES_HZ: Final = range(2_000, 768_001)
 """Sample rates that sound has; another one is damage, and would ask for any amount of memory."""
 _TRIED_PACKETS: Final = 64
 """Packets of a sound track that may fail before it counts as one that cannot be decoded."""
-_SEARCHED_PACKETS: Final = 4096
-"""Packets of any kind that are read to find those."""
+_MAX_RATE: Final = 1000
+"""Frames a second; a container that says more counts something else."""
+_NO_TIMESTAMPS: Final = 0x0080
+"""FFmpeg's flag of formats that have no times at all: bare streams of a codec."""
 
 
 @contextmanager
@@ -111,7 +114,8 @@ def packets_of(
     """The packets of some streams, or of all, and at the end an empty one of each, which flushes its decoder.
 
     Transport streams, program streams and Flash video may begin another stream on the way. PyAV has no name for it and
-    raises; nobody asked for its packets.
+    raises; nobody asked for its packets. Theora says "as before" by an empty packet on the way, which shows nothing new
+    and which a decoder would take for the end.
 
     Raises:
         av.error.FFmpegError, ValueError: the file breaks off.
@@ -119,11 +123,27 @@ def packets_of(
     packets = container.demux(*streams)
     while True:
         try:
-            yield next(packets)
+            packet = next(packets)
         except IndexError:
             packets = container.demux(*streams)
         except StopIteration:
             return
+        else:
+            if packet.size or packet.dts is None:
+                yield packet
+
+
+def is_bare(container: av.container.InputContainer) -> bool:
+    """Whether it is the bare stream of a codec, whose times FFmpeg makes up."""
+    return bool(container.format.flags & _NO_TIMESTAMPS)
+
+
+def rate_of(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> Fraction:
+    """Frames a second: the container's average, else what the stream itself says; 0 when neither does."""
+    average = Fraction(stream.average_rate or 0)
+    if 0 < average <= _MAX_RATE and not is_bare(container):
+        return average
+    return Fraction(stream.guessed_rate or average)
 
 
 def ready(stream: av.video.stream.VideoStream) -> None:
@@ -149,16 +169,15 @@ def _preference(stream: av.audio.stream.AudioStream) -> tuple[bool, int, int, in
 
 
 def _heard(path: str, index: int) -> SoundTrack | None:
-    """What the first packets of a track give, or its header where none comes early; None when it cannot be decoded."""
+    """What the first packets of a track give, or its header where it has none; None when it cannot be decoded."""
     failed = 0
     with open_media(path) as container:
-        context = container.streams[index].codec_context
+        stream = container.streams[index]
+        context = stream.codec_context
         try:
-            for number, packet in enumerate(packets_of(container)):
-                if number > _SEARCHED_PACKETS or failed > _TRIED_PACKETS:
+            for packet in packets_of(container, stream):
+                if failed > _TRIED_PACKETS:
                     break
-                if packet.stream.index != index:
-                    continue
                 try:
                     frames = packet.decode()
                 except (av.error.FFmpegError, ValueError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain
 from typing import Final
@@ -93,6 +93,25 @@ def frame_ticks(path: str) -> list[int]:
     return sorted(ticks for ticks in shown if ticks >= 0)
 
 
+def file_end_s(path: str) -> float:
+    """How far a file goes, in seconds after its first picture: the end of its last packet, of picture or sound.
+
+    Raises:
+        MediaError: the file cannot be opened.
+    """
+    facts = facts_of(path)
+    end = facts.origin_s
+    with open_media(path) as container:
+        try:
+            for packet in packets_of(container, *container.streams.video, *container.streams.audio):
+                time = packet.dts if packet.pts is None else packet.pts
+                if time is not None:
+                    end = max(end, (time + (packet.duration or 0)) * Fraction(packet.time_base))
+        except (av.error.FFmpegError, ValueError):
+            pass  # broken off: as far as it goes
+    return float(end - facts.origin_s)
+
+
 def seconds(ticks: int, facts: Facts) -> float:
     """Ticks since the first picture as seconds."""
     return float(ticks * facts.time_base)
@@ -116,7 +135,7 @@ class _Span:
         """
         latest, before = -1, -1
         num_frames = num_steps_back = 0
-        for timed in Rendering(self.facts).apply(frames):
+        for timed in Rendering(self.facts).apply(self._one_alone_put_back(frames)):
             num_frames += 1
             if timed.ticks < before:
                 num_steps_back += 1
@@ -132,6 +151,24 @@ class _Span:
                 return
             if time_s >= self.start_s - TIME_TOLERANCE_S:
                 yield timed
+
+    def _one_alone_put_back(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
+        """A single picture whose time runs ahead of those that follow lies between its neighbours.
+
+        FFmpeg gives such a time where a program stream's clock begins anew.
+        """
+        before: int | None = None
+        held: TimedFrame | None = None
+        for timed in frames:
+            if held is not None:
+                if before is not None and before < timed.ticks < held.ticks:
+                    alone = held.ticks - before > 2 * self.facts.period
+                    held = replace(held, ticks=(before + timed.ticks) // 2) if alone else held
+                yield held
+                before = held.ticks
+            held = timed
+        if held is not None:
+            yield held
 
     def _check_step_back(self, before: int, after: int, num_steps_back: int, num_frames: int) -> None:
         step_s = seconds(before - after, self.facts)
@@ -186,7 +223,7 @@ class _Decoding:
         place = self._waiting.popleft() if self._waiting else None
         time = place if self.facts.counted else frame.pts
         if time is not None:
-            ticks = time - self.facts.origin
+            ticks = round((time - self.facts.origin) * self.facts.pace)
         else:
             ticks = 0 if self.last is None else self.last + self.facts.period
         timed = TimedFrame(ticks, frame, self.damaged or frame.is_corrupt)

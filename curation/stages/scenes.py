@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from curation.backends.combing import combed_share
 from curation.backends.descriptor import build_descriptor
-from curation.media import RawFrame, iter_raw_frames
+from curation.media import RawFrame, file_end_s, frame_times, iter_raw_frames
 from curation.observations import FrameStats, Keyframe
 from curation.schema import Decision, Shot, Source
 from curation.terminal import off_the_terminal
@@ -73,18 +73,32 @@ class SceneDetection:
         for frame in iter_raw_frames(source.media.path, source.segment_start_s, source.segment_end_s):
             scan.add(frame)
         if not scan.times_s:
-            return source.fail("scenes", "undecodable", "no frame could be decoded")
+            return _without_frames(source, info.duration_s)
         if scan.num_damaged > self.config.max_damaged_frames:
             return source.fail("scenes", "damaged_frames", f"{scan.num_damaged} of {len(scan.times_s)} frames")
         combed = float(np.mean(scan.combed))
         if combed > self.config.max_combed_share:
             rejection = Decision(stage="scenes", rule="combed", value=combed, threshold=self.config.max_combed_share)
             return replace(source, rejection=rejection, keyframes=tuple(scan.keyframes))
-        end_s = scan.times_s[-1] + scan.frame_period_s
+        end_s = min(scan.times_s[-1] + scan.frame_period_s, source.segment_end_s)
         expected_s = min(info.duration_s, source.segment_end_s)
-        if end_s - source.segment_start_s < (expected_s - source.segment_start_s) * (1 - self.config.max_missing_share):
+        least_s = source.segment_start_s + (expected_s - source.segment_start_s) * (1 - self.config.max_missing_share)
+        # A file may go on without pictures, or after a pause.
+        if end_s < least_s and file_end_s(source.media.path) < least_s:
             return source.fail("scenes", "truncated", f"ends at {end_s:.2f} s of {expected_s:.2f} s")
         return replace(source, shots=scan.shots(end_s), keyframes=tuple(scan.keyframes), stats=scan.stats())
+
+
+def _without_frames(source: Source, claimed_s: float) -> Source:
+    """A unit of which nothing was shown: damaged, behind the end of a file that breaks off, or a pause."""
+    assert source.media is not None
+    start_s, end_s = source.segment_start_s, source.segment_end_s
+    if any(start_s <= time_s < end_s for time_s in frame_times(source.media.path)):
+        return source.fail("scenes", "undecodable", "no frame could be decoded")
+    file_s = file_end_s(source.media.path)
+    if file_s <= start_s < claimed_s:
+        return source.fail("scenes", "truncated", f"ends at {file_s:.2f} s of {claimed_s:.2f} s")
+    return replace(source, rejection=Decision(stage="scenes", rule="empty", value=0.0, threshold=1.0))
 
 
 class _Scan:
