@@ -165,7 +165,8 @@ class _Assembly:
 
     def add(self, frame: av.audio.frame.AudioFrame, *, interrupted: bool) -> None:
         """Take in the next frame; `interrupted` when something between it and the last one was lost."""
-        place = None if frame.pts is None else float(frame.pts * self.time_base * self.rate)
+        told = frame.pts is not None and not self._reckoned(frame)
+        place = float(frame.pts * self.time_base * self.rate) if told else None
         form = (frame.sample_rate, frame.layout.name, frame.format.name)
         last = self.stretches[-1] if self.stretches else None
         apart = last is None or (place is not None and (interrupted or last.lies_apart(place)))
@@ -179,7 +180,7 @@ class _Assembly:
             if place is None and last is not None and last.begins:
                 place = last.begins[-1] + float(last.counted)
         stretch = self.stretches[-1]
-        if place is not None and not (self._reckoned(frame) and stretch.begins):
+        if place is not None:
             stretch.stamp(place)
         self._last = frame
         stretch.counted += Fraction(frame.samples * self.rate, frame.sample_rate)
@@ -191,10 +192,11 @@ class _Assembly:
         Where the sample rate changes on the way it goes on with the old one, until the file says a time again.
         """
         last = self._last
-        if last is None or last.pts is None or not last.duration or frame.pts != last.pts + last.duration:
+        if last is None or last.pts is None or frame.pts is None or not last.duration:
             return False
         length = Fraction(last.samples, last.sample_rate) / self.time_base
-        return bool(abs(last.duration - length) > _ROUNDED_TICKS)
+        follows = abs(frame.pts - last.pts - last.duration) <= _ROUNDED_TICKS
+        return bool(follows and abs(last.duration - length) > _ROUNDED_TICKS)
 
     def flush(self) -> None:
         """Take out what the resampler still holds."""
@@ -254,7 +256,8 @@ def _stretches(
             time_s = None if frame.pts is None else float(frame.pts * stream.time_base - origin_s)
             if not assembly.stretches and start_s is not None and (time_s is None or time_s > start_s):
                 return None
-            if time_s is not None and time_s >= end_s:
+            # A little more, as its time may not be right.
+            if time_s is not None and time_s >= end_s + PREROLL_S:
                 assembly.flush()
                 return assembly.stretches
             assembly.add(frame, interrupted=interrupted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import av
 from curation.media.errors import MediaError
 from curation.media.streams import choose_video, packets_of, rate_of
 
+_TAGGED: Final = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 DEFAULT_RATE: Final = Fraction(25)
 """Frames a second where a file says nothing."""
 MAX_CLAIMED_S: Final = 48 * 3600.0
@@ -36,10 +38,20 @@ def claimed_duration_s(container: av.container.InputContainer) -> float | None:
     if stream.duration:
         claimed = float(stream.duration * stream.time_base)
     else:
-        # That of the whole file, which Matroska and Flash count from 0 wherever their first picture lies.
+        # Matroska and Flash say when they end rather than how long they are, and the whole file rather than a stream.
         begin_s = max(0.0, float((stream.start_time or 0) * stream.time_base))
-        claimed = (container.duration or 0) / av.time_base - begin_s
+        whole_s = (container.duration or 0) / av.time_base
+        claimed = min(whole_s, _tagged_end_s(stream) or whole_s) - begin_s
     return claimed if 0 < claimed <= MAX_CLAIMED_S else None
+
+
+def _tagged_end_s(stream: av.video.stream.VideoStream) -> float | None:
+    """When a stream ends by the tag that Matroska's writers add to each, in seconds."""
+    found = _TAGGED.fullmatch(str(stream.metadata.get("DURATION", "")))
+    if found is None:
+        return None
+    hours, minutes, seconds = found.groups()
+    return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
 
 
 def measured_duration_s(container: av.container.InputContainer) -> float:

@@ -21,6 +21,8 @@ from curation.media.playlists import HEAD_BYTES, names_other_files
 _NOT_THE_PICTURE: Final = (
     Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent
 )
+_STILLS: Final = frozenset({"bmp", "mjpeg", "png", "tiff", "webp"})
+"""Codecs of single pictures: beside a stream of another codec they are its cover, whatever the file says."""
 _NOT_THE_SOUND: Final = (
     *(Disposition.comment, Disposition.descriptions, Disposition.visual_impaired, Disposition.hearing_impaired),
     *(Disposition.karaoke, Disposition.clean_effects, Disposition.non_diegetic, Disposition.dependent),
@@ -61,7 +63,7 @@ def open_media(path: str) -> Iterator[av.container.InputContainer]:
 
 
 def choose_video(container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """The moving picture: the default stream, among several the one with the most pixels.
+    """The moving picture: the default stream, among several the one with the most pixels; never a cover.
 
     Raises:
         MediaError: there is none that could be decoded.
@@ -76,6 +78,7 @@ def choose_video(container: av.container.InputContainer) -> av.video.stream.Vide
     return max(
         streams,
         key=lambda stream: (
+            stream.codec_context.name not in _STILLS,
             bool(stream.disposition & Disposition.default),
             stream.codec_context.width * stream.codec_context.height,
             -stream.index,
