@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -42,6 +42,9 @@ class Recording:
     container: str | None = None
     codec: str = "libx264"
     options: Mapping[str, str] = field(default_factory=dict)
+    container_options: Mapping[str, str] = field(default_factory=dict)
+    left_out: Callable[[int], bool] = lambda _: False
+    """Frames that are not stored, by number; the others keep their times."""
     gop: int = 250
     b_frames: int = 3
     size: tuple[int, int] = (320, 256)
@@ -51,7 +54,9 @@ class Recording:
 
 def write_recording(path: Path, recording: Recording = Recording()) -> Path:
     """Write it; its frames are `picture(number)`."""
-    with av.open(str(path), "w", format=recording.container) as output:
+    with av.open(
+        str(path), "w", format=recording.container, container_options=dict(recording.container_options)
+    ) as output:
         video = output.add_stream(recording.codec, rate=FPS, options=dict(recording.options))
         video.width, video.height = recording.size
         video.pix_fmt = "yuv420p"
@@ -64,7 +69,8 @@ def write_recording(path: Path, recording: Recording = Recording()) -> Path:
             frame = av.VideoFrame.from_ndarray(picture(index, *recording.size), format="bgr24")
             frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=1)
             frame.pts, frame.time_base = index, Fraction(1, FPS)
-            output.mux(video.encode(frame))
+            if not recording.left_out(index):
+                output.mux(video.encode(frame))
             if index % FPS == FPS - 1:
                 position = (index + 1) / FPS
                 for track, sound in zip(recording.tracks, sounds, strict=True):
@@ -131,14 +137,29 @@ def burst_times(samples: npt.NDArray[np.int16], rate_hz: int) -> list[float]:
     return [middle / rate_hz - 0.0025 for middle in middles]
 
 
-def delayed(path: Path, to: Path, seconds: float) -> Path:
-    """The same packets, later."""
+def delayed(
+    path: Path, to: Path, seconds: float, *, kind: str = "", keep: Callable[[int], bool] = lambda _: True
+) -> Path:
+    """The same packets, later.
+
+    Args:
+        path: of a recording.
+        to: what to write.
+        seconds: how much later.
+        kind: `video` or `audio`, where only these come later, and `keep` is about these.
+        keep: whether to keep a packet of these, by its number.
+    """
     with av.open(str(path)) as source, av.open(str(to), "w") as target:
         streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}
+        number = -1
         for packet in source.demux():
             if packet.dts is None:
                 continue
-            shift = round(seconds / packet.time_base)
+            meant = kind in {"", packet.stream.type}
+            number += meant
+            if meant and not keep(number):
+                continue
+            shift = round(seconds / packet.time_base) if meant else 0
             packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
             packet.stream = streams[packet.stream.index]
             target.mux(packet)

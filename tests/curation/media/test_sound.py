@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from curation.media import probe, read_audio
+from curation.media import audio, probe, read_audio
+from curation.media.facts import facts_of
 from tests.curation.media.recordings import (
     RATE_HZ,
     Recording,
@@ -24,6 +26,8 @@ from tests.curation.media.recordings import (
 )
 
 SINE = Track(samples=sine(4.4, RATE_HZ))
+AC3, MP2 = Track(codec="ac3"), Track(codec="mp2")
+FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
 SINE_44K = Track(rate_hz=44_100, samples=sine(4.4, 44_100))
 
 
@@ -66,6 +70,75 @@ def test_rate_and_channels_may_change_on_the_way(tmp_path: Path) -> None:
         span = samples[round(begin * RATE_HZ) : round(end * RATE_HZ)]
         assert distortion_db(span[:, 0], RATE_HZ) < -45
         assert np.abs(span).max() == pytest.approx(16384, rel=0.03), "as loud as it was recorded"
+
+
+@pytest.mark.parametrize(
+    ("name", "recording", "start_s"),
+    [
+        ("a.mp4", Recording(gop=25, b_frames=2, container_options={"movflags": FRAGMENTED}), 0.0),
+        ("a.mp4", Recording(gop=25, b_frames=2, container_options={"use_editlist": "0"}), 0.0),
+        ("a.vob", Recording(codec="mpeg2video", gop=15, options={"b": "4M"}, b_frames=2, tracks=(AC3,)), 1.72),
+        ("a.mpg", Recording(codec="mpeg1video", gop=15, options={"b": "4M"}, b_frames=2, tracks=(MP2,)), 2.6),
+    ],
+    ids=["fragments", "no edit list", "program stream with AC-3", "program stream with MP2"],
+)
+def test_one_wrong_time_moves_nothing(tmp_path: Path, name: str, recording: Recording, start_s: float) -> None:
+    path = write_recording(tmp_path / name, replace(recording, seconds=6.4))
+    offsets = exported_offsets_ms(path, start_s, 6.2)
+    assert len(offsets) >= 3
+    assert all(abs(offset) <= 0.6 for offset in offsets), offsets
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.ts"])
+def test_a_few_lost_packets_move_nothing(tmp_path: Path, name: str) -> None:
+    whole = write_recording(tmp_path / "whole.mp4", Recording(seconds=6.4))
+    path = delayed(whole, tmp_path / name, 0.0, kind="audio", keep=lambda number: not 80 <= number < 84)
+    offsets = exported_offsets_ms(path, 0.0, 6.2)
+    assert len(offsets) == 6
+    assert all(abs(offset) <= 0.6 for offset in offsets), offsets
+
+
+@pytest.mark.parametrize(
+    ("rates_hz", "layout"),
+    [((48_000, 48_000), "stereo"), ((48_000, 32_000), "stereo"), ((22_050, 48_000), "5.1")],
+)
+def test_sound_of_another_format_lies_at_its_own_place(tmp_path: Path, rates_hz: tuple[int, int], layout: str) -> None:
+    before, after = rates_hz
+    channels = 2 if layout == "stereo" else 6
+    sound = Track(rate_hz=after, layout=layout, samples=np.repeat(bursts(2.0, after), channels, axis=0))
+    first = write_recording(tmp_path / "a.ts", Recording(seconds=2.0, b_frames=0, tracks=(Track(rate_hz=before),)))
+    second = write_recording(tmp_path / "b.ts", Recording(seconds=2.0, b_frames=0, tracks=(sound,)))
+    path = tmp_path / "joined.ts"
+    path.write_bytes(first.read_bytes() + delayed(second, tmp_path / "c.ts", 2.0).read_bytes())
+    offsets = exported_offsets_ms(path, 0.0, 3.9)
+    assert len(offsets) == 4
+    assert all(abs(offset) <= 0.6 for offset in offsets), offsets
+
+
+@pytest.mark.parametrize(
+    ("begins_ms", "anchors_ms"),
+    [
+        ([0, 40, 40, 40, 40, 40, 40], [(0, 40)]),
+        ([40, 40, 40, 40, 40, 40, 90], [(0, 40)]),
+        ([0, 0, 0, 0, 0, 0, 70, 70, 70, 70, 70], [(0, 0), (6, 70)]),
+        ([0, 9, -8, 3, 9, 1, -9, 7, 7, -4, 8, -2], [(0, 2)]),
+        ([index / 10 for index in range(301)], [(0, 10.1), (203, 25.1)]),
+    ],
+    ids=["first wrong", "last wrong", "something lost", "jitter", "slow clock"],
+)
+def test_where_timestamps_agree_that_sound_lies(begins_ms: list[float], anchors_ms: list[tuple[int, float]]) -> None:
+    anchors = audio._anchors(begins_ms, 1000)
+    assert [index for index, _ in anchors] == [index for index, _ in anchors_ms]
+    assert [place for _, place in anchors] == pytest.approx([place for _, place in anchors_ms], abs=0.2)
+
+
+def test_sound_may_begin_after_thousands_of_pictures(tmp_path: Path) -> None:
+    long = Recording(seconds=170.0, size=(64, 64), options={"preset": "ultrafast"}, tracks=(Track(),))
+    whole = write_recording(tmp_path / "whole.ts", long)
+    path = delayed(whole, tmp_path / "a.ts", 0.0, kind="audio", keep=lambda number: number > 168 * 48_000 // 1024)
+    sound = facts_of(str(path)).sound
+    assert sound is not None
+    assert (sound.codec, sound.rate_hz) == ("aac", RATE_HZ)
 
 
 def test_the_default_track_is_heard(tmp_path: Path) -> None:
