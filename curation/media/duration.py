@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from fractions import Fraction
-from typing import Any, Final
+from typing import BinaryIO, Final
 
 import av
 
@@ -18,7 +19,7 @@ MAX_CLAIMED_S: Final = 48 * 3600.0
 """A header that says more is damaged: it would be planned as thousands of units without a picture."""
 
 
-def duration_s(file: Any) -> float:
+def duration_s(file: str | BinaryIO) -> float:
     """Seconds of the moving picture in a file, given as a path or a readable object.
 
     What the header claims; where it claims nothing, the whole file is read to find out.
@@ -27,7 +28,9 @@ def duration_s(file: Any) -> float:
         MediaError: it has no moving picture.
         av.error.FFmpegError, OSError, ValueError: it cannot be read.
     """
-    with av.open(file, metadata_errors="replace") as container:
+    # FFmpeg takes what stands before a colon for a protocol.
+    opened = os.path.abspath(file) if isinstance(file, str) else file  # noqa: PTH100 (the path is a string)
+    with av.open(opened, metadata_errors="replace") as container:
         claimed = claimed_duration_s(container)
         return measured_duration_s(container) if claimed is None else claimed
 

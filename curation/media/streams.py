@@ -52,7 +52,8 @@ def open_media(path: str) -> Iterator[av.container.InputContainer]:
             raise MediaError("empty_file", path)
         if names_other_files(head):
             raise MediaError("unreadable", f"{path} is a list of other files, which are not read on its word")
-        container = av.open(path, metadata_errors="replace")
+        # FFmpeg takes what stands before a colon for a protocol.
+        container = av.open(os.path.abspath(path), metadata_errors="replace")  # noqa: PTH100 (the path is a string)
     except FileNotFoundError as error:
         raise MediaError("missing", path) from error
     except (av.error.FFmpegError, ValueError, OSError) as error:

@@ -124,6 +124,41 @@ def test_colours_survive(tmp_path: Path, kind: str) -> None:
         assert np.abs(patches(image) - BARS).max() <= MAX_LEVELS
 
 
+@pytest.mark.parametrize(
+    ("stored", "name"),
+    [
+        (Stored(codec="libx265"), "a.mkv"),
+        (Stored(codec="libx265"), "a.mp4"),
+        (Stored(codec="libx264"), "a.mp4"),
+        (Stored(codec="libx265", matrix=9, primaries=9, transfer=16, pixel_format="yuv420p10le"), "a.mp4"),
+    ],
+    ids=["HEVC in Matroska", "HEVC in mp4", "H.264 in mp4", "PQ"],
+)
+def test_what_only_the_container_says_is_believed(tmp_path: Path, stored: Stored, name: str) -> None:
+    tagged = write_bars(tmp_path / "tagged.mp4", stored)
+    filters = {"libx265": "hevc_metadata", "libx264": "h264_metadata"}
+    nothing = "colour_primaries=2:transfer_characteristics=2:matrix_coefficients=2"
+    path = tmp_path / name
+    with av.open(str(tagged)) as source, av.open(str(path), "w") as target:
+        stream = source.streams.video[0]
+        copied = target.add_stream_from_template(stream)
+        forget = av.bitstream.BitStreamFilterContext(f"{filters[stored.codec]}={nothing}", stream, copied)
+        for packet in source.demux(stream):
+            for filtered in forget.filter(packet if packet.size else None):
+                filtered.stream = copied
+                target.mux(filtered)
+    with av.open(str(path)) as container:
+        assert int(next(container.decode(video=0)).colorspace) == 2
+    info = probe(str(path))
+    if stored.transfer == 16:
+        assert (info.color_transfer, info.color_matrix) == ("smpte2084", "bt2020nc")
+        return
+    assert (info.color_matrix, info.color_matrix_assumed) == ("bt709", False)
+    seen = next(iter(iter_frames(str(path)))).image[..., ::-1]
+    for image in (seen, exported(path, None)):
+        assert np.abs(patches(image) - BARS).max() <= MAX_LEVELS
+
+
 def encoded_in(rgb: npt.NDArray[np.float64], matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
     """BT.709 colours in other primaries, with the same transfer."""
     signal = rgb / 255

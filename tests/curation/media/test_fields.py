@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import cv2
+import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -16,6 +18,7 @@ from curation.backends.combing import combed_share
 from curation.media import Cut, cut_clips, iter_raw_frames, probe
 from curation.schema import Media, Source
 from curation.stages.scenes import SceneDetection, ScenesConfig
+from tests.curation.media.recordings import delayed
 
 WIDTH, HEIGHT, NUM_FRAMES = 320, 256, 50
 
@@ -27,18 +30,22 @@ def moment(index: int) -> npt.NDArray[np.uint8]:
     return np.repeat(texture[:, 3 * index : 3 * index + WIDTH, None], 3, axis=2)
 
 
-def write_interlaced(path: Path, *, marked: bool, codec: str = "libx264", top_first: bool = True) -> Path:
-    """Fields of two moments woven into each frame; `marked` as interlaced or taken for progressive."""
+def write_interlaced(
+    path: Path, *, marked: bool, codec: str = "libx264", top_first: bool = True, woven: bool = True
+) -> Path:
+    """Fields of two moments woven into each frame, or of one; `marked` as interlaced or taken for progressive."""
     with av.open(str(path), "w") as output:
         options = {"flags": "+ildct+ilme"} if marked else {}
         if codec == "libx264" and marked:
             options["x264-params"] = "tff=1" if top_first else "bff=1"
         stream = output.add_stream(codec, rate=25, options={**options, "b": "6M"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        context = stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
         for index in range(NUM_FRAMES):
-            woven = moment(2 * index)
-            woven[1 if top_first else 0 :: 2] = moment(2 * index + 1)[1 if top_first else 0 :: 2]
-            frame = av.VideoFrame.from_ndarray(woven, format="bgr24")
+            image, second = moment(2 * index), moment(2 * index + woven)
+            image[1 if top_first else 0 :: 2] = second[1 if top_first else 0 :: 2]
+            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
             frame.pts, frame.time_base = index, Fraction(1, 25)
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
@@ -66,6 +73,39 @@ def test_interlaced_video_is_deinterlaced(tmp_path: Path, name: str, codec: str,
         written = list(container.decode(video=0))
         assert not any(frame.interlaced_frame for frame in written)
         assert max(combed_share(frame.to_ndarray(format="gray")) for frame in written) < 0.002
+
+
+def test_fields_that_begin_on_the_way_are_deinterlaced(tmp_path: Path) -> None:
+    first = write_interlaced(tmp_path / "a.ts", marked=False, woven=False)
+    second = write_interlaced(tmp_path / "b.ts", marked=True)
+    path = tmp_path / "joined.ts"
+    path.write_bytes(first.read_bytes() + delayed(second, tmp_path / "c.ts", NUM_FRAMES / 25).read_bytes())
+    assert probe(str(path)).field_order == "progressive"
+    assert max(shares(path)) < 0.002
+    (video,) = cut_clips(str(path), [Cut(0.0, 2 * NUM_FRAMES / 25)])
+    assert video is not None
+    assert (video.num_frames, video.stream_copied) == (2 * NUM_FRAMES, False)
+
+
+@pytest.mark.parametrize(("codec", "name"), [("ffvhuff", "a.mkv"), ("utvideo", "a.mkv"), ("mjpeg", "a.mov")])
+def test_the_container_s_word_on_fields_is_enough(tmp_path: Path, codec: str, name: str) -> None:
+    path = tmp_path / name
+    woven = write_interlaced(tmp_path / "woven.mkv", marked=False, codec="ffv1")
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(woven)]
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    command += ["-vf", "setfield=tff", "-c:v", codec, "-q:v", "2", "-pix_fmt", pixels, str(path)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+    assert probe(str(path)).field_order in {"tt", "tb"}
+    assert len(shares(path)) == NUM_FRAMES
+    assert max(shares(path)) < 0.002
+
+
+def test_of_dv_the_lower_field_comes_first(tmp_path: Path) -> None:
+    path = tmp_path / "a.dv"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=720x576:r=25:d=0.4"]
+    subprocess.run([*command, "-c:v", "dvvideo", str(path)], check=True, stdin=subprocess.DEVNULL)
+    info = probe(str(path))
+    assert (info.field_order, info.fps) == ("bb", 25.0)
 
 
 def test_a_span_of_interlaced_video_is_exact(tmp_path: Path) -> None:

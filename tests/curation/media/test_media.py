@@ -8,8 +8,20 @@ import av
 import numpy as np
 import pytest
 
-from curation.media import Cut, CutVideo, MediaError, cut_clips, iter_frames, probe, read_audio, sample_frames
+from curation.media import (
+    Cut,
+    CutVideo,
+    MediaError,
+    check_video,
+    cut_clips,
+    duration_s,
+    iter_frames,
+    probe,
+    read_audio,
+    sample_frames,
+)
 from curation.observations import Box
+from tests.curation.media.recordings import Recording, write_recording
 from tests.curation.videos import frame_number, tone, write_video
 
 
@@ -80,6 +92,22 @@ def test_copy_only_where_exact(tmp_path: Path) -> None:
     assert not cut(path, Cut(0.04, 1.0)).stream_copied
     odd = str(write_video(tmp_path / "b.mp4", codec="mpeg4", seconds=1))
     assert not cut(odd, Cut(0.0, 1.0)).stream_copied
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts"])
+def test_a_span_that_ends_in_an_open_group_is_exact(tmp_path: Path, name: str) -> None:
+    options = {"x264-params": "open-gop=1:keyint=50:min-keyint=50:scenecut=0"}
+    path = write_recording(tmp_path / name, Recording(gop=50, options=options, seconds=6.0, tracks=()))
+    times_s = [index / 25 for index in range(50)]
+    for start_s in (0.0, 2.0, 4.0):
+        assert check_video(cut(str(path), Cut(start_s, start_s + 2.0)).mp4, times_s) is None
+
+
+def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("10:30.mp4", "file:x.mp4"):
+        write_video(tmp_path / name, seconds=1.0)
+        assert probe(name).duration_s == duration_s(name) == pytest.approx(1.0)
 
 
 def test_variable_frame_rate_keeps_its_timing(tmp_path: Path) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import av
+import imageio_ffmpeg
 import pytest
 
-from curation.media import MediaError, duration_s, frame_times, iter_raw_frames, probe
+from curation.media import MediaError, duration_s, file_end_s, frame_times, iter_raw_frames, probe
 from tests.curation.media.recordings import (
     Recording,
     Track,
+    delayed,
     exported_offsets_ms,
     numbers_seen,
     write_recording,
 )
-from tests.curation.videos import write_video
+from tests.curation.videos import frame_number, picture, write_video
 
 PCM = Track(codec="pcm_s16le")
 """AVI cannot say that AAC begins with a frame of nothing."""
@@ -100,9 +106,83 @@ def test_a_duration_that_nobody_would_believe_is_measured(tmp_path: Path) -> Non
     path = write_recording(tmp_path / "a.mkv", Recording(seconds=2.0, tracks=()))
     data = path.read_bytes()
     at = data.index(bytes.fromhex("4489"), 0, 512)
-    path.write_bytes(data[: at + 3] + struct.pack(">d", 1e12) + data[at + 11 :])
+    damaged = data[: at + 3] + struct.pack(">d", 1e12) + data[at + 11 :]
+    path.write_bytes(damaged)
+    assert probe(str(path)).duration_s == pytest.approx(2.0, abs=0.05), "the stream's own tag"
+    path.write_bytes(damaged.replace(b"DURATION", b"LASTINGS"))
     assert probe(str(path)).duration_measured
     assert probe(str(path)).duration_s == pytest.approx(2.0, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.flv", "a.ts", "a.mp4"])
+def test_a_picture_that_begins_late_lasts_no_longer(tmp_path: Path, name: str) -> None:
+    whole = write_recording(tmp_path / "whole.mp4", Recording())
+    path = delayed(whole, tmp_path / name, 2.0, kind="video")
+    assert probe(str(path)).duration_s == pytest.approx(4.4, abs=0.05)
+    assert duration_s(str(path)) == pytest.approx(4.4, abs=0.05)
+    assert file_end_s(str(path)) == pytest.approx(4.4, abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.flv"])
+def test_a_clock_may_begin_anywhere(tmp_path: Path, name: str) -> None:
+    codec, sound = ("libvpx", "libopus") if name == "a.webm" else ("libx264", "aac")
+    recording = Recording(codec=codec, b_frames=0, tracks=(Track(codec=sound),))
+    path = write_recording(tmp_path / name, replace(recording, container_options={"output_ts_offset": "3600"}))
+    assert probe(str(path)).duration_s == pytest.approx(4.4, abs=0.05)
+    assert duration_s(str(path)) == pytest.approx(4.4, abs=0.05)
+
+
+def test_sound_that_goes_on_is_no_picture(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.mkv", Recording(left_out=lambda index: index >= 60))
+    assert probe(str(path)).duration_s == pytest.approx(2.4, abs=0.05)
+    assert file_end_s(str(path)) == pytest.approx(4.4, abs=0.05)
+
+
+def test_a_transport_stream_that_begins_between_key_frames_lasts_as_long_as_its_pictures(tmp_path: Path) -> None:
+    whole = write_recording(tmp_path / "whole.ts", Recording(gop=50, seconds=13.2)).read_bytes()
+    path = tmp_path / "a.ts"
+    path.write_bytes(whole[: 3 * 188] + whole[len(whole) // 3 // 188 * 188 :])
+    seen = [raw.time_s for raw in iter_raw_frames(str(path))]
+    assert probe(str(path)).duration_s == pytest.approx(seen[-1] + 0.04, abs=0.05)
+
+
+@pytest.mark.parametrize(("name", "codec", "rate"), [("a.h264", "libx264", 30), ("a.hevc", "libx265", 50)])
+def test_bare_streams_have_their_own_rate(tmp_path: Path, name: str, codec: str, rate: int) -> None:
+    path = tmp_path / name
+    with av.open(str(path), "w") as output:
+        video = output.add_stream(codec, rate=rate)
+        video.width, video.height, video.pix_fmt = 320, 256, "yuv420p"
+        for index in range(60):
+            frame = av.VideoFrame.from_ndarray(picture(index, 320, 256), format="bgr24")
+            frame.pts, frame.time_base = index, Fraction(1, rate)
+            output.mux(video.encode(frame))
+        output.mux(video.encode(None))
+    info = probe(str(path))
+    assert info.fps == rate
+    assert info.duration_s == pytest.approx(60 / rate, abs=1e-3)
+    assert numbers_seen(path) == list(range(60))
+    times = [raw.time_s for raw in iter_raw_frames(str(path))]
+    assert times == pytest.approx([index / rate for index in range(60)], abs=1e-4)
+
+
+def test_packets_that_say_as_before_are_no_damage(tmp_path: Path) -> None:
+    whole = write_recording(tmp_path / "whole.mkv", Recording(tracks=(), left_out=lambda index: 30 <= index < 60))
+    path = tmp_path / "a.ogv"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(whole), "-c:v", "libtheora", "-q:v", "9"]
+    subprocess.run([*command, str(path)], check=True, stdin=subprocess.DEVNULL)
+    frames = list(iter_raw_frames(str(path)))
+    assert not any(frame.damaged for frame in frames)
+    assert sorted({frame_number(frame.image()) for frame in frames}) == [*range(30), *range(60, 110)]
+    assert len(frame_times(str(path))) == len(frames)
+
+
+def test_one_picture_that_runs_ahead_takes_no_others_with_it(tmp_path: Path) -> None:
+    # The clock of a program stream begins anew after 33 bits.
+    recording = Recording(
+        codec="mpeg2video", gop=12, b_frames=2, seconds=13.2, options={"b": "4M"}, tracks=(),
+        container_options={"output_ts_offset": str(2**33 / 90_000 - 6)},
+    )  # fmt: skip
+    assert numbers_seen(write_recording(tmp_path / "a.vob", recording)) == list(range(330))
 
 
 def test_times_that_run_away_are_told(tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ import numpy.typing as npt
 import pytest
 
 from curation.backends.descriptor import build_descriptor
-from curation.media import probe
+from curation.media import Cut, cut_clips, probe
 from curation.schema import Media, Source
 from curation.stages.scenes import SceneDetection, ScenesConfig
+from tests.curation.media.recordings import Recording, write_recording
 from tests.curation.portrait import astronaut
+from tests.curation.videos import write_video
 
 FPS = 25
 Picture = npt.NDArray[np.uint8]
@@ -70,6 +72,51 @@ def test_a_file_that_breaks_off_is_truncated(tmp_path: Path, pictures: list[Pict
     assert source.media is not None
     longer = replace(source.media, info=replace(source.media.info, duration_s=4.0))
     result = SceneDetection(ScenesConfig())(replace(source, media=longer))
+    assert result.failure is not None
+    assert result.failure.rule == "truncated"
+
+
+def detected(path: Path, start_s: float, end_s: float) -> Source:
+    source = Source(uri=str(path), segment=1, segment_start_s=start_s, segment_end_s=end_s)
+    return SceneDetection(ScenesConfig())(replace(source, media=Media(path=str(path), info=probe(str(path)))))
+
+
+def test_a_part_ends_where_the_next_one_begins(tmp_path: Path) -> None:
+    # Of 24 pictures a second Matroska rounds the times: most are 42 ms apart, some 41.
+    path = write_video(tmp_path / "a.mkv", times_s=[round(index / 24, 3) for index in range(96)])
+    for begin in (0.0, 1.3, 2.6):
+        result = detected(path, begin, begin + 1.3)
+        end_s = result.shots[-1].end_s
+        assert end_s <= begin + 1.3
+        (video,) = cut_clips(str(path), [Cut(result.shots[0].start_s, end_s)])
+        assert video is not None
+        assert result.stats is not None
+        assert video.num_frames == len(result.stats.times_s)
+
+
+def test_a_pause_is_no_damage(tmp_path: Path) -> None:
+    frames = [index / 25 for index in range(60)]
+    path = write_video(tmp_path / "a.mkv", times_s=[*frames, *(time_s + 20 for time_s in frames)])
+    assert detected(path, 0.0, 5.0).shots[-1].end_s == pytest.approx(2.4, abs=0.01)
+    within = detected(path, 5.0, 10.0)
+    assert within.failure is None
+    assert within.rejection is not None
+    assert within.rejection.rule == "empty"
+    assert detected(path, 15.0, np.inf).failure is None
+
+
+def test_sound_may_outlast_the_picture(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.mkv", Recording(left_out=lambda index: index >= 60))
+    path.write_bytes(path.read_bytes().replace(b"DURATION", b"LASTINGS"))
+    result = detected(path, 0.0, np.inf)
+    assert result.failure is None
+    assert result.shots[-1].end_s == pytest.approx(2.4, abs=0.01)
+
+
+def test_what_lies_behind_the_end_of_a_file_that_breaks_off_is_missing(tmp_path: Path) -> None:
+    path = write_recording(tmp_path / "a.mkv", Recording(gop=12))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    result = detected(path, 3.6, np.inf)
     assert result.failure is not None
     assert result.failure.rule == "truncated"
 
