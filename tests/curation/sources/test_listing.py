@@ -39,6 +39,7 @@ def test_glob_and_single_file(bucket: Path) -> None:
 
 def test_file_uri(bucket: Path) -> None:
     assert names(f"file://{bucket}/b.mp4") == ["b.mp4"]
+    assert names(f"file://localhost{bucket}/b.mp4") == ["b.mp4"]
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
@@ -148,6 +149,7 @@ def test_one_file_under_several_spellings_is_one_source(tmp_path: Path, monkeypa
         *("a.mp4", "./a.mp4", ".//a.mp4", "../v/a.mp4", f"{tmp_path}/v/a.mp4", f"//{tmp_path}//v/a.mp4"),
         *(f"file://{tmp_path}/v/a.mp4", " a.mp4 ", "link.mp4", "../w/a.mp4", "../w/link.mp4"),
         *("b c.mp4", f"file://{tmp_path}/v/b%20c.mp4", "../e/../d.mp4", "../elsewhere/d.mp4"),
+        f"file://localhost{tmp_path}/v/a.mp4",
     ]
     manifest = tmp_path / "v" / "list.jsonl"
     lines = [json.dumps({"path": spelling, "n": number}) for number, spelling in enumerate(spellings)]
@@ -158,7 +160,7 @@ def test_one_file_under_several_spellings_is_one_source(tmp_path: Path, monkeypa
         f"{tmp_path}/elsewhere/d.mp4", f"{tmp_path}/v/a.mp4", f"{tmp_path}/v/b c.mp4"
     ]  # fmt: skip
     assert [source.metadata["n"] for source in sources] == [13, 0, 11]
-    assert notes == [f"12 of 15 entries in {manifest} name a file that another one names: it is one source, with what "
+    assert notes == [f"13 of 16 entries in {manifest} name a file that another one names: it is one source, with what "
                      "the first entry says of it"]  # fmt: skip
     monkeypatch.chdir(tmp_path)
     assert [source.uri for source in list_sources("v/list.jsonl")] == [source.uri for source in sources]
