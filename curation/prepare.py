@@ -15,7 +15,7 @@ from curation.methods import LesserMethod, lesser_methods
 from curation.pipeline import CurationConfig
 from curation.planning import Plan, plan_units
 from curation.sample import make_bucket
-from curation.sample_run import BUCKET, check_not_mixed
+from curation.sample_run import BUCKET, check_none_of_sample, check_not_mixed
 from curation.schema import Pool
 from curation.shards import RunDirectory
 from curation.sources import list_sources
@@ -53,6 +53,7 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) ->
         _print(console, f"note: {line}")
 
     sources = list_sources(location, Pool(options.pool), options.path_column, config.sources, say)
+    check_none_of_sample(options.run, sources)
     others = other_inputs(options.run, location, remember=allow_local_methods is not None)
     if others is not None:
         say(others)

@@ -195,6 +195,22 @@ def test_links_are_followed_once_and_trash_is_left_alone(tmp_path: Path) -> None
     assert found == [*[name for name in right if name != "self"], "x1/sub/p.mp4"]
 
 
+@pytest.mark.parametrize("where", ["", "runs/own", "runs/sample"])
+def test_what_runs_have_made_is_left_out_and_told(tmp_path: Path, where: str) -> None:
+    run = tmp_path / where
+    mark = "bucket/a.mp4" if where == "runs/sample" else "shards/_session"
+    write(run, mark, "shards/soul-a.tmp0", "encoded/720p/_session", "encoded/720p/unconditional.safetensors")
+    write(run, "train/720p/validation/v.mp4", "codebook.safetensors", "quarantine/x", "own.mp4")
+    write(tmp_path, "bucket.mp4", "encoded.mp4" if where else "x.mp4", "shards.d/b.mp4")
+    expected = sorted(str(path) for path in tmp_path.rglob("*.mp4") if path.parent.name not in {"validation", "bucket"})
+    for location in (str(tmp_path), f"{tmp_path}/**/*.mp4"):
+        notes: list[str] = []
+        assert [source.uri for source in list_sources(location, note=notes.append)] == expected
+        assert notes == [f"what the run in {run} made is no input: left out"]
+    videos = f"{run}/train/720p/validation"
+    assert names(videos) == ["v.mp4"], "what is named is meant"
+
+
 def test_a_name_that_is_not_utf8_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
     write(tmp_path, "good.mp4", "gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n.mp4")
     for name in (b"caf\xe9.mp4", b"\xff\xfe/inside.mp4"):
@@ -281,6 +297,16 @@ def test_keys_are_literal_and_folders_are_no_videos(store: s3fs.S3FileSystem) ->
     assert below("s3://listed/in", "s3://listed/in/**/?.mp4") == ["A [1]/a.mp4", "d//e.mp4"]
     with pytest.raises(ConfigError, match="no such file"):
         list_sources("s3://listed/nothing")
+
+
+def test_what_runs_have_made_in_a_store_is_left_out_and_told(store: s3fs.S3FileSystem) -> None:
+    for key in ("a.mp4", "run/shards/_session", "run/encoded/720p/_session", "run/own.mp4"):
+        store.pipe_file(f"listed/made/{key}", b"x")
+    for location in ("s3://listed/made", "s3://listed/made/**"):
+        notes: list[str] = []
+        found = [source.uri for source in list_sources(location, note=notes.append)]
+        assert found == ["s3://listed/made/a.mp4", "s3://listed/made/run/own.mp4"]
+        assert notes == ["what the run in listed/made/run made is no input: left out"]
 
 
 def test_a_manifest_in_a_bucket(store: s3fs.S3FileSystem) -> None:
