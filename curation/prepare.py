@@ -43,7 +43,7 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) ->
     Raises:
         ConfigError: a profile, an input or a run directory is not what it should be, or models are missing.
     """
-    console = Console()
+    console = Console(markup=False)
     config = load_section(CurationConfig, options.profile, "curation", options.overrides)
     _check_methods(console, options.profile, config, allow=allow_local_methods)
     check_not_mixed(options.run, options.input)
@@ -70,11 +70,11 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) ->
 
 def make_sample(console: Console, directory: Path) -> None:
     """Make the sample bucket, or what is missing of it, and say where."""
-    with console.status(f"Making a sample bucket in {directory} ...") as status:
+    with console.status(Text(f"Making a sample bucket in {directory} ...")) as status:
         make_bucket(
             directory,
             progress=lambda done, total, name: status.update(
-                f"Making a sample bucket in {directory}: {done}/{total} {name}"
+                Text(f"Making a sample bucket in {directory}: {done}/{total} {name}")
             ),
         )
     console.print(f"sample bucket  {directory}", soft_wrap=True, highlight=False)
