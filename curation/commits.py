@@ -65,6 +65,9 @@ class CommitDirectory:
         """All committed rows; `columns` that a commit lacks are null. An empty table when there are none.
 
         The column `shard`, if asked for or if all are, is the name of the commit.
+
+        Raises:
+            ConfigError: a file is damaged, or has other kinds of values than its neighbours.
         """
         tables = []
         for name in self.names():
@@ -72,7 +75,10 @@ class CommitDirectory:
             if columns is None or "shard" in columns:
                 table = table.append_column("shard", pa.array([name] * table.num_rows))
             tables.append(table)
-        return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+        try:
+            return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+        except pa.ArrowException as error:
+            raise ConfigError(f"the commits in {self.path} do not go together: {error}") from error
 
     def rows_of(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of one commit; a column of `columns` that it lacks is left out.
@@ -87,7 +93,7 @@ class CommitDirectory:
             file = pq.ParquetFile(content, pre_buffer=False, page_checksum_verification=True)
             wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
             return file.read(wanted, use_threads=False)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
             raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
     def commit(self, name: str, rows: Sequence[Mapping[str, Any]], session: str) -> None:

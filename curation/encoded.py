@@ -261,13 +261,15 @@ class EncodedDirectory(CommitDirectory):
         folders = list_folders(self.path)
         return {f"{folder}/{name}.tar" for folder in folders if list_files(join(self.path, folder), f"{name}.tar")}
 
-    def read(self, tar: str, offset: int, size: int, sha256: bytes | None = None) -> bytes:
+    def read(self, tar: str, offset: int | None, size: int | None, sha256: bytes | None = None) -> bytes:
         """`size` bytes at `offset` of one of the directory's tars, checked if it is told what they hash to.
 
         Raises:
             OSError: it is missing or shorter.
-            BadSampleError: they are not what was written.
+            BadSampleError: they are not what was written, or there is no such place (None, below 0).
         """
+        if offset is None or size is None or min(offset, size) < 0:
+            raise BadSampleError(f"damaged: its row of the index says {size} bytes at {offset} of {tar or None}")
         fs, plain = filesystem(join(self.path, tar))
         data: bytes = fs.cat_file(plain, start=offset, end=offset + size)
         if len(data) != size:

@@ -15,7 +15,7 @@ from curation.methods import LesserMethod, lesser_methods
 from curation.pipeline import CurationConfig
 from curation.planning import Plan, plan_units
 from curation.sample import make_bucket
-from curation.sample_run import BUCKET, check_not_mixed
+from curation.sample_run import BUCKET, check_none_of_sample, check_not_mixed
 from curation.schema import Pool
 from curation.shards import RunDirectory
 from curation.sources import list_sources
@@ -43,7 +43,7 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) ->
     Raises:
         ConfigError: a profile, an input or a run directory is not what it should be, or models are missing.
     """
-    console = Console()
+    console = Console(markup=False)
     config = load_section(CurationConfig, options.profile, "curation", options.overrides)
     _check_methods(console, options.profile, config, allow=allow_local_methods)
     check_not_mixed(options.run, options.input)
@@ -53,6 +53,7 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) ->
         _print(console, f"note: {line}")
 
     sources = list_sources(location, Pool(options.pool), options.path_column, config.sources, say)
+    check_none_of_sample(options.run, sources)
     others = other_inputs(options.run, location, remember=allow_local_methods is not None)
     if others is not None:
         say(others)
@@ -69,11 +70,11 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) ->
 
 def make_sample(console: Console, directory: Path) -> None:
     """Make the sample bucket, or what is missing of it, and say where."""
-    with console.status(f"Making a sample bucket in {directory} ...") as status:
+    with console.status(Text(f"Making a sample bucket in {directory} ...")) as status:
         make_bucket(
             directory,
             progress=lambda done, total, name: status.update(
-                f"Making a sample bucket in {directory}: {done}/{total} {name}"
+                Text(f"Making a sample bucket in {directory}: {done}/{total} {name}")
             ),
         )
     console.print(f"sample bucket  {directory}", soft_wrap=True, highlight=False)

@@ -15,6 +15,8 @@ import fsspec
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 LOCAL_SCHEMES = (None, "file", "local")
+LOCALHOST = re.compile(r"\Afile://localhost(?=/)")
+"""The long spelling of `file://` (RFC 8089)."""
 
 
 class NotAFileError(OSError):
@@ -36,6 +38,7 @@ def filesystem(path: str) -> tuple[Any, str]:
         ValueError: nobody knows the scheme.
         ImportError: the package that reads it is not installed.
     """
+    path = LOCALHOST.sub("file://", path)
     cls = fsspec.get_filesystem_class(scheme_of(path) or "file")
     return cls(**cls._get_kwargs_from_urls(path)), cls._strip_protocol(path)
 

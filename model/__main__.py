@@ -151,6 +151,8 @@ def _add_info(parser: argparse.ArgumentParser) -> None:
 
 def _existing(what: str) -> Callable[[str], Path]:
     def check(text: str) -> Path:
+        if not text.strip():
+            raise argparse.ArgumentTypeError(f"it is empty: name an {what}")
         if not Path(text).exists():
             raise argparse.ArgumentTypeError(f"no such {what}: {text}")
         return Path(text)

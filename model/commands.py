@@ -25,7 +25,7 @@ from model.sound import SoundTrack
 if TYPE_CHECKING:
     from model.pipeline import SoulPipeline
 
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
 def generate(options: argparse.Namespace) -> None:
@@ -38,9 +38,10 @@ def generate(options: argparse.Namespace) -> None:
     from model.audio import load_speech  # noqa: PLC0415
     from model.generation import ModelParts, VideoInputs, make_video  # noqa: PLC0415
 
+    parts = ModelParts.from_options(options)
+    sampling.check_portrait(portrait, parts.default_area())
     speech = load_speech(options.audio)
     inputs = VideoInputs(image=portrait, audio=options.audio, waveform=speech, prompt=options.prompt)
-    parts = ModelParts.from_options(options)
     if parts.is_random:
         console.print(f"{parts.model} with random weights: shows that everything runs, not what Soul can do")
     pipeline = parts.load()
@@ -93,6 +94,7 @@ def convert(options: argparse.Namespace) -> None:
 def info(options: argparse.Namespace) -> None:
     """Print parameters, operations and memory."""
     height, width, _ = parse_size(options.size, None)
+    asked = Sampling(steps=options.steps, guidance_scale=options.guidance_scale)
     from model.cost import preset_cost  # noqa: PLC0415
     from model.presets import get_preset  # noqa: PLC0415
 
@@ -102,8 +104,8 @@ def info(options: argparse.Namespace) -> None:
         height=height,
         width=width,
         seconds=options.seconds,
-        num_steps=options.steps or preset.num_inference_steps,
-        guidance_scale=preset.guidance_scale if options.guidance_scale is None else options.guidance_scale,
+        num_steps=preset.num_inference_steps if asked.steps is None else asked.steps,
+        guidance_scale=preset.guidance_scale if asked.guidance_scale is None else asked.guidance_scale,
     )
     for line in cost.lines():
         print(line)

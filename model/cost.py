@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,6 +19,8 @@ GIB = 2**30
 FPS = 25
 CLIP_LATENTS = latent_frames(CLIP_FRAMES)
 OVERLAP_LATENTS = 2
+MAX_SECONDS: Final = 10**9
+"""Thirty years."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,13 +81,13 @@ def preset_cost(
     """Work out the cost of a video; without a size, the preset's area at 16:9.
 
     Raises:
-        ValueError: a side that does not divide by 32, no seconds, or no steps.
+        ValueError: a side that does not divide by 32, no seconds or more than a thousand million, or no steps.
     """
     if height is None or width is None:
         height, width = size_for_area(16, 9, preset.area)
     check_size(height, width)
-    if not 0 < seconds < math.inf:
-        raise ValueError(f"the speech must last longer than 0 s, got {seconds}")
+    if not 0 < seconds <= MAX_SECONDS:
+        raise ValueError(f"the speech must last longer than 0 s, and no longer than {MAX_SECONDS:,} s, got {seconds}")
     if num_steps < 1:
         raise ValueError(f"the number of steps must be at least 1, got {num_steps}")
     with torch.device("meta"):

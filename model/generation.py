@@ -16,6 +16,8 @@ from torch import Tensor
 from model import assemble
 from model.audio import load_speech, num_video_frames
 from model.codebook import Codebook
+from model.directory import INDEX_FILE
+from model.image import AREAS
 from model.job import ProgressCallback
 from model.pipeline import SoulPipeline
 from model.portrait import load_image
@@ -23,6 +25,7 @@ from model.presets import PRESETS
 from model.request import Sampling
 from model.sampling import build_scheduler
 from model.video import VideoWriter
+from model.weights import locate, read_json
 
 __all__ = ["MadeVideo", "ModelParts", "Sampling", "VideoInputs", "make_video"]
 
@@ -57,6 +60,17 @@ class ModelParts:
     def is_random(self) -> bool:
         """Whether the weights are random."""
         return self.model in PRESETS and not Path(self.model).is_dir()
+
+    def default_area(self) -> int:
+        """Pixels of a frame when no size is asked for.
+
+        Raises:
+            ValueError: there is no such model; one line.
+        """
+        if self.is_random:
+            return PRESETS[self.model].area
+        index = read_json(locate(self.model, patterns=[INDEX_FILE]) / INDEX_FILE)
+        return int(index.get("area", AREAS["720p"]))
 
     def load(self) -> SoulPipeline:
         """The pipeline on its device.

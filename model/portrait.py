@@ -3,8 +3,9 @@
 import io
 import logging
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import pi_heif  # type: ignore[import-untyped]
@@ -21,8 +22,11 @@ FORMATS: Final = ("PNG", "JPEG", "HEIF", "AVIF", "WEBP", "TIFF", "BMP", "GIF", "
 
 _READABLE: Final = "PNG, JPEG, HEIC, AVIF, WebP, TIFF, BMP, GIF, JPEG 2000 or PPM"
 _ALPHA_MODES: Final = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
-_TIFF_BITS: Final = 258
-_TIFF_SAMPLE_FORMAT: Final = 339
+_TIFF_BITS, _TIFF_COMPRESSION, _TIFF_PHOTOMETRIC, _TIFF_PLANAR, _TIFF_SAMPLE_FORMAT = 258, 259, 262, 284, 339
+_PNG_BITS: Final = {"L;2": 2, "L;4": 4}
+_OVERSHOOT, _GLINTS = 1.1, 0.01
+"""Floating-point pictures pass white a little, as scaling and sharpening make them; one value in a hundred by more."""
+_EXACT: Final = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOOPTIMIZE
 
 
 def load_image(path: str | Path) -> Image.Image:
@@ -33,13 +37,14 @@ def load_image(path: str | Path) -> Image.Image:
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"no such image: {path}")
+        raise ValueError(f"{path} is not a file" if path.exists() else f"no such image: {path}")
     pi_heif.register_heif_opener()
-    with warnings.catch_warnings():
+    # Opened here: given a name, Pillow maps the file into memory, which scrambles a TIFF that lies on its side.
+    with path.open("rb") as file, warnings.catch_warnings():
         # Of many pixels, which are counted here, and of damaged tags, which do no harm.
         warnings.simplefilter("ignore")
         try:
-            image = Image.open(path, formats=FORMATS)
+            image = Image.open(file, formats=FORMATS)
         except Image.DecompressionBombError:
             raise _too_large(path) from None
         except Exception as error:
@@ -65,11 +70,12 @@ def as_rgb(image: Image.Image, *, name: str = "the image") -> Image.Image:
         name: of the picture in the warning.
 
     Raises:
-        ValueError: floating-point values that are none of these.
+        ValueError: floating-point values that are none of these, or a TIFF that Pillow misreads.
     """
+    stored = _Samples.of(image)
     upright = ImageOps.exif_transpose(image)
-    alpha = _alpha(upright)
-    rgb = _to_srgb(_to_eight_bits(upright, _tiff_tags(image)), upright.info.get("icc_profile"), name)
+    alpha = _alpha(upright, stored)
+    rgb = _to_srgb(_to_eight_bits(upright, stored), upright.info.get("icc_profile"), name)
     if alpha is None:
         return rgb
     return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
@@ -79,7 +85,36 @@ def _too_large(path: Path) -> ValueError:
     return ValueError(f"{path} has more than {MAX_PIXELS // 10**6} megapixels: make it smaller")
 
 
-def _alpha(image: Image.Image) -> Image.Image | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Samples:
+    """How a file stores its greys, where Pillow's mode leaves that open."""
+
+    bits: int | None = None
+    """Of a sample."""
+    signed: bool = False
+    """Whether they are integers below and above zero."""
+    white_is_zero: bool = False
+    """Whether a TIFF says so; Pillow turns only 8 bits and fewer round."""
+
+    @classmethod
+    def of(cls, image: Image.Image) -> Self:
+        """Of a picture before its pixels are loaded: then Pillow forgets its bits."""
+        if image.format == "PNG":
+            return cls(bits=next((_PNG_BITS.get(tile.args) for tile in getattr(image, "tile", [])), None))
+        if image.format == "PPM":
+            # Pillow scales greys of more than 8 bits by the file's own white.
+            return cls(bits=16)
+        tags: dict[int, Any] = dict(getattr(image, "tag_v2", {}))
+        bits = tags.get(_TIFF_BITS, (None,))
+        white_is_zero = tags.get(_TIFF_PHOTOMETRIC) == 0
+        planar = tags.get(_TIFF_PLANAR) == 2 and tags.get(_TIFF_COMPRESSION, 1) == 1
+        if planar and (set(bits) != {8} or white_is_zero):
+            # Pillow takes a byte for each sample, and black for zero.
+            raise ValueError("its channels lie one after the other, uncompressed and not in 8 bits")
+        return cls(bits=bits[0], signed=tags.get(_TIFF_SAMPLE_FORMAT, (1,))[0] == 2, white_is_zero=white_is_zero)
+
+
+def _alpha(image: Image.Image, stored: _Samples) -> Image.Image | None:
     """How opaque each pixel is (mode L); None if all are."""
     transparency = image.info.get("transparency")
     if image.mode in _ALPHA_MODES:
@@ -88,19 +123,24 @@ def _alpha(image: Image.Image) -> Image.Image | None:
         return None
     if image.mode.startswith("I"):
         # One level of 16 bits is clear, which Pillow cannot say in 8.
-        return Image.fromarray(np.where(np.asarray(image) == transparency, 0, 255).astype(np.uint8))
-    return image.convert("RGBA").getchannel("A")
+        clear = transparency
+    elif image.mode == "L" and stored.bits is not None:
+        # Pillow scales the pixels to 8 bits, but not the clear level.
+        clear = transparency * 255 // ((1 << stored.bits) - 1)
+    else:
+        return image.convert("RGBA").getchannel("A")
+    return Image.fromarray(np.where(np.asarray(image) == clear, 0, 255).astype(np.uint8))
 
 
-def _to_eight_bits(image: Image.Image, tags: dict[int, Any]) -> Image.Image:
+def _to_eight_bits(image: Image.Image, stored: _Samples) -> Image.Image:
     """The colours in mode L, RGB, CMYK or LAB."""
     if image.mode == "F" or image.mode.startswith("I"):
         values = np.asarray(image)
-        if image.mode == "I" and tags.get(_TIFF_SAMPLE_FORMAT, (1,))[0] == 1:
+        if image.mode == "I" and not stored.signed:
             values = values.view(np.uint32)
-        top = _full_scale(values, tags)
-        levels = np.multiply(values, np.float32(255 / top), dtype=np.float32)
-        return Image.fromarray(levels.round().clip(0, 255).astype(np.uint8))
+        levels = np.multiply(values, np.float32(255 / _full_scale(values, stored)), dtype=np.float32)
+        levels = levels.round().clip(0, 255).astype(np.uint8)
+        return Image.fromarray(255 - levels if stored.white_is_zero else levels)
     if image.mode in {"1", "L", "LA", "La"}:
         return (image.convert("LA") if image.mode == "La" else image).convert("L")
     if image.mode in {"CMYK", "LAB"}:
@@ -108,32 +148,30 @@ def _to_eight_bits(image: Image.Image, tags: dict[int, Any]) -> Image.Image:
     return (image.convert("RGBA") if image.mode in _ALPHA_MODES else image).convert("RGB")
 
 
-def _full_scale(values: np.ndarray, tags: dict[int, Any]) -> int:
-    """The value that is white."""
+def _full_scale(values: np.ndarray, stored: _Samples) -> int:
+    """The value that is white; of white at zero, black."""
     if values.dtype.kind == "f":
         peak = float(values.max())
-        if not (np.isfinite(values).all() and peak <= 65535):
-            raise ValueError(f"its floating-point values reach {peak:g}, they should lie in 0 … 1")
-        return 1 if peak <= 1 else 255 if peak <= 255 else 65535
+        if np.isfinite(values).all() and peak <= _OVERSHOOT * 65535:
+            allowed = _GLINTS * values.size
+            return next(top for top in (1, 255, 65535) if np.count_nonzero(values > _OVERSHOOT * top) <= allowed)
+        raise ValueError(f"its floating-point values reach {peak:g}, they should lie in 0 … 1")
     if values.itemsize == 2:
         # 12 bits are stored as 16.
-        bits = min(max(int(tags.get(_TIFF_BITS, (16,))[0]), 8), 16)
-        return (1 << bits) - 1
+        return (1 << min(max(stored.bits or 16, 8), 16)) - 1
+    if stored.bits == 16:
+        return 2**15 - 1 if stored.signed else 2**16 - 1
     # 32 bits hold anything: the range that the values need.
-    wide = 2**32 - 1 if values.dtype.kind == "u" else 2**31 - 1
     top = int(values.max())
-    return 255 if top <= 255 else 65535 if top <= 65535 else wide
-
-
-def _tiff_tags(image: Image.Image) -> dict[int, Any]:
-    return dict(getattr(image, "tag_v2", {}))
+    return 255 if top <= 255 else 65535 if top <= 65535 else 2**31 - 1 if stored.signed else 2**32 - 1
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None, name: str) -> Image.Image:
     """Colours (L, RGB, CMYK or LAB) as RGB; without a profile Pillow's own formula."""
     try:
         if image.mode == "LAB":
-            return _transformed(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
+            # Through the library's shortcut the dark reds come out up to 17 levels off.
+            return _apply(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), _EXACT)
         if not profile:
             return image.convert("RGB")
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -153,8 +191,7 @@ def _transformed(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.
     if image.mode != "L":
         return _apply(image, source, ImageCms.Flags.BLACKPOINTCOMPENSATION)
     # Of greys the library's shortcut is up to ten levels off in the shadows; without it there are only 256 to do.
-    flags = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOOPTIMIZE
-    ramp = _apply(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), source, flags)
+    ramp = _apply(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), source, _EXACT)
     return Image.merge("RGB", [image.point(list(channel.tobytes())) for channel in ramp.split()])
 
 

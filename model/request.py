@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
-from model.image import AREAS, SIZE_MULTIPLE, check_fits, check_size
+from model.image import AREAS, SIZE_MULTIPLE, check_fits, check_size, choose_size
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from model.pipeline import SoulPipeline
+
+MAX_STEPS: Final = 1000
+"""Noise levels that samplers tell apart; more steps would only repeat them."""
 
 _PROBE_BYTES: Final = 2**20
 """Written to see whether the disk takes anything; the first clip needs about as much."""
@@ -42,8 +47,8 @@ class Sampling:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, in one line."""
-        if self.steps is not None and self.steps < 1:
-            raise ValueError(f"--steps must be at least 1, got {self.steps}")
+        if self.steps is not None and not 1 <= self.steps <= MAX_STEPS:
+            raise ValueError(f"--steps must be at least 1 and at most {MAX_STEPS}, got {self.steps}")
         if self.guidance_scale is not None and not math.isfinite(self.guidance_scale):
             raise ValueError(f"--guidance-scale must be a number, got {self.guidance_scale}")
         if not -(2**63) <= self.seed < 2**63:
@@ -65,6 +70,22 @@ class Sampling:
             check_fits(height, width)
         names = ("steps", "guidance_scale", "negative_prompt", "seed", "threshold", "percentile")
         return cls(height=height, width=width, area=area, **{name: getattr(options, name) for name in names})
+
+    def check_portrait(self, image: "Image", default_area: int) -> None:
+        """See whether a video of this picture's shape can be made.
+
+        Args:
+            image: the portrait.
+            default_area: pixels of a frame where nothing is asked for.
+
+        Raises:
+            ValueError: it is too long and thin; one line.
+        """
+        if self.height is None:
+            try:
+                choose_size(image, height=None, width=None, area=self.area, default_area=default_area)
+            except ValueError as error:
+                raise ValueError(f"--image is {image.width}x{image.height}: {error}") from error
 
     def num_steps(self, pipeline: "SoulPipeline") -> int:
         """Denoising steps of a clip."""

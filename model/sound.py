@@ -23,6 +23,8 @@ import numpy as np
 from av.audio.resampler import AudioResampler
 from av.stream import Disposition
 
+from model.joined import is_joined
+
 RATES_HZ: Final = range(2_000, 768_001)
 """Sample rates that are believed; a damaged header that says 1 Hz would make hours of a few kilobytes."""
 
@@ -107,10 +109,11 @@ class SoundTrack:
         """Choose the default track that can be decoded, else the best (most channels, then rate, then the first).
 
         Raises:
-            ValueError: no such file, not a media file, or no track that can be decoded; one line.
+            ValueError: no such file, not a media file, two of them laid end to end, or no track that can be decoded;
+                one line.
         """
         if not path.is_file():
-            raise ValueError(f"no such audio file: {path}")
+            raise ValueError(f"{path} is not a file" if path.exists() else f"no such audio file: {path}")
         with _open(path) as container:
             streams = list(container.streams.audio)
             if not streams:
@@ -119,6 +122,9 @@ class SoundTrack:
             if not allowed:
                 raise ValueError(f"{path}: its only sound is a commentary or a description")
             wanted = [stream.index for stream in sorted(allowed, key=_rank) if stream.codec_context is not None]
+            if is_joined(path, container.format.name):
+                begins_s = (container.duration or 0) / av.time_base
+                raise ValueError(f"{path} cannot be read as audio: another recording begins at {begins_s:.1f} s")
         for index in wanted:
             first = _probe(path, index)
             if first is not None:
@@ -260,7 +266,8 @@ def _packed(samples: np.ndarray, rate_hz: int, layout: str) -> av.AudioFrame:
 
 def _open(path: Path) -> av.container.InputContainer:
     try:
-        container = av.open(str(path), metadata_errors="replace", options={"protocol_whitelist": "file"})
+        # FFmpeg takes what stands before a colon for a protocol, except behind a slash.
+        container = av.open(str(path.absolute()), metadata_errors="replace", options={"protocol_whitelist": "file"})
     except av.FFmpegError as error:
         raise ValueError(f"{path} cannot be read as audio: {error.strerror}") from error
     if not _PLAYLISTS.isdisjoint(container.format.name.split(",")):

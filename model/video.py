@@ -48,7 +48,7 @@ class VideoWriter:
         self.height, self.width = height, width
         self.num_frames = 0
         options = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
-        self._container = av.open(str(self.part), "w", format="mp4", options=options)
+        self._container = _open_mp4(self.part, options)
         self._video = self._container.add_stream("libx264", rate=self.fps, options={"crf": str(crf)})
         self._video.width, self._video.height, self._video.pix_fmt = width, height, "yuv420p"
         context = self._video.codec_context
@@ -112,11 +112,11 @@ def add_sound(video: Path, audio: Path, out: Path) -> None:
         ValueError: one of the files cannot be read.
     """
     try:
-        source = av.open(str(video))
+        source = av.open(str(video.absolute()))
         pictures = source.streams.video[0]
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(f"{video} cannot be read as a video") from error
-    with source, av.open(str(out), "w", format="mp4", options={"movflags": "faststart"}) as target:
+    with source, _open_mp4(out, {"movflags": "faststart"}) as target:
         copied, sound, end_s = target.add_stream_from_template(pictures), _Sound(audio, target), Fraction(0)
         for packet in source.demux(pictures):
             if packet.pts is not None and packet.dts is not None:
@@ -165,11 +165,16 @@ class _Sound:
         self._blocks.close()
 
 
+def _open_mp4(path: Path, options: dict[str, str]) -> av.container.OutputContainer:
+    # FFmpeg takes what stands before a colon for a protocol, except behind a slash.
+    return av.open(str(path.absolute()), "w", format="mp4", options=options)
+
+
 def _remux(source: Path, target: Path) -> None:
     """Copy the packets of a fragmented file into a plain one with its index in front."""
     with (
-        av.open(str(source)) as fragments,
-        av.open(str(target), "w", format="mp4", options={"movflags": "faststart", "movie_timescale": "48000"}) as plain,
+        av.open(str(source.absolute())) as fragments,
+        _open_mp4(target, {"movflags": "faststart", "movie_timescale": "48000"}) as plain,
     ):
         streams = {stream.index: plain.add_stream_from_template(stream) for stream in fragments.streams}
         for packet in fragments.demux():

@@ -117,3 +117,11 @@ def test_a_missing_input_is_told_before_ray_and_torch_are_loaded(tmp_path: Path)
     assert (status, errors) == (2, f"soul: no such file or directory: {gone}\n")
     assert not {"ray", "torch", "diffusers", "transformers"} & set(loaded)
     assert not (tmp_path / "run").exists()
+
+
+def test_no_console_takes_a_name_for_markup() -> None:
+    for path in sorted(
+        each for part in ("model", "curation", "training", "bench") for each in Path(part).rglob("*.py")
+    ):
+        for line in path.read_text().splitlines():
+            assert "Console(" not in line or "markup=False" in line or "class " in line, f"{path}: {line.strip()}"

@@ -37,7 +37,7 @@ class Display:
 
     def __init__(self, *, visible: bool) -> None:
         self.visible = visible
-        self.console = Console(stderr=True, quiet=not visible)
+        self.console = Console(stderr=True, markup=False, quiet=not visible)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -10,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.config import ConfigError
 from curation.encoded import EncodedDirectory
@@ -20,6 +22,10 @@ COLUMNS: Final = (
     *("offset", "size", "sha256", "wav_offset", "wav_size", "wav_sha256"),
 )
 """Of the index of an encoded stage: what places a sample."""
+
+_NAMES: Final = {"key": "no key", "source": "no source", "pool": "human", "tar": ""}
+"""Columns without which a row is damaged, and what stands in their place."""
+_BUCKET: Final = re.compile(r"[0-9]+x[0-9]+x[0-9]+")
 
 Integers = npt.NDArray[np.int64]
 
@@ -34,11 +40,12 @@ class Location:
     bucket: str
     """`<frames>x<height>x<width>`."""
     tar: str
-    offset: int
-    size: int
+    offset: int | None
+    """None in a row of the index that is damaged, as `size`."""
+    size: int | None
     sha256: bytes | None
     """Of these bytes; None in shards from before it was kept."""
-    wav: tuple[int, int, bytes | None] | None
+    wav: tuple[int | None, int | None, bytes | None] | None
     """Offset, size and SHA-256 of its sound."""
 
     @property
@@ -94,7 +101,7 @@ def read_index(directory: EncodedDirectory, *, held_out_fraction: float) -> Samp
     that was trained on. With a fraction above 0 at least one source is, if there are two.
 
     Raises:
-        ConfigError: nothing is there, an index cannot be read, or a committed shard's tar is missing.
+        ConfigError: nothing is there, an index cannot be read or has no buckets, or a committed shard's tar is missing.
     """
     directory.encoding()
     table = directory.index(COLUMNS)
@@ -102,7 +109,7 @@ def read_index(directory: EncodedDirectory, *, held_out_fraction: float) -> Samp
         table = table.filter(table["encoded"])
     if not table.num_rows or "tar" not in table.column_names:
         raise ConfigError(f"{directory.path} holds no encoded samples; run `make encode` first")
-    table = table.sort_by([("key", "ascending"), ("shard", "ascending")])
+    table = _placed(directory, table).sort_by([("key", "ascending"), ("shard", "ascending")])
     _check_tars(directory, table)
     held_out = _held_out_sources(table["source"].to_pylist(), held_out_fraction)
     is_held_out = np.array([source in held_out for source in table["source"].to_pylist()])
@@ -129,9 +136,24 @@ def _held_out_sources(sources: Sequence[str], fraction: float) -> set[str]:
     return set(ordered[: max(1, round(fraction * len(ordered)))])
 
 
+def _placed(directory: EncodedDirectory, table: pa.Table) -> pa.Table:
+    """Rows that lack a name can be drawn like others, and lie nowhere: what reads them says so."""
+    lacking = [name for name in (*_NAMES, "bucket", "offset", "size") if name not in table.column_names]
+    if lacking:
+        raise ConfigError(f"{directory.path}: its indices have no column {' and '.join(lacking)}")
+    odd = [bucket for bucket in table["bucket"].unique().to_pylist() if not _BUCKET.fullmatch(str(bucket))]
+    if odd:
+        raise ConfigError(f"{directory.path}: its indices name the bucket {odd[0]}, no <frames>x<height>x<width>")
+    for name, value in _NAMES.items():
+        offset = pc.if_else(table[name].is_valid(), table["offset"], None)
+        table = table.set_column(table.column_names.index("offset"), "offset", offset)
+        table = table.set_column(table.column_names.index(name), name, table[name].fill_null(value))
+    return table
+
+
 def _check_tars(directory: EncodedDirectory, table: pa.Table) -> None:
     """Name missing shards now rather than in the middle of an epoch."""
-    named = set(table["tar"].to_pylist())
+    named = set(table["tar"].to_pylist()) - {_NAMES["tar"]}
     folders = {tar.rpartition("/")[0] for tar in named}
     there = {f"{folder}/{name}" for folder in folders for name in list_files(join(directory.path, folder), ".tar")}
     missing = sorted(named - there)

@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ValueError: a person's mistake, or a server that failed; in one line.
     """
-    console = Console()
+    console = Console(markup=False)
     if options.action == "plan":
         _plan(options, console)
     elif options.action == "status":

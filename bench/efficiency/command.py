@@ -161,4 +161,4 @@ def _show(console: Console, table: Table, report: EfficiencyReport, out: Path | 
 
 def _console() -> Console:
     """Where nobody sees it break lines, a table is as wide as it likes."""
-    return Console() if sys.stdout.isatty() else Console(width=200)
+    return Console(markup=False, width=None if sys.stdout.isatty() else 200)

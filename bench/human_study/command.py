@@ -56,7 +56,7 @@ def merge(key_path: Path, places: Sequence[Path], out: Path) -> None:
     """
     key = Key.read(key_path)
     ratings = merge_results(result_files(places), key)
-    console = Console()
+    console = Console(markup=False)
     for one in ratings.excluded:
         console.print(Text(f"left out: {one.file}{f' ({one.rater})' if one.rater else ''}: {one.why}"))
     if not ratings.raters:

@@ -42,7 +42,7 @@ def write_and_print(
 ) -> None:
     """`report`, then the leaderboard and where the files lie on standard output."""
     boards = report(out, samples, videos, config, tell)
-    Console().print(leaderboard(boards))
+    Console(markup=False).print(leaderboard(boards))
     print(f"{out / 'report.html'}\n{out / 'leaderboard.csv'}")
 
 

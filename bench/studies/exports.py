@@ -28,6 +28,7 @@ import numpy.typing as npt
 import soundfile
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from scipy.signal import correlate, correlation_lags
 
 from curation.clip_table import open_run
@@ -71,7 +72,7 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="write every clip's figures as JSON")
     options = parser.parse_args()
-    console = Console()
+    console = Console(markup=False)
     try:
         results = list(measure_run(options.run, console))
     except ConfigError as error:
@@ -97,7 +98,7 @@ def measure_run(run: str, console: Console) -> Iterator[Fidelity]:
         if not row["kept"] or row["parent_key"] is not None or not Path(row["source"]).is_file():
             continue
         files = directory.sample(row["shard"], row["key"])
-        with console.status(row["key"]), tempfile.TemporaryDirectory(prefix="soul-") as folder:
+        with console.status(Text(row["key"])), tempfile.TemporaryDirectory(prefix="soul-") as folder:
             clip = Path(folder) / "clip.mp4"
             clip.write_bytes(files["mp4"])
             yield measure(row, json.loads(files["json"])["video"], clip, files.get("wav"))

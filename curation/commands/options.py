@@ -15,7 +15,7 @@ POOLS = ("human", "general")
 
 def add_input(parser: argparse.ArgumentParser) -> None:
     """What is curated, where to, and how."""
-    parser.add_argument("input", nargs="?", metavar="INPUT", help=INPUT_HELP)
+    parser.add_argument("input", nargs="?", metavar="INPUT", type=_input, help=INPUT_HELP)
     add_run(parser, begins=True, profile_option=False)
     parser.add_argument(
         "--pool", choices=POOLS, default=POOLS[0],
@@ -23,3 +23,10 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--path-column", metavar="NAME", help="the manifest's column of paths (default: found by name)")
     add_profile(parser, "stages.sync.min_confidence=0.3")
+
+
+def _input(text: str) -> str:
+    # A variable of the shell that is not set; the folder that the command is called in would be taken for it.
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: name a directory (. is this one), or leave INPUT out")
+    return text

@@ -17,4 +17,4 @@ def run(options: argparse.Namespace) -> None:
     """Make it."""
     from curation.prepare import make_sample  # noqa: PLC0415 (drawing and encoding take a second to import)
 
-    make_sample(Console(), options.directory)
+    make_sample(Console(markup=False), options.directory)

@@ -23,4 +23,4 @@ def run(options: argparse.Namespace) -> None:
     """
     from curation.show import show  # noqa: PLC0415 (Arrow takes half a second)
 
-    Console().print(show(options.run, options.key))
+    Console(markup=False).print(show(options.run, options.key))

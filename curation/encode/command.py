@@ -31,7 +31,7 @@ def encode(options: argparse.Namespace) -> None:
     Raises:
         ConfigError: no curated shards, no such stage or model, or other settings than before.
     """
-    console = Console()
+    console = Console(markup=False)
     config = load_section(EncodeConfig, options.profile, "encode", options.overrides)
     config.target(options.stage)
     job = EncodeJob(run=options.run, stage=options.stage, model=_model(options), config=config)

@@ -56,7 +56,8 @@ def encode(
     """Write `frames` (BGR) and mono `samples` at `SAMPLE_RATE_HZ` to `path`; `name` tells the format."""
     encoding = encoding or Encoding()
     container_format, video_codec, audio_codec = CODECS[Path(name).suffix]
-    with av.open(str(path), "w", format=container_format) as container:
+    # FFmpeg takes what stands before a colon for a protocol, except behind a slash.
+    with av.open(str(path.absolute()), "w", format=container_format) as container:
         options = {**VIDEO_OPTIONS[video_codec], "crf": str(encoding.crf)}
         video = container.add_stream(video_codec, rate=fps, options=options)
         video.pix_fmt = "yuv420p"

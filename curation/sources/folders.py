@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from curation.commits import SESSION_FILE
+
 TRASH = frozenset(
     {"__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information"}
     | {"thumbs.db", "desktop.ini"}
@@ -19,9 +21,12 @@ NOT_VIDEO = frozenset(
     {".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".md", ".yaml", ".yml", ".parquet", ".html", ".pdf", ".py"}
     | {".srt", ".vtt", ".ass", ".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".part", ".tmp", ".log", ".nfo"}
     | {".wav", ".mp3", ".flac", ".m4a", ".aac", ".ogg", ".zip", ".tar", ".gz", ".xml"}
-    | {".m3u", ".m3u8", ".mpd", ".sdp", ".ffconcat"}
+    | {".m3u", ".m3u8", ".mpd", ".sdp", ".ffconcat", ".safetensors"}
 )
 """Extensions that a directory may hold beside its videos; everything else is tried and, if need be, recorded."""
+MADE_BY_RUNS = frozenset({"bucket", "shards", "quarantine", "encoded", "train", "model", "bench"})
+"""Folders of a run directory, which is known by `bucket` beside `shards`, or by a session of the shards."""
+SESSION = f"shards/{SESSION_FILE}"
 FOLDER_MARK = "_$folder$"
 """How old Hadoop clients name the empty objects that stand for folders."""
 
@@ -34,16 +39,20 @@ class Found:
     problem: OSError | None = None
 
 
-def files_below(root: str) -> Iterator[Found]:
-    """Regular files below a directory of this machine, without side files and trash.
+def files_below(root: str, runs: set[str]) -> Iterator[Found]:
+    """Regular files below a directory of this machine, without side files, trash, and what runs have made.
 
     A linked directory is walked once, after all that lies there by its own name, so a circle of links ends and what is
     reached both ways is named without links. A link that leads nowhere is a file that will be recorded as missing.
 
+    Args:
+        root: the directory.
+        runs: gets the run directories that it is, or that lie in it.
+
     Raises:
         OSError: the directory itself cannot be listed.
     """
-    for directory, entries in _walk(root):
+    for directory, entries in _walk(root, runs):
         if isinstance(entries, OSError):
             if directory == root:
                 raise entries
@@ -52,12 +61,12 @@ def files_below(root: str) -> Iterator[Found]:
             yield from (Found(entry.path) for entry in entries if may_be_video(entry.name) and is_file(entry))
 
 
-def directories_below(root: str) -> Iterator[str]:
-    """A directory and those below it that can be listed, each once."""
-    yield from (directory for directory, entries in _walk(root) if not isinstance(entries, OSError))
+def directories_below(root: str, runs: set[str]) -> Iterator[str]:
+    """A directory and those below it that can be listed, each once; see `files_below`."""
+    yield from (directory for directory, entries in _walk(root, runs) if not isinstance(entries, OSError))
 
 
-def _walk(root: str) -> Iterator[tuple[str, Sequence[os.DirEntry[str]] | OSError]]:
+def _walk(root: str, runs: set[str]) -> Iterator[tuple[str, Sequence[os.DirEntry[str]] | OSError]]:
     visited: set[tuple[int, int]] = set()
     own, links = deque([root]), list[str]()
     while own or links:
@@ -71,13 +80,21 @@ def _walk(root: str) -> Iterator[tuple[str, Sequence[os.DirEntry[str]] | OSError
         except OSError as error:
             yield directory, error
             continue
+        made = MADE_BY_RUNS if _is_run(directory, entries) else frozenset()
+        if made:
+            runs.add(directory)
         for entry in entries:
-            if not is_skipped(entry.name) and is_directory(entry):
+            if not is_skipped(entry.name) and entry.name not in made and is_directory(entry):
                 if entry.is_symlink():
                     heapq.heappush(links, entry.path)
                 else:
                     own.append(entry.path)
         yield directory, entries
+
+
+def _is_run(directory: str, entries: Sequence[os.DirEntry[str]]) -> bool:
+    names = {entry.name for entry in entries}
+    return "shards" in names and ("bucket" in names or os.path.lexists(f"{directory}/{SESSION}"))
 
 
 def list_directory(directory: str) -> list[os.DirEntry[str]]:
@@ -106,12 +123,23 @@ def is_file(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def objects_below(fs: Any, root: str, *, max_depth: int | None = None) -> Iterator[str]:
-    """Keys below a prefix of an object store, without folders and trash, as the store spells them."""
+def objects_below(fs: Any, root: str, runs: set[str], *, max_depth: int | None = None) -> Iterator[str]:
+    """Keys below a prefix of an object store, without folders, trash and runs, as the store spells them.
+
+    Args:
+        fs: the store.
+        root: the prefix.
+        runs: gets the run directories below it.
+        max_depth: of the keys.
+    """
     fs.invalidate_cache()
-    for path, info in sorted(fs.find(root, maxdepth=max_depth, detail=True).items()):
+    objects = fs.find(root, maxdepth=max_depth, detail=True)
+    below_root = {path.removesuffix(f"/{SESSION}") for path in objects if path.endswith(f"/{SESSION}")}
+    runs |= below_root
+    made = tuple(f"{run}/{name}/" for run in below_root for name in MADE_BY_RUNS)
+    for path, info in sorted(objects.items()):
         below = path.removeprefix(root).lstrip("/")
-        if info["type"] != "file" or path.endswith(("/", FOLDER_MARK)) or not below:
+        if info["type"] != "file" or path.endswith(("/", FOLDER_MARK)) or path.startswith(made) or not below:
             continue
         if not any(is_skipped(name) for name in below.split("/")):
             yield path

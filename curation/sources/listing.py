@@ -29,7 +29,8 @@ def list_sources(
 ) -> list[Source]:
     """Every video that `location` names, in a stable order, each file once however many names it has.
 
-    What cannot be used (a name that is not UTF-8, a directory that may not be read) is a source that has failed.
+    What cannot be used (a name that is not UTF-8, a directory that may not be read) is a source that has failed. What
+    runs have made (shards, encoded samples, the sample bucket) is found below no directory.
 
     Args:
         location: a directory (searched through), a pattern, one file, any of these as a URI, or a CSV, JSON lines or
@@ -46,11 +47,14 @@ def list_sources(
     """
     config = config or SourcesConfig()
     check_scheme(location, config)
+    runs: set[str] = set()
     is_folder = is_local(location) and os.path.isdir(local_path(location))  # noqa: PTH112 (plain strings throughout)
     if location.lower().endswith(MANIFESTS) and not is_folder:
         sources = [_from_entry(entry, location, pool, config) for entry in read_manifest(location, path_column)]
     else:
-        sources = [_from_found(found, pool) for found in _expand(location)]
+        sources = [_from_found(found, pool) for found in _expand(location, runs)]
+    if runs:
+        note(f"what the run{'s' if len(runs) > 1 else ''} in {', '.join(sorted(runs))} made is no input: left out")
     unique = _unique(sources)
     if not unique:
         raise ConfigError(f"no videos in {location}")
@@ -85,10 +89,10 @@ def local_path(location: str) -> str:
     return lexical
 
 
-def _expand(location: str) -> list[Found]:
+def _expand(location: str, runs: set[str]) -> list[Found]:
     try:
         with store_errors():
-            found = list(_local(local_path(location)) if is_local(location) else _remote(location))
+            found = list(_local(local_path(location), runs) if is_local(location) else _remote(location, runs))
     except (OSError, ImportError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -96,25 +100,25 @@ def _expand(location: str) -> list[Found]:
     return found
 
 
-def _local(path: str) -> Iterator[Found]:
+def _local(path: str, runs: set[str]) -> Iterator[Found]:
     if os.path.isdir(path):  # noqa: PTH112
-        yield from files_below(path)
+        yield from files_below(path, runs)
     elif os.path.lexists(path):
         yield Found(path)
     elif has_wildcard(path):
-        yield from (Found(match) for match in matching_files(path))
+        yield from (Found(match) for match in matching_files(path, runs))
     else:
         raise ConfigError(f"no such file or directory: {path}")
 
 
-def _remote(location: str) -> Iterator[Found]:
+def _remote(location: str, runs: set[str]) -> Iterator[Found]:
     fs, plain = filesystem(location)
     if fs.isdir(plain):
-        paths: Iterator[str] = (path for path in objects_below(fs, plain) if may_be_video(path))
+        paths: Iterator[str] = (path for path in objects_below(fs, plain, runs) if may_be_video(path))
     elif fs.exists(plain):
         paths = iter([plain])
     elif has_wildcard(plain):
-        paths = matching_objects(fs, plain)
+        paths = matching_objects(fs, plain, runs)
     else:
         raise ConfigError(f"no such file or directory: {location}")
     for path in paths:

@@ -21,8 +21,8 @@ MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 PATH_COLUMNS = ("path", "uri", "url", "file", "video")
 """Names under which a manifest's column of paths is found when none is named."""
 POOL_COLUMN = "pool"
-DELIMITERS = ",;\t|"
-"""What may stand between the fields of a CSV file: the first under which its header has a column of paths."""
+DELIMITERS = {".csv": ",;\t|", ".tsv": "\t,;|"}
+"""What may stand between the fields of a text file: the first under which its header has a column of paths."""
 OTHER_ENCODINGS = ((codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"))
 KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object", str: "text"}
 
@@ -73,11 +73,11 @@ def read_manifest(location: str, path_column: str | None = None) -> list[Entry]:
         data = read_bytes(location)
         if location.lower().endswith(".parquet"):
             rows = list(_parquet_rows(data))
-        elif location.lower().endswith((".csv", ".tsv")):
-            rows = list(_csv_rows(_text(data), path_column))
+        elif location.lower().endswith(tuple(DELIMITERS)):
+            rows = list(_csv_rows(_text(data), DELIMITERS[location[-4:].lower()], path_column))
         else:
             rows = list(_json_rows(_text(data)))
-    except (OSError, ValueError, OverflowError) as error:  # Arrow's errors and our own complaints are ValueErrors
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
         raise ConfigError(f"cannot read manifest {location}: {' '.join(str(error).split())}") from error
     if not rows:
         return []
@@ -157,11 +157,10 @@ def _text(data: bytes) -> str:
     return text
 
 
-def _csv_rows(text: str, path_column: str | None) -> Iterator[_Row]:
+def _csv_rows(text: str, delimiters: str, path_column: str | None) -> Iterator[_Row]:
+    delimiter = _delimiter(text, delimiters, path_column)
     # Strict, because a quote that is left open would otherwise swallow all rows behind it without a word.
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=_delimiter(text, path_column), skipinitialspace=True, strict=True
-    )
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     names: list[str] | None = None
     number, end = 0, 0
     try:
@@ -185,14 +184,14 @@ def _csv_rows(text: str, path_column: str | None) -> Iterator[_Row]:
         raise ValueError(Place(number + 1, end + 1).complaint(f": {reason}")) from error
 
 
-def _delimiter(text: str, path_column: str | None) -> str:
-    """What stands between fields: the first mark under which the header has a column of paths, a comma if none."""
+def _delimiter(text: str, delimiters: str, path_column: str | None) -> str:
+    """What stands between fields: the first mark under which the header has a column of paths, else the first."""
     header = next((line for line in text.splitlines() if line.strip()), "")
-    for delimiter in DELIMITERS:
+    for delimiter in delimiters:
         names = [name.strip().strip('"').strip() for name in header.split(delimiter)]
         if _column(names, (path_column,) if path_column else PATH_COLUMNS) is not None:
             return delimiter
-    return ","
+    return delimiters[0]
 
 
 def _header(fields: Sequence[str]) -> list[str]:
@@ -229,16 +228,26 @@ def _json_rows(text: str) -> Iterator[_Row]:
 
 def _object(line: str, place: Place) -> dict[str, Any]:
     try:
-        values = json.loads(line)
+        values = json.loads(line, object_pairs_hook=_members)
     except RecursionError:
         raise ValueError(place.complaint(" is nested too deeply")) from None
-    except ValueError as error:
+    except json.JSONDecodeError as error:
         raise ValueError(place.complaint(f" is not JSON, {error}: every line must hold one whole object")) from error
+    except ValueError as error:
+        raise ValueError(place.complaint(f": {error}")) from error
     if isinstance(values, dict):
         return values
     hint = "; `jq -c '.[]'` writes a JSON array's objects so" if isinstance(values, list) else ""
     kind = KINDS.get(type(values), "null")
     raise ValueError(place.complaint(f' is {kind}: every line must hold one object, as {{"path": "a.mp4"}}{hint}'))
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"it has {next(name for name in names if names.count(name) > 1)!r} twice")
+    return members
 
 
 def _parquet_rows(data: bytes) -> Iterator[_Row]:
@@ -249,5 +258,20 @@ def _parquet_rows(data: bytes) -> Iterator[_Row]:
     if twice is not None:
         raise ValueError(f"it has the column {twice!r} twice")
     table: pa.Table = file.read(use_threads=False)
-    for number, values in enumerate(table.to_pylist(), start=1):
-        yield _Row(Place(number), values)
+    columns = [_values(name, table[name]) for name in names]
+    for number, values in enumerate(zip(*columns, strict=True), start=1):
+        yield _Row(Place(number), dict(zip(names, values, strict=True)))
+
+
+def _values(name: str, column: pa.ChunkedArray) -> list[Any]:
+    """A column's values in Python's types, which know fewer dates and no text that is not UTF-8."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        for number, value in enumerate(column, start=1):
+            try:
+                value.as_py()
+            except (ValueError, OverflowError) as error:
+                raise ValueError(Place(number).complaint(f": column {name!r} cannot be read: {error}")) from error
+        raise
+    return values

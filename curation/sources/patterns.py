@@ -26,47 +26,51 @@ def has_wildcard(path: str) -> bool:
     return WILDCARD.search(path) is not None
 
 
-def matching_files(pattern: str) -> Iterator[str]:
+def matching_files(pattern: str, runs: set[str]) -> Iterator[str]:
     """Files of this machine that a pattern names: `*`, `?`, `[a-z]`, and `**` for directories of any depth.
+
+    Args:
+        pattern: an absolute path.
+        runs: gets the run directories that `**` passes by.
 
     Raises:
         OSError: a directory cannot be listed.
     """
-    yield from _below("/", [part for part in pattern.split("/") if part])
+    yield from _below("/", [part for part in pattern.split("/") if part], runs)
 
 
-def _below(directory: str, parts: Sequence[str]) -> Iterator[str]:
+def _below(directory: str, parts: Sequence[str], runs: set[str]) -> Iterator[str]:
     part, rest = parts[0], parts[1:]
     path = os.path.join(directory, part)  # noqa: PTH118 (names that are no text stay plain strings)
     if os.path.lexists(path):
         if not rest and os.path.isfile(path):  # noqa: PTH113
             yield path
         elif rest and os.path.isdir(path):  # noqa: PTH112
-            yield from _below(path, rest)
+            yield from _below(path, rest, runs)
     elif part == ANY_DEPTH:
-        for deeper in directories_below(directory):
-            yield from _below(deeper, rest or ["*"])
+        for deeper in directories_below(directory, runs):
+            yield from _below(deeper, rest or ["*"], runs)
     elif has_wildcard(part):
         for entry in list_directory(directory):
             if fnmatchcase(entry.name, part) and (part.startswith(".") or not is_skipped(entry.name)):
-                yield from _matched(entry, rest)
+                yield from _matched(entry, rest, runs)
 
 
-def _matched(entry: os.DirEntry[str], rest: Sequence[str]) -> Iterator[str]:
+def _matched(entry: os.DirEntry[str], rest: Sequence[str], runs: set[str]) -> Iterator[str]:
     if is_directory(entry):
-        yield from _below(entry.path, rest) if rest else ()
+        yield from _below(entry.path, rest, runs) if rest else ()
     elif not rest and is_file(entry):
         yield entry.path
 
 
-def matching_objects(fs: Any, pattern: str) -> Iterator[str]:
-    """Keys of an object store that a pattern names."""
+def matching_objects(fs: Any, pattern: str, runs: set[str]) -> Iterator[str]:
+    """Keys of an object store that a pattern names; `runs` as in `objects_below`."""
     parts = pattern.split("/")
     fixed = 1
     while fixed < len(parts) and (not has_wildcard(parts[fixed]) or fs.exists("/".join(parts[: fixed + 1]))):
         fixed += 1
     root, rest = "/".join(parts[:fixed]), parts[fixed:]
-    for path in objects_below(fs, root, max_depth=None if ANY_DEPTH in rest else len(rest)):
+    for path in objects_below(fs, root, runs, max_depth=None if ANY_DEPTH in rest else len(rest)):
         if _matches(path.removeprefix(root).lstrip("/").split("/"), rest):
             yield path
 

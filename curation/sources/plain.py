@@ -7,20 +7,28 @@ import math
 import os
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import numpy as np
 
+MAX_LEVELS: Final = 100
+"""Lists and objects in each other; more would exhaust the stack of whoever copies or writes them."""
 
-def plain(value: Any) -> Any:
+
+def plain(value: Any, levels: int = MAX_LEVELS) -> Any:
     """The same in what JSON knows.
 
     Dates and times are ISO 8601 text, spans of time seconds. A decimal is a number where that is exact and else its
     digits as text. What is not a number (NaN, infinity) is null.
 
+    Args:
+        value: of the manifest.
+        levels: of lists and objects that may lie in each other.
+
     Raises:
-        ValueError: JSON has nothing for it; the message is the end of a sentence that names the column.
+        ValueError: JSON has nothing for it, or it has more levels; the message is the end of a sentence that names the
+            column.
     """
     if value is None or isinstance(value, bool | int):
         return value
@@ -28,10 +36,12 @@ def plain(value: Any) -> Any:
         return writable(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, Mapping | list | tuple) and not levels:
+        raise ValueError(f"is nested more than {MAX_LEVELS} levels deep: leave the column out")
     if isinstance(value, Mapping):
-        return {_name(key): plain(item) for key, item in value.items()}
+        return {_name(key): plain(item, levels - 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, levels - 1) for item in value]
     return _rare(value)
 
 

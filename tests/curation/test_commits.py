@@ -97,6 +97,17 @@ def test_a_damaged_index_is_named(tmp_path: Path) -> None:
         directory.index()
 
 
+@pytest.mark.parametrize("name", [b"key", b"offset"])
+def test_a_name_in_an_index_that_is_no_text_is_damage(tmp_path: Path, name: bytes) -> None:
+    directory = CommitDirectory(str(tmp_path))
+    directory.open_session("one")
+    directory.commit("soul-a", [{"key": "k", "offset": 1}], "one")
+    path = tmp_path / "soul-a.parquet"
+    path.write_bytes(path.read_bytes().replace(name, b"\xff" + name[1:]))
+    with pytest.raises(ConfigError, match=f"^{path} cannot be read: "):
+        directory.index()
+
+
 @pytest.mark.parametrize("size", [1, 4096])
 def test_damage_anywhere_in_an_index_is_found(tmp_path: Path, size: int) -> None:
     directory, random = CommitDirectory(str(tmp_path)), np.random.default_rng(0)

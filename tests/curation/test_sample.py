@@ -14,6 +14,7 @@ import pytest
 
 from curation.media import MediaError, iter_frames, probe, read_audio, sample_frames
 from curation.sample import SampleTruth, bucket_truth, make_bucket
+from curation.sample.encode import encode
 from curation.sample.face import MAX_DROP, Pose, TalkingFace, portrait
 from curation.sample.speech import CONTROL_RATE_HZ, SAMPLE_RATE_HZ, speak
 from curation.sample.video import speech_of
@@ -203,3 +204,9 @@ def test_opening_moves_the_lower_lip_and_leaves_the_upper_half_alone() -> None:
     assert np.array_equal(shut[: 2 * 134], canvas[: 2 * 134])
     gap = canvas[2 * 151 : 2 * round(150 + MAX_DROP) - 3, 2 * 220 : 2 * 228]
     assert gap.max(axis=2).mean() < 100 < shut[2 * 151 : 2 * 157, 2 * 220 : 2 * 228].max(axis=2).mean()
+
+
+def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    encode(Path("10:30.mp4"), "10:30.mp4", [np.zeros((32, 32, 3), np.uint8)] * 5, fps=25, samples=None)
+    assert probe(str(tmp_path / "10:30.mp4")).width == 32

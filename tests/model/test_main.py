@@ -7,8 +7,10 @@ import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from model.__main__ import main
+from model.generation import ModelParts
 from tests.model.pipelines import click, make_codebook, noise, picture, small_pipeline, write_wav
 
 
@@ -16,6 +18,7 @@ from tests.model.pipelines import click, make_codebook, noise, picture, small_pi
 def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     picture().save(folder / "portrait.png")
+    Image.new("RGB", (20_000, 1)).save(folder / "thread.png")
     write_wav(folder / "speech.wav", noise(5.0))
     write_wav(folder / "silent.wav", torch.zeros(16_000))
     write_wav(folder / "empty.wav", torch.zeros(0))
@@ -80,6 +83,25 @@ def test_the_random_preset_runs(inputs: Path, tmp_path: Path) -> None:
         assert len(list(container.decode(video=0))) == 5
 
 
+@pytest.mark.parametrize("name", ["a [red]b.mp4", "[/x].mp4"])
+def test_names_are_no_markup(inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    short = write_wav(tmp_path / "short.wav", noise(0.2))
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    options = ("--steps", "1", "--size", "64x32")
+    assert generate(inputs, tmp_path / name, *options, model="tiny", audio=str(short)) == 0
+    assert f"{tmp_path / name}: 5 frames, 0.20 s, 64x32\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("steps", "image"), [("9" * 20, "portrait.png"), ("1", "thread.png")])
+def test_what_cannot_be_is_refused_before_the_model_is_loaded(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: str, image: str
+) -> None:
+    monkeypatch.setattr("model.generation.ModelParts.load", lambda _: pytest.fail("it was loaded"))
+    more = ("--steps", steps)
+    assert generate(inputs, tmp_path / "out.mp4", *more, model="tiny", image=str(inputs / image)) == 2
+    assert ModelParts(model=str(inputs / "model")).default_area() == small_pipeline().config.area
+
+
 @pytest.mark.slow
 def test_two_processes_share_the_clips_and_write_one_video(inputs: Path, tmp_path: Path) -> None:
     assert generate(inputs, tmp_path / "one.mp4") == 0
@@ -114,6 +136,12 @@ MISTAKES: dict[str, tuple[Callable[[Path], dict[str, str]], tuple[str, ...], str
     "no area": (lambda d: {}, ("--area", "4k"), "--area must be 720p, 1080p"),
     "negative steps": (lambda d: {}, ("--steps", "-3"), "--steps must be at least 1"),
     "zero steps": (lambda d: {}, ("--steps", "0"), "--steps must be at least 1"),
+    "endless steps": (lambda d: {}, ("--steps", "9" * 20), "--steps must be at least 1 and at most 1000"),
+    "a thread for image": (lambda d: {"image": str(d / "thread.png")}, ("--area", "720p"), "--image is 20000x1: "),
+    "a directory for image": (lambda d: {"image": str(d)}, (), "is not a file"),
+    "a directory for audio": (lambda d: {"audio": str(d)}, (), "is not a file"),
+    "nothing for image": (lambda d: {"image": ""}, (), "--image: it is empty: name an image"),
+    "nothing for audio": (lambda d: {"audio": ""}, (), "--audio: it is empty: name an audio file"),
     "threshold without codebook": (lambda d: {}, ("--threshold", "1"), "needs a codebook"),
     "not an mp4": (lambda d: {"out": str(d / "out.avi")}, (), "must end in .mp4"),
     "no folder": (lambda d: {"out": str(d / "absent" / "out.mp4")}, (), "no such directory"),
@@ -158,3 +186,22 @@ def test_info_tells_the_cost_of_the_papers_model(capsys: pytest.CaptureFixture[s
     assert "height 720 is not divisible by 32" in capsys.readouterr().err
     assert main(["info", "--preset", "tinny"]) == 2
     assert "did you mean 'tiny'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--seconds", "1e300"), "no longer than 1,000,000,000 s"),
+        (("--seconds", "inf"), "no longer than"),
+        (("--seconds", "0"), "must last longer than 0 s"),
+        (("--steps", "0"), "--steps must be at least 1"),
+        (("--steps", "9" * 400), "--steps must be at least 1 and at most 1000"),
+    ],
+)
+def test_costs_that_cannot_be_are_refused(
+    capsys: pytest.CaptureFixture[str], more: tuple[str, ...], message: str
+) -> None:
+    assert main(["info", "--preset", "tiny", *more]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1

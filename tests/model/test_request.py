@@ -62,6 +62,7 @@ def test_a_size_that_memory_does_not_hold_is_refused(monkeypatch: pytest.MonkeyP
     [
         ({"seed": 2**63}, "--seed must lie in"),
         ({"steps": 0}, "--steps must be at least 1"),
+        ({"steps": 1001}, "at most 1000, got 1001"),
         ({"guidance_scale": float("nan")}, "--guidance-scale must be a number"),
         ({"threshold": -1.0}, "--threshold is a distance"),
         ({"threshold": float("nan")}, "--threshold is a distance"),
@@ -115,10 +116,10 @@ except ValueError as error:
 
 MISTAKES: dict[str, tuple[dict[str, str], str]] = {
     "no image": ({"image": "absent.png"}, "no such image"),
-    "a directory for an image": ({"image": "."}, "no such image"),
+    "a directory for an image": ({"image": "."}, "is not a file"),
     "not an image": ({"image": "text.png"}, "not an image"),
     "no audio": ({"audio": "absent.wav"}, "no such audio file"),
-    "a directory for audio": ({"audio": "."}, "no such audio file"),
+    "a directory for audio": ({"audio": "."}, "is not a file"),
     "not audio": ({"audio": "text.png"}, "no audio stream"),
     "no codebook": ({"codebook": "absent.safetensors"}, "no such codebook"),
     "no size": ({"size": "100x64"}, "not divisible by 32"),

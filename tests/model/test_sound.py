@@ -1,3 +1,4 @@
+import os
 import struct
 from itertools import count
 from pathlib import Path
@@ -92,6 +93,42 @@ def test_a_change_that_cannot_be_followed_is_told_with_its_time(tmp_path: Path) 
     (tmp_path / "joined.opus").write_bytes(b"".join(part.read_bytes() for part in parts))
     with pytest.raises(ValueError, match=r"joined.opus .* its sound changes or is damaged at [23]\.\d s"):
         load_audio(tmp_path / "joined.opus")
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.aiff", "a.m4a", "rf64.wav"])
+def test_a_second_recording_behind_the_end_is_told_with_its_time(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "rf64.wav":
+        soundfile.write(path, np.zeros(48_001, np.int16), 16_000, format="RF64", subtype="PCM_U8")
+    else:
+        codec = {".wav": "pcm_s16le", ".aiff": "pcm_s16be", ".m4a": "aac"}[path.suffix]
+        write_media(path, Track(codec=codec), pictures=False)
+    assert len(load_audio(path)) == pytest.approx(48_000, abs=200)
+    path.write_bytes(2 * path.read_bytes())
+    with pytest.raises(ValueError, match=r"another recording begins at 3\.0 s$"):
+        load_audio(path)
+
+
+def test_what_else_lies_behind_the_end_does_no_harm(tmp_path: Path) -> None:
+    speech = write_media(tmp_path / "a.wav", Track(codec="pcm_s16le"), pictures=False)
+    for rest in (b"\0" * 100, b"LIST\4\0\0\0INFO", b"RIFF\4\0\0\0AVIX"):
+        (tmp_path / "more.wav").write_bytes(speech.read_bytes() + rest)
+        assert len(load_audio(tmp_path / "more.wav")) == 48_000
+
+
+@pytest.mark.parametrize("name", ["10:30.wav", "file:/x.wav", "a:b/x.wav"])
+def test_a_colon_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).parent.mkdir(exist_ok=True)
+    soundfile.write(tmp_path / name, np.full(1000, 0.5), 16_000)
+    assert len(load_audio(name)) == 1000
+
+
+def test_what_is_no_file_is_called_so(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(ValueError, match=f"^{path} is not a file$"):
+            SoundTrack.open(path)
 
 
 def test_the_shared_cases_are_heard(shared: Path) -> None:

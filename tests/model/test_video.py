@@ -52,6 +52,16 @@ def test_sound_is_muxed_sample_exactly(tmp_path: Path, rate_hz: int) -> None:
     assert num_samples <= sound.shape[1] < num_samples + 1024
 
 
+def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a:b").mkdir()
+    write_wav(tmp_path / "10:30.wav", np.full(16_000, 0.5), 16_000)
+    with VideoWriter("12:00.mp4", height=32, width=64, fps=25, audio="10:30.wav") as writer:
+        writer.write(grey_frames(25))
+    add_sound(Path("12:00.mp4"), Path("10:30.wav"), Path("a:b/both.mp4"))
+    assert len(frames_of(tmp_path / "a:b/both.mp4")) == 25
+
+
 def test_frames_come_back_in_number_order_and_colour(tmp_path: Path) -> None:
     frames = grey_frames(60).copy()
     frames[30:] = (200, 60, 30)

@@ -10,12 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curation.encoded import EncodedDirectory
+from curation.config import ConfigError
+from curation.encoded import BadSampleError, EncodedDirectory
 from tests.training.encoded_run import SampleSpec, make_encoded_run
 from tests.training.recipes import train
 from tests.training.test_stage import small_options
 from training.__main__ import main
 from training.damage import Damage, DamagedError
+from training.data import SampleReader
+from training.index import read_index
 
 DAMAGE = Damage(path=Path("skipped.txt"), limit=0.01)
 EVERYTHING = {"data.held_out_fraction": 0, "data.pools": "{human: 1}"}
@@ -121,6 +124,46 @@ def test_samples_from_before_they_had_a_hash_are_trained_on_and_counted(
     assert main(small_options(tmp_path, steps=1, **EVERYTHING)) == 0
     said = capsys.readouterr().out
     assert "6 samples: human 6; held out 0. 4 were encoded before samples carried a hash: damage in them can" in said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *({"offset": None}, {"offset": -5}, {"size": None}, {"size": -5}),
+        *({"key": None}, {"source": None}, {"pool": None}, {"tar": None}),
+    ],
+    ids=str,
+)
+def test_a_row_of_the_index_that_is_not_whole_is_a_damaged_sample(tmp_path: Path, change: dict[str, object]) -> None:
+    directory = make_encoded_run(tmp_path, shards=((SampleSpec(),) * 2, (SampleSpec(),) * 2))
+    rewrite_index(directory, change)
+    train(tmp_path, steps=1, batch_size=4, data__held_out_fraction=0, data__pools="{human: 1}")
+    (recorded,) = (tmp_path / "train/720p/skipped.txt").read_text().splitlines()
+    name = "no key" if "key" in change else "shard-000-clip-000"
+    assert recorded.startswith(f"step 1: {name}: damaged: its row of the index says ")
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"bucket": "foo"}, "its indices name the bucket foo"),
+        ({"bucket": None}, "its indices name the bucket None"),
+        ({"offset": "512"}, "do not go together"),
+    ],
+)
+def test_an_index_of_no_use_is_one_line(tmp_path: Path, change: dict[str, object], line: str) -> None:
+    directory = make_encoded_run(tmp_path, shards=((SampleSpec(),) * 1, (SampleSpec(),) * 2))
+    rewrite_index(directory, change)
+    with pytest.raises(ConfigError, match=line):
+        read_index(directory, held_out_fraction=0)
+
+
+@pytest.mark.parametrize("size", [None, -5])
+def test_a_sound_that_lies_nowhere_is_damage(tmp_path: Path, size: int | None) -> None:
+    directory = make_encoded_run(tmp_path, shards=((SampleSpec(),) * 1,))
+    rewrite_index(directory, {"wav_size": size})
+    with pytest.raises(BadSampleError, match="damaged: its row of the index says"):
+        SampleReader(directory, read_index(directory, held_out_fraction=0)).read_wav(0)
 
 
 @pytest.mark.parametrize(

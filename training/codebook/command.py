@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
         ConfigError: nothing to build it from, or a model directory that it does not fit.
         NotWrittenError: it cannot be written where it should be.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     config = CodebookConfig(centroids=options.centroids, iterations=options.iterations, seed=options.seed)
     vectors = EncodedVectors(options.run, options.stages)
     if options.model is not None:

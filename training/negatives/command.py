@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
         ConfigError: nothing encoded, a model that is incomplete or does not fit, or another job on the same directory.
         CommandFailedError: no clip could be made, or none written.
     """
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     config = NegativesConfig(
         prompt=options.negative_prompt,
         count=options.count,

@@ -39,6 +39,7 @@ def test_glob_and_single_file(bucket: Path) -> None:
 
 def test_file_uri(bucket: Path) -> None:
     assert names(f"file://{bucket}/b.mp4") == ["b.mp4"]
+    assert names(f"file://localhost{bucket}/b.mp4") == ["b.mp4"]
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
@@ -148,6 +149,7 @@ def test_one_file_under_several_spellings_is_one_source(tmp_path: Path, monkeypa
         *("a.mp4", "./a.mp4", ".//a.mp4", "../v/a.mp4", f"{tmp_path}/v/a.mp4", f"//{tmp_path}//v/a.mp4"),
         *(f"file://{tmp_path}/v/a.mp4", " a.mp4 ", "link.mp4", "../w/a.mp4", "../w/link.mp4"),
         *("b c.mp4", f"file://{tmp_path}/v/b%20c.mp4", "../e/../d.mp4", "../elsewhere/d.mp4"),
+        f"file://localhost{tmp_path}/v/a.mp4",
     ]
     manifest = tmp_path / "v" / "list.jsonl"
     lines = [json.dumps({"path": spelling, "n": number}) for number, spelling in enumerate(spellings)]
@@ -158,7 +160,7 @@ def test_one_file_under_several_spellings_is_one_source(tmp_path: Path, monkeypa
         f"{tmp_path}/elsewhere/d.mp4", f"{tmp_path}/v/a.mp4", f"{tmp_path}/v/b c.mp4"
     ]  # fmt: skip
     assert [source.metadata["n"] for source in sources] == [13, 0, 11]
-    assert notes == [f"12 of 15 entries in {manifest} name a file that another one names: it is one source, with what "
+    assert notes == [f"13 of 16 entries in {manifest} name a file that another one names: it is one source, with what "
                      "the first entry says of it"]  # fmt: skip
     monkeypatch.chdir(tmp_path)
     assert [source.uri for source in list_sources("v/list.jsonl")] == [source.uri for source in sources]
@@ -191,6 +193,22 @@ def test_links_are_followed_once_and_trash_is_left_alone(tmp_path: Path) -> None
     assert below(bucket, str(bucket)) == [*right, "x1/sub/p.mp4"]
     found = below(bucket, f"{bucket}/**/*.mp4")
     assert found == [*[name for name in right if name != "self"], "x1/sub/p.mp4"]
+
+
+@pytest.mark.parametrize("where", ["", "runs/own", "runs/sample"])
+def test_what_runs_have_made_is_left_out_and_told(tmp_path: Path, where: str) -> None:
+    run = tmp_path / where
+    mark = "bucket/a.mp4" if where == "runs/sample" else "shards/_session"
+    write(run, mark, "shards/soul-a.tmp0", "encoded/720p/_session", "encoded/720p/unconditional.safetensors")
+    write(run, "train/720p/validation/v.mp4", "codebook.safetensors", "quarantine/x", "own.mp4")
+    write(tmp_path, "bucket.mp4", "encoded.mp4" if where else "x.mp4", "shards.d/b.mp4")
+    expected = sorted(str(path) for path in tmp_path.rglob("*.mp4") if path.parent.name not in {"validation", "bucket"})
+    for location in (str(tmp_path), f"{tmp_path}/**/*.mp4"):
+        notes: list[str] = []
+        assert [source.uri for source in list_sources(location, note=notes.append)] == expected
+        assert notes == [f"what the run in {run} made is no input: left out"]
+    videos = f"{run}/train/720p/validation"
+    assert names(videos) == ["v.mp4"], "what is named is meant"
 
 
 def test_a_name_that_is_not_utf8_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -279,6 +297,16 @@ def test_keys_are_literal_and_folders_are_no_videos(store: s3fs.S3FileSystem) ->
     assert below("s3://listed/in", "s3://listed/in/**/?.mp4") == ["A [1]/a.mp4", "d//e.mp4"]
     with pytest.raises(ConfigError, match="no such file"):
         list_sources("s3://listed/nothing")
+
+
+def test_what_runs_have_made_in_a_store_is_left_out_and_told(store: s3fs.S3FileSystem) -> None:
+    for key in ("a.mp4", "run/shards/_session", "run/encoded/720p/_session", "run/own.mp4"):
+        store.pipe_file(f"listed/made/{key}", b"x")
+    for location in ("s3://listed/made", "s3://listed/made/**"):
+        notes: list[str] = []
+        found = [source.uri for source in list_sources(location, note=notes.append)]
+        assert found == ["s3://listed/made/a.mp4", "s3://listed/made/run/own.mp4"]
+        assert notes == ["what the run in listed/made/run made is no input: left out"]
 
 
 def test_a_manifest_in_a_bucket(store: s3fs.S3FileSystem) -> None:

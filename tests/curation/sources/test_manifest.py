@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
+import random
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,12 @@ TWO = [("a.mp4", {"label": "x"}), ("b.mp4", {"label": "y"})]
 )
 def test_what_programs_make_of_csv(tmp_path: Path, content: bytes | str) -> None:
     assert rows(tmp_path / "list.csv", content) == TWO
+
+
+def test_names_with_commas_in_a_file_of_tabs(tmp_path: Path) -> None:
+    assert rows(tmp_path / "one.tsv", "path\na, b.mp4\n") == [("a, b.mp4", {})]
+    assert rows(tmp_path / "two.tsv", "path\tlabel,more\na.mp4\tx,y\n") == [("a.mp4", {"label,more": "x,y"})]
+    assert rows(tmp_path / "three.tsv", "path,label\na.mp4,x\nb.mp4,y\n") == TWO
 
 
 def test_a_quoted_field_keeps_its_commas_lines_and_blanks(tmp_path: Path) -> None:
@@ -140,6 +148,13 @@ WRONG: list[tuple[str, bytes | str, str]] = [
     ("jsonl", '{"path": "a.mp4"}\n{"file": "b.mp4"}', r"row 2 has no path; it has file \(line 2\)"),
     ("jsonl", '{"path": "a\\u0000.mp4"}', r"row 1: path holds a NUL"),
     ("jsonl", '{"path": "a.mp4", "x": ' + "[" * 100_000 + "}", r"row 1 is nested too deeply"),
+    *(
+        ("jsonl", f'{{"path": "a.mp4", "x": {"[" * levels}{"]" * levels}}}', r"row 1.* nested .*deep.*\(line 1\)")
+        for levels in (101, 500, 900, 990)
+    ),
+    ("jsonl", '{"path": "a.mp4", "x": ' + '{"k": ' * 500 + "1" + "}" * 501, r"row 1: column 'x' is nested"),
+    ("jsonl", '{"path": "a.mp4", "path": "b.mp4"}', r"row 1: it has 'path' twice \(line 1\)"),
+    ("jsonl", '{"path": "a.mp4"}\n{"path": "b.mp4", "x": {"k": 1, "k": 2}}', r"row 2: it has 'k' twice \(line 2\)"),
     ("parquet", b"PAR1 no parquet", "cannot read manifest"),
     ("parquet", b"", "cannot read manifest"),
 ]
@@ -156,6 +171,11 @@ def test_a_wrong_manifest_is_one_line_that_names_the_row(
     assert len(str(told.value)) < 400
 
 
+def latin(*texts: str) -> pa.Array:
+    """Text that says it is UTF-8 and is not."""
+    return pa.array([text.encode("latin-1") for text in texts]).view(pa.string())
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
@@ -166,6 +186,15 @@ def test_a_wrong_manifest_is_one_line_that_names_the_row(
             "row 1: column 'jpeg' holds bytes that are not text",
         ),
         (pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["path", "path"]), "column 'path' twice"),
+        (
+            pa.table({"path": ["a", "b"], "t": pa.array([0, 2**62], pa.timestamp("us"))}),
+            "row 2: column 't' cannot be read: date value out of range",
+        ),
+        (
+            pa.table({"path": ["a", "b"], "t": pa.array([0, 2**62], pa.duration("s"))}),
+            "row 2: column 't' cannot be read: ",
+        ),
+        (pa.table({"path": ["a", "b"], "t": latin("good", "caf\xe9")}), "row 2: column 't' cannot be read: 'utf-8'"),
     ],
 )
 def test_a_wrong_parquet_manifest_is_one_line_too(tmp_path: Path, table: pa.Table, message: str) -> None:
@@ -173,6 +202,34 @@ def test_a_wrong_parquet_manifest_is_one_line_too(tmp_path: Path, table: pa.Tabl
     with pytest.raises(ConfigError, match=message) as told:
         read_manifest(str(tmp_path / "list.parquet"))
     assert "\n" not in str(told.value)
+
+
+def test_a_damaged_parquet_manifest_is_one_line(tmp_path: Path) -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"path": [f"{n}.mp4" for n in range(99)], "n": range(99)}), sink)
+    generator, told = random.Random(0), []
+    for _ in range(600):
+        damaged = bytearray(sink.getvalue())
+        for _ in range(generator.randint(1, 6)):
+            damaged[generator.randrange(len(damaged) - 1200, len(damaged))] = generator.randrange(256)
+        try:
+            rows(tmp_path / "list.parquet", bytes(damaged))
+        except ConfigError as error:
+            told.append(str(error))
+    assert len(told) > 300
+    assert not any("\n" in line for line in told)
+
+
+@pytest.mark.parametrize("error", [pa.ArrowNotImplementedError, pa.ArrowKeyError, pa.ArrowInvalid])
+def test_whatever_arrow_says_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise error("Integers with less than 8 bits\nnot implemented")
+
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    with pytest.raises(ConfigError, match="Integers with less than 8 bits not implemented"):
+        rows(tmp_path / "list.parquet", b"")
 
 
 READ = {"bom.csv": 2, "crlf.csv": 2, "semicolon.csv": 2, "spaces.csv": 2, "emptyrow.csv": 2, "upper.csv": 2}
