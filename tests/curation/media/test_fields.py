@@ -78,8 +78,9 @@ def test_interlaced_video_is_deinterlaced(tmp_path: Path, name: str, codec: str,
 def test_fields_that_begin_on_the_way_are_deinterlaced(tmp_path: Path) -> None:
     first = write_interlaced(tmp_path / "a.ts", marked=False, woven=False)
     second = write_interlaced(tmp_path / "b.ts", marked=True)
-    path = tmp_path / "joined.ts"
-    path.write_bytes(first.read_bytes() + delayed(second, tmp_path / "c.ts", NUM_FRAMES / 25).read_bytes())
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(first.read_bytes() + delayed(second, tmp_path / "c.ts", NUM_FRAMES / 25).read_bytes())
+    path = delayed(joined, tmp_path / "a.mp4", 0.0)
     assert probe(str(path)).field_order == "progressive"
     assert max(shares(path)) < 0.002
     (video,) = cut_clips(str(path), [Cut(0.0, 2 * NUM_FRAMES / 25)])
