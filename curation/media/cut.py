@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -52,9 +53,11 @@ def cut_clips(path: str, cuts: Sequence[Cut], *, crf: int = 18, preset: str = "v
     facts = facts_of(path)
     done: dict[int, CutVideo] = {}
     for index, cut in enumerate(cuts):
-        copied = _copy(path, facts, cut.start_s, cut.end_s) if cut.crop is None and _copyable(facts) else None
-        if copied is not None:
-            done[index] = copied
+        if cut.crop is None and _copyable(facts):
+            # What the muxer refuses, or cannot be decoded again, is for the encoder.
+            with suppress(av.error.FFmpegError, ValueError):
+                copied = _copy(path, facts, cut.start_s, cut.end_s)
+                done |= {index: copied} if copied is not None else {}
     rest = {
         index: _Encoder(cut, {"crf": str(crf), "preset": preset}) for index, cut in enumerate(cuts) if index not in done
     }

@@ -15,8 +15,10 @@ BEGIN_ON_THE_WAY = (74, 390, 404, 583, 592, 782)
 ABSURD_RATE = (20795,)
 """Whose sound claims a sample rate that no file can have."""
 
-UNSHOWN_PACKET, AWAY = (43669,), (45157,)
-"""With a packet that shows nothing within a span that is copied; with weeks between two frames."""
+UNSHOWN_PACKET, REFUSED_PACKET = (43669,), (8601,)
+"""In a span that is copied: a packet that shows nothing, and one that no file can hold."""
+AWAY = (45157,)
+"""With weeks between two frames."""
 
 
 def run(numbers: Iterable[int], folder: Path) -> Counter[str]:
@@ -26,7 +28,7 @@ def run(numbers: Iterable[int], folder: Path) -> Counter[str]:
 
 
 def test_some_damaged_recordings(tmp_path: Path) -> None:
-    outcomes = run([*range(40), *BEGIN_ON_THE_WAY, *ABSURD_RATE, *UNSHOWN_PACKET, *AWAY], tmp_path)
+    outcomes = run([*range(40), *BEGIN_ON_THE_WAY, *ABSURD_RATE, *UNSHOWN_PACKET, *REFUSED_PACKET, *AWAY], tmp_path)
     assert outcomes["kept"] >= 1
     assert len(outcomes) > 3
 
