@@ -25,6 +25,7 @@ from curation.terminal import off_the_terminal
 ENDING = (signal.SIGINT, signal.SIGTERM)
 ADDRESS_TIMEOUT_S = 10.0
 ENDING_TIMEOUT_S = 3.0
+"""What the processes of a cluster have to end by themselves."""
 RAYS_LINE = re.compile(r"\[[\d-]+ [\d:,.]+ \w \d+ \d+\] (\(\w+\) )?\w+\.cc:\d+: ")
 PRINT = ray._private.worker.print_to_stdstream
 OWN_SETTINGS = {

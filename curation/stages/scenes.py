@@ -51,7 +51,8 @@ class ScenesConfig:
     marked as such, so that nobody deinterlaced it [progressive footage: up to 0.00002, strong noise 0.001, moving
     interlaced video: from 0.04]."""
     max_missing_share: float = 0.1
-    """A source that ends earlier than its claimed duration by more than this share is truncated."""
+    """A unit whose pictures end earlier than its claimed duration by more than this share is truncated, unless the file
+    goes on: with sound alone, or with pictures after a pause."""
 
 
 ANALYSIS_SHORT_EDGE_PX = 144
@@ -66,7 +67,7 @@ class SceneDetection:
         self.descriptor = build_descriptor(config.descriptor)
 
     def __call__(self, source: Source) -> Source:
-        """The source with its shots; failed when it is damaged or breaks off, rejected when it is combed."""
+        """The source with its shots; failed when it is damaged or breaks off, rejected when it is combed or empty."""
         assert source.media is not None
         info = source.media.info
         scan = _Scan(self.config, self.descriptor.describe, info.fps or 25.0)
@@ -90,7 +91,7 @@ class SceneDetection:
 
 
 def _without_frames(source: Source, claimed_s: float) -> Source:
-    """A unit of which nothing was shown: damaged, behind the end of a file that breaks off, or a pause."""
+    """A unit in which nothing is shown: damaged, behind the end of a file that breaks off, or else `empty`, a pause."""
     assert source.media is not None
     start_s, end_s = source.segment_start_s, source.segment_end_s
     if any(start_s <= time_s < end_s for time_s in frame_times(source.media.path)):
