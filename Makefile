@@ -4,7 +4,7 @@ VENV    ?= .venv
 PROFILE ?= local
 INPUT   ?=
 # The sample bucket is curated into runs/sample, your own videos into runs/PROFILE. What comes after goes on with yours,
-# or with the sample where there are none yet. The commands choose alike where no --run is given (curation.default_run).
+# or with the sample where there are none yet. The commands choose alike where no --run is given (infra.default_run).
 OWN_RUN = runs/$(basename $(notdir $(PROFILE)))
 SAMPLE_ONLY = $(and $(filter local,$(PROFILE)),$(if $(wildcard $(OWN_RUN)/shards/),,yes),$(wildcard runs/sample/shards/))
 ifeq ($(filter curate,$(MAKECMDGOALS)),curate)

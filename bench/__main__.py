@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from curation.command_line import Command, CommandLine
+from infra.command_line import Command, CommandLine
 
 DESCRIPTION: Final = """\
 Judge Soul and what it makes.

@@ -19,13 +19,13 @@ import cv2
 from rich.console import Console
 
 from bench.evaluation.trouble import machine_fault
-from bench.out_directory import prepare, writing
 from bench.samples import ID, Tell, untold
 from curation.clip_table import open_run, read_clips
 from curation.media import MediaError, iter_frames
 from curation.schema import AudioType
 from curation.shards import RunDirectory
-from curation.storage import write_atomically
+from infra.storage.files import write_atomically
+from infra.storage.out_directory import prepare, writing
 from model.video import add_sound
 from training.index import by_hash
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from curation.command_line import Command, CommandLine
+from infra.command_line import Command, CommandLine
 
 DESCRIPTION: Final = """\
 Turn raw human video into Soul-1M: annotated WebDataset shards.

@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from curation.config import ConfigError
 from curation.shards import RunDirectory
-from curation.storage import filesystem, list_files
+from infra.config import ConfigError
+from infra.storage.files import filesystem, list_files
 
 COLUMNS: dict[str, pa.DataType] = {
     "key": pa.string(),

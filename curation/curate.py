@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 
 from ray.util import metrics
 
-from curation.engine import Alive
 from curation.fetching import NodeCopies
 from curation.pipeline import STAGES, CurationConfig, build_stages
-from curation.placement import ExecutionConfig
 from curation.runner import StageRunner
 from curation.schema import Source
 from curation.shards import RunDirectory, ShardWriter
 from curation.stage import Stage
-from curation.telemetry import Progress
+from infra.jobs.engine import Alive
+from infra.jobs.placement import ExecutionConfig
+from infra.jobs.telemetry import Progress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

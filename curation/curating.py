@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 
-from curation.cluster import telling_why_it_stopped
-from curation.console import announced_ray, display
 from curation.curate import CurationJob
-from curation.engine import run_inline, run_on_ray
 from curation.prepare import Prepared
 from curation.report import write_report
-from curation.storage import join
 from curation.summary import print_summary, summarise
+from infra.jobs.cluster import telling_why_it_stopped
+from infra.jobs.console import Words, announced_ray, display
+from infra.jobs.engine import run_inline, run_on_ray
+from infra.storage.files import join
+
+WORDS = Words(doing="curating", counts="units", kept="kept", rejected="rejected")
 
 
 def curate(prepared: Prepared, engine: str) -> None:
@@ -23,7 +25,7 @@ def curate(prepared: Prepared, engine: str) -> None:
     console, plan, run = prepared.console, prepared.plan, prepared.run
     before = summarise(run) if plan.num_done else None
     start, job = time.monotonic(), CurationJob(run=run, config=prepared.config)
-    with display(console, len(plan.units)) as drawing:
+    with display(console, len(plan.units), WORDS) as drawing:
         if engine == "inline":
             run_inline(plan.units, job, drawing.show)
         elif plan.units:

@@ -26,9 +26,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from curation.commits import CommitDirectory, StagedTar, list_folders, staged_tar
-from curation.config import ConfigError
-from curation.storage import filesystem, join, list_files, read_bytes, remove, write_atomically
+from infra.config import ConfigError
+from infra.storage.commits import CommitDirectory, StagedTar, list_folders, staged_tar
+from infra.storage.files import filesystem, join, list_files, read_bytes, remove, write_atomically
 
 ABOUT_FILE: Final = "encoding.json"
 UNCONDITIONAL_FILE: Final = "unconditional.safetensors"

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curation.config import ConfigError
 from curation.pipeline import STAGES
-from curation.placement import ExecutionConfig, PoolConfig, resolve_pools
 from curation.prepare import Prepared
 from curation.shards import RunDirectory
+from infra.config import ConfigError
+from infra.jobs.placement import ExecutionConfig, PoolConfig, resolve_pools
 
 
 def tell_cost(prepared: Prepared) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 
 from curation.clip_table import open_run, read_clips
-from curation.config import ConfigError
 from curation.media import iter_frames
+from infra.config import ConfigError
 
 COLUMNS = ("key", "kept", "shard", "audio_kept")
 

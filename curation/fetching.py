@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from curation import broom
-from curation.storage import fetch, is_local, local_copy
+from infra.storage.files import fetch, is_local, local_copy
 
 PARTIAL, LOCK = ".part", ".lock"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)

@@ -10,7 +10,7 @@ import av
 
 from curation.media import MediaError, duration_s
 from curation.media.playlists import HEAD_BYTES, names_other_files
-from curation.storage import check_file, filesystem, is_local, store_errors
+from infra.storage.files import check_file, filesystem, is_local, store_errors
 
 BLOCK_BYTES = 1 << 20
 """What is fetched at a time of a remote file. S3's usual 50 MiB would fetch most files whole, once a seek."""

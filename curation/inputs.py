@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from curation.config import ConfigError
 from curation.sources.listing import local_path
 from curation.sources.plain import spelled_out
-from curation.storage import is_local, join, read_bytes, store_errors, write_atomically
+from infra.config import ConfigError
+from infra.storage.files import is_local, join, read_bytes, store_errors, write_atomically
 
 INPUTS_FILE = "inputs.json"
 

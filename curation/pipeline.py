@@ -6,9 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from curation.config import fingerprint
 from curation.fetching import FetchConfig
-from curation.placement import ExecutionConfig
 from curation.planning import PlanningConfig
 from curation.shards import ShardsConfig
 from curation.sources import SourcesConfig
@@ -27,6 +25,8 @@ from curation.stages.scenes import SceneDetection, ScenesConfig
 from curation.stages.split import Split, SplitConfig
 from curation.stages.subtitles import SubtitleConfig, SubtitleFilter
 from curation.stages.sync import SyncConfig, SyncFilter
+from infra.config import fingerprint
+from infra.jobs.placement import ExecutionConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,6 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from curation.config import ConfigError, load_section
 from curation.inputs import other_inputs
 from curation.methods import LesserMethod, lesser_methods
 from curation.pipeline import CurationConfig
@@ -19,7 +18,8 @@ from curation.sample_run import BUCKET, check_none_of_sample, check_not_mixed
 from curation.schema import Pool
 from curation.shards import RunDirectory
 from curation.sources import list_sources
-from curation.storage import is_local
+from infra.config import ConfigError, load_section
+from infra.storage.files import is_local
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

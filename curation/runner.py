@@ -14,7 +14,7 @@ from curation.fetching import NodeCopies
 from curation.media import MediaError, probe
 from curation.schema import Media, Source
 from curation.stage import Stage
-from curation.storage import NotAFileError, local_copy
+from infra.storage.files import NotAFileError, local_copy
 
 MACHINES_FAULT = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # no video is to blame

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from curation.config import ConfigError
 from curation.schema import Source
 from curation.shards import RunDirectory
 from curation.sources.listing import local_path
-from curation.storage import is_local
+from infra.config import ConfigError
+from infra.storage.files import is_local
 
 BUCKET = "bucket"
 """Folder of a run that holds the sample bucket, and shows that the run was made from it."""

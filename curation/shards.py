@@ -13,11 +13,11 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
-from curation.commits import CommitDirectory, staged_tar
-from curation.config import ConfigError
 from curation.records import index_rows, sample_json
 from curation.schema import Clip, Source
-from curation.storage import filesystem, join, write_atomically
+from infra.config import ConfigError
+from infra.storage.commits import CommitDirectory, staged_tar
+from infra.storage.files import filesystem, join, write_atomically
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from curation.clip_table import COLUMNS, open_run, quarantined, read_clips, read_shard
-from curation.config import ConfigError
 from curation.shards import RunDirectory
-from curation.storage import join, read_bytes
+from infra.config import ConfigError
+from infra.storage.files import join, read_bytes
 
 DECISION_COLUMNS = (
     *("kept", "reject_stage", "reject_rule", "reject_value", "reject_threshold"),

@@ -1,1 +1,1 @@
-"""How Soul is set up and run: profiles, pinned environments, and the installed command `soul`."""
+"""The ground that every part stands on: configuration, the command line, storage, jobs; profiles and environments."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from moto.server import ThreadedMotoServer
 
-from curation.cluster import ray_session
+from infra.jobs.cluster import ray_session
 
 torch.set_num_threads(1)
 

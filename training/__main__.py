@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Final
 
-from curation.command_line import Command, CommandLine
+from infra.command_line import Command, CommandLine
 
 DESCRIPTION: Final = """\
 Train Soul on encoded shards, stage by stage.

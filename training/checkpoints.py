@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-from curation.config import ConfigError
+from infra.config import ConfigError
+from infra.storage.writing import ERRORS, NotWrittenError, reason_of
 from training.engine import TrainedModel
 from training.ranks import Ranks
-from training.writing import ERRORS, NotWrittenError, reason_of
 
 _CHUNK = 1 << 24
 

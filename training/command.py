@@ -6,8 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
-from curation.command_line import add_profile, add_run, check_run
-from curation.config import ConfigError, layered, profile_section
+from infra.command_line import add_profile, add_run, check_run
+from infra.config import ConfigError, layered, profile_section
 from model.source import model_source
 from training.recipes import check_stage, stages
 
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     """
     if not _reads_another_run(options):
         check_run(options.run)
-    from curation.storage import is_local  # noqa: PLC0415 (finding file systems takes its time)
+    from infra.storage.files import is_local  # noqa: PLC0415 (finding file systems takes its time)
 
     if not is_local(options.run):
         raise ConfigError(
@@ -84,7 +84,7 @@ def _known_stage(text: str) -> str:
 
 def _run_on_ray(options: argparse.Namespace) -> None:
     # Ray takes seconds to import, and most trainings do without.
-    from curation.cluster import ray_session, telling_why_it_stopped  # noqa: PLC0415
+    from infra.jobs.cluster import ray_session, telling_why_it_stopped  # noqa: PLC0415
     from training.ray_launch import train_on_ray  # noqa: PLC0415
     from training.recipe import load_recipe  # noqa: PLC0415
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from curation.command_line import CommandFailedError
-from training.writing import writing
+from infra.command_line import CommandFailedError
+from infra.storage.writing import writing
 
 FEW: Final = 2
 """Damaged samples that are no rate yet, at the very beginning of a training."""

@@ -12,7 +12,7 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from training.ema import Ema, EmaConfig
 from training.ranks import Ranks
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.config import ConfigError
 from curation.encoded import EncodedDirectory
-from curation.storage import join, list_files
+from infra.config import ConfigError
+from infra.storage.files import join, list_files
 
 COLUMNS: Final = (
     *("key", "source", "pool", "bucket", "encoded", "shard", "tar"),

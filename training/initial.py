@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from curation.config import ConfigError, persons_mistakes
+from infra.config import ConfigError, persons_mistakes
+from infra.storage.writing import NotWrittenError, writing
 from model.assemble import build_pipeline
 from model.directory import INDEX_FILE, check_model_directory, fingerprint
 from model.presets import PRESETS
 from model.weights import locate
 from training.recipe import Recipe
-from training.writing import NotWrittenError, writing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from curation.config import ConfigError
-from curation.storage import naming
+from infra.config import ConfigError
+from infra.storage.files import naming
 from training.ranks import Ranks
 
 LOCK_FILE: Final = ".lock"

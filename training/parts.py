@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKLWan
 
-from curation.config import ConfigError
 from curation.encoded import Encoding
+from infra.config import ConfigError
 from model.codec import PatchDCTCodec
 from model.presets import TransformerConfig
 from model.sampling import build_scheduler

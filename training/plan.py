@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from training.index import Integers, SampleIndex
 
 _ORDER: Final = 0

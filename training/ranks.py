@@ -13,8 +13,8 @@ import torch
 import torch.distributed as dist
 from torch.distributed import ProcessGroup
 
-from curation.command_line import CommandFailedError
-from curation.config import ConfigError
+from infra.command_line import CommandFailedError
+from infra.config import ConfigError
 
 T = TypeVar("T")
 

@@ -16,9 +16,9 @@ import ray
 from ray.util.placement_group import placement_group, remove_placement_group
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from curation.cluster import free_name, stopped
-from curation.command_line import CommandFailedError
-from curation.config import ConfigError
+from infra.command_line import CommandFailedError
+from infra.config import ConfigError
+from infra.jobs.cluster import free_name, stopped
 
 GRACE_S: Final = 30.0
 """What the others have to save and stop when one process has failed."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from curation.config import ConfigError, build, layered, profile_section, read_yaml
+from infra.config import ConfigError, build, layered, profile_section, read_yaml
 from training.checkpoints import CheckpointConfig
 from training.conditioning import ConditioningConfig
 from training.data import DataConfig, Share

@@ -14,14 +14,14 @@ from huggingface_hub import save_torch_state_dict
 from safetensors import SafetensorError
 from torch import Tensor
 
-from curation.config import ConfigError, persons_mistakes
+from infra.config import ConfigError, persons_mistakes
+from infra.storage.writing import reason_of
 from model.codebook import Codebook
 from model.directory import CODEBOOK_FILE, INDEX_FILE, check_model_directory
 from model.sampling import Scheduler
 from model.transformer import SoulTransformer3DModel
 from model.weights import give_usual_mode
 from training.checkpoints import CheckpointError
-from training.writing import reason_of
 
 CONFIG_FILE: Final = "config.json"
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from diffusers.utils import logging as diffusers_logging
 
-from curation.config import persons_mistakes
 from curation.encoded import EncodedDirectory, Encoding
-from curation.storage import join
+from infra.config import persons_mistakes
+from infra.storage.files import join
 from model.codebook import Codebook
 from model.directory import CODEBOOK_FILE, fingerprint
 from model.sampling import Scheduler, build_scheduler

@@ -13,8 +13,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from curation.command_line import CommandFailedError
-from curation.config import ConfigError
+from infra.command_line import CommandFailedError
+from infra.config import ConfigError
+from infra.storage.writing import NotWrittenError
 from training.changes import ORDER, Flat, changed, flat, refusal
 from training.checkpoints import Checkpoints, TrainState
 from training.conditioning import Conditions
@@ -30,7 +31,6 @@ from training.recipe import Recipe
 from training.throughput import Throughput
 from training.validation import HeldOut, share_of
 from training.viewer import Viewer
-from training.writing import NotWrittenError
 
 
 class DivergedError(CommandFailedError):

@@ -14,7 +14,8 @@ from einops import rearrange
 from torch import Tensor
 
 from curation.encoded import BadSampleError, EncodedSample
-from curation.storage import naming
+from infra.storage.files import naming
+from infra.storage.writing import NotWrittenError, writing
 from model.sampling import CleanFrames, Condition, Scheduler, denoise
 from model.transformer import SoulTransformer3DModel
 from model.vae import Autoencoder, StreamingDecoder
@@ -23,7 +24,6 @@ from training.conditioning import Batch, Conditions
 from training.data import SampleReader
 from training.index import Integers
 from training.randomness import seed_of
-from training.writing import NotWrittenError, writing
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

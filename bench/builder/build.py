@@ -13,8 +13,8 @@ from bench.builder.ledger import Entry, Kind, Ledger
 from bench.builder.planner import Brief, fingerprint, plan
 from bench.builder.spec import BuildSpec, read_spec
 from bench.builder.state import State, read_state
-from curation.config import layered, read_yaml
-from curation.storage import write_atomically
+from infra.config import layered, read_yaml
+from infra.storage.files import write_atomically
 
 
 @dataclass(kw_only=True, slots=True)

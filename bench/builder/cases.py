@@ -15,8 +15,8 @@ from bench.builder.picture import Picture, check_picture, read_picture
 from bench.builder.planner import sample_id
 from bench.builder.shares import LANGUAGES
 from bench.builder.speech import Sound, check_sound, read_sound
-from curation.config import build as read_config
-from curation.config import read_yaml
+from infra.config import build as read_config
+from infra.config import read_yaml
 
 TEMPLATE: Final = """\
 image: singer.jpg          # beside this file; any format that OpenCV reads

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from curation.storage import write_atomically
+from infra.storage.files import write_atomically
 
 IMAGE: Final = "png"
 SOUND: Final = "wav"

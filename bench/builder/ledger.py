@@ -20,7 +20,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from bench.line_files import append_lines, read_lines
+from infra.storage.line_files import append_lines, read_lines
 
 
 class Kind(StrEnum):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.builder.unsigned import Unsigned
-from curation.command_line import existing_file
+from infra.command_line import existing_file
 
 ABOUT: Final = """\
 Make a set like Soul-Bench (paper, Sec. 4.2). In order:

@@ -14,7 +14,7 @@ from bench.builder.decisions import SignOff, Standing, sign_offs
 from bench.builder.directory import IMAGE, SOUND, content_hash, holds
 from bench.builder.manifest import manifest_body, next_version, published_files, read_manifest, to_text
 from bench.builder.unsigned import Unsigned
-from curation.storage import write_atomically
+from infra.storage.files import write_atomically
 
 PENDING: Final = ".publishing"
 """File with the ids that lie there or are about to: it is gone once the manifest tells."""

@@ -13,7 +13,7 @@ from bench.builder.candidates import Candidate, candidates
 from bench.builder.decisions import CHECKS, Standing, sign_offs
 from bench.builder.directory import IMAGE, SOUND
 from bench.pages import static_page
-from curation.storage import write_atomically
+from infra.storage.files import write_atomically
 
 HERE: Final = Path(__file__).parent
 TEXTS: Final = {"message": "message", "en_prompt": "scene, English", "cn_prompt": "scene, Chinese"}

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bench.builder.shares import LANGUAGES, Shares
 from bench.served.endpoint import Server
-from curation.config import build, layered, read_yaml
+from infra.config import build, layered, read_yaml
 
 DEFAULT: Final = Path(__file__).parent / "default.yaml"
 

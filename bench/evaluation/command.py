@@ -14,12 +14,12 @@ from bench.method_directories import named_directories
 from bench.metrics.metric import Metric
 from bench.metrics.options import metrics_config
 from bench.metrics.registry import METRICS, build_metrics
-from bench.out_directory import prepare, writing
 from bench.report.command import write_and_print
 from bench.rows import RowStore, merge
 from bench.samples import read_samples, read_videos
-from bench.workers import Workers
-from curation.console import Words
+from infra.jobs.console import Words
+from infra.jobs.workers import Workers
+from infra.storage.out_directory import prepare, writing
 
 EVALUATION = Words(
     doing="evaluating", counts="units", kept="with values", rejected="without", units="videos", clips="rows"

@@ -17,17 +17,17 @@ from pathlib import Path
 
 from bench.evaluation import controls
 from bench.evaluation.trouble import LOG, is_unexpected, log_entry, machine_fault, outcome_of
-from bench.line_files import append_lines
 from bench.metrics.metric import Input, Metric, Outcome, VideoInput
 from bench.metrics.picture import file_hash
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import CRASHED, Row, RowKey, RowStore
 from bench.samples import Sample
 from bench.served.endpoint import NotNowError
-from bench.workers import Workers
-from curation.engine import Alive
-from curation.placement import ExecutionConfig
-from curation.telemetry import Progress
+from infra.jobs.engine import Alive
+from infra.jobs.placement import ExecutionConfig
+from infra.jobs.telemetry import Progress
+from infra.jobs.workers import Workers
+from infra.storage.line_files import append_lines
 
 MISSING = "missing"
 """Reason of a row whose method made no video of the sample."""

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from bench.metrics.command_line import add_metric_options
-from bench.worker_options import add_worker_options
-from curation.command_line import existing_directory
+from infra.command_line import existing_directory
+from infra.jobs.worker_options import add_worker_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,10 +9,10 @@ from rich.console import Console
 
 from bench.generation.job import GenerationJob
 from bench.generation.request import plan_requests
-from bench.out_directory import prepare, writing
 from bench.samples import read_samples
-from bench.workers import Workers
-from curation.console import Words
+from infra.jobs.console import Words
+from infra.jobs.workers import Workers
+from infra.storage.out_directory import prepare, writing
 from model.generation import ModelParts, Sampling
 
 GENERATION = Words(doing="generating", counts="units", kept="made", rejected="not made", units="videos")

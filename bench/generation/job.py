@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 
 from bench.evaluation.trouble import LOG, machine_fault, outcome_of, traceback_of
 from bench.generation.request import Request
-from bench.line_files import append_lines
-from bench.workers import Workers
-from curation.engine import Alive
-from curation.placement import ExecutionConfig
-from curation.telemetry import Progress
+from infra.jobs.engine import Alive
+from infra.jobs.placement import ExecutionConfig
+from infra.jobs.telemetry import Progress
+from infra.jobs.workers import Workers
+from infra.storage.line_files import append_lines
 from model.generation import ModelParts, Sampling, VideoInputs, make_video
 from model.pipeline import SoulPipeline
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.worker_options import add_worker_options
-from curation.command_line import existing_directory
+from infra.command_line import existing_directory
+from infra.jobs.worker_options import add_worker_options
 from model.options import add_model_options, add_sampling_options
 
 

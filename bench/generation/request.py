@@ -16,7 +16,7 @@ from typing import Any
 
 from bench.metrics.picture import file_hash
 from bench.samples import Sample
-from curation.storage import write_atomically
+from infra.storage.files import write_atomically
 from model.directory import fingerprint
 from model.generation import ModelParts, Sampling
 from model.weights import locate

@@ -19,14 +19,14 @@ from bench.human_study.merging import Ratings, merge_results
 from bench.human_study.questions import METRIC, QUESTIONS, VALUES
 from bench.method_directories import named_directories
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
-from bench.out_directory import prepare, writing
 from bench.pages.results import result_files
 from bench.report.board import build_boards
 from bench.report.text import bounds, leaderboard, number
 from bench.rows import Row, RowStore
 from bench.samples import read_samples
 from bench.stats.bootstrap import Interval
-from curation.storage import write_atomically
+from infra.storage.files import write_atomically
+from infra.storage.out_directory import prepare, writing
 
 
 def run(options: argparse.Namespace) -> None:

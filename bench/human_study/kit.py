@@ -19,7 +19,7 @@ from bench.metrics.picture import file_hash
 from bench.pages import static_page
 from bench.samples import Sample, Tell, read_videos, untold
 from bench.video_files import PLAYED
-from curation.storage import write_atomically
+from infra.storage.files import write_atomically
 
 HERE = Path(__file__).parent
 DEFAULT_CONFIG = StudyConfig()

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from bench.human_study.config import StudyConfig
-from curation.command_line import existing_directory, existing_file
+from infra.command_line import existing_directory, existing_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

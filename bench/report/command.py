@@ -14,12 +14,12 @@ from bench.human_study.questions import METRIC, VALUES
 from bench.method_directories import named_directories
 from bench.metrics.options import metrics_config
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
-from bench.out_directory import writing
 from bench.report.board import Boards
 from bench.report.page import ReportInput, write_report
 from bench.report.text import leaderboard
 from bench.rows import RowStore
 from bench.samples import Tell, read_samples, untold
+from infra.storage.out_directory import writing
 
 
 def run(options: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bench.metrics.command_line import add_metric_options
-from curation.command_line import existing_directory
+from infra.command_line import existing_directory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

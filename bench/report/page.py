@@ -21,7 +21,7 @@ from bench.report.text import ARROWS, bounds, faults, leaderboard_csv, number, p
 from bench.report.watch import gather_evidence, player_data, worst_videos
 from bench.rows import Row, current
 from bench.stats.slices import slices
-from curation.storage import write_atomically
+from infra.storage.files import write_atomically
 
 HERE = Path(__file__).parent
 

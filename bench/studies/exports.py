@@ -32,7 +32,7 @@ from rich.text import Text
 from scipy.signal import correlate, correlation_lags
 
 from curation.clip_table import open_run
-from curation.config import ConfigError
+from infra.config import ConfigError
 
 COLUMNS = ("key", "source", "kept", "audio_kept", "start_s", "end_s", "parent_key", "num_frames", "width", "height")
 RATE_HZ = 48_000

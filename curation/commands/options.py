@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from curation.command_line import add_profile, add_run
+from infra.command_line import add_profile, add_run
 
 INPUT_HELP = (
     "a directory (searched through), a glob, a video, any of these as s3://…, or a .csv/.jsonl/.parquet manifest with "

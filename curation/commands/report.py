@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from curation.command_line import add_run
+from infra.command_line import add_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from curation.command_line import add_engine
 from curation.commands.options import add_input
+from infra.command_line import add_engine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ import argparse
 
 from rich.console import Console
 
-from curation.command_line import add_run
+from infra.command_line import add_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,17 +11,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from curation.config import ConfigError, load_section
-from curation.console import ENCODING, announced_ray, display
 from curation.encode.config import EncodeConfig, ModelConfig
 from curation.encode.job import EncodeJob
 from curation.encode.networks import is_light
 from curation.encode.shard import kept_clips
 from curation.encoded import EncodedDirectory
-from curation.engine import run_in_pool, run_inline, run_on_ray
 from curation.shards import RunDirectory
-from curation.watch import Report
+from infra.config import ConfigError, load_section
+from infra.jobs.console import Words, announced_ray, display
+from infra.jobs.engine import run_in_pool, run_inline, run_on_ray
+from infra.jobs.watch import Report
 
+WORDS = Words(doing="encoding", counts="clips", kept="encoded", rejected="skipped")
 COLUMNS = ("encoded", "reason", "bucket", "pool", "num_frames", "fps", "has_audio", "size", "wav_size")
 
 
@@ -95,5 +96,5 @@ def _model(options: argparse.Namespace) -> str:
 
 
 def _show(console: Console, clips: int, run: Callable[[Report], None]) -> None:
-    with display(console, clips, ENCODING) as drawing:
+    with display(console, clips, WORDS) as drawing:
         run(drawing.show)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from curation.config import ConfigError
-from curation.placement import ExecutionConfig, PoolConfig
+from infra.config import ConfigError
+from infra.jobs.placement import ExecutionConfig, PoolConfig
 from model.image import AREAS, SIZE_MULTIPLE
 
 

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from curation.config import ConfigError
 from curation.encode.clips import encode_shard, skip_all
 from curation.encode.config import EncodeConfig
 from curation.encode.networks import ClipEncoder
 from curation.encoded import EncodedDirectory, EncodedShardWriter
-from curation.engine import Alive
-from curation.placement import ExecutionConfig
 from curation.shards import RunDirectory
-from curation.storage import join
-from curation.telemetry import Progress
+from infra.config import ConfigError
+from infra.jobs.engine import Alive
+from infra.jobs.placement import ExecutionConfig
+from infra.jobs.telemetry import Progress
+from infra.storage.files import join
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,11 +15,11 @@ from diffusers.utils import logging as diffusers_logging
 from einops import rearrange
 from torch import Tensor
 
-from curation.config import ConfigError
 from curation.encode.config import EncodeConfig
 from curation.encode.fingerprint import encoders_fingerprint
 from curation.encode.pictures import Pixels
 from curation.encoded import Encoding
+from infra.config import ConfigError
 from model.assemble import ENCODERS, load_encoders
 from model.audio import encode_audio
 from model.presets import PRESETS

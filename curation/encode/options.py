@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from curation.command_line import add_engine, add_profile, add_run
+from infra.command_line import add_engine, add_profile, add_run
 from model.source import model_source
 
 
@@ -29,8 +29,8 @@ def run(options: argparse.Namespace) -> None:
         ConfigError: no curated shards, no such stage or model, or other settings than before.
         CommandFailedError: Ray ended the run.
     """
-    from curation.cluster import telling_why_it_stopped  # noqa: PLC0415 (Ray and torch take seconds)
     from curation.encode.command import encode  # noqa: PLC0415
+    from infra.jobs.cluster import telling_why_it_stopped  # noqa: PLC0415 (Ray and torch take seconds)
 
     with telling_why_it_stopped():
         encode(options)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from curation.media import MediaError
 from curation.shards import RunDirectory
-from curation.storage import join, local_copy
+from infra.storage.files import join, local_copy
 
 COLUMNS = (
     *("key", "source", "pool", "kept", "shot_start_s", "shot_end_s", "parent_key", "width", "height"),

@@ -22,8 +22,8 @@ from curation.report.distributions import DISTRIBUTION_COLUMNS, distributions
 from curation.report.funnel import clip_funnel, source_funnel
 from curation.report.gallery import GALLERY_COLUMNS, gallery
 from curation.shards import RunDirectory
-from curation.storage import join, read_bytes, write_atomically
 from curation.summary import SUMMARY_COLUMNS, Summary, is_source, percent, summarise_table
+from infra.storage.files import join, read_bytes, write_atomically
 
 HERE = Path(__file__).parent
 

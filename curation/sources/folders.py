@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from curation.commits import SESSION_FILE
+from infra.storage.commits import SESSION_FILE
 
 TRASH = frozenset(
     {"__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information"}

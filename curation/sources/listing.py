@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import unquote
 
-from curation.config import ConfigError
 from curation.schema import Pool, Source
 from curation.sources.folders import Found, files_below, may_be_video, objects_below
 from curation.sources.manifest import MANIFESTS, Entry, read_manifest
 from curation.sources.patterns import has_wildcard, matching_files, matching_objects
 from curation.sources.plain import spelled_out
 from curation.sources.schemes import SourcesConfig, canonical, check_scheme
-from curation.storage import filesystem, is_local, scheme_of, store_errors
+from infra.config import ConfigError
+from infra.storage.files import filesystem, is_local, scheme_of, store_errors
 
 LIST_STAGE = "probe"
 """The stage under which a source that was found and could not even be named or reached is recorded."""

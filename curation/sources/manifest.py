@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.config import ConfigError
 from curation.sources.plain import plain, writable
-from curation.storage import read_bytes
+from infra.config import ConfigError
+from infra.storage.files import read_bytes
 
 MANIFESTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 PATH_COLUMNS = ("path", "uri", "url", "file", "video")

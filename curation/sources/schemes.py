@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import fsspec
 
-from curation.config import ConfigError
-from curation.storage import scheme_of
+from infra.config import ConfigError
+from infra.storage.files import scheme_of
 
 SAME = {"local": "file", "s3a": "s3", "gcs": "gs"}
 """Other names of a scheme."""

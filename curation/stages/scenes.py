@@ -15,7 +15,7 @@ from curation.backends.descriptor import build_descriptor
 from curation.media import RawFrame, file_end_s, frame_times, iter_raw_frames
 from curation.observations import FrameStats, Keyframe
 from curation.schema import Decision, Shot, Source
-from curation.terminal import off_the_terminal
+from infra.terminal import off_the_terminal
 
 with off_the_terminal():
     # It runs FFmpeg's command to see if it is there, which sets the terminal's modes: job control would stop a run that

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from curation.curate import CurationJob
-from curation.engine import run_on_ray
 from curation.pipeline import CurationConfig
 from curation.planning import plan_units
 from curation.shards import RunDirectory
 from curation.sources import list_sources
+from infra.jobs.engine import run_on_ray
 from tests.curation.videos import write_video
 
 

@@ -13,7 +13,6 @@ import s3fs
 import torch
 import webdataset as wds
 
-from curation.config import ConfigError
 from curation.encoded import (
     BadSampleError,
     EncodedClip,
@@ -24,6 +23,7 @@ from curation.encoded import (
     Skipped,
     codebook_vectors,
 )
+from infra.config import ConfigError
 from tests.small_disk import resize, small_disk
 
 ENCODING = Encoding(

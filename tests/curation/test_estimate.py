@@ -11,8 +11,8 @@ import pytest
 from curation.__main__ import main
 from curation.estimate import span, stage_cost, wall_seconds
 from curation.pipeline import STAGES
-from curation.placement import PoolConfig
 from curation.shards import RunDirectory
+from infra.jobs.placement import PoolConfig
 from tests.curation.synthetic_run import source, write_run
 from tests.curation.videos import add_video
 

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from curation.config import ConfigError
 from curation.extract import extract
 from curation.media import iter_frames
 from curation.shards import RunDirectory
+from infra.config import ConfigError
 from tests.curation.synthetic_run import write_playable_run
 
 

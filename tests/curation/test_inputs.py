@@ -9,8 +9,8 @@ import pytest
 import s3fs
 
 from curation.__main__ import main
-from curation.config import ConfigError
 from curation.inputs import other_inputs
+from infra.config import ConfigError
 from tests.curation.unprivileged import run_as_nobody
 from tests.curation.videos import write_video
 

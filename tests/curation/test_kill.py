@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from curation.curate import CurationJob
-from curation.engine import run_inline
 from curation.pipeline import CurationConfig
 from curation.planning import plan_units
 from curation.shards import RunDirectory
 from curation.sources import list_sources
-from tests.curation.test_engine import decisions
+from infra.jobs.engine import run_inline
+from tests.infra.jobs.test_engine import decisions
 
 ROUNDS = 20
 VIDEOS = ("exactly_480p.mp4", "frozen.mp4", "random_bytes.mp4", "scenery.webm", "too_short.mp4", "no_audio_track.mp4")

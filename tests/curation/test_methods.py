@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from curation.__main__ import main
-from curation.config import build, load_section
 from curation.methods import NOT_LESSER, SLOTS, lesser_methods
 from curation.pipeline import CurationConfig, StagesConfig
+from infra.config import build, load_section
 from tests.curation.videos import add_video
 
 BACKEND_FIELDS = {"backend", "speech_backend", "descriptor", "detector"}

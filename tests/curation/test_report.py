@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from curation.config import ConfigError
 from curation.records import THUMBNAIL_WIDTH_PX
 from curation.report import ReportConfig, write_report
 from curation.report.distributions import NOT_MEASURED, distributions
@@ -23,8 +22,9 @@ from curation.report.funnel import clip_funnel, source_funnel
 from curation.report.gallery import draw
 from curation.report.page import number, span, stage_times
 from curation.shards import RunDirectory
-from curation.storage import read_bytes
 from curation.summary import summarise
+from infra.config import ConfigError
+from infra.storage.files import read_bytes
 from tests.curation.synthetic_run import HOSTILE, sources, write_run
 
 

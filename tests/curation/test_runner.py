@@ -116,7 +116,7 @@ def test_a_full_disk_is_no_videos_fault(monkeypatch: pytest.MonkeyPatch) -> None
     def no_space(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("curation.storage.fetch", no_space)
+    monkeypatch.setattr("infra.storage.files.fetch", no_space)
     with pytest.raises(OSError, match="No space left"):
         StageRunner([]).run(Source(uri="s3://badkeys/full.mp4"))
 

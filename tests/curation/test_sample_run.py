@@ -14,7 +14,6 @@ import soundfile
 import webdataset as wds
 
 from curation.curate import CurationJob
-from curation.engine import run_inline, run_on_ray
 from curation.pipeline import CurationConfig
 from curation.planning import plan_units
 from curation.sample import SampleTruth, bucket_truth
@@ -22,6 +21,7 @@ from curation.schema import Pool
 from curation.shards import RunDirectory
 from curation.sources import list_sources
 from curation.summary import summarise
+from infra.jobs.engine import run_inline, run_on_ray
 
 Rows = dict[str, list[dict[str, Any]]]
 TRUTH = {truth.name: truth for truth in bucket_truth()}

@@ -11,13 +11,13 @@ import pytest
 import soundfile
 import webdataset as wds
 
-from curation.commits import TakenOverError
-from curation.config import ConfigError
 from curation.media import probe
 from curation.observations import FrameStats
 from curation.schema import Clip, Decision, Media, Payload, Pool, Shot, Source
 from curation.shards import RunDirectory, ShardsConfig, ShardWriter
 from curation.stages.export import Export, ExportConfig
+from infra.config import ConfigError
+from infra.storage.commits import TakenOverError
 from tests.curation.videos import write_video
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from curation.config import ConfigError
 from curation.show import show
+from infra.config import ConfigError
 from tests.curation.synthetic_run import sources, write_run
 
 TALK, HOSTILE, _, SMALL, BROKEN = sources()

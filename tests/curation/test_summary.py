@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from curation.config import ConfigError
 from curation.report import write_report
 from curation.summary import Loss, Summary, covered_seconds, percent, print_summary, summarise
+from infra.config import ConfigError
 from tests.curation.synthetic_run import SECONDS, clip, export, source, sources, write_run
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from tests.training.encoded_run import GENERAL, SampleSpec, make_encoded_run
 from tests.training.recipes import train
 from tests.training.test_stage import small_options

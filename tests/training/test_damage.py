@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curation.config import ConfigError
 from curation.encoded import BadSampleError, EncodedDirectory
+from infra.config import ConfigError
 from tests.training.encoded_run import SampleSpec, make_encoded_run
 from tests.training.recipes import train
 from tests.training.test_stage import small_options

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from model.pipeline import SoulPipeline
 from model.transformer import SoulTransformer3DModel
 from tests.training.distillation import (

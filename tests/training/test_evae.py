@@ -13,7 +13,7 @@ from diffusers import AutoencoderKLWan
 from PIL import Image
 from safetensors.torch import load_file
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from model import SoulPipeline
 from model.__main__ import main as model_main
 from model.vae import StreamingDecoder, decode_video, encode_video

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from model.assemble import build_pipeline
 from model.directory import INDEX_FILE
 from tests.training.decoders import distil_decoder, make_teacher

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from tests.training.encoded_run import SampleSpec, make_encoded_run
 from tests.training.test_stage import small_options
 from training.__main__ import main

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from curation import command_line
-from curation.command_line import CommandFailedError
-from curation.config import ConfigError
+from infra import command_line
+from infra.command_line import CommandFailedError
+from infra.config import ConfigError
 from training.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from model.presets import build_transformer, get_preset
 from tests.training.encoded_run import WIDE, SampleSpec, make_encoded_run
 from training.index import read_index

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curation.config import ConfigError
 from curation.encoded import EncodedDirectory
+from infra.config import ConfigError
 from tests.training.encoded_run import GENERAL, NEGATIVE, WIDE, SampleSpec, make_encoded_run
 from training.data import DataConfig, MicroBatch, SampleReader, Share, load_steps
 from training.index import SampleIndex, read_index

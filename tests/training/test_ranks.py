@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.command_line import CommandFailedError
+from infra.command_line import CommandFailedError
 from training.ranks import _complete_environment, join_ranks
 
 

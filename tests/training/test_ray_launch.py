@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from tests.training.encoded_run import SampleSpec, make_encoded_run
 from tests.training.recipes import small_overrides
 from training.ray_launch import train_on_ray

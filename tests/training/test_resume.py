@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from tests.training.encoded_run import SampleSpec, make_encoded_run
 from tests.training.recipes import small_overrides, train
 from training.checkpoints import CheckpointError, _digest

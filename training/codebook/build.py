@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from model.codebook import Codebook
 from training.codebook.config import CodebookConfig
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from curation.config import ConfigError, persons_mistakes
-from curation.storage import join, remove, write_atomically
+from infra.config import ConfigError, persons_mistakes
+from infra.storage.files import join, remove, write_atomically
+from infra.storage.writing import NotWrittenError, writing
 from model.codebook import Codebook
 from model.directory import CODEBOOK_FILE, INDEX_FILE
 from model.weights import read_json
@@ -26,7 +27,6 @@ from training.codebook.build import (
 from training.codebook.config import CodebookConfig
 from training.codebook.plot import PERCENTILES, plot_codebook
 from training.codebook.vectors import EncodedVectors
-from training.writing import NotWrittenError, writing
 
 PLOT_FILE = "codebook.png"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

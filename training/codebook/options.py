@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from curation.command_line import add_run, existing_directory
+from infra.command_line import add_run, existing_directory
 from training.codebook.config import CodebookConfig
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from curation.commits import list_folders
-from curation.config import ConfigError
 from curation.encoded import ABOUT_FILE, NEGATIVE, EncodedDirectory, codebook_vectors
-from curation.storage import join, list_files
+from infra.config import ConfigError
+from infra.storage.commits import list_folders
+from infra.storage.files import join, list_files
 from training.codebook.build import Vectors
 
 

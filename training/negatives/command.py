@@ -13,16 +13,16 @@ from diffusers.utils import logging as diffusers_logging
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from curation.command_line import CommandFailedError
-from curation.commits import TakenOverError
-from curation.config import ConfigError, persons_mistakes
 from curation.encoded import EncodedDirectory, EncodedShardWriter
-from curation.storage import join
+from infra.command_line import CommandFailedError
+from infra.config import ConfigError, persons_mistakes
+from infra.storage.commits import TakenOverError
+from infra.storage.files import join
+from infra.storage.writing import NotWrittenError
 from model.pipeline import SoulPipeline
 from training.negatives.config import NegativesConfig
 from training.negatives.make import NegativeMaker, encode_prompt, settings_digest
 from training.negatives.plan import NegativesPlan, plan_negatives
-from training.writing import NotWrittenError
 
 
 def run(options: argparse.Namespace) -> None:

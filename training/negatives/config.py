@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 
 NEGATIVE_PROMPT: Final = (
     "A badly generated video: blurred face with melting features, distorted mouth, deformed teeth, lips that miss the "

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from curation.config import ConfigError
 from curation.encoded import NEGATIVE, BadSampleError, EncodedClip, EncodedDirectory, EncodedSample, Encoding, Skipped
+from infra.config import ConfigError
 from model.sampling import CleanFrames, Condition, Scheduler, denoise
 from model.text import encode_text
 from model.transformer import SoulTransformer3DModel

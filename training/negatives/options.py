@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from curation.command_line import add_run
+from infra.command_line import add_run
 from model.source import trained_model
 from training.negatives.config import NegativesConfig
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from curation.config import ConfigError
 from curation.encoded import NEGATIVE, EncodedDirectory
+from infra.config import ConfigError
 from training.index import COLUMNS, Location, location_of
 
 HUMAN: Final = "human"

@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 from typing import Final
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 
 RECIPES: Final = Path(__file__).resolve().parent
 

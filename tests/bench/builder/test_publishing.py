@@ -22,7 +22,7 @@ from bench.builder.review import write_page
 from bench.builder.sign_off import merge_decisions
 from bench.builder.unsigned import Unsigned
 from bench.samples import read_samples
-from curation.storage import write_atomically
+from infra.storage.files import write_atomically
 from tests.bench.builder.conftest import SpecWriter
 from tests.bench.builder.reviewers import fill_in
 from tests.bench.builder.stand_in import RATE_HZ, StandIn

@@ -21,9 +21,9 @@ from bench.report.page import ReportInput, write_report
 from bench.report.text import leaderboard
 from bench.rows import Row, RowStore, comparable
 from bench.samples import Sample, read_samples, read_videos
-from bench.workers import Workers
-from curation.engine import run_inline, run_on_ray
-from curation.telemetry import Progress
+from infra.jobs.engine import run_inline, run_on_ray
+from infra.jobs.telemetry import Progress
+from infra.jobs.workers import Workers
 from tests.bench.material import BROKEN, EMPTY, FACELESS, MISSING, OTHER, SILENT, TALKING
 
 ROOT = Path(__file__).resolve().parents[3]

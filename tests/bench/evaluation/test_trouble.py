@@ -16,10 +16,10 @@ from bench.metrics.metric import NoValueError
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import Row, RowStore
 from bench.samples import Sample, read_videos
-from bench.workers import Workers
-from curation.engine import run_inline, run_on_ray
 from curation.media import MediaError
-from curation.telemetry import Progress
+from infra.jobs.engine import run_inline, run_on_ray
+from infra.jobs.telemetry import Progress
+from infra.jobs.workers import Workers
 from tests.bench.evaluation.faulty import Fickle, FickleJob, write_orders
 
 IDS = [f"{number:04d}_human_talk_en_male" for number in range(1, 8)]

@@ -21,7 +21,7 @@ from bench.rows import RowStore
 from bench.samples import Sample, read_samples, read_videos
 from bench.served import endpoint
 from bench.served.endpoint import NotNowError
-from curation.engine import run_inline
+from infra.jobs.engine import run_inline
 from tests.bench.material import BROKEN, EMPTY, MISSING, TALKING
 from tests.bench.serving import Answer, Asked, serving
 

@@ -19,7 +19,7 @@ from bench.report.offsets import offset_curve
 from bench.report.options import add_arguments
 from bench.report.page import ReportConfig, ReportInput, write_report
 from bench.rows import Row, RowStore
-from curation.command_line import Parser
+from infra.command_line import Parser
 from tests.bench.report.synthetic import CATALOGUE, HOSTILE, groups, row, rows, sample_ids
 from tests.curation.test_report import Page
 

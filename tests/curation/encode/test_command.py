@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from curation.__main__ import main
-from curation.config import ConfigError, build
 from curation.encode.config import EncodeConfig, ModelConfig
+from infra.config import ConfigError, build
 from model.assemble import build_pipeline
 from tests.curation.encode.curated import Made, curate, flat, source_of, video
 

@@ -15,12 +15,12 @@ import pytest
 import s3fs
 
 from curation.__main__ import main
-from curation.config import ConfigError, build
 from curation.encode.config import EncodeConfig
 from curation.encode.job import EncodeJob, EncodeWorker, ShardUnit
 from curation.encoded import EncodedDirectory, EncodedSample
-from curation.engine import Alive, run_in_pool, run_inline, run_on_ray
-from curation.telemetry import Progress
+from infra.config import ConfigError, build
+from infra.jobs.engine import Alive, run_in_pool, run_inline, run_on_ray
+from infra.jobs.telemetry import Progress
 from tests.curation.encode.curated import Made, click, curate, flat, source_of, video
 from tests.curation.test_encoded import assert_equal
 

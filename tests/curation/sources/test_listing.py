@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 import s3fs
 
-from curation.config import ConfigError
 from curation.schema import Pool
 from curation.sources import SourcesConfig, list_sources
+from infra.config import ConfigError
 from tests.curation.unprivileged import run_as_nobody
 
 

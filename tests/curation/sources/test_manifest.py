@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curation.config import ConfigError
 from curation.sources.manifest import read_manifest
+from infra.config import ConfigError
 
 XLSX_CSV = b"\xef\xbb\xbfpath,label\r\na.mp4,x\r\nb.mp4,y\r\n"
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from model.codebook import Codebook
 from training.codebook.build import MIN_POINTS, Iteration, Reservoir, Vectors, build_codebook, cluster
 from training.codebook.config import CodebookConfig

@@ -11,8 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from curation.config import ConfigError
 from curation.encoded import EncodedDirectory, codebook_vectors
+from infra.config import ConfigError
+from infra.storage.writing import NotWrittenError
 from model.codebook import Codebook
 from tests.small_disk import fill, small_disk
 from tests.training.encoded_run import (
@@ -27,7 +28,6 @@ from training.codebook.build import MIN_POINTS
 from training.codebook.command import run as run_codebook
 from training.codebook.options import add_arguments
 from training.codebook.vectors import EncodedVectors
-from training.writing import NotWrittenError
 
 HUMAN = SampleSpec(num_codebook_vectors=60)
 

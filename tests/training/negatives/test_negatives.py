@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from curation.command_line import CommandFailedError, Parser
-from curation.config import ConfigError
 from curation.encoded import EncodedDirectory, EncodedSample
+from infra.command_line import CommandFailedError, Parser
+from infra.config import ConfigError
 from model.assemble import build_pipeline
 from model.audio import align_audio
 from model.pipeline import SoulPipeline

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKLWan
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from model.cost import decoder_cost
 from model.weights import read_json
 from training.engine import TrainedModel

@@ -17,7 +17,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 
 Wanted = Literal["auto"] | bool
 """`auto`, `on` or `off`: the last two are booleans to YAML."""

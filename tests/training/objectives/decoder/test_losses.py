@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 from training.objectives.decoder.crop_decoder import DecodedCrop
 from training.objectives.decoder.fidelity import Fidelity
 from training.objectives.decoder.losses import DecoderLossConfig, charbonnier, decoder_loss, feature_distance

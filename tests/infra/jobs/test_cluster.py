@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from curation import cluster
+from infra.jobs import cluster
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_only_an_address_that_names_a_cluster_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_of_what_workers_print_ray_s_own_lines_are_left_out(capsys: pytest.Captu
 KNOWN = """
 import os
 import ray
-from curation import cluster
+from infra.jobs import cluster
 
 with cluster.ray_session(num_cpus=1, dashboard=False):
     worker = ray.get(ray.remote(lambda: os.getpid()).remote())

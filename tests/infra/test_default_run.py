@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from curation.__main__ import COMMANDS
-from curation.command_line import parse_command
-from curation.default_run import default_run
+from infra.command_line import parse_command
+from infra.default_run import default_run
 
 ROOT = Path(__file__).resolve().parents[2]
 SHELL = {

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from curation import command_line
-from curation.command_line import Command, CommandFailedError, CommandLine
-from curation.config import ConfigError
+from infra import command_line
+from infra.command_line import Command, CommandFailedError, CommandLine
+from infra.config import ConfigError
 
-COMMANDS = {"go": Command(about="go on", options="tests.curation.test_command_line", run="nowhere")}
+COMMANDS = {"go": Command(about="go on", options="tests.infra.test_command_line", run="nowhere")}
 
 
 class StoppedError(CommandFailedError):

@@ -10,12 +10,12 @@ from typing import Any, Self
 import ray
 from rich.console import Console
 
-from bench.worker_options import WORKER_CPUS
-from curation.cluster import ClusterError, stopped
-from curation.command_line import CommandFailedError
-from curation.console import Words, announced_ray, display
-from curation.engine import Job, run_inline, run_on_ray
-from curation.placement import ExecutionConfig, PoolConfig
+from infra.command_line import CommandFailedError
+from infra.jobs.cluster import ClusterError, stopped
+from infra.jobs.console import Words, announced_ray, display
+from infra.jobs.engine import Job, run_inline, run_on_ray
+from infra.jobs.placement import ExecutionConfig, PoolConfig
+from infra.jobs.worker_options import WORKER_CPUS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import s3fs
 
-from curation.commits import CommitDirectory, TakenOverError, staged_tar
-from curation.config import ConfigError
+from infra.config import ConfigError
+from infra.storage.commits import CommitDirectory, TakenOverError, staged_tar
 from tests.small_disk import small_disk
 
 

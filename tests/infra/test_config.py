@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from curation.config import ConfigError, build, fingerprint, load_section
 from curation.pipeline import CurationConfig, StagesConfig
 from curation.stages.faces import FacesConfig
+from infra.config import ConfigError, build, fingerprint, load_section
 
 
 def test_local_profile_loads() -> None:

@@ -18,8 +18,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.config import ConfigError
-from curation.storage import filesystem, is_local, join, list_files, naming, read_bytes, remove, write_atomically
+from infra.config import ConfigError
+from infra.storage.files import filesystem, is_local, join, list_files, naming, read_bytes, remove, write_atomically
 
 SESSION_FILE = "_session"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from curation.command_line import CommandFailedError
+from infra.command_line import CommandFailedError
 
 
 def prepare(out: Path) -> None:

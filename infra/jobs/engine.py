@@ -17,11 +17,11 @@ from typing import Any, Protocol, TypeVar
 import pyarrow as pa
 import ray
 
-from curation.cluster import free_name
-from curation.config import ConfigError
-from curation.placement import ExecutionConfig, PoolConfig, resolve_pools
-from curation.telemetry import Progress, start_ledger
-from curation.watch import Report, not_started, watched
+from infra.config import ConfigError
+from infra.jobs.cluster import free_name
+from infra.jobs.placement import ExecutionConfig, PoolConfig, resolve_pools
+from infra.jobs.telemetry import Progress, start_ledger
+from infra.jobs.watch import Report, not_started, watched
 
 MAX_BLOCKS = 4096
 """Ray Data's work is one block a unit up to here; beyond, a block has several, which a retry takes up together."""

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from safetensors import SafetensorError
 
-from curation.command_line import CommandFailedError
+from infra.command_line import CommandFailedError
+from infra.storage.writing import NotWrittenError, reason_of, writing
 from tests.small_disk import fill, resize, small_disk
 from tests.training.encoded_run import SampleSpec, make_encoded_run
 from tests.training.test_stage import small_options
@@ -20,7 +21,6 @@ from training.lock import locked
 from training.metrics import MetricsLog
 from training.ranks import join_ranks
 from training.validation import write_clip
-from training.writing import NotWrittenError, reason_of, writing
 
 FULL = "No space left on device"
 

@@ -19,8 +19,8 @@ import psutil
 import ray
 from ray.job_config import JobConfig
 
-from curation.command_line import CommandFailedError
-from curation.terminal import off_the_terminal
+from infra.command_line import CommandFailedError
+from infra.terminal import off_the_terminal
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 ADDRESS_TIMEOUT_S = 10.0
@@ -169,7 +169,7 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] != "0"
     # There is no setting for what Ray prints of its own.
     ray._private.worker.print_to_stdstream = _print_what_is_ours
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     try:
         with off_the_terminal():
             ray.init(

@@ -12,7 +12,7 @@ from typing import Final
 from av import FFmpegError
 from safetensors import SafetensorError
 
-from curation.command_line import CommandFailedError
+from infra.command_line import CommandFailedError
 
 ERRORS: Final = (OSError, RuntimeError, SafetensorError, FFmpegError)
 """What a full disk becomes: torch.save makes a RuntimeError of it, safetensors and PyAV have errors of their own."""

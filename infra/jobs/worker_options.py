@@ -1,4 +1,4 @@
-"""Command-line options that say who computes; what they are turned into is in `bench.workers`."""
+"""Command-line options that say who computes; what they are turned into is in `infra.jobs.workers`."""
 
 from __future__ import annotations
 

@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 import s3fs
 
-from curation import engine
-from curation.config import ConfigError, build
 from curation.curate import CurationJob, CurationWorker
 from curation.pipeline import STAGES, CurationConfig
-from curation.placement import PoolConfig, resolve_pools
 from curation.planning import plan_units
 from curation.schema import Source
 from curation.shards import RunDirectory
 from curation.sources import list_sources
-from curation.telemetry import Progress
+from infra.config import ConfigError, build
+from infra.jobs import engine
+from infra.jobs.placement import PoolConfig, resolve_pools
+from infra.jobs.telemetry import Progress
 from tests.curation.videos import write_video
 
 DECISION = ["key", "source_key", "kept", "reject_stage", "reject_rule", "start_s", "end_s", "audio_kept"]

@@ -9,8 +9,11 @@ from collections import Counter
 import pytest
 from rich.console import Console
 
-from curation.console import CURATION, ENCODING, Display, display
-from curation.telemetry import Progress
+from infra.jobs.console import Display, Words, display
+from infra.jobs.telemetry import Progress
+
+CURATION = Words(doing="curating", counts="units", kept="kept", rejected="rejected")
+ENCODING = Words(doing="encoding", counts="clips", kept="encoded", rejected="skipped")
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def lines(drawing: Display) -> list[str]:
 
 
 def test_without_a_terminal_a_line_comes_soon_then_one_a_minute_and_one_at_the_end(clock: list[float]) -> None:
-    with display(Console(file=io.StringIO(), width=80), 28) as drawing:
+    with display(Console(file=io.StringIO(), width=80), 28, CURATION) as drawing:
         drawing.show(Progress())
         assert lines(drawing) == []
         for second in range(150):
@@ -41,14 +44,14 @@ def test_without_a_terminal_a_line_comes_soon_then_one_a_minute_and_one_at_the_e
 
 
 def test_a_start_that_takes_long_is_told_too(clock: list[float]) -> None:
-    with display(Console(file=io.StringIO(), width=80), 28) as drawing:
+    with display(Console(file=io.StringIO(), width=80), 28, CURATION) as drawing:
         clock[0] += 61.0
         drawing.show(Progress())
     assert lines(drawing) == ["0/28 units; starting the workers"]
 
 
 def test_what_waits_for_its_commit_is_done_and_what_is_in_work_is_not() -> None:
-    with display(Console(file=io.StringIO(), width=80), 28) as drawing:
+    with display(Console(file=io.StringIO(), width=80), 28, CURATION) as drawing:
         drawing.show(Progress(units=4, units_finished=3, units_in_work=2, clips=8, in_work=9))
         assert drawing.bar.tasks[0].completed == 7
     assert lines(drawing)[0].startswith("7/28 units; 2 in work; 17 clips")

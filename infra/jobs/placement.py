@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from curation.config import ConfigError
+from infra.config import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

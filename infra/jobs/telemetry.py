@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import ray
 
-from curation.cluster import free_name
+from infra.jobs.cluster import free_name
 
 
 @dataclass(kw_only=True, slots=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from curation.placement import ExecutionConfig, PoolConfig
-from curation.telemetry import Ledger, Progress, Silence
-from curation.watch import complaint_of
+from infra.jobs.placement import ExecutionConfig, PoolConfig
+from infra.jobs.telemetry import Ledger, Progress, Silence
+from infra.jobs.watch import complaint_of
 
 LIMITS = ExecutionConfig(start_timeout_s=60.0, unit_timeout_s=600.0)
 POOLS = (PoolConfig(name="cuts", stages=("scenes", "split")), PoolConfig(name="looks", stages=("quality",)))

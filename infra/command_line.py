@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, NoReturn
 
-from curation.config import ConfigError
-from curation.default_run import default_run
+from infra.config import ConfigError
+from infra.default_run import default_run
 
 PREFIX = "soul: "
 """Before every line that says why a command did not do what it was asked for."""

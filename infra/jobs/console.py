@@ -15,8 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from curation.cluster import dashboard_hint, ray_session
-from curation.telemetry import Progress
+from infra.jobs.cluster import dashboard_hint, ray_session
+from infra.jobs.telemetry import Progress
 
 PLAIN_INTERVAL_S = 60.0
 """Without a terminal (CI, a log file) a line is printed this often, the first when work begins."""
@@ -35,10 +35,6 @@ class Words:
     """What units are to people."""
     clips: str = "clips"
     """What the things made of them are."""
-
-
-CURATION = Words(doing="curating", counts="units", kept="kept", rejected="rejected")
-ENCODING = Words(doing="encoding", counts="clips", kept="encoded", rejected="skipped")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -114,7 +110,7 @@ def _has_begun(progress: Progress) -> bool:
 
 
 @contextmanager
-def display(console: Console, total: int, words: Words = CURATION) -> Iterator[Display]:
+def display(console: Console, total: int, words: Words) -> Iterator[Display]:
     """A live display on a terminal, lines now and then elsewhere."""
     drawing = Display(console=console, total=total, words=words)
     if not console.is_terminal:

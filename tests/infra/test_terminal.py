@@ -19,7 +19,7 @@ termios.tcsetattr(terminal, termios.TCSANOW, termios.tcgetattr(terminal))
 """What stops a process in the background: it sets the modes of the terminal, which it opens by name."""
 PROGRAM = f"""
 import os, signal, subprocess, sys, threading
-from curation.terminal import FOR_BACKGROUND, off_the_terminal
+from infra.terminal import FOR_BACKGROUND, off_the_terminal
 SAY, TOUCH = {SAY!r}, {TOUCH!r}
 CHILD = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
 

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 T = TypeVar("T")
 
-PROFILES = Path(__file__).resolve().parent.parent / "infra" / "profiles"
+PROFILES = Path(__file__).resolve().parent / "profiles"
 
 
 class ConfigError(ValueError):
