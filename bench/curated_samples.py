@@ -20,10 +20,10 @@ from rich.console import Console
 
 from bench.evaluation.trouble import machine_fault
 from bench.samples import ID, Tell, untold
-from curation.clip_table import open_run, read_clips
+from curation.clip.schema import AudioType
 from curation.media import MediaError, iter_frames
-from curation.schema import AudioType
-from curation.shards import RunDirectory
+from curation.shards.clip_table import open_run, read_clips
+from curation.shards.run_directory import RunDirectory
 from infra.storage.files import write_atomically
 from infra.storage.out_directory import prepare, writing
 from model.video import add_sound

@@ -19,7 +19,7 @@ from bench.sample_files import find_beside, image_problem, read_texts, sound_len
 from bench.video_files import TAKEN, video_files
 from curation.backends.face import build_face_detector
 from curation.backends.face_geometry import visible_heads
-from curation.schema import ShotType
+from curation.clip.schema import ShotType
 from curation.stages.pose import PoseConfig
 
 ID = re.compile(

@@ -22,7 +22,7 @@ ABOUT: Final = {
     "encode": "turn curated shards into what training reads; adds what is new",
     "sample": "make the sample bucket",
 }
-APART: Final = {"encode": "curation.encode.options"}
+APART: Final = {"encode": "curation.encoding.options"}
 """Commands that are not in `curation.commands`: encoding alone may use the model."""
 COMMANDS: Final = {
     name: Command(about=about, options=module, run=module)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from curation.fetching import FetchConfig
 from curation.planning import PlanningConfig
-from curation.shards import ShardsConfig
+from curation.shards.run_directory import ShardsConfig
 from curation.sources import SourcesConfig
+from curation.sources.fetching import FetchConfig
 from curation.stage import EachClip, Stage
 from curation.stages.caption import CaptionConfig, CaptionStage
 from curation.stages.consistency import ConsistencyConfig, ConsistencyFilter
@@ -54,7 +54,7 @@ class CurationConfig:
     """Everything a profile's `curation` section can say."""
 
     requires: Literal["any", "paper"] = "any"
-    """`paper`: a run is refused where a stage has only a lesser method than the paper's model (`curation.methods`)."""
+    """`paper`: a run is refused where a stage has only a lesser method than the paper's model."""
     stages: StagesConfig = StagesConfig()
     sources: SourcesConfig = SourcesConfig()
     planning: PlanningConfig = PlanningConfig()

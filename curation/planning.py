@@ -13,8 +13,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 
-from curation.headers import header_duration
-from curation.schema import Source
+from curation.clip.schema import Source
+from curation.sources.headers import header_duration
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
-from curation.fetching import NodeCopies
+from curation.clip.schema import Media, Source
 from curation.media import MediaError, probe
-from curation.schema import Media, Source
+from curation.sources.fetching import NodeCopies
 from curation.stage import Stage
 from infra.storage.files import NotAFileError, local_copy
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from curation.schema import Clip, Source
+from curation.clip.schema import Clip, Source
 
 
 class Stage(Protocol):

@@ -12,8 +12,8 @@ import pytest
 import bench.__main__
 import curation.__main__
 import training.__main__
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 HEAVY = (
     *("torch", "ray", "diffusers", "transformers", "accelerate", "deepspeed", "av", "cv2", "pyarrow", "scenedetect"),
     *("numpy", "scipy", "skimage", "faiss", "librosa", "soundfile", "matplotlib", "dlib", "onnxruntime", "rapidocr"),

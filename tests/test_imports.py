@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.paths import ROOT
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "infra": (),
     "model": (),
     "curation": ("infra", "model"),
-    "training": ("infra", "model", "curation.encoded"),
+    "training": ("infra", "model", "curation.encoding.encoded"),
     "bench": ("infra", "model", "curation", "training"),
 }
 """The parts from the ground up, each with all that it may import of the others."""

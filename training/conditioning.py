@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from curation.encoded import EncodedSample
+from curation.encoding.encoded import EncodedSample
 from model.audio import align_audio
 from training.data import LoadedSample
 from training.randomness import DrawRandom, seed_of

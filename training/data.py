@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from curation.encoded import BadSampleError, EncodedDirectory, EncodedSample, Encoding
+from curation.encoding.encoded import BadSampleError, EncodedDirectory, EncodedSample, Encoding
 from training.index import Location, SampleIndex
 from training.plan import BatchPlan, Draw, Plan
 

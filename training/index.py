@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.encoded import EncodedDirectory
+from curation.encoding.encoded import EncodedDirectory
 from infra.config import ConfigError
 from infra.storage.files import join, list_files
 

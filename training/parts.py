@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKLWan
 
-from curation.encoded import Encoding
+from curation.encoding.encoded import Encoding
 from infra.config import ConfigError
 from model.codec import PatchDCTCodec
 from model.presets import TransformerConfig

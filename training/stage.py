@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from diffusers.utils import logging as diffusers_logging
 
-from curation.encoded import EncodedDirectory, Encoding
+from curation.encoding.encoded import EncodedDirectory, Encoding
 from infra.config import persons_mistakes
 from infra.storage.files import join
 from model.codebook import Codebook

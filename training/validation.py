@@ -13,7 +13,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from curation.encoded import BadSampleError, EncodedSample
+from curation.encoding.encoded import BadSampleError, EncodedSample
 from infra.storage.files import naming
 from infra.storage.writing import NotWrittenError, writing
 from model.sampling import CleanFrames, Condition, Scheduler, denoise

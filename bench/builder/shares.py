@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from curation.schema import ShotType
+from curation.clip.schema import ShotType
 
 Weights = Mapping[str, float]
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bench.metrics.metric import Better, Metric, NoValueError, Outcome, Value, VideoInput
 from bench.metrics.picture import Picture, face_clip, file_hash
 from curation.backends.face_geometry import body_box, head_box
-from curation.observations import Box
+from curation.clip.observations import Box
 
 if TYPE_CHECKING:
     import torch

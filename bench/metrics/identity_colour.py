@@ -14,7 +14,7 @@ from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, V
 from bench.metrics.picture import Picture, face_clip
 from bench.metrics.reference import reference_image
 from curation.backends.face import build_face_detector
-from curation.observations import Box
+from curation.clip.observations import Box
 
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""

@@ -9,9 +9,9 @@ import cv2
 
 from bench.metrics.timing import at_least_one, length_s
 from curation.backends.face import FaceDetector, build_face_detector
+from curation.clip.observations import Keyframe
+from curation.clip.schema import Clip, Media, Pool, Shot
 from curation.media import Frame, probe, sample_frames
-from curation.observations import Keyframe
-from curation.schema import Clip, Media, Pool, Shot
 from curation.stages.faces import FacesConfig, build_tracks
 from curation.stages.split import SplitConfig
 

@@ -17,7 +17,7 @@ import faiss
 import numpy as np
 import torch
 
-from curation.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
+from curation.encoding.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
 from training.codebook.build import MAX_POINTS, Reservoir, build_codebook
 from training.codebook.config import CodebookConfig
 from training.codebook.vectors import EncodedVectors

@@ -20,9 +20,9 @@ import imageio_ffmpeg
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before the libraries that read it
 
+from curation.clip.schema import Source
 from curation.pipeline import StagesConfig, build_stages
 from curation.runner import StageRunner
-from curation.schema import Source
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from curation.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
+from curation.encoding.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
 from training.conditioning import Conditioner, ConditioningConfig
 from training.data import DataConfig, SampleReader, Share, load_steps
 from training.index import read_index

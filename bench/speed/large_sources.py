@@ -29,15 +29,15 @@ import cv2
 import numpy as np
 from skimage.data import astronaut
 
+from curation.clip.schema import Source
 from curation.planning import PlanningConfig, plan_units
-from curation.schema import Source
 
 SECONDS, FPS = 5, 25
 ONE_UNIT = """
 import json, resource, sys, time
 from curation.pipeline import StagesConfig, build_stages
 from curation.runner import StageRunner
-from curation.schema import Source
+from curation.clip.schema import Source
 
 runner = StageRunner(build_stages(StagesConfig()), raise_bugs=True)
 unit = json.loads(sys.argv[1])

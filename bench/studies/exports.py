@@ -31,7 +31,7 @@ from rich.table import Table
 from rich.text import Text
 from scipy.signal import correlate, correlation_lags
 
-from curation.clip_table import open_run
+from curation.shards.clip_table import open_run
 from infra.config import ConfigError
 
 COLUMNS = ("key", "source", "kept", "audio_kept", "start_s", "end_s", "parent_key", "num_frames", "width", "height")

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from curation.schema import Clip
+from curation.clip.schema import Clip
 
 
 @dataclass(frozen=True, slots=True)

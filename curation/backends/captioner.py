@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from curation.caption import Caption
-from curation.schema import Clip
+from curation.clip.caption import Caption
+from curation.clip.schema import Clip
 
 
 class CaptionError(Exception):

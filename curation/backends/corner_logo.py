@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from curation.observations import Box
+from curation.clip.observations import Box
 
 Picture = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

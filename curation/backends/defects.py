@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from curation.schema import Clip
+from curation.clip.schema import Clip
 
 
 class DefectDetector(Protocol):

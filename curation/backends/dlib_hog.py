@@ -7,7 +7,7 @@ import dlib
 import numpy as np
 import numpy.typing as npt
 
-from curation.observations import Box, FaceBox
+from curation.clip.observations import Box, FaceBox
 
 SMALLEST_FACE_PX = 80
 """The detector's window; without upsampling it misses smaller faces."""

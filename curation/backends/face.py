@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from curation.observations import FaceBox
+from curation.clip.observations import FaceBox
 
 
 class FaceDetector(Protocol):

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d, median_filter
 
+from curation.clip.observations import Box, FaceTrack
+from curation.clip.schema import Clip
 from curation.media import sample_frames
-from curation.observations import Box, FaceTrack
-from curation.schema import Clip
 
 SMOOTHING_FRAMES = 5.0
 """Standard deviation of the box smoothing. Detector boxes jump in steps of about a tenth of the face; a

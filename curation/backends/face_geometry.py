@@ -9,8 +9,8 @@ heads. A seated or bent person is shorter than the canon, and what stands in fro
 from __future__ import annotations
 
 from curation.backends.pose import Pose, TrackedPerson
-from curation.observations import Box, FaceBox, FaceTrack
-from curation.schema import Clip
+from curation.clip.observations import Box, FaceBox, FaceTrack
+from curation.clip.schema import Clip
 
 HEADS_PER_FACE = 1.5
 """Head height, crown (with hair) to chin, over the height of the detector's box: dlib's HOG box runs from

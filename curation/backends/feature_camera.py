@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from curation.backends.camera import PairMotion
 from curation.backends.face_geometry import body_box, head_box
-from curation.observations import Box
-from curation.schema import Clip
+from curation.clip.observations import Box
+from curation.clip.schema import Clip
 
 Gray = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from curation.observations import Keyframe
+from curation.clip.observations import Keyframe
 
 SIDE_PX = 64
 """Pictures are averaged down to this side: only their overall light matters."""

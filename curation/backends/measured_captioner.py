@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from curation.backends.light import describe_light
 from curation.backends.motion_words import camera_movement, movement_direction
-from curation.caption import NONE, CameraMovement, Caption, HumanAction, MovementDirection
-from curation.motion import CameraMotion, SubjectMotion
-from curation.schema import AudioType, Clip, ShotType, Verdict
+from curation.clip.caption import NONE, CameraMovement, Caption, HumanAction, MovementDirection
+from curation.clip.motion import CameraMotion, SubjectMotion
+from curation.clip.schema import AudioType, Clip, ShotType, Verdict
 
 _SHOT = {
     ShotType.PORTRAIT: "portrait shot",

@@ -9,7 +9,7 @@ import cv2
 from curation.backends.borders import blurred_fill, dark_bars
 from curation.backends.corner_logo import corner_logo
 from curation.backends.stillness import blank_s, frozen_s, still_s
-from curation.schema import Clip
+from curation.clip.schema import Clip
 
 
 class MeasuredDefects:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from curation.backends.camera import PairMotion
 from curation.backends.face_geometry import HEADS_PER_FACE
-from curation.motion import CameraMotion, SubjectMotion
-from curation.observations import FaceTrack
+from curation.clip.motion import CameraMotion, SubjectMotion
+from curation.clip.observations import FaceTrack
 
 Array = npt.NDArray[np.float64]
 

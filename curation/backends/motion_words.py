@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from curation.caption import CameraMovement, MovementDirection
-from curation.motion import CameraMotion, SubjectMotion
+from curation.clip.caption import CameraMovement, MovementDirection
+from curation.clip.motion import CameraMotion, SubjectMotion
 
 STILL_SPEED_PER_S = 0.003
 """Diagonals per second. Measured on 35 real shots: fixed cameras 0 to 0.002, hand-held ones from 0.005."""

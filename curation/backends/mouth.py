@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from curation.observations import Box, FaceTrack, Keyframe
+from curation.clip.observations import Box, FaceTrack, Keyframe
 
 FACE_PX = 64
 """Faces are scaled to this height; smaller ones are not measured: their mouths are a few blurred pixels."""

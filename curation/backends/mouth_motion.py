@@ -18,7 +18,7 @@ from curation.backends.face_crops import crop_face
 from curation.backends.mouth_features import CROP_MARGIN, CROP_SIZE, MouthMotion, high_pass, measure_mouth
 from curation.backends.sound_features import band_levels
 from curation.backends.sync import MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_HZ, SyncEvidence, no_evidence
-from curation.schema import Clip
+from curation.clip.schema import Clip
 
 CONTEXT_FRAMES = 6
 """Frames each way that the map sees: 0.24 s, about a syllable."""

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from curation.backends.quality import QualityScore
 from curation.backends.stillness import FROZEN_CHANGE
-from curation.observations import FrameStats
-from curation.schema import Clip
+from curation.clip.observations import FrameStats
+from curation.clip.schema import Clip
 
 Grey = npt.NDArray[np.float32]
 

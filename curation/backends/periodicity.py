@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.backends.speech import Sound
-from curation.schema import AudioType
+from curation.clip.schema import AudioType
 
 RATE_HZ = 16_000
 WINDOW = 640

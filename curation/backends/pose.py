@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from curation.observations import Box
-from curation.schema import Clip
+from curation.clip.observations import Box
+from curation.clip.schema import Clip
 
 
 @dataclass(frozen=True, slots=True)

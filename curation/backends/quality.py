@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from curation.schema import Clip
+from curation.clip.schema import Clip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

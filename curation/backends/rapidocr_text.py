@@ -13,7 +13,7 @@ import rapidocr
 from rapidocr import RapidOCR
 
 from curation.backends.text import TextBox
-from curation.observations import Box
+from curation.clip.observations import Box
 
 MODEL_PATH = Path(rapidocr.__file__).parent / "models" / "PP-OCRv6_det_small.onnx"
 """Named outright: left to itself the library downloads what it does not find."""

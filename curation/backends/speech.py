@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from curation.schema import AudioType
+from curation.clip.schema import AudioType
 
 _BACKENDS = ("periodicity",)
 

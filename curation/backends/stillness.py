@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from curation.observations import FrameStats
+from curation.clip.observations import FrameStats
 
 FROZEN_CHANGE = 0.02
 """Mean change in luma levels up to which a frame repeats the one before. Measured at a short edge of 144: 0.012

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from curation.schema import Clip
+from curation.clip.schema import Clip
 
 MAX_SHIFT_FRAMES = 15
 """Shifts tried each way, at 25 fps (SyncNet's `vshift`)."""

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from curation.observations import Box
+from curation.clip.observations import Box
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.backends.text import TextBox
-from curation.observations import Box
+from curation.clip.observations import Box
 
 ROW_TOLERANCE = 0.35
 """Offset of two rows' middles, in text heights, up to which they are one row."""

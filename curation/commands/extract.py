@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ConfigError: no run directory, or no such clip in it.
     """
-    from curation.extract import extract  # noqa: PLC0415 (the video reader takes half a second)
+    from curation.report.extract import extract  # noqa: PLC0415 (the video reader takes half a second)
 
     for path in extract(options.run, options.out, options.key):
         print(path)

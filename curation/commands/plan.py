@@ -18,7 +18,7 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ConfigError: a profile, an input or a run directory is not what it should be.
     """
-    from curation.estimate import tell_cost  # noqa: PLC0415 (the stages take a second to import)
-    from curation.prepare import prepare  # noqa: PLC0415
+    from curation.commands.estimate import tell_cost  # noqa: PLC0415 (the stages take a second to import)
+    from curation.commands.prepare import prepare  # noqa: PLC0415
 
     tell_cost(prepare(options, allow_local_methods=None))

@@ -27,10 +27,10 @@ def run(options: argparse.Namespace) -> None:
             that are not there.
         CommandFailedError: Ray ended the run.
     """
-    from curation.prepare import prepare  # noqa: PLC0415 (the header reader takes a second)
+    from curation.commands.prepare import prepare  # noqa: PLC0415 (the header reader takes a second)
 
     prepared = prepare(options, allow_local_methods=options.allow_local_methods)
     # What was typed is in order; only now is it worth the seconds that Ray takes to import.
-    from curation.curating import curate  # noqa: PLC0415
+    from curation.commands.curating import curate  # noqa: PLC0415
 
     curate(prepared, options.engine)

@@ -15,6 +15,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Make it."""
-    from curation.prepare import make_sample  # noqa: PLC0415 (drawing and encoding take a second to import)
+    from curation.commands.prepare import make_sample  # noqa: PLC0415 (drawing and encoding take a second to import)
 
     make_sample(Console(markup=False), options.directory)

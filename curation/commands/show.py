@@ -21,6 +21,6 @@ def run(options: argparse.Namespace) -> None:
     Raises:
         ConfigError: no run directory, or no such key.
     """
-    from curation.show import show  # noqa: PLC0415 (Arrow takes half a second)
+    from curation.report.show import show  # noqa: PLC0415 (Arrow takes half a second)
 
     Console(markup=False).print(show(options.run, options.key))

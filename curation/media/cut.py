@@ -13,13 +13,13 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from curation.clip.observations import Box
 from curation.media.colour import WRITTEN, Tags, tag_output, to_written
 from curation.media.duration import DEFAULT_RATE
 from curation.media.facts import Facts, facts_of
 from curation.media.frames import RawFrame, iter_raw_frames
 from curation.media.streams import open_media, packets_of
 from curation.media.timeline import TIME_TOLERANCE_S
-from curation.observations import Box
 
 
 @dataclass(frozen=True, slots=True)

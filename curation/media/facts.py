@@ -11,6 +11,7 @@ from typing import Final
 
 import av
 
+from curation.clip.schema import INTERLACED
 from curation.media.colour import Colour, Tags, colour_of
 from curation.media.duration import DEFAULT_RATE, claimed_duration_s, measured_duration_s
 from curation.media.errors import MediaError
@@ -25,7 +26,6 @@ from curation.media.streams import (
     rate_of,
     ready,
 )
-from curation.schema import INTERLACED
 
 _WITHOUT_PRESENTATION_TIMES: Final = frozenset({"avi"})
 """Containers that store the order of decoding only."""

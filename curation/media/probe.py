@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from curation.clip.schema import VideoInfo
 from curation.media.facts import facts_of
-from curation.schema import VideoInfo
 
 
 def probe(path: str) -> VideoInfo:

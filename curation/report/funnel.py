@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from curation.summary import Loss, Summary
+from curation.report.summary import Loss, Summary
 
 CLIPS_BEGIN_AT = "split"
 """The stage that makes clips; those before it see whole sources."""

@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.clip_table import read_shard
-from curation.shards import RunDirectory
-from curation.summary import UNKNOWN
+from curation.report.summary import UNKNOWN
+from curation.shards.clip_table import read_shard
+from curation.shards.run_directory import RunDirectory
 
 GALLERY_COLUMNS = (
     *("key", "source", "source_key", "start_s", "end_s", "shard", "kept", "reject_stage", "reject_rule"),

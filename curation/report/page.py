@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
 
-from curation.clip_table import open_run, quarantined, read_clips
 from curation.report.distributions import DISTRIBUTION_COLUMNS, distributions
 from curation.report.funnel import clip_funnel, source_funnel
 from curation.report.gallery import GALLERY_COLUMNS, gallery
-from curation.shards import RunDirectory
-from curation.summary import SUMMARY_COLUMNS, Summary, is_source, percent, summarise_table
+from curation.report.summary import SUMMARY_COLUMNS, Summary, is_source, percent, summarise_table
+from curation.shards.clip_table import open_run, quarantined, read_clips
+from curation.shards.run_directory import RunDirectory
 from infra.storage.files import join, read_bytes, write_atomically
 
 HERE = Path(__file__).parent

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from curation.caption import CameraMovement
+from curation.clip.caption import CameraMovement
+from curation.clip.schema import AudioType, ShotType
 from curation.sample import spoil, takes
 from curation.sample.encode import Encoding
 from curation.sample.speech import Speech
 from curation.sample.truth import SampleTruth
 from curation.sample.video import TALKING, SampleVideo, filmed, portrait
-from curation.schema import AudioType, ShotType
 
 Image = npt.NDArray[np.uint8]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from curation.caption import CameraMovement
-from curation.schema import AudioType, ShotType
+from curation.clip.caption import CameraMovement
+from curation.clip.schema import AudioType, ShotType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from curation.caption import CameraMovement
+from curation.clip.caption import CameraMovement
+from curation.clip.schema import AudioType, ShotType
 from curation.sample.encode import Encoding, encode
 from curation.sample.speech import SAMPLE_RATE_HZ, Speech, silence, speak
 from curation.sample.takes import portrait_take
 from curation.sample.truth import SampleTruth
-from curation.schema import AudioType, ShotType
 
 Image = npt.NDArray[np.uint8]
 Take = Callable[[Speech, SampleTruth], Iterator[Image]]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from urllib.parse import unquote
 
-from curation.schema import Pool, Source
+from curation.clip.schema import Pool, Source
 from curation.sources.folders import Found, files_below, may_be_video, objects_below
 from curation.sources.manifest import MANIFESTS, Entry, read_manifest
 from curation.sources.patterns import has_wildcard, matching_files, matching_objects

@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from curation.caption import CameraMovement, Caption, MovementDirection
-from curation.claims import (
+from curation.clip.caption import CameraMovement, Caption, MovementDirection
+from curation.clip.claims import (
     camera_movements,
     claims_moving_camera,
     claims_static_camera,
     claims_talking,
     claims_walking,
 )
-from curation.motion import CameraMotion, SubjectMotion
-from curation.schema import AudioType, Clip, Pool, ShotType
+from curation.clip.motion import CameraMotion, SubjectMotion
+from curation.clip.schema import AudioType, Clip, Pool, ShotType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from curation.backends.defects import build_defect_detector
 from curation.backends.text_overlay import Motion, decode_overlays
-from curation.observations import Box
-from curation.schema import Clip
+from curation.clip.observations import Box
+from curation.clip.schema import Clip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from curation.clip.schema import Clip, Payload, Source
 from curation.media import Cut, CutVideo, Difference, check_sound, check_video, cut_clips, read_audio
-from curation.schema import Clip, Payload, Source
 
 STAGE = "export"
 

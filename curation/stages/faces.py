@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curation.observations import FaceBox, FaceTrack, Keyframe
-from curation.schema import Clip, Pool
+from curation.clip.observations import FaceBox, FaceTrack, Keyframe
+from curation.clip.schema import Clip, Pool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

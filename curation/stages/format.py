@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from curation.clip.schema import Decision, Source
 from curation.media.colour import HDR_TRANSFERS, SDR_TRANSFERS, readable_matrix
-from curation.schema import Decision, Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,8 +8,8 @@ from curation.backends.camera import build_camera_estimator
 from curation.backends.face_geometry import main_track
 from curation.backends.motion_paths import camera_motion, mean_fit, subject_motion
 from curation.backends.mouth import mouth_change
-from curation.motion import CameraMotion, SubjectMotion
-from curation.schema import Clip
+from curation.clip.motion import CameraMotion, SubjectMotion
+from curation.clip.schema import Clip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +36,7 @@ class MotionStage:
         self.estimator = build_camera_estimator(config.backend)
 
     def __call__(self, clip: Clip) -> Clip:
-        """The clip with the scores of `curation.motion`; None where the motion cannot be told."""
+        """The clip with the scores of `curation.clip.motion`; None where the motion cannot be told."""
         pairs = self.estimator.pairs(clip)
         camera, subject, mouth = None, None, None
         fit = mean_fit(pairs)

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from curation.backends.pose import TrackedPerson, build_pose_estimator
-from curation.crop import crop_clip
-from curation.observations import Box
-from curation.schema import Clip, Pool, ShotType, Source
+from curation.clip.crop import crop_clip
+from curation.clip.observations import Box
+from curation.clip.schema import Clip, Pool, ShotType, Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

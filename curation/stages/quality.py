@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from curation.backends.quality import build_quality_scorer
-from curation.schema import Clip
+from curation.clip.schema import Clip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from curation.schema import Decision, Source
+from curation.clip.schema import Decision, Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from curation.backends.combing import combed_share
 from curation.backends.descriptor import build_descriptor
+from curation.clip.observations import FrameStats, Keyframe
+from curation.clip.schema import Decision, Shot, Source
 from curation.media import RawFrame, file_end_s, frame_times, iter_raw_frames
-from curation.observations import FrameStats, Keyframe
-from curation.schema import Decision, Shot, Source
 from infra.terminal import off_the_terminal
 
 with off_the_terminal():

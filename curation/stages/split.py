@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.backends.face import build_face_detector
-from curation.observations import Keyframe
-from curation.schema import Clip, Pool, Shot, Source
+from curation.clip.observations import Keyframe
+from curation.clip.schema import Clip, Pool, Shot, Source
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

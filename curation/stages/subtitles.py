@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from curation.backends.text import TextBox, build_text_detector
 from curation.backends.text_overlay import Band, Motion, encode_overlays, find_bands, join_lines
-from curation.schema import Clip
+from curation.clip.schema import Clip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,8 +19,8 @@ from curation.backends.sync import (
     no_evidence,
     pool_evidence,
 )
+from curation.clip.schema import AudioType, Clip, Pool, Shot, Source, Verdict
 from curation.media import read_audio
-from curation.schema import AudioType, Clip, Pool, Shot, Source, Verdict
 
 STAGE = "sync"
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from curation.clip.observations import FrameStats, Keyframe
+from curation.clip.schema import Clip, Media, Pool, Shot, VideoInfo
 from curation.media import iter_frames, probe
-from curation.observations import FrameStats, Keyframe
-from curation.schema import Clip, Media, Pool, Shot, VideoInfo
 
 Image = npt.NDArray[np.uint8]
 

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from skimage import data
 
+from curation.clip.observations import Box, FaceBox, FaceTrack
+from curation.clip.schema import Clip, Media, Pool, Shot, Source
 from curation.media import probe
-from curation.observations import Box, FaceBox, FaceTrack
-from curation.schema import Clip, Media, Pool, Shot, Source
 
 FPS = 25
 RATE_HZ = 16_000

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.backends.face import FaceDetector, build_face_detector
-from curation.observations import Box, FaceBox, FaceTrack, FrameStats, Keyframe
-from curation.schema import Clip, Media, Pool, Shot, VideoInfo
+from curation.clip.observations import Box, FaceBox, FaceTrack, FrameStats, Keyframe
+from curation.clip.schema import Clip, Media, Pool, Shot, VideoInfo
 from curation.stages.faces import FacesConfig, build_tracks
 from tests.curation.clip_from_video import clip_from_video
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from curation.caption import Caption
-from curation.observations import Keyframe
-from curation.schema import AudioType, Clip, Decision, Media, Payload, Pool, Shot, ShotType, Source, VideoInfo
-from curation.shards import RunDirectory, ShardsConfig, ShardWriter
+from curation.clip.caption import Caption
+from curation.clip.observations import Keyframe
+from curation.clip.schema import AudioType, Clip, Decision, Media, Payload, Pool, Shot, ShotType, Source, VideoInfo
+from curation.shards.run_directory import RunDirectory, ShardsConfig, ShardWriter
 
 SECONDS = {"probe": 0.5, "resolution": 0.0, "scenes": 1.0, "split": 0.5, "faces": 1.0, "pose": 1.0, "export": 4.0}
 HOSTILE = "/in/<img src=x onerror=alert(1)>\"' onload='alert(2)' [bold]&amp;\x1b[2J.mp4"

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from curation.curate import CurationJob
+from curation.job import CurationJob
 from curation.pipeline import CurationConfig
 from curation.planning import plan_units
-from curation.shards import RunDirectory
+from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
 from infra.jobs.engine import run_inline
 from tests.infra.jobs.test_engine import decisions

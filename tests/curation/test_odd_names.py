@@ -16,7 +16,7 @@ import pytest
 import s3fs
 
 from curation.__main__ import main
-from curation.shards import RunDirectory
+from curation.shards.run_directory import RunDirectory
 from tests.curation.videos import write_video
 
 SMALL = (320, 240)

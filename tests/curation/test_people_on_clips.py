@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from curation.caption import CameraMovement, MovementDirection
-from curation.motion import CameraMotion
-from curation.schema import Clip, ShotType, Source
+from curation.clip.caption import CameraMovement, MovementDirection
+from curation.clip.motion import CameraMotion
+from curation.clip.schema import Clip, ShotType, Source
 from curation.stages.caption import CaptionConfig, CaptionStage
 from curation.stages.consistency import ConsistencyConfig, ConsistencyFilter
 from curation.stages.motion import MotionConfig, MotionStage

@@ -8,9 +8,9 @@ import av
 import pytest
 
 from curation import planning
-from curation.headers import header_duration
+from curation.clip.schema import Source
 from curation.planning import PlanningConfig, plan_units
-from curation.schema import Source
+from curation.sources.headers import header_duration
 from tests.curation.videos import write_video
 
 

@@ -15,14 +15,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from curation.records import THUMBNAIL_WIDTH_PX
 from curation.report import ReportConfig, write_report
 from curation.report.distributions import NOT_MEASURED, distributions
 from curation.report.funnel import clip_funnel, source_funnel
 from curation.report.gallery import draw
 from curation.report.page import number, span, stage_times
-from curation.shards import RunDirectory
-from curation.summary import summarise
+from curation.report.summary import summarise
+from curation.shards.records import THUMBNAIL_WIDTH_PX
+from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
 from infra.storage.files import read_bytes
 from tests.curation.synthetic_run import HOSTILE, sources, write_run

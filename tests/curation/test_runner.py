@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import s3fs
 
-from curation.headers import header_duration
+from curation.clip.schema import Source
 from curation.media import MediaError
 from curation.runner import StageRunner
-from curation.schema import Source
+from curation.sources.headers import header_duration
 from curation.stages.resolution import ResolutionConfig, ResolutionFilter
 from tests.curation.unprivileged import run_as_nobody
 from tests.curation.videos import write_video
@@ -89,9 +89,9 @@ def test_a_file_that_may_not_be_read(tmp_path: Path) -> None:
     write_video(tmp_path / "shut" / "b.mp4", seconds=0.2)
     (tmp_path / "shut").chmod(0)
     told = run_as_nobody(tmp_path, f"""
-        from curation.headers import header_duration
+        from curation.sources.headers import header_duration
         from curation.runner import StageRunner
-        from curation.schema import Source
+        from curation.clip.schema import Source
         for name in ("a.mp4", "shut/b.mp4"):
             uri = {str(tmp_path)!r} + "/" + name
             print(header_duration(uri), StageRunner([]).run(Source(uri=uri)).failure.rule)

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from curation.clip.schema import AudioType
 from curation.media import MediaError, iter_frames, probe, read_audio, sample_frames
 from curation.sample import SampleTruth, bucket_truth, make_bucket
 from curation.sample.encode import encode
 from curation.sample.face import MAX_DROP, Pose, TalkingFace, portrait
 from curation.sample.speech import CONTROL_RATE_HZ, SAMPLE_RATE_HZ, speak
 from curation.sample.video import speech_of
-from curation.schema import AudioType
 
 Floats = npt.NDArray[np.float64]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curation.__main__ import main
-from curation.sample_run import check_not_mixed
+from curation.commands.sample_run import check_not_mixed
 from tests.curation.videos import add_video
 
 

@@ -17,10 +17,10 @@ from curation.backends.sync import (
     no_evidence,
     pool_evidence,
 )
-from curation.observations import Box, FaceBox, FaceTrack
+from curation.clip.observations import Box, FaceBox, FaceTrack
+from curation.clip.schema import AudioType, Clip, Pool, Source, Verdict
 from curation.pipeline import StagesConfig, build_stages
 from curation.runner import StageRunner
-from curation.schema import AudioType, Clip, Pool, Source, Verdict
 from curation.stages.sync import SyncConfig, SyncFilter
 from tests.curation.moving_mouth import frames, source_of, syllables, voice, write_video
 

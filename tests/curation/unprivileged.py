@@ -8,16 +8,17 @@ import sys
 import textwrap
 from pathlib import Path
 
+from tests.paths import ROOT
+
 DROP = """
 import locale, os
-import curation.__main__, curation.commands.run, curation.curating, curation.prepare
+import curation.__main__, curation.commands.run, curation.commands.curating, curation.commands.prepare
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
 """
 """Our code is imported before: it may lie where nobody may look."""
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def run_as_nobody(reach: Path, code: str) -> subprocess.CompletedProcess[str]:

@@ -12,8 +12,8 @@ import pytest
 from curation.__main__ import COMMANDS
 from infra.command_line import parse_command
 from infra.default_run import default_run
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 SHELL = {
     name: value
     for name, value in os.environ.items()

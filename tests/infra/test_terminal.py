@@ -6,9 +6,9 @@ import os
 import pty
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.paths import ROOT
+
 SAY = "import os; print(os.readlink('/proc/self/fd/0'), os.readlink('/proc/self/fd/2'), flush=True)"
 TOUCH = """
 import os, termios

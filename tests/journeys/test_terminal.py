@@ -19,9 +19,10 @@ from typing import Any
 
 import pytest
 
-from curation.shards import RunDirectory
+from curation.shards.run_directory import RunDirectory
 from tests.curation.videos import write_video
-from tests.journeys.terminal import ROOT, Terminal
+from tests.journeys.terminal import Terminal
+from tests.paths import ROOT
 from tests.training.recipes import small_overrides
 
 LOADED_S = 300.0

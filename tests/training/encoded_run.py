@@ -10,7 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from curation.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding, Skipped
+from curation.encoding.encoded import (
+    EncodedClip,
+    EncodedDirectory,
+    EncodedSample,
+    EncodedShardWriter,
+    Encoding,
+    Skipped,
+)
 
 CHANNELS, TEXT_DIM, TEXT_TOKENS, AUDIO_DIM = 48, 64, 64, 80
 FPS, STEP_RATE_HZ, SAMPLE_RATE_HZ = 25, 50, 16_000

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from curation.encoded import EncodedSample
+from curation.encoding.encoded import EncodedSample
 from training.conditioning import Batch, Conditioner, ConditioningConfig, OwnLatents
 from training.data import LoadedSample
 from training.randomness import DrawRandom

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from curation.encoded import BadSampleError, EncodedDirectory
+from curation.encoding.encoded import BadSampleError, EncodedDirectory
 from infra.config import ConfigError
 from tests.training.encoded_run import SampleSpec, make_encoded_run
 from tests.training.recipes import train

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from curation.encoded import BadSampleError, EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter
+from curation.encoding.encoded import BadSampleError, EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter
 from tests.training.encoded_run import SIDE, SampleSpec, make_encoding, make_sample, make_unconditional
 from training.data import SampleReader
 from training.index import read_index

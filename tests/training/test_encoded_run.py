@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from curation.encoded import EncodedSample
+from curation.encoding.encoded import EncodedSample
 from tests.training.encoded_run import SampleSpec, make_encoded_run, make_sample
 
 

@@ -12,11 +12,10 @@ from pathlib import Path
 import pytest
 from torch.distributed.run import get_args_parser
 
+from tests.paths import ROOT
 from tests.training.encoded_run import SampleSpec, make_encoded_run
 from tests.training.recipes import small_overrides
 from training.__main__ import DESCRIPTION
-
-ROOT = Path(__file__).resolve().parents[2]
 
 SHELL = {
     name: value

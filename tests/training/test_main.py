@@ -11,9 +11,8 @@ import pytest
 from infra import command_line
 from infra.command_line import CommandFailedError
 from infra.config import ConfigError
+from tests.paths import ROOT
 from training.__main__ import main
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def failing(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:

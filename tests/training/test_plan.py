@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curation.encoded import EncodedDirectory
+from curation.encoding.encoded import EncodedDirectory
 from infra.config import ConfigError
 from tests.training.encoded_run import GENERAL, NEGATIVE, WIDE, SampleSpec, make_encoded_run
 from training.data import DataConfig, MicroBatch, SampleReader, Share, load_steps

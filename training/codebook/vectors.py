@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from curation.encoded import ABOUT_FILE, NEGATIVE, EncodedDirectory, codebook_vectors
+from curation.encoding.encoded import ABOUT_FILE, NEGATIVE, EncodedDirectory, codebook_vectors
 from infra.config import ConfigError
 from infra.storage.commits import list_folders
 from infra.storage.files import join, list_files

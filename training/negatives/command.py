@@ -13,7 +13,7 @@ from diffusers.utils import logging as diffusers_logging
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from curation.encoded import EncodedDirectory, EncodedShardWriter
+from curation.encoding.encoded import EncodedDirectory, EncodedShardWriter
 from infra.command_line import CommandFailedError
 from infra.config import ConfigError, persons_mistakes
 from infra.storage.commits import TakenOverError

@@ -20,7 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from curation.encoded import NEGATIVE, BadSampleError, EncodedClip, EncodedDirectory, EncodedSample, Encoding, Skipped
+from curation.encoding.encoded import (
+    NEGATIVE,
+    BadSampleError,
+    EncodedClip,
+    EncodedDirectory,
+    EncodedSample,
+    Encoding,
+    Skipped,
+)
 from infra.config import ConfigError
 from model.sampling import CleanFrames, Condition, Scheduler, denoise
 from model.text import encode_text

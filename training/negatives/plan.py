@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from curation.encoded import NEGATIVE, EncodedDirectory
+from curation.encoding.encoded import NEGATIVE, EncodedDirectory
 from infra.config import ConfigError
 from training.index import COLUMNS, Location, location_of
 

@@ -1,7 +1,7 @@
 """Drawn faces as encoded shards, ready to train on, with their truth in a file beside.
 
-`RUN/encoded/720p/` holds the shards in the format of `curation.encoded`, `RUN/truth.jsonl` a line for each clip and,
-first, one that says what it was made from; it is written last, so that it stands for the whole.
+`RUN/encoded/720p/` holds the shards in the format of `curation.encoding.encoded`, `RUN/truth.jsonl` a line for each
+clip and, first, one that says what it was made from; it is written last, so that it stands for the whole.
 
 Letters: C latent channels, F latent frames, H and W latent sides, N references, T pixel frames.
 """
@@ -25,7 +25,7 @@ from torch import Tensor
 from bench.studies.talking_faces.identity import PARTS
 from bench.studies.talking_faces.performance import FPS, Performance, Take, draw_performance, perform
 from bench.studies.talking_faces.prompt import captions
-from curation.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
+from curation.encoding.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
 from model.assemble import build_components
 from model.audio import SAMPLE_RATE_HZ, STEP_RATE_HZ, AudioFeatures
 from model.presets import get_preset

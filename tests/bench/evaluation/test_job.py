@@ -25,8 +25,7 @@ from infra.jobs.engine import run_inline, run_on_ray
 from infra.jobs.telemetry import Progress
 from infra.jobs.workers import Workers
 from tests.bench.material import BROKEN, EMPTY, FACELESS, MISSING, OTHER, SILENT, TALKING
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.paths import ROOT
 
 
 def nothing(_: Progress) -> None:

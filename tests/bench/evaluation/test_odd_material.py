@@ -19,8 +19,8 @@ from bench.rows import Row, RowStore
 from tests.bench.material import SECONDS, TALKING, portrait
 from tests.bench.odd_videos import flat, write_odd, write_without_frames
 from tests.curation.moving_mouth import frames, syllables, voice, write_video
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 METRICS = ("appearance", "av_align", "mouth_sync", "identity_colour")
 CASES = {
     "apac_true.mov": 110,

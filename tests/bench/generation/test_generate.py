@@ -21,6 +21,7 @@ from bench.samples import read_samples, read_videos
 from curation.media import frame_times, iter_frames
 from model.generation import VideoInputs
 from tests.model.pipelines import noise, picture, small_pipeline, write_wav
+from tests.paths import ROOT
 
 ONE, TWO, BAD, NO_SOUND = (
     "0001_human_talk_en_female",
@@ -28,7 +29,6 @@ ONE, TWO, BAD, NO_SOUND = (
     "0003_comic_talk_en_unknown",
     "0004_human_talk_en_male",
 )
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from bench.studies.talking_faces.dataset import (
 )
 from bench.studies.talking_faces.face import Pose, draw_face
 from bench.studies.talking_faces.performance import perform
-from curation.encoded import EncodedDirectory, EncodedSample
+from curation.encoding.encoded import EncodedDirectory, EncodedSample
 from model.audio import align_audio, encode_audio
 from model.vae import decode_video
 

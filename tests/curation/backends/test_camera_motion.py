@@ -13,9 +13,9 @@ import skimage.data
 from curation.backends.camera import build_camera_estimator
 from curation.backends.feature_camera import FeatureCamera
 from curation.backends.motion_paths import camera_motion, mean_fit, subject_motion
-from curation.motion import CameraMotion, SubjectMotion
-from curation.observations import Box, FaceTrack
-from curation.schema import Clip
+from curation.clip.motion import CameraMotion, SubjectMotion
+from curation.clip.observations import Box, FaceTrack
+from curation.clip.schema import Clip
 from tests.curation.people_clips import KEYFRAME_PERIOD_S, Image, make_clip, make_track
 
 WIDTH, HEIGHT = 640, 360

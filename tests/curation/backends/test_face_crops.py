@@ -6,9 +6,9 @@ import numpy.typing as npt
 import pytest
 
 from curation.backends.face_crops import crop_face
+from curation.clip.observations import Box, FaceBox, FaceTrack
+from curation.clip.schema import Clip, Media, Pool, Shot
 from curation.media import probe
-from curation.observations import Box, FaceBox, FaceTrack
-from curation.schema import Clip, Media, Pool, Shot
 from tests.curation.moving_mouth import write_video
 
 WIDTH, HEIGHT, FACE_PX = 640, 360, 80

@@ -7,7 +7,7 @@ import skimage.data
 
 from curation.backends.face_geometry import FaceGeometry, body_box, head_box, main_track, visible_heads
 from curation.backends.pose import build_pose_estimator
-from curation.observations import Box
+from curation.clip.observations import Box
 from tests.curation.people_clips import detect_faces, make_clip, make_track
 
 

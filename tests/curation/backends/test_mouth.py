@@ -10,7 +10,7 @@ import pytest
 import skimage.data
 
 from curation.backends.mouth import mouth_change
-from curation.observations import Box, FaceBox
+from curation.clip.observations import Box, FaceBox
 from tests.curation.people_clips import Image, detect_faces, make_keyframe, make_track
 
 NUM_KEYFRAMES = 6

@@ -17,7 +17,7 @@ from curation.backends.no_reference import (
     noise,
     sharpness,
 )
-from curation.observations import FrameStats
+from curation.clip.observations import FrameStats
 from tests.curation.drawn_scenes import landscape
 
 Grey = npt.NDArray[np.float32]

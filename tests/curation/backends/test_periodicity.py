@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from curation.backends.periodicity import RATE_HZ, PeriodicityDetector
-from curation.schema import AudioType
+from curation.clip.schema import AudioType
 from tests.curation.moving_mouth import syllables, voice
 
 DETECTOR = PeriodicityDetector()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from curation.backends.stillness import blank_s, frozen_s, still_s, tile_change
-from curation.observations import FrameStats
+from curation.clip.observations import FrameStats
 
 
 def stats(change: list[float], luma_std: list[float], fps: float = 10.0) -> FrameStats:

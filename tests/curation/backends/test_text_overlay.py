@@ -11,7 +11,7 @@ from curation.backends.text_overlay import (
     find_bands,
     join_lines,
 )
-from curation.observations import Box
+from curation.clip.observations import Box
 from tests.curation.drawn_scenes import Picture, landscape, panned, write
 
 

@@ -27,9 +27,9 @@ from pathlib import Path
 import av
 import soundfile
 
+from curation.clip.schema import Clip, Pool, Shot, Source
 from curation.media import probe
 from curation.runner import StageRunner
-from curation.schema import Clip, Pool, Shot, Source
 from curation.stages.export import Export, ExportConfig
 from curation.stages.format import FormatConfig, FormatFilter
 from curation.stages.scenes import SceneDetection, ScenesConfig

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 from av.video.reformatter import ColorRange, Interpolation
 
+from curation.clip.observations import Box
 from curation.media import Cut, check_video, cut_clips, iter_frames, probe
-from curation.observations import Box
 
 BARS = np.array(
     [(191, 191, 191), (191, 191, 0), (0, 191, 191), (0, 191, 0), (191, 0, 191), (191, 0, 0), (0, 0, 191), (40, 90, 160)]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from curation.clip.schema import Media, Pool, Shot, Source
 from curation.media import Cut, check_sound, check_video, cut_clips, iter_raw_frames, probe
-from curation.schema import Media, Pool, Shot, Source
 from curation.stages.export import Export, ExportConfig
 from curation.stages.scenes import SceneDetection, ScenesConfig
 from curation.stages.split import Split, SplitConfig

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pytest
 
 from curation.backends.combing import combed_share
+from curation.clip.schema import Media, Source
 from curation.media import Cut, cut_clips, iter_raw_frames, probe
-from curation.schema import Media, Source
 from curation.stages.scenes import SceneDetection, ScenesConfig
 from tests.curation.media.recordings import delayed
 

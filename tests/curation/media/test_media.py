@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from curation.clip.observations import Box
 from curation.media import (
     Cut,
     CutVideo,
@@ -20,7 +21,6 @@ from curation.media import (
     read_audio,
     sample_frames,
 )
-from curation.observations import Box
 from tests.curation.media.recordings import Recording, write_recording
 from tests.curation.videos import frame_number, tone, write_video
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import s3fs
 
-from curation.headers import header_duration
+from curation.clip.schema import Source
 from curation.media.playlists import HEAD_BYTES, names_other_files
 from curation.runner import StageRunner
-from curation.schema import Source
+from curation.sources.headers import header_duration
 from tests.curation.videos import write_video
 
 LISTS = {

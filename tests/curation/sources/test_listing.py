@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import s3fs
 
-from curation.schema import Pool
+from curation.clip.schema import Pool
 from curation.sources import SourcesConfig, list_sources
 from infra.config import ConfigError
 from tests.curation.unprivileged import run_as_nobody

@@ -10,9 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from curation.backends.captioner import CaptionError
-from curation.caption import CameraMovement, Caption, HumanAction, MovementDirection
-from curation.motion import CameraMotion, SubjectMotion
-from curation.schema import AudioType, Clip, Score, ShotType
+from curation.clip.caption import CameraMovement, Caption, HumanAction, MovementDirection
+from curation.clip.motion import CameraMotion, SubjectMotion
+from curation.clip.schema import AudioType, Clip, Score, ShotType
 from curation.stages.caption import CaptionConfig, CaptionStage
 from tests.curation.people_clips import make_clip
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.backends.measured_captioner import MeasuredCaptioner
-from curation.caption import Caption
-from curation.motion import CameraMotion, SubjectMotion
-from curation.schema import AudioType, Clip, Pool, Score, ShotType
+from curation.clip.caption import Caption
+from curation.clip.motion import CameraMotion, SubjectMotion
+from curation.clip.schema import AudioType, Clip, Pool, Score, ShotType
 from curation.stages.consistency import RULES, ConsistencyConfig, ConsistencyFilter
 from tests.curation.people_clips import make_clip
 

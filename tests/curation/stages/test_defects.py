@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from curation.schema import Clip
+from curation.clip.schema import Clip
 from curation.stages.defects import DefectConfig, DefectFilter
 from curation.stages.subtitles import SubtitleConfig, SubtitleFilter
 from tests.curation.clip_from_video import clip_from_images, clip_from_video

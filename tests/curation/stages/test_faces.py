@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from curation.backends.face import build_face_detector
-from curation.observations import Box, FaceBox, Keyframe
+from curation.clip.observations import Box, FaceBox, Keyframe
 from curation.stages.faces import build_tracks
 from tests.curation.portrait import astronaut
 

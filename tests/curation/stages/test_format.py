@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from curation.schema import Media, Source, VideoInfo
+from curation.clip.schema import Media, Source, VideoInfo
 from curation.stages.format import FormatConfig, FormatFilter
 
 INFO = VideoInfo(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import skimage.data
 
-from curation.motion import CameraMotion, SubjectMotion
-from curation.observations import Box
-from curation.schema import Clip
+from curation.clip.motion import CameraMotion, SubjectMotion
+from curation.clip.observations import Box
+from curation.clip.schema import Clip
 from curation.stages.motion import MotionConfig, MotionStage
 from tests.curation.people_clips import Image, make_clip, make_track
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from curation.observations import Box, FaceTrack
-from curation.schema import Clip, Pool, ShotType, Source
+from curation.clip.observations import Box, FaceTrack
+from curation.clip.schema import Clip, Pool, ShotType, Source
 from curation.stages.pose import PoseConfig, PoseStage
 from tests.curation.people_clips import make_clip, make_track
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pytest
 
 from curation.backends.descriptor import build_descriptor
+from curation.clip.schema import Media, Source
 from curation.media import Cut, cut_clips, probe
-from curation.schema import Media, Source
 from curation.stages.scenes import SceneDetection, ScenesConfig
 from tests.curation.media.recordings import Recording, write_recording
 from tests.curation.portrait import astronaut

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.observations import Box, FaceBox, FrameStats, Keyframe
-from curation.schema import Media, Pool, Shot, Source, VideoInfo
+from curation.clip.observations import Box, FaceBox, FrameStats, Keyframe
+from curation.clip.schema import Media, Pool, Shot, Source, VideoInfo
 from curation.stages.split import Split, SplitConfig, pieces
 
 FACE = FaceBox(box=Box(x0=0.4, y0=0.2, x1=0.6, y1=0.5), confidence=1.5)

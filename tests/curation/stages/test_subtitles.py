@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curation.schema import Clip
+from curation.clip.schema import Clip
 from curation.stages.subtitles import SubtitleConfig, SubtitleFilter
 from tests.curation.clip_from_video import clip_from_images, clip_from_video
 from tests.curation.drawn_scenes import FPS, Picture, landscape, panned, with_text, write

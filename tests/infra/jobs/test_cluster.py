@@ -13,8 +13,7 @@ import psutil
 import pytest
 
 from infra.jobs import cluster
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.paths import ROOT
 
 
 def test_only_an_address_that_names_a_cluster_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import s3fs
 
-from curation.curate import CurationJob, CurationWorker
+from curation.clip.schema import Source
+from curation.job import CurationJob, CurationWorker
 from curation.pipeline import STAGES, CurationConfig
 from curation.planning import plan_units
-from curation.schema import Source
-from curation.shards import RunDirectory
+from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
 from infra.config import ConfigError, build
 from infra.jobs import engine

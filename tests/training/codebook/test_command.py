@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from curation.encoded import EncodedDirectory, codebook_vectors
+from curation.encoding.encoded import EncodedDirectory, codebook_vectors
 from infra.config import ConfigError
 from infra.storage.writing import NotWrittenError
 from model.codebook import Codebook

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from curation.encoded import EncodedDirectory, EncodedSample
+from curation.encoding.encoded import EncodedDirectory, EncodedSample
 from infra.command_line import CommandFailedError, Parser
 from infra.config import ConfigError
 from model.assemble import build_pipeline

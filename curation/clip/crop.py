@@ -1,0 +1,78 @@
+"""A clip of a part of another clip's picture, with everything measured so far in the part's own
+coordinates."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+
+from curation.clip.observations import Box, FaceBox, FaceTrack, Keyframe
+from curation.clip.schema import Clip
+
+JPEG_QUALITY = 90
+"""As the scene pass writes keyframes."""
+
+
+def crop_clip(clip: Clip, crop: Box, key: str) -> Clip:
+    """The part `crop` (fractions of `clip`'s picture) of `clip`, as a clip of its own whose parent is `clip`.
+
+    Keyframes are cropped and faces re-expressed; faces whose middle is outside are not in the new clip.
+    Frame statistics and scores stay those of the whole picture.
+    """
+    tracks = [part for track in clip.tracks if (part := _crop_track(track, crop)) is not None]
+    return replace(
+        clip,
+        key=key,
+        parent_key=clip.key,
+        crop=crop if clip.crop is None else outer_box(crop, clip.crop),
+        keyframes=tuple(_crop_keyframe(keyframe, crop) for keyframe in clip.keyframes),
+        tracks=tuple(sorted(tracks, key=lambda track: track.mean_area, reverse=True)),
+    )
+
+
+def inner_box(box: Box, crop: Box) -> Box:
+    """`box` in fractions of `crop`, both in fractions of the same picture; clipped to the crop."""
+    x0, x1 = (min(max((x - crop.x0) / crop.width, 0.0), 1.0) for x in (box.x0, box.x1))
+    y0, y1 = (min(max((y - crop.y0) / crop.height, 0.0), 1.0) for y in (box.y0, box.y1))
+    return Box(x0=x0, y0=y0, x1=x1, y1=y1)
+
+
+def outer_box(box: Box, crop: Box) -> Box:
+    """`box`, in fractions of `crop`, in fractions of the picture that `crop` is a part of."""
+    return Box(
+        x0=crop.x0 + box.x0 * crop.width,
+        y0=crop.y0 + box.y0 * crop.height,
+        x1=crop.x0 + box.x1 * crop.width,
+        y1=crop.y0 + box.y1 * crop.height,
+    )
+
+
+def _inside(face: FaceBox, crop: Box) -> bool:
+    x, y = face.box.centre
+    return crop.x0 <= x <= crop.x1 and crop.y0 <= y <= crop.y1
+
+
+def _crop_face(face: FaceBox, crop: Box) -> FaceBox:
+    return FaceBox(box=inner_box(face.box, crop), confidence=face.confidence)
+
+
+def _crop_track(track: FaceTrack, crop: Box) -> FaceTrack | None:
+    seen = [pair for pair in zip(track.times_s, track.faces, strict=True) if _inside(pair[1], crop)]
+    if not seen:
+        return None
+    return FaceTrack(
+        times_s=tuple(time_s for time_s, _ in seen), faces=tuple(_crop_face(face, crop) for _, face in seen)
+    )
+
+
+def _crop_keyframe(keyframe: Keyframe, crop: Box) -> Keyframe:
+    image = keyframe.image()
+    x0, y0, x1, y1 = crop.pixels(image.shape[1], image.shape[0])
+    encoded, jpeg = cv2.imencode(".jpg", image[y0:y1, x0:x1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    assert encoded, "a crop that is kept is hundreds of pixels wide"
+    return Keyframe(
+        time_s=keyframe.time_s,
+        jpeg=jpeg.tobytes(),
+        faces=tuple(_crop_face(face, crop) for face in keyframe.faces if _inside(face, crop)),
+    )

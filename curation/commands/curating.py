@@ -1,0 +1,38 @@
+"""Doing what was prepared: on Ray or in this process, with a display, the summary and the report."""
+
+from __future__ import annotations
+
+import time
+
+from curation.commands.prepare import Prepared
+from curation.job import CurationJob
+from curation.report import write_report
+from curation.report.summary import print_summary, summarise
+from infra.jobs.cluster import telling_why_it_stopped
+from infra.jobs.console import Words, announced_ray, display
+from infra.jobs.engine import run_inline, run_on_ray
+from infra.storage.files import join
+
+WORDS = Words(doing="curating", counts="units", kept="kept", rejected="rejected")
+
+
+def curate(prepared: Prepared, engine: str) -> None:
+    """Curate the plan's units and print what the run has come to.
+
+    Raises:
+        CommandFailedError: Ray ended the run.
+    """
+    console, plan, run = prepared.console, prepared.plan, prepared.run
+    before = summarise(run) if plan.num_done else None
+    start, job = time.monotonic(), CurationJob(run=run, config=prepared.config)
+    with display(console, len(plan.units), WORDS) as drawing:
+        if engine == "inline":
+            run_inline(plan.units, job, drawing.show)
+        elif plan.units:
+            with telling_why_it_stopped(), announced_ray(console, job.name):
+                run_on_ray(plan.units, job, drawing.show)
+        else:
+            job.open()
+    print_summary(summarise(run), console, time.monotonic() - start if plan.units else None, before)
+    console.print(f"shards  {join(run, 'shards')}", soft_wrap=True, highlight=False)
+    console.print(f"report  {write_report(run)}", soft_wrap=True, highlight=False)

@@ -1,0 +1,132 @@
+"""What comes before the work: settings, the sample bucket, the list of videos, the plan, and what people must know."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from curation.clip.schema import Pool
+from curation.commands.methods import LesserMethod, lesser_methods
+from curation.commands.sample_run import BUCKET, check_none_of_sample, check_not_mixed
+from curation.pipeline import CurationConfig
+from curation.planning import Plan, plan_units
+from curation.sample import make_bucket
+from curation.shards.run_directory import RunDirectory
+from curation.sources import list_sources
+from curation.sources.inputs import other_inputs
+from infra.config import ConfigError, load_section
+from infra.storage.files import is_local
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prepared:
+    """A run that is about to begin."""
+
+    run: str
+    """The run directory."""
+    config: CurationConfig
+    plan: Plan
+    console: Console
+
+
+def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) -> Prepared:
+    """Check what was asked for, and lay out and tell what there is to do.
+
+    Args:
+        options: of `plan` or `run`.
+        allow_local_methods: whether to go on where the profile asks for models that are not there; None only tells.
+
+    Raises:
+        ConfigError: a profile, an input or a run directory is not what it should be, or models are missing.
+    """
+    console = Console(markup=False)
+    config = load_section(CurationConfig, options.profile, "curation", options.overrides)
+    _check_methods(console, options.profile, config, allow=allow_local_methods)
+    check_not_mixed(options.run, options.input)
+    location = options.input if options.input is not None else _sample(console, options.run)
+
+    def say(line: str) -> None:
+        _print(console, f"note: {line}")
+
+    sources = list_sources(location, Pool(options.pool), options.path_column, config.sources, say)
+    check_none_of_sample(options.run, sources)
+    others = other_inputs(options.run, location, remember=allow_local_methods is not None)
+    if others is not None:
+        say(others)
+    directory = RunDirectory(options.run)
+    committed = directory.committed()
+    _warn_of_other_configurations(console, directory, config)
+    with console.status("Reading headers ...") as status:
+        plan = plan_units(
+            sources, committed, config.planning, lambda count: status.update(f"Reading headers: {count}/{len(sources)}")
+        )
+    _tell(console, location, plan)
+    return Prepared(run=options.run, config=config, plan=plan, console=console)
+
+
+def make_sample(console: Console, directory: Path) -> None:
+    """Make the sample bucket, or what is missing of it, and say where."""
+    with console.status(Text(f"Making a sample bucket in {directory} ...")) as status:
+        make_bucket(
+            directory,
+            progress=lambda done, total, name: status.update(
+                Text(f"Making a sample bucket in {directory}: {done}/{total} {name}")
+            ),
+        )
+    console.print(f"sample bucket  {directory}", soft_wrap=True, highlight=False)
+
+
+def _sample(console: Console, run: str) -> str:
+    if not is_local(run):
+        raise ConfigError("give INPUT: a sample bucket can only be made in a local RUN")
+    bucket = Path(run) / BUCKET
+    make_sample(console, bucket)
+    return str(bucket)
+
+
+def _check_methods(console: Console, profile: str, config: CurationConfig, *, allow: bool | None) -> None:
+    """Say which stages fall short of what the profile asks for, and refuse unless that is allowed."""
+    lesser = lesser_methods(config.stages) if config.requires == "paper" else []
+    if not lesser:
+        return
+    if allow is False:
+        raise ConfigError(
+            f"{_shortfall(profile, lesser)}: {'; '.join(map(str, lesser))}. --allow-local-methods runs them"
+        )
+    console.print(Text(f"{_shortfall(profile, lesser)}:", "bold red"), soft_wrap=True)
+    for method in lesser:
+        console.print(Text(f"  {method}", "red"), soft_wrap=True)
+    if allow is None:
+        console.print(Text("  `run` refuses this without --allow-local-methods", "red"), soft_wrap=True)
+
+
+def _shortfall(profile: str, lesser: list[LesserMethod]) -> str:
+    return f"{profile} asks for the paper's models, and {len(lesser)} stages have only a lesser method yet"
+
+
+def _warn_of_other_configurations(console: Console, directory: RunDirectory, config: CurationConfig) -> None:
+    table = directory.index(["config_hash"])
+    others = set(table["config_hash"].to_pylist()) - {config.hash} if table.num_rows else set()
+    if others:
+        _print(
+            console,
+            f"note: {directory.run} already holds clips decided under other settings ({', '.join(sorted(others))}; now "
+            f"{config.hash}); they stay as they are. Use another --run to decide everything anew.",
+        )
+
+
+def _tell(console: Console, location: str, plan: Plan) -> None:
+    unknown = f", {plan.num_unknown} of them with an unreadable header" if plan.num_unknown else ""
+    _print(
+        console,
+        f"{plan.num_sources} sources in {location}: {len(plan.units)} units to do{unknown}, {plan.num_done} done; "
+        f"{plan.duration_s / 60:.1f} min of video",
+    )
+
+
+def _print(console: Console, line: str) -> None:
+    console.print(Text(line), soft_wrap=True)

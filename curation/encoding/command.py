@@ -1,0 +1,100 @@
+"""`python -m curation encode`: what it does and prints."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from curation.encoding.config import EncodeConfig, ModelConfig
+from curation.encoding.curated_clips import kept_clips
+from curation.encoding.encoded import EncodedDirectory
+from curation.encoding.job import EncodeJob
+from curation.encoding.networks import is_light
+from curation.shards.run_directory import RunDirectory
+from infra.config import ConfigError, load_section
+from infra.jobs.console import Words, announced_ray, display
+from infra.jobs.engine import run_in_pool, run_inline, run_on_ray
+from infra.jobs.watch import Report
+
+WORDS = Words(doing="encoding", counts="clips", kept="encoded", rejected="skipped")
+COLUMNS = ("encoded", "reason", "bucket", "pool", "num_frames", "fps", "has_audio", "size", "wav_size")
+
+
+def encode(options: argparse.Namespace) -> None:
+    """Encode what is committed and not encoded yet.
+
+    Raises:
+        ConfigError: no curated shards, no such stage or model, or other settings than before.
+    """
+    console = Console(markup=False)
+    config = load_section(EncodeConfig, options.profile, "encode", options.overrides)
+    config.target(options.stage)
+    job = EncodeJob(run=options.run, stage=options.stage, model=_model(options), config=config)
+    shards = RunDirectory(options.run).names()
+    if not shards:
+        raise ConfigError(f"{options.run} holds no curated shards; run `make curate` first")
+    for note in job.check():
+        console.print(note, soft_wrap=True, highlight=False)
+    if job.directory.is_begun() and is_light(job.model):
+        # Another one is refused here and now rather than once Ray has started.
+        job.describe()
+    units = job.pending()
+    clips = sum(len(kept_clips(RunDirectory(options.run), unit.name)) for unit in units)
+    console.print(
+        f"{len(shards)} curated shards: {len(units)} to encode with {clips} clips, {len(shards) - len(units)} done",
+        soft_wrap=True, highlight=False,
+    )  # fmt: skip
+    start = time.monotonic()
+    if options.engine == "inline":
+        job.describe()
+        _show(console, clips, lambda report: run_inline(units, job, report))
+    elif units or job.is_other_model():
+        with announced_ray(console, job.name):
+            run_in_pool(job, job.describe)
+            _show(console, clips, lambda report: run_on_ray(units, job, report))
+    else:
+        job.open()
+    print_summary(job.directory, console, clips / (time.monotonic() - start) if units else None)
+
+
+def print_summary(directory: EncodedDirectory, console: Console, clips_per_s: float | None) -> None:
+    """Print totals of all that is committed."""
+    table = directory.index(COLUMNS)
+    rows = table.to_pylist() if "encoded" in table.column_names else []
+    encoded = [row for row in rows if row["encoded"]]
+    reasons = Counter(row["reason"].partition(":")[0] for row in rows if not row["encoded"])
+    buckets = Counter(row["bucket"] for row in encoded)
+    num_bytes = sum(row["size"] + (row["wav_size"] or 0) for row in encoded)
+    hours = sum(row["num_frames"] / row["fps"] for row in encoded) / 3600
+    grid = Table(title="Encoding", show_header=False, box=None)
+    lines: list[tuple[str, str, str]] = [
+        ("clips", str(len(encoded)), f"{sum(row['has_audio'] for row in encoded)} with sound"),
+        *(("  skipped", str(count), reason) for reason, count in reasons.most_common()),
+        *(("  bucket", str(count), bucket) for bucket, count in buckets.most_common()),
+        *(("  pool", str(count), pool) for pool, count in Counter(row["pool"] for row in encoded).most_common()),
+        ("size", f"{num_bytes / 1e9:.3g}", "GB"),
+        ("hours", f"{hours:.3g}", "of clips, crops beside those that they were made from"),
+    ]
+    if clips_per_s is not None:
+        lines.append(("speed", f"{clips_per_s:.2f}", "clips/s, starting included"))
+    for name, value, note in lines:
+        grid.add_row(name, Text(value, justify="right"), note)
+    console.print(grid)
+    console.print(f"encoded  {directory.path}", soft_wrap=True, highlight=False)
+
+
+def _model(options: argparse.Namespace) -> str:
+    if options.model:
+        return str(options.model)
+    return load_section(ModelConfig, options.profile, "model").source
+
+
+def _show(console: Console, clips: int, run: Callable[[Report], None]) -> None:
+    with display(console, clips, WORDS) as drawing:
+        run(drawing.show)

@@ -1,0 +1,115 @@
+"""A curated shard to encoded clips: what is read meets the networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from curation.encoding.clip_inputs import Material, ahead, read_material
+from curation.encoding.config import EncodeConfig
+from curation.encoding.curated_clips import CuratedClip, kept_clips, open_shard
+from curation.encoding.encoded import EncodedClip, EncodedSample, Skipped
+from curation.encoding.networks import ClipEncoder
+from curation.encoding.references import Draw, Group, generator_of, group_clips
+from curation.shards.run_directory import RunDirectory
+
+
+def encode_shard(
+    run: RunDirectory, shard: str, encoder: ClipEncoder, *, area: int, alive: Callable[[], None]
+) -> Iterator[EncodedClip | Skipped]:
+    """Encode the kept clips of a committed shard; those that cannot be are told why.
+
+    Args:
+        run: where the shard is.
+        shard: its name.
+        encoder: the networks, and the settings.
+        area: pixels of a frame.
+        alive: called with every clip.
+    """
+    config = encoder.config
+    groups = group_clips(kept_clips(run, shard), area=area, num_references=config.num_references)
+    if not groups:
+        return
+    with open_shard(run, shard) as reader:
+        materials = ahead(read_material(reader, groups, config))
+        for _, members in groupby(materials, key=lambda item: id(item[0])):
+            yield from _encode_group(members, encoder, alive)
+
+
+def skip_all(run: RunDirectory, shard: str, reason: str) -> Iterator[Skipped]:
+    """Every kept clip of a shard, skipped."""
+    for clip in kept_clips(run, shard):
+        yield _skipped(clip, reason)
+
+
+def _encode_group(
+    members: Iterator[tuple[Group, Material]], encoder: ClipEncoder, alive: Callable[[], None]
+) -> Iterator[EncodedClip | Skipped]:
+    """Samples wait for the references that later clips of the group lend them; only latents are kept so long."""
+    lent: dict[Draw, Tensor] = {}
+    waiting: list[tuple[Group, EncodedSample | Skipped]] = []
+    for group, material in members:
+        if material.singles:
+            latents = encoder.pictures(list(material.singles.values()))
+            lent |= {Draw(material.clip.key, frame): one for frame, one in zip(material.singles, latents, strict=True)}
+        waiting.append((group, _encode(material, encoder)))
+        alive()
+    for group, sample in waiting:
+        yield sample if isinstance(sample, Skipped) else _finish(sample, group, lent, encoder.config)
+
+
+def _encode(material: Material, encoder: ClipEncoder) -> EncodedSample | Skipped:
+    """The sample without its references."""
+    clip, sound = material.clip, material.sound
+    if material.window is None:
+        return _skipped(clip, material.problem)
+    latents = encoder.video(material.window)
+    return EncodedSample(
+        key=clip.key,
+        source=clip.source,
+        pool=clip.pool,
+        prompts=material.prompts,
+        fps=encoder.config.fps,
+        latents=latents,
+        reference_latents=latents[None, :, 0][:0],
+        text_states=encoder.words(material.prompts),
+        audio_features=None if sound is None else encoder.sound(sound.waveform),
+        audio_first_step=0 if sound is None else sound.first_step,
+        wav=None if sound is None else sound.wav,
+    )
+
+
+def _finish(
+    sample: EncodedSample, group: Group, lent: dict[Draw, Tensor], config: EncodeConfig
+) -> EncodedClip | Skipped:
+    # A clip that lends nothing because it is damaged is stood in for by the first frame of this one: latent 0 of
+    # a causal autoencoder is that frame encoded alone.
+    references = [lent.get(draw, sample.latents[:, 0]) for draw in group.draws[sample.key]]
+    sample = replace(sample, reference_latents=torch.stack(references))
+    tensors = (sample.latents, sample.reference_latents, *sample.text_states, sample.audio_features)
+    if not all(tensor is None or bool(tensor.isfinite().all()) for tensor in tensors):
+        return Skipped(
+            key=sample.key, source=sample.source, pool=sample.pool, reason="not_finite: an encoder gave NaN or infinity"
+        )
+    height, width = group.size
+    vectors = _codebook_vectors(sample, config.vectors_per_clip)
+    return EncodedClip(sample=sample, height=height, width=width, codebook_vectors=vectors)
+
+
+def _codebook_vectors(sample: EncodedSample, count: int) -> npt.NDArray[np.float16]:
+    """(P, C): latent positions of the clip, drawn uniformly, the same every time."""
+    vectors = rearrange(sample.latents, "c f h w -> (f h w) c")
+    places = generator_of(sample.key, "codebook").choice(len(vectors), size=min(count, len(vectors)), replace=False)
+    drawn: npt.NDArray[np.float16] = vectors[torch.from_numpy(places)].numpy()
+    return drawn
+
+
+def _skipped(clip: CuratedClip, reason: str) -> Skipped:
+    return Skipped(key=clip.key, source=clip.source, pool=clip.pool, reason=reason)

@@ -1,0 +1,164 @@
+"""Curation as a job: sources pass the pipeline's stages and are packed into shards."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ray.util import metrics
+
+from curation.clip.schema import Source
+from curation.pipeline import STAGES, CurationConfig, build_stages
+from curation.runner import StageRunner
+from curation.shards.run_directory import RunDirectory, ShardWriter
+from curation.sources.fetching import NodeCopies
+from curation.stage import Stage
+from infra.jobs.engine import Alive
+from infra.jobs.placement import ExecutionConfig
+from infra.jobs.telemetry import Progress
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CurationJob:
+    """What `make curate` runs; a unit is a source or a bounded segment of one."""
+
+    run: str
+    """The run directory."""
+    config: CurationConfig
+    session: str = field(default_factory=lambda: uuid.uuid4().hex)
+    """Fences off an earlier run on the same directory that is still alive."""
+
+    @property
+    def name(self) -> str:
+        """Curation."""
+        return "curation"
+
+    @property
+    def execution(self) -> ExecutionConfig:
+        """Placement and limits."""
+        return self.config.execution
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The pipeline's."""
+        return tuple(STAGES)
+
+    @property
+    def units_per_commit(self) -> int:
+        """How many sources share a shard."""
+        return self.config.shards.sources_per_shard
+
+    def open(self) -> None:
+        """Take the shards over."""
+        RunDirectory(self.run).open_session(self.session)
+
+    def key(self, unit: Source) -> str:
+        """The source's own."""
+        return unit.key
+
+    def worker(self, stages: Sequence[str], *, debug: bool) -> CurationWorker:
+        """Load the backends of some stages."""
+        return CurationWorker(
+            build_stages(self.config.stages, stages),
+            copies=NodeCopies(self.config.fetching, self.session),
+            is_last=stages[-1] == self.stages[-1],
+            debug=debug,
+        )
+
+    def give_up(self, unit: Source, detail: str) -> Source:
+        """The source, failed: it will be quarantined."""
+        return unit.fail("worker", "crashed", detail)
+
+    def commit(self, units: Sequence[Source]) -> Progress:
+        """Write the sources' shards."""
+        ShardWriter(self.run, self.config.shards, self.config.hash, self.session).write(units)
+        progress = Progress()
+        for unit in units:
+            progress.merge(progress_of(unit))
+        return progress
+
+
+def progress_of(source: Source) -> Progress:
+    """What a source that has passed the last stage adds to the totals."""
+    seconds = dict(source.stage_seconds)
+    decision = source.failure or source.rejection
+    if decision is not None:
+        progress = Progress(units=1, failed=source.failure is not None, stage_seconds=seconds)
+        progress.rejected[f"{decision.stage}/{decision.rule}"] += 1
+        return progress
+    progress = Progress(units=1, clips=len(source.clips), stage_seconds=seconds)
+    progress.kept = sum(clip.kept for clip in source.clips)
+    decisions = [clip.rejection for clip in source.clips if clip.rejection is not None]
+    progress.rejected.update(f"{decision.stage}/{decision.rule}" for decision in decisions)
+    return progress
+
+
+class CurationWorker:
+    """Takes sources through some stages and tells what they do: clips as they are cut, metrics at the end."""
+
+    def __init__(
+        self, stages: Sequence[tuple[str, Stage]], *, copies: NodeCopies | None, is_last: bool, debug: bool
+    ) -> None:
+        self.runner = StageRunner(
+            [(name, self._telling(stage)) for name, stage in stages],
+            raise_bugs=debug,
+            copies=copies,
+            is_last=is_last,
+        )
+        self.metrics = None if debug else StageMetrics()
+        self._alive: Alive | None = None
+        self._told = 0
+
+    def run(self, unit: Source, alive: Alive) -> Source:
+        """The source after the stages."""
+        self._alive, self._told = alive, 0
+        self._tell(unit)
+        result = self.runner.run(unit)
+        if self.metrics is not None:
+            self.metrics.record(unit, result)
+        return result
+
+    def _telling(self, stage: Stage) -> Stage:
+        def run(source: Source) -> Source:
+            result = stage(source)
+            self._tell(result)
+            return result
+
+        return run
+
+    def _tell(self, source: Source) -> None:
+        """Give a sign of life for every clip that is there and has had none."""
+        assert self._alive is not None
+        for _ in source.clips[self._told :]:
+            self._alive()
+        self._told = max(self._told, len(source.clips))
+
+
+class StageMetrics:
+    """Ray metrics of a worker, seen in the dashboard and by Prometheus."""
+
+    def __init__(self) -> None:
+        self.clips = metrics.Counter(
+            "soul_curation_clips", "Clips by stage and rule; kept ones have none", ("stage", "rule")
+        )
+        self.seconds = metrics.Histogram(
+            "soul_curation_stage_seconds",
+            "Wall time of a stage on one unit",
+            [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300],
+            ("stage",),
+        )
+
+    def record(self, before: Source, after: Source) -> None:
+        """Publish what a pool's stages did to a unit."""
+        for name, seconds in after.stage_seconds.items():
+            self.seconds.observe(max(0.0, seconds - before.stage_seconds.get(name, 0.0)), {"stage": name})
+        already = {clip.key for clip in before.clips if not clip.kept}
+        for clip in after.clips:
+            if clip.rejection is not None and clip.key not in already:
+                self.clips.inc(1, {"stage": clip.rejection.stage, "rule": clip.rejection.rule})
+            elif clip.payload is not None:
+                self.clips.inc(1, {"stage": "kept", "rule": ""})
+        decision = after.failure or after.rejection
+        if decision is not None and before.active:
+            self.clips.inc(1, {"stage": decision.stage, "rule": decision.rule})

@@ -1,0 +1,263 @@
+"""What a run has come to, counted from its shard index: the table printed at the end and the report's figures."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from curation.shards.clip_table import open_run, quarantined, read_clips
+
+SUMMARY_COLUMNS = (
+    *("key", "source", "source_key", "source_duration_s", "stage_seconds", "config_hash", "start_s", "end_s"),
+    *("parent_key", "kept", "reject_stage", "reject_rule", "reject_value", "reject_threshold"),
+    *("audio_kept", "audio_reason"),
+)
+"""What `summarise_table` needs of the index."""
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loss:
+    """How much one rule of one stage took out."""
+
+    stage: str
+    rule: str
+    count: int
+    median_value: float | None
+    """Median of what was measured, over the rows that have a number; None when none has."""
+    median_threshold: float | None
+    """Median of what it was held against."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """Totals of all that is committed."""
+
+    num_sources: int
+    """Videos."""
+    num_units: int
+    """Units of work: videos, and segments of long ones."""
+    num_failed: int
+    """Units in quarantine."""
+    num_clips: int
+    num_kept: int
+    num_crops: int
+    """Clips that were cropped out of another one."""
+    source_losses: tuple[Loss, ...]
+    """Units that failed or were turned down as a whole, in the order of the stages."""
+    clip_losses: tuple[Loss, ...]
+    """Rejected clips, in the order of the stages."""
+    seconds_in: float
+    """Length of the sources; of one whose header says less than was kept of it, what was kept."""
+    seconds_kept: float
+    """Video time of which a clip was kept, never more than `seconds_in`: what a crop shares with the clip that it was
+    made from, or clips that overlap with each other, counts once."""
+    num_audio_kept: int
+    """Kept clips that have their sound."""
+    num_silent: int
+    """Kept clips whose source has no sound."""
+    audio_drops: Mapping[str, int]
+    """Kept clips whose sound was dropped, by `stage/rule`; most frequent first."""
+    config_hashes: Mapping[str, int]
+    """Units by the configuration that decided on them; more than one makes decisions incomparable."""
+    stages: tuple[str, ...]
+    """In the order in which they ran."""
+    stage_seconds: Mapping[str, float]
+    """Wall seconds of the workers by stage, over all units."""
+
+
+def summarise(run: str) -> Summary:
+    """Count a run's committed rows.
+
+    Raises:
+        ConfigError: it is not a run directory.
+    """
+    directory = open_run(run)
+    return summarise_table(read_clips(directory, SUMMARY_COLUMNS), quarantined(directory))
+
+
+def summarise_table(table: pa.Table, failed: Collection[str]) -> Summary:
+    """Count rows.
+
+    Args:
+        table: has at least `SUMMARY_COLUMNS`.
+        failed: keys of the quarantined units. A failure that has no row yet was never committed and is not counted.
+    """
+    units = table.take(_first_rows(table["source_key"]))
+    stages, stage_seconds = _stage_times(units["stage_seconds"])
+    whole = is_source(table)
+    sources, clips = table.filter(whole), table.filter(pc.invert(whole))
+    is_kept = pc.fill_null(clips["kept"], fill_value=False)
+    kept = clips.filter(is_kept)
+    has_audio = pc.fill_null(kept["audio_kept"], fill_value=False)
+    drops = kept.filter(pc.invert(has_audio))["audio_reason"]
+    seconds_in, seconds_kept = _video_times(units, kept)
+    return Summary(
+        num_sources=pc.count_distinct(table["source"]).as_py(),
+        num_units=units.num_rows,
+        num_failed=len(set(sources["key"].to_pylist()) & set(failed)),
+        num_clips=clips.num_rows,
+        num_kept=kept.num_rows,
+        num_crops=clips.num_rows - clips["parent_key"].null_count,
+        source_losses=_losses(sources, stages),
+        clip_losses=_losses(clips.filter(pc.invert(is_kept)), stages),
+        seconds_in=seconds_in,
+        seconds_kept=seconds_kept,
+        num_audio_kept=pc.sum(has_audio).as_py() or 0,
+        num_silent=drops.null_count,
+        audio_drops=_counts(drops.drop_null()),
+        config_hashes=_counts(units["config_hash"].drop_null()),
+        stages=stages,
+        stage_seconds=stage_seconds,
+    )
+
+
+def is_source(table: pa.Table) -> Any:
+    """Which rows stand for a whole source that has no clips (failed or turned down)."""
+    return pc.fill_null(pc.equal(table["key"], table["source_key"]), fill_value=False)
+
+
+def print_summary(
+    summary: Summary, console: Console, elapsed_s: float | None = None, before: Summary | None = None
+) -> None:
+    """Print the totals as a table.
+
+    Args:
+        summary: of the run as it is now.
+        console: where to.
+        elapsed_s: wall seconds that the run took; adds clips and source-seconds a second.
+        before: the summary from before a resumed run, whose clips do not count for those rates.
+    """
+    table = Table(title="Curation", title_style="bold", show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    table.add_column(overflow="fold")
+    segments = f"{summary.num_units:,} units of work" if summary.num_units != summary.num_sources else ""
+    table.add_row("sources", f"{summary.num_sources:,}", segments)
+    table.add_row("  failed", f"{summary.num_failed:,}", "in quarantine" if summary.num_failed else "")
+    _add_losses(table, "left out", summary.source_losses)
+    table.add_row("clips", f"{summary.num_clips:,}", f"{summary.num_crops:,} crops" if summary.num_crops else "")
+    _add_losses(table, "rejected", summary.clip_losses)
+    table.add_row("kept", Text(f"{summary.num_kept:,}", "bold green"), percent(summary.num_kept, summary.num_clips))
+    table.add_row("  with sound", f"{summary.num_audio_kept:,}", "")
+    for reason, count in summary.audio_drops.items():
+        table.add_row("  sound dropped", f"{count:,}", Text(reason))
+    if summary.num_silent:
+        table.add_row("  no sound in source", f"{summary.num_silent:,}", "")
+    table.add_row("hours in", f"{summary.seconds_in / 3600:,.2f}", "")
+    share = percent(summary.seconds_kept, summary.seconds_in)
+    table.add_row("hours kept", f"{summary.seconds_kept / 3600:,.2f}", share)
+    if elapsed_s:
+        clips = summary.num_clips - (before.num_clips if before else 0)
+        seconds = summary.seconds_in - (before.seconds_in if before else 0.0)
+        table.add_row("speed", f"{clips / elapsed_s:,.2f}", "clips/s")
+        table.add_row("", f"{seconds / elapsed_s:,.2f}", f"source-seconds/s, {elapsed_s:,.0f} s in all")
+    console.print(table)
+    if len(summary.config_hashes) > 1:
+        hashes = ", ".join(summary.config_hashes)
+        console.print(Text(f"Decisions come from {len(summary.config_hashes)} configurations: {hashes}", "yellow"))
+
+
+def percent(part: float, whole: float) -> str:
+    """A share in words: `43 %`; a dash when there is nothing to take a share of."""
+    if not whole:
+        return "–"
+    share = 100 * part / whole
+    return f"{share:.1f} %" if 0 < share < 9.95 else f"{share:.0f} %"
+
+
+def _add_losses(table: Table, label: str, losses: tuple[Loss, ...]) -> None:
+    for loss in losses:
+        table.add_row(f"  {label}", Text(f"{loss.count:,}", "red"), Text(f"{loss.stage}/{loss.rule}"))
+
+
+def _first_rows(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Index of the first row of every distinct value, in order of appearance."""
+    codes = pc.fill_null(pc.index_in(column, pc.unique(column)), 0).to_numpy()
+    return np.sort(np.unique(codes, return_index=True)[1])
+
+
+def _stage_times(column: pa.ChunkedArray) -> tuple[tuple[str, ...], dict[str, float]]:
+    """Stages in the order in which they ran, and their total seconds.
+
+    A unit's record lists its stages in order and ends where the unit was turned down, so the longest record has
+    them all; a run that went on with other stages adds its own behind.
+    """
+    records: list[dict[str, float]] = [json.loads(text) for text in column.to_pylist() if text]
+    totals = {stage: 0.0 for record in sorted(records, key=len, reverse=True) for stage in record}
+    for record in records:
+        for stage, seconds in record.items():
+            totals[stage] += seconds
+    return tuple(totals), totals
+
+
+def _video_times(units: pa.Table, kept: pa.Table) -> tuple[float, float]:
+    """Seconds of the sources, and seconds of them that a kept clip covers."""
+    lengths: defaultdict[str, float] = defaultdict(float)
+    for source, seconds in zip(units["source"].to_pylist(), units["source_duration_s"].to_pylist(), strict=True):
+        lengths[source] += seconds or 0.0
+    columns = (kept[name].to_pylist() for name in ("source", "start_s", "end_s"))
+    spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for source, start, end in zip(*columns, strict=True):
+        if start is not None and end is not None:
+            spans[source].append((start, end))
+    covered = {source: covered_seconds(of_source) for source, of_source in spans.items()}
+    for source, seconds in covered.items():
+        lengths[source] = max(lengths[source], seconds)
+    return float(sum(lengths.values())), float(sum(covered.values()))
+
+
+def covered_seconds(spans: Iterable[tuple[float, float]]) -> float:
+    """Length of the union of spans of time."""
+    covered, reached = 0.0, -math.inf
+    for start, end in sorted(spans):
+        covered += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return covered
+
+
+def _losses(rejected: pa.Table, stages: tuple[str, ...]) -> tuple[Loss, ...]:
+    table = pa.table(
+        {
+            "stage": pc.fill_null(rejected["reject_stage"], UNKNOWN),
+            "rule": pc.fill_null(rejected["reject_rule"], UNKNOWN),
+            "value": rejected["reject_value"],
+            "threshold": rejected["reject_threshold"],
+        }
+    )
+    groups = table.group_by(["stage", "rule"]).aggregate([("value", "list"), ("threshold", "list"), ([], "count_all")])
+    losses = [
+        Loss(
+            stage=group["stage"],
+            rule=group["rule"],
+            count=group["count_all"],
+            median_value=_median(group["value_list"]),
+            median_threshold=_median(group["threshold_list"]),
+        )
+        for group in groups.to_pylist()
+    ]
+    rank = {stage: index for index, stage in enumerate(stages)}
+    return tuple(sorted(losses, key=lambda loss: (rank.get(loss.stage, len(rank)), loss.stage, -loss.count, loss.rule)))
+
+
+def _median(values: list[float | None]) -> float | None:
+    numbers = [value for value in values if value is not None and np.isfinite(value)]
+    return float(np.median(numbers)) if numbers else None
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    """How often each value occurs, most frequent first."""
+    pairs = [(str(item["values"]), int(item["counts"])) for item in pc.value_counts(column).to_pylist()]
+    return dict(sorted(pairs, key=lambda pair: (-pair[1], pair[0])))

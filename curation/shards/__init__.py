@@ -1,0 +1,1 @@
+"""Shards of curated clips: writing and committing them, their rows, reading them again."""

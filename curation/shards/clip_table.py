@@ -1,0 +1,93 @@
+"""The shard index as one table for reading: only the columns asked for, each of its known type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from curation.shards.run_directory import RunDirectory
+from infra.config import ConfigError
+from infra.storage.files import filesystem, list_files
+
+COLUMNS: dict[str, pa.DataType] = {
+    "key": pa.string(),
+    "source": pa.string(),
+    "source_key": pa.string(),
+    "segment": pa.int64(),
+    "source_duration_s": pa.float64(),
+    "stage_seconds": pa.string(),
+    "pool": pa.string(),
+    "config_hash": pa.string(),
+    "field_order": pa.string(),
+    "color_range": pa.string(),
+    "color_matrix": pa.string(),
+    "color_primaries": pa.string(),
+    "color_transfer": pa.string(),
+    "start_s": pa.float64(),
+    "end_s": pa.float64(),
+    "shot_start_s": pa.float64(),
+    "shot_end_s": pa.float64(),
+    "parent_key": pa.string(),
+    "shot_type": pa.string(),
+    "num_people": pa.int64(),
+    "audio_type": pa.string(),
+    "width": pa.int64(),
+    "height": pa.int64(),
+    "num_frames": pa.int64(),
+    "fps": pa.float64(),
+    "caption_brief": pa.string(),
+    "thumbnail": pa.binary(),
+    "kept": pa.bool_(),
+    "reject_stage": pa.string(),
+    "reject_rule": pa.string(),
+    "reject_value": pa.float64(),
+    "reject_threshold": pa.float64(),
+    "audio_reason": pa.string(),
+    "audio_kept": pa.bool_(),
+    "shard": pa.string(),
+}
+"""Columns that every row has, and the shard that it was read from; any other column is a score."""
+
+
+def open_run(run: str) -> RunDirectory:
+    """A run directory to read from.
+
+    Raises:
+        ConfigError: nothing has ever been curated into it.
+    """
+    directory = RunDirectory(run)
+    fs, plain = filesystem(directory.shards)
+    fs.invalidate_cache()
+    if not fs.exists(plain):
+        raise ConfigError(f"{run} is not a run directory: it has no shards/")
+    return directory
+
+
+def read_clips(directory: RunDirectory, columns: Sequence[str]) -> pa.Table:
+    """All committed rows with exactly `columns` (names of `COLUMNS`); what no shard has is null."""
+    table = directory.index(columns)
+    return pa.table({name: _column(table, name) for name in columns}, schema=schema(columns))
+
+
+def schema(columns: Sequence[str]) -> pa.Schema:
+    """The types of some of `COLUMNS`."""
+    return pa.schema([(name, COLUMNS[name]) for name in columns])
+
+
+def read_shard(directory: RunDirectory, shard: str, columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
+    """The rows of one shard; a column of `columns` that it lacks is left out."""
+    rows: list[dict[str, Any]] = directory.rows_of(shard, columns).to_pylist()
+    return rows
+
+
+def quarantined(directory: RunDirectory) -> set[str]:
+    """Keys of the units of work that have a quarantine file."""
+    return {name.removesuffix(".json") for name in list_files(directory.quarantine, ".json")}
+
+
+def _column(table: pa.Table, name: str) -> Any:
+    if name in table.column_names:
+        return table[name].cast(COLUMNS[name])
+    return pa.nulls(table.num_rows, COLUMNS[name])

@@ -1,0 +1,154 @@
+"""Shards are the ledger: a tar of samples, and its Parquet index, whose appearance is the commit.
+
+`soul-<id>.tar` holds the kept clips (`<key>.mp4`, `.wav`, `.json`); `soul-<id>.parquet` has a row for every clip of
+the same sources, kept or not. The index is written last and atomically. A tar without its index was never
+committed and is removed when the next run starts; a group of sources of which nothing was kept has no tar.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from curation.clip.schema import Clip, Source
+from curation.shards.records import index_rows, sample_json
+from infra.config import ConfigError
+from infra.storage.commits import CommitDirectory, staged_tar
+from infra.storage.files import filesystem, join, write_atomically
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardsConfig:
+    """Size of shards."""
+
+    sources_per_shard: int = 8
+    """Units of work that are packed and committed together; what a crash can lose at most, per worker."""
+    max_samples: int = 1000
+    max_bytes: int = 1 << 30
+    """1 GiB, WebDataset's usual size. A single unit that is larger still ends in one shard."""
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that pack nothing."""
+        if min(self.sources_per_shard, self.max_samples, self.max_bytes) < 1:
+            raise ValueError("sources_per_shard, max_samples and max_bytes must be at least 1")
+
+
+class RunDirectory(CommitDirectory):
+    """The shards and quarantine of one curation run, on any file system that fsspec reaches."""
+
+    def __init__(self, run: str) -> None:
+        self.run = run.rstrip("/")
+        self.shards = join(self.run, "shards")
+        self.quarantine = join(self.run, "quarantine")
+        super().__init__(self.shards)
+
+    def committed(self) -> set[str]:
+        """Keys of the units of work that are done.
+
+        Raises:
+            ConfigError: a unit is in two shards, so the directory was written by something else.
+        """
+        table = self.index(["source_key", "shard"])
+        if not table.num_rows:
+            return set()
+        pairs = set(zip(table["source_key"].to_pylist(), table["shard"].to_pylist(), strict=True))
+        keys = {key for key, _ in pairs}
+        if len(keys) != len(pairs):
+            raise ConfigError(f"{self.shards}: some sources are in more than one shard; start a new run directory")
+        return keys
+
+    def sample(self, shard: str, key: str) -> dict[str, bytes]:
+        """Files of one sample by extension; empty when the shard does not hold it."""
+        fs, plain = filesystem(join(self.shards, f"{shard}.tar"))
+        files: dict[str, bytes] = {}
+        if not fs.exists(plain):
+            return files
+        with fs.open(plain, "rb") as raw, tarfile.open(fileobj=raw) as tar:
+            for member in tar:
+                stem, _, extension = member.name.partition(".")
+                content = tar.extractfile(member)
+                if stem == key and content is not None:
+                    files[extension] = content.read()
+        return files
+
+
+class ShardWriter:
+    """Packs finished sources into shards and commits them."""
+
+    def __init__(self, run: str, config: ShardsConfig, config_hash: str, session: str) -> None:
+        self.directory = RunDirectory(run)
+        self.config = config
+        self.config_hash = config_hash
+        self.session = session
+
+    def write(self, sources: Sequence[Source]) -> list[str]:
+        """Commit the sources, in as few shards as the bounds allow; returns the shards' names.
+
+        Writing the same sources again gives the same names, so a repeated attempt replaces itself.
+
+        Raises:
+            TakenOverError: another run has started on the directory.
+        """
+        return [self._commit(group) for group in self._groups(sources)]
+
+    def _groups(self, sources: Sequence[Source]) -> Iterator[list[Source]]:
+        group: list[Source] = []
+        num_samples = num_bytes = 0
+        for source in sources:
+            samples, size = len(exported(source)), sum(_size(clip) for clip in exported(source))
+            full = num_samples + samples > self.config.max_samples or num_bytes + size > self.config.max_bytes
+            if group and full:
+                yield group
+                group, num_samples, num_bytes = [], 0, 0
+            group.append(source)
+            num_samples, num_bytes = num_samples + samples, num_bytes + size
+        if group:
+            yield group
+
+    def _commit(self, sources: list[Source]) -> str:
+        keys = sorted(source.key for source in sources)
+        name = f"soul-{hashlib.sha256('|'.join(keys).encode()).hexdigest()[:16]}"
+        for source in sources:
+            if source.failure is not None:
+                self._quarantine(source)
+        if any(exported(source) for source in sources):
+            self._write_tar(join(self.directory.shards, f"{name}.tar"), sources)
+        rows = [row for source in sources for row in index_rows(source, self.config_hash)]
+        self.directory.commit(name, rows, self.session)
+        return name
+
+    def _write_tar(self, path: str, sources: list[Source]) -> None:
+        with staged_tar(path) as tar:
+            for source in sources:
+                for clip in exported(source):
+                    for extension, content in _files(source, clip, self.config_hash).items():
+                        tar.add(f"{clip.key}.{extension}", content)
+
+    def _quarantine(self, source: Source) -> None:
+        assert source.failure is not None
+        document = {"source": source.uri, "segment": source.segment, **asdict(source.failure)}
+        path = join(self.directory.quarantine, f"{source.key}.json")
+        write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False).encode())
+
+
+def exported(source: Source) -> list[Clip]:
+    """The clips of a source that go into the tar."""
+    if not source.active:
+        return []
+    return [clip for clip in source.clips if clip.kept and clip.payload is not None]
+
+
+def _size(clip: Clip) -> int:
+    assert clip.payload is not None
+    return len(clip.payload.mp4) + len(clip.payload.wav or b"") + 4096
+
+
+def _files(source: Source, clip: Clip, config_hash: str) -> dict[str, bytes]:
+    """A sample's files by extension; WebDataset wants them one after the other."""
+    assert clip.payload is not None
+    record = json.dumps(sample_json(source, clip, config_hash), ensure_ascii=False).encode()
+    sound = {} if clip.payload.wav is None else {"wav": clip.payload.wav}
+    return {"mp4": clip.payload.mp4, **sound, "json": record}

@@ -1,0 +1,179 @@
+"""Remote sources on a node's disk: each fetched once, however many segments, pools and workers read it there.
+
+The copies lie in a folder of the run that all its processes on the node share. Locks of the kernel say who uses one, so
+a killed worker leaves nothing locked: a shared lock is held on a copy while it is read, an exclusive one while it is
+fetched or deleted. When the last process of the run is gone the folder goes too (see `curation.sources.broom`).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from curation.sources import broom
+from infra.storage.files import fetch, is_local, local_copy
+
+PARTIAL, LOCK = ".part", ".lock"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FetchConfig:
+    """Where a node keeps what it has fetched."""
+
+    directory: str | None = None
+    """On a fast local disk; None for the system's temporary directory."""
+    max_bytes: int = 16 << 30
+    """16 GiB. Beyond, copies that nobody reads are deleted, those longest unread first; one in use stays."""
+
+    def __post_init__(self) -> None:
+        """Refuse what means nothing."""
+        if self.max_bytes < 0:
+            raise ValueError("max_bytes must be 0 or more")
+
+
+class NodeCopies:
+    """The copies of one run on this node, as one process sees them."""
+
+    def __init__(self, config: FetchConfig, session: str) -> None:
+        """Args:
+        config: see `FetchConfig`.
+        session: names the run among those on this node.
+        """
+        self.config = config
+        root = Path(config.directory or tempfile.gettempdir()) / f"soul-inputs-{os.getuid()}"
+        self.folder = root / session
+        self._alive: BinaryIO | None = None
+
+    @contextmanager
+    def open(self, uri: str, *, last_use: bool = False) -> Iterator[str]:
+        """A path on this machine that holds what `uri` names.
+
+        Args:
+            uri: of the file; one that is local already stays where it is.
+            last_use: nobody will ask for it again, so the copy is deleted afterwards unless it is in use elsewhere.
+
+        Raises:
+            OSError: as `storage.local_copy`.
+        """
+        if is_local(uri):
+            with local_copy(uri) as path:
+                yield path
+            return
+        self._join()
+        digest = hashlib.sha256(uri.encode()).hexdigest()[:32]
+        copy = self.folder / f"{digest}{PurePosixPath(uri).suffix[:16]}"
+        with _lock_of(copy).open("ab") as lock:
+            self._hold(copy, lock, uri)
+            try:
+                yield str(copy)
+            finally:
+                os.utime(copy)
+                if last_use and _taken(lock):
+                    copy.unlink(missing_ok=True)
+
+    def _join(self) -> None:
+        """Make the folder and note that this process uses it, before or after a broom has swept it away."""
+        while self._alive is None or not _is_at(self._alive, self.folder / broom.ALIVE):
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                self._alive = (self.folder / broom.ALIVE).open("a+b")
+            except FileNotFoundError:
+                continue
+            fcntl.flock(self._alive, fcntl.LOCK_SH)
+            weakref.finalize(self, self._alive.close)
+            if _is_at(self._alive, self.folder / broom.ALIVE):
+                _start_broom(self.folder)
+                self._sweep_others()
+
+    def _sweep_others(self) -> None:
+        """Delete what runs left behind whose brooms died with them, as in a power cut."""
+        for folder in self.folder.parent.iterdir():
+            if folder != self.folder and (folder / broom.ALIVE).exists():
+                _start_broom(folder)
+
+    def _hold(self, copy: Path, lock: BinaryIO, uri: str) -> None:
+        """Return with a shared lock on a whole copy."""
+        while True:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if copy.exists():
+                return
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not copy.exists():
+                self._fetch(copy, uri)
+            # Between the exclusive and the shared lock another process may delete it: look again.
+
+    def _fetch(self, copy: Path, uri: str) -> None:
+        partial = copy.with_name(copy.name + PARTIAL)
+        try:
+            try:
+                fetch(uri, str(partial))
+            except OSError as error:
+                if error.errno not in NO_SPACE or not self._make_room(0):
+                    raise
+                fetch(uri, str(partial))
+            partial.replace(copy)
+        except OSError as error:
+            partial.unlink(missing_ok=True)
+            if error.errno in NO_SPACE:
+                raise OSError(error.errno, f"{os.strerror(error.errno or 0)}, fetching {uri}", str(copy)) from error
+            raise
+        self._make_room(self.config.max_bytes)
+
+    def _make_room(self, max_bytes: int) -> int:
+        """Delete copies that nobody uses, longest unread first, until so many bytes are left; returns how many went."""
+        found = [(path, path.stat()) for path in self.folder.iterdir() if path.suffix != LOCK]
+        total = sum(status.st_size for _, status in found)
+        deleted = 0
+        for path, status in sorted(found, key=lambda item: item[1].st_mtime):
+            if total - deleted <= max_bytes:
+                break
+            if path.name in (broom.ALIVE, broom.BROOM):
+                continue
+            with _lock_of(path).open("ab") as lock:
+                if _taken(lock):
+                    path.unlink(missing_ok=True)
+                    deleted += status.st_size
+        return deleted
+
+
+def _lock_of(copy: Path) -> Path:
+    return copy.with_name(copy.name.removesuffix(PARTIAL) + LOCK)
+
+
+def _taken(lock: BinaryIO) -> bool:
+    """Take the exclusive lock if nobody else has any."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Whether an open file still is the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _start_broom(folder: Path) -> None:
+    subprocess.run(
+        [sys.executable, "-I", "-S", broom.__file__, str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )

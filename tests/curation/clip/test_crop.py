@@ -1,0 +1,70 @@
+"""A crop is a clip of its own whose faces and keyframes are those of the part."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from curation.clip.crop import crop_clip, inner_box, outer_box
+from curation.clip.observations import Box, FaceBox
+from curation.clip.schema import Pool
+from tests.curation.people_clips import make_clip, make_keyframe, make_track
+
+CROP = Box(x0=0.25, y0=0.0, x1=0.75, y1=0.5)
+
+
+def test_boxes_go_in_and_out() -> None:
+    box = Box(x0=0.3, y0=0.1, x1=0.5, y1=0.4)
+    inside = inner_box(box, CROP)
+    assert inside.x0 == pytest.approx(0.1)
+    assert inside.y1 == pytest.approx(0.8)
+    back = outer_box(inside, CROP)
+    assert (back.x0, back.y0, back.x1, back.y1) == pytest.approx((0.3, 0.1, 0.5, 0.4))
+    clipped = inner_box(Box(x0=0.0, y0=0.1, x1=1.0, y1=0.9), CROP)
+    assert (clipped.x0, clipped.x1, clipped.y1) == (0.0, 1.0, 1.0)
+
+
+def test_everything_is_carried_over() -> None:
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[48:192, 256:384] = 255
+    inside, outside = Box(x0=0.4, y0=0.1, x1=0.6, y1=0.4), Box(x0=0.0, y0=0.6, x1=0.2, y1=0.8)
+    clip = make_clip([image] * 3, (make_track([outside] * 3), make_track([inside] * 3)), size=(1280, 960))
+    faces = tuple(FaceBox(box=box, confidence=1.0) for box in (inside, outside))
+    keyframes = tuple(replace(make_keyframe(k.time_s, image), faces=faces) for k in clip.keyframes)
+    clip = replace(clip, keyframes=keyframes, pool=Pool.HUMAN).with_scores(quality_sharpness=3.0)
+
+    crop = crop_clip(clip, CROP, "made-0000-crop")
+
+    assert (crop.key, crop.parent_key, crop.crop) == ("made-0000-crop", "made-0000", CROP)
+    assert (crop.width, crop.height) == (640, 480)
+    assert (crop.shot, crop.start_s, crop.end_s, crop.pool) == (
+        clip.shot,
+        clip.start_s,
+        clip.end_s,
+        clip.pool,
+    )
+    assert crop.stats is clip.stats
+    assert crop.scores == {"quality_sharpness": 3.0}
+    (track,) = crop.tracks
+    assert track.times_s == clip.tracks[0].times_s
+    box = track.faces[0].box
+    assert (box.x0, box.y0, box.x1, box.y1) == pytest.approx((0.3, 0.2, 0.7, 0.8))
+    for keyframe in crop.keyframes:
+        assert [face.box for face in keyframe.faces] == [box]
+        picture = keyframe.image()
+        assert picture.shape == (240, 320, 3)
+        x0, y0, x1, y1 = box.pixels(320, 240)
+        # The white patch that stands for the face is where its box says.
+        assert picture[y0 + 4 : y1 - 4, x0 + 4 : x1 - 4].min() > 240
+        assert picture[:, : x0 - 4].max() < 16
+
+
+def test_a_crop_of_a_crop_is_in_terms_of_the_source() -> None:
+    clip = make_clip([np.zeros((400, 400, 3), np.uint8)], size=(1000, 1000))
+    half = crop_clip(clip, Box(x0=0.5, y0=0.0, x1=1.0, y1=0.5), "a")
+    quarter = crop_clip(half, Box(x0=0.0, y0=0.5, x1=0.5, y1=1.0), "b")
+    assert quarter.crop == Box(x0=0.5, y0=0.25, x1=0.75, y1=0.5)
+    assert (quarter.width, quarter.height) == (250, 250)
+    assert quarter.parent_key == "a"

@@ -1,0 +1,78 @@
+"""Lesser methods: told by what the stages' settings choose, whatever the profile is called."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from curation.__main__ import main
+from curation.commands.methods import NOT_LESSER, SLOTS, lesser_methods
+from curation.pipeline import CurationConfig, StagesConfig
+from infra.config import build, load_section
+from tests.curation.videos import add_video
+
+BACKEND_FIELDS = {"backend", "speech_backend", "descriptor", "detector"}
+
+
+def test_every_backend_of_every_stage_is_known() -> None:
+    known = {(slot.stage, slot.setting) for slot in SLOTS if slot.setting} | set(NOT_LESSER)
+    stages = StagesConfig()
+    found = {
+        (stage.name, field.name)
+        for stage in dataclasses.fields(stages)
+        for field in dataclasses.fields(getattr(stages, stage.name))
+        if field.name in BACKEND_FIELDS or field.name.endswith("backend")
+    }
+    assert known == found
+
+
+def test_a_stage_with_another_backend_falls_short_no_more() -> None:
+    named = {method.stage for method in lesser_methods(StagesConfig())}
+    assert {"scenes", "split", "quality", "defects", "pose", "sync", "caption", "consistency"} == named
+    better = build(StagesConfig, {"sync": {"backend": "syncnet"}}, "test")
+    assert {method.stage for method in lesser_methods(better)} == named - {"sync"}
+
+
+def test_profiles_say_what_they_want() -> None:
+    assert load_section(CurationConfig, "local", "curation").requires == "any"
+    assert load_section(CurationConfig, "production", "curation").requires == "paper"
+    wanting = load_section(CurationConfig, "local", "curation", ["requires=paper"])
+    assert wanting.hash == load_section(CurationConfig, "local", "curation").hash
+
+
+@pytest.fixture
+def bucket(tmp_path: Path) -> Path:
+    add_video(tmp_path / "bucket", "a.mp4", size=(320, 240), seconds=0.4)
+    return tmp_path / "bucket"
+
+
+@pytest.mark.parametrize("wanting", [["--profile", "production"], ["--set", "requires=paper"]])
+def test_run_refuses_what_plan_tells(
+    wanting: list[str], bucket: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = [str(bucket), "--run", str(run), *wanting]
+    assert main(["plan", *words]) == 0
+    told = capsys.readouterr().out
+    assert "asks for the paper's models, and 8 stages have only a lesser method yet" in told
+    assert "  sync: mouth_motion in place of SyncNet" in told.splitlines()
+    assert "refuses this without --allow-local-methods" in told
+
+    assert main(["run", *words, "--engine", "inline"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("soul: ")
+    assert printed.err.count("\n") == 1
+    assert "scenes: colour_edges in place of DINOv2" in printed.err
+    assert "--allow-local-methods" in printed.err
+    assert not run.exists()
+
+    assert main(["run", *words, "--engine", "inline", "--allow-local-methods"]) == 0
+    assert "sync: mouth_motion in place of SyncNet" in capsys.readouterr().out
+    assert list((run / "shards").glob("*.parquet"))
+
+
+def test_the_local_profile_has_what_it_wants(bucket: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", str(bucket), "--run", str(tmp_path / "run")]) == 0
+    assert "lesser" not in capsys.readouterr().out

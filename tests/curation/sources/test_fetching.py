@@ -1,0 +1,194 @@
+"""A remote source is fetched once a node, whoever reads it there, and nothing stays behind."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import s3fs
+
+from curation.clip.schema import Source
+from curation.job import CurationJob
+from curation.pipeline import CurationConfig
+from curation.sources.fetching import FetchConfig, NodeCopies
+from curation.sources.headers import BLOCK_BYTES, header_duration
+from tests.curation.counting_store import Traffic, counted
+from tests.curation.videos import write_video
+from tests.paths import ROOT
+
+SIZE = 3_000_000
+
+
+@pytest.fixture
+def door(object_store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Traffic]:
+    store = s3fs.S3FileSystem()
+    store.mkdirs("fetched", exist_ok=True)
+    for name in ("a", "b", "c"):
+        store.pipe_file(f"fetched/{name}::[1].mp4", name.encode() * SIZE)
+    with counted(object_store) as traffic:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", traffic.address)
+        s3fs.S3FileSystem.clear_instance_cache()
+        yield traffic
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def uri(name: str) -> str:
+    return f"s3://fetched/{name}::[1].mp4"
+
+
+def eventually_gone(folder: Path) -> bool:
+    deadline = time.monotonic() + 20
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not folder.exists()
+
+
+def start(code: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+
+
+def user(folder: Path, then: str) -> str:
+    return f"""
+        import time
+        from curation.sources.fetching import FetchConfig, NodeCopies
+        copies = NodeCopies(FetchConfig(directory={str(folder)!r}), "run")
+        with copies.open({uri("a")!r}) as path:
+            print(len(open(path, "rb").read()), flush=True)
+            {then}
+    """
+
+
+def test_processes_of_a_run_share_one_copy_and_the_last_takes_it_away(door: Traffic, tmp_path: Path) -> None:
+    here = NodeCopies(FetchConfig(directory=str(tmp_path)), "run")
+    with here.open(uri("b")):
+        door.clear()
+        door.delay_s = 0.2
+        users = [start(user(tmp_path, "time.sleep(0.2)")) for _ in range(4)]
+        assert [process.communicate(timeout=120)[0] for process in users] == [f"{SIZE}\n"] * 4
+        assert (door.num_gets, door.num_bytes) == (1, SIZE)
+    folder = here.folder
+    assert folder.exists(), "this process has not left yet"
+    del here
+    assert eventually_gone(folder)
+
+
+def test_segments_and_pools_in_one_process_fetch_once(door: Traffic, tmp_path: Path) -> None:
+    pools = [NodeCopies(FetchConfig(directory=str(tmp_path)), "run") for _ in range(2)]
+    for copies in pools:
+        for _ in range(3):
+            with copies.open(uri("a")) as path:
+                assert Path(path).read_bytes() == b"a" * SIZE
+    assert (door.num_gets, door.num_bytes) == (1, SIZE)
+    folder = pools[0].folder
+    del pools, copies
+    assert eventually_gone(folder)
+
+
+def test_a_job_fetches_a_source_of_three_segments_and_two_pools_once(door: Traffic, tmp_path: Path) -> None:
+    store = s3fs.S3FileSystem()
+    store.put_file(str(write_video(tmp_path / "a.mp4", seconds=3)), "fetched/segments.mp4")
+    config = CurationConfig(fetching=FetchConfig(directory=str(tmp_path / "disk")))
+    job = CurationJob(run=str(tmp_path / "run"), config=config)
+    pools = [job.worker((stage,), debug=True) for stage in ("resolution", "scenes")]
+    edges = (0.0, 1.0, 2.0, float("inf"))
+    units = [
+        Source(uri="s3://fetched/segments.mp4", segment=index, segment_start_s=start_s, segment_end_s=end_s)
+        for index, (start_s, end_s) in enumerate(pairwise(edges))
+    ]
+    door.clear()
+    for pool in pools:
+        units = [pool.run(unit, lambda: None) for unit in units]
+    assert [unit.failure for unit in units] == [None] * 3
+    assert all(unit.shots for unit in units)
+    assert door.num_gets == 1
+    assert len(list((tmp_path / "disk").glob("*/*/*.mp4"))) == 1
+    del pools, pool
+    gc.collect()  # a worker and the stages that tell it of their clips hold each other
+    assert eventually_gone(tmp_path / "disk" / f"soul-inputs-{os.getuid()}" / job.session)
+
+
+def test_runs_do_not_mix_and_a_last_use_deletes_at_once(door: Traffic, tmp_path: Path) -> None:
+    one, other = (NodeCopies(FetchConfig(directory=str(tmp_path)), name) for name in ("one", "other"))
+    with (
+        one.open(uri("a"), last_use=True) as first,
+        other.open(uri("a")) as second,
+        other.open(uri("a"), last_use=True),
+    ):
+        assert first != second
+    assert door.num_gets == 2
+    assert not Path(first).exists()
+    assert Path(second).exists(), "the other reader still had it"
+
+
+def test_unread_copies_go_first_when_they_are_too_many(door: Traffic, tmp_path: Path) -> None:
+    copies = NodeCopies(FetchConfig(directory=str(tmp_path), max_bytes=2 * SIZE), "run")
+    with copies.open(uri("a")) as in_use:
+        with copies.open(uri("b")) as unread:
+            pass
+        with copies.open(uri("c")) as latest:
+            pass
+        assert [Path(path).exists() for path in (in_use, unread, latest)] == [True, False, True]
+    tiny = NodeCopies(FetchConfig(directory=str(tmp_path), max_bytes=0), "tiny")
+    with tiny.open(uri("a")) as path, tiny.open(uri("b")):
+        assert Path(path).stat().st_size == SIZE
+
+
+def test_a_killed_worker_leaves_nothing_locked_and_nothing_behind(door: Traffic, tmp_path: Path) -> None:
+    killed = start(user(tmp_path, "time.sleep(600)"))
+    assert killed.stdout is not None
+    assert killed.stdout.readline() == f"{SIZE}\n"
+    copies = NodeCopies(FetchConfig(directory=str(tmp_path)), "run")
+    with copies.open(uri("a")) as path:
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.wait()
+        assert Path(path).stat().st_size == SIZE
+    with copies.open(uri("a"), last_use=True) as path:
+        assert door.num_gets == 1
+    assert not Path(path).exists()
+
+    door.delay_s = 5.0
+    fetching = start(user(tmp_path, "pass"))
+    time.sleep(3.0)
+    os.kill(fetching.pid, signal.SIGKILL)
+    fetching.wait()
+    door.delay_s = 0.0
+    with copies.open(uri("a")) as path:
+        assert Path(path).read_bytes() == b"a" * SIZE
+    folder = copies.folder
+    del copies
+    assert eventually_gone(folder)
+
+
+def test_a_key_that_cannot_be_fetched_says_so_and_leaves_nothing(door: Traffic, tmp_path: Path) -> None:
+    copies = NodeCopies(FetchConfig(directory=str(tmp_path)), "run")
+    for _ in range(2):
+        with pytest.raises(FileNotFoundError), copies.open("s3://fetched/gone.mp4"):
+            pass
+    assert sorted(path.suffix for path in copies.folder.iterdir()) == ["", "", ".lock"]
+
+
+def test_a_header_in_a_bucket_costs_a_few_blocks_of_a_long_video(door: Traffic, tmp_path: Path) -> None:
+    # Noise does not compress: 12 MB whose header stands at the end.
+    path = write_video(tmp_path / "a.mp4", size=(640, 512), seconds=4)
+    content = path.read_bytes()
+    at = content.index(b"mdat") - 4
+    free = (12_000_000).to_bytes(4, "big") + b"free" + bytes(12_000_000 - 8)
+    assert content.index(b"moov") > at, "offsets of samples before the filler do not move"
+    end = content.index(b"moov") - 4
+    store = s3fs.S3FileSystem()
+    store.pipe_file("fetched/long.mp4", content[:end] + free + content[end:])
+    door.clear()
+    assert header_duration("s3://fetched/long.mp4") == pytest.approx(4)
+    assert door.num_gets <= 4
+    assert door.num_bytes <= 4 * BLOCK_BYTES
