@@ -34,7 +34,7 @@ _NOT_SPEECH: Final = (
 )
 _COMMENTARY_TITLE: Final = re.compile(r"comment|kommentar|comentari|audio.?descri|described", re.IGNORECASE)
 """Tracks that are never taken: commentaries, descriptions of the picture, mixes for the hard of hearing. The reader of
-curation has the same rules; `tests/media_table.py` holds both to them."""
+curation has the same rules; `tests/worlds/media_table.py` holds both to them."""
 
 _PLAYLISTS: Final = frozenset({"hls", "applehttp", "concat", "dash", "sdp", "rtsp", "imf"})
 """Formats that only name other files, which nobody has asked to be read."""

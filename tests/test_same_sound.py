@@ -9,7 +9,7 @@ import pytest
 
 from curation.media import MediaError, read_audio
 from model.audio import load_audio
-from tests.media_table import SOUND_FILES, TONE_HZ, SoundFile
+from tests.worlds.media_table import SOUND_FILES, TONE_HZ, SoundFile
 
 RATE_HZ = 16_000
 NAMES = [sound.name for sound in SOUND_FILES]

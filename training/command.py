@@ -51,8 +51,8 @@ def run(options: argparse.Namespace) -> None:
         return
     if os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0":
         print("loading  torch and DeepSpeed", flush=True)
-    from training.ranks import join_ranks, leave_ranks  # noqa: PLC0415
-    from training.recipe import load_recipe  # noqa: PLC0415
+    from training.distributed.ranks import join_ranks, leave_ranks  # noqa: PLC0415
+    from training.recipes.recipe import load_recipe  # noqa: PLC0415
     from training.stage import run_stage  # noqa: PLC0415
 
     recipe = load_recipe(options.stage, options.profile, options.overrides)
@@ -85,8 +85,8 @@ def _known_stage(text: str) -> str:
 def _run_on_ray(options: argparse.Namespace) -> None:
     # Ray takes seconds to import, and most trainings do without.
     from infra.jobs.cluster import ray_session, telling_why_it_stopped  # noqa: PLC0415
-    from training.ray_launch import train_on_ray  # noqa: PLC0415
-    from training.recipe import load_recipe  # noqa: PLC0415
+    from training.distributed.ray_launch import train_on_ray  # noqa: PLC0415
+    from training.recipes.recipe import load_recipe  # noqa: PLC0415
 
     if options.ray < 1:
         raise ConfigError(f"--ray takes a number of processes, got {options.ray}")

@@ -13,7 +13,7 @@ from model.assemble import build_pipeline
 from model.directory import INDEX_FILE, check_model_directory, fingerprint
 from model.presets import PRESETS
 from model.weights import locate
-from training.recipe import Recipe
+from training.recipes.recipe import Recipe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,7 +21,7 @@ from model.directory import CODEBOOK_FILE, INDEX_FILE, check_model_directory
 from model.sampling import Scheduler
 from model.transformer import SoulTransformer3DModel
 from model.weights import give_usual_mode
-from training.checkpoints import CheckpointError
+from training.distributed.checkpoints import CheckpointError
 
 CONFIG_FILE: Final = "config.json"
 

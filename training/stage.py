@@ -14,21 +14,21 @@ from infra.storage.files import join
 from model.codebook import Codebook
 from model.directory import CODEBOOK_FILE, fingerprint
 from model.sampling import Scheduler, build_scheduler
-from training.checkpoints import Checkpoints
-from training.data import SampleReader
-from training.display import Display
-from training.ema import full_state_dict
-from training.index import SampleIndex, read_index
+from training.data.batch_plan import Plan
+from training.data.index import SampleIndex, read_index
+from training.data.loader import SampleReader
+from training.distributed.checkpoints import Checkpoints
+from training.distributed.ema import full_state_dict
+from training.distributed.lock import locked
+from training.distributed.ranks import Ranks
 from training.initial import Initial, initial_directory, initial_source
-from training.lock import locked
+from training.monitoring.display import Display
+from training.monitoring.validation import load_held_out
 from training.objectives.decoder.decoder import DecoderDistillation
-from training.parts import decoder_parts, network_parts
-from training.plan import Plan
-from training.ranks import Ranks
-from training.recipe import Recipe
+from training.parts.parts import decoder_parts, network_parts
+from training.recipes.recipe import Recipe
 from training.result import check_link, point_to, write_result
 from training.trainer import Trainer
-from training.validation import load_held_out
 
 
 def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: str | None = None) -> Path:

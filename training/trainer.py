@@ -16,21 +16,21 @@ from torch import Tensor
 from infra.command_line import CommandFailedError
 from infra.config import ConfigError
 from infra.storage.writing import NotWrittenError
-from training.changes import ORDER, Flat, changed, flat, refusal
-from training.checkpoints import Checkpoints, TrainState
-from training.conditioning import Conditions
-from training.damage import Damage
-from training.data import MicroBatch, SampleReader, Share, load_steps
-from training.display import Display
+from training.data.batch_plan import Plan
+from training.data.conditioning import Conditions
+from training.data.damage import Damage
+from training.data.loader import MicroBatch, SampleReader, Share, load_steps
+from training.distributed.checkpoints import Checkpoints, TrainState
+from training.distributed.ranks import Ranks
 from training.initial import Initial
-from training.metrics import Averages, MetricsLog
+from training.monitoring.display import Display
+from training.monitoring.metrics import Averages, MetricsLog
+from training.monitoring.throughput import Throughput
+from training.monitoring.validation import HeldOut, share_of
 from training.objectives.objective import Objective
-from training.plan import Plan
-from training.ranks import Ranks
-from training.recipe import Recipe
-from training.throughput import Throughput
-from training.validation import HeldOut, share_of
-from training.viewer import Viewer
+from training.parts.viewer import Viewer
+from training.recipes.changes import ORDER, Flat, changed, flat, refusal
+from training.recipes.recipe import Recipe
 
 
 class DivergedError(CommandFailedError):

@@ -17,10 +17,10 @@ import numpy as np
 import torch
 
 from curation.encoding.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
-from training.conditioning import Conditioner, ConditioningConfig
-from training.data import DataConfig, SampleReader, Share, load_steps
-from training.index import read_index
-from training.plan import Plan
+from training.data.batch_plan import Plan
+from training.data.conditioning import Conditioner, ConditioningConfig
+from training.data.index import read_index
+from training.data.loader import DataConfig, SampleReader, Share, load_steps
 
 TEXT_DIM, TEXT_TOKENS, AUDIO_DIM = 4096, 512, 6400
 

@@ -22,11 +22,11 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor
 
 from model.presets import TransformerConfig, build_transformer, get_preset
-from training.conditioning import Batch
-from training.ema import EmaConfig
-from training.engine import OptimizerConfig, ParallelConfig, TrainedModel
+from training.data.conditioning import Batch
+from training.distributed.ema import EmaConfig
+from training.distributed.ranks import join_ranks
+from training.distributed.trained_model import OptimizerConfig, ParallelConfig, TrainedModel
 from training.objectives.flow_matching import FlowMatching, FlowMatchingConfig
-from training.ranks import join_ranks
 
 
 def main() -> None:

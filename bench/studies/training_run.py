@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from training.recipe import Recipe, load_recipe
+from training.recipes.recipe import Recipe, load_recipe
 
 PROFILE: Final = "local"
 STAGE: Final = "720p"

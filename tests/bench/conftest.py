@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.material import write_method, write_samples
+from tests.worlds.bench_samples import write_method, write_samples
 
 
 @pytest.fixture(scope="session")
 def samples_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven samples; see `tests.bench.material`."""
+    """Seven samples; see `tests.worlds.bench_samples`."""
     return write_samples(tmp_path_factory.mktemp("soul-bench") / "samples")
 
 

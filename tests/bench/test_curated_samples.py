@@ -16,9 +16,9 @@ from bench.curated_samples import REAL, in_order
 from bench.samples import read_samples, read_videos
 from curation.media import iter_frames, probe
 from curation.shards.run_directory import RunDirectory
-from tests.curation.moving_mouth import RATE_HZ, frames, syllables, voice, write_video
-from tests.curation.synthetic_run import write_playable_run
-from training.index import by_hash
+from tests.worlds.moving_mouth import RATE_HZ, frames, syllables, voice, write_video
+from tests.worlds.synthetic_run import write_playable_run
+from training.data.index import by_hash
 
 SECONDS = 1.0
 

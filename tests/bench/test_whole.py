@@ -10,9 +10,9 @@ import pytest
 import soundfile
 
 from bench.__main__ import main
-from tests.curation.moving_mouth import RATE_HZ, frames, syllables, voice, write_video
-from tests.curation.synthetic_run import write_playable_run
-from tests.model.pipelines import small_pipeline
+from tests.worlds.moving_mouth import RATE_HZ, frames, syllables, voice, write_video
+from tests.worlds.pipelines import small_pipeline
+from tests.worlds.synthetic_run import write_playable_run
 
 SECONDS = 2.0
 

@@ -15,7 +15,7 @@ from curation.planning import plan_units
 from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
 from infra.jobs.engine import run_on_ray
-from tests.curation.videos import write_video
+from tests.worlds.videos import write_video
 
 
 def variants(folder: Path, talking: Path, every: int) -> Iterator[Path]:
@@ -60,7 +60,7 @@ def odd(folder: Path) -> Iterator[Path]:
 def sound_only(path: Path) -> Path:
     import av  # noqa: PLC0415
 
-    from tests.curation.videos import tone  # noqa: PLC0415
+    from tests.worlds.videos import tone  # noqa: PLC0415
 
     with av.open(str(path), "w") as output:
         stream = output.add_stream("aac", rate=16000)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from curation.__main__ import main
-from tests.curation.videos import write_video
+from tests.worlds.videos import write_video
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import s3fs
 
 from curation.__main__ import main
 from curation.shards.run_directory import RunDirectory
-from tests.curation.videos import write_video
+from tests.worlds.videos import write_video
 
 SMALL = (320, 240)
 MARKUP = "<img src=x onerror=alert(1)>\"'&lt; {{ 7 * 7 }} [red]Title [id] a::b 50% #1?.mp4"

@@ -15,7 +15,7 @@ from curation.stages.caption import CaptionConfig, CaptionStage
 from curation.stages.consistency import ConsistencyConfig, ConsistencyFilter
 from curation.stages.motion import MotionConfig, MotionStage
 from curation.stages.pose import PoseConfig, PoseStage
-from tests.curation.people_clips import SHARED, LabelledClip, labelled_clips
+from tests.worlds.people_clips import SHARED, LabelledClip, labelled_clips
 
 pytestmark = [
     pytest.mark.clips,

@@ -11,7 +11,7 @@ from curation import planning
 from curation.clip.schema import Source
 from curation.planning import PlanningConfig, plan_units
 from curation.sources.headers import header_duration
-from tests.curation.videos import write_video
+from tests.worlds.videos import write_video
 
 
 def test_long_sources_become_equal_segments(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from curation.shards.records import THUMBNAIL_WIDTH_PX
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
 from infra.storage.files import read_bytes
-from tests.curation.synthetic_run import HOSTILE, sources, write_run
+from tests.worlds.synthetic_run import HOSTILE, sources, write_run
 
 
 class Page(HTMLParser):

@@ -12,8 +12,8 @@ from curation.media import MediaError
 from curation.runner import StageRunner
 from curation.sources.headers import header_duration
 from curation.stages.resolution import ResolutionConfig, ResolutionFilter
-from tests.curation.unprivileged import run_as_nobody
-from tests.curation.videos import write_video
+from tests.worlds.unprivileged import run_as_nobody
+from tests.worlds.videos import write_video
 
 
 def fails_to_read(source: Source) -> Source:

@@ -8,7 +8,7 @@ import pytest
 
 from curation.__main__ import main
 from curation.commands.sample_run import check_not_mixed
-from tests.curation.videos import add_video
+from tests.worlds.videos import add_video
 
 
 @pytest.fixture

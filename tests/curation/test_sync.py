@@ -22,7 +22,7 @@ from curation.clip.schema import AudioType, Clip, Pool, Source, Verdict
 from curation.pipeline import StagesConfig, build_stages
 from curation.runner import StageRunner
 from curation.stages.sync import SyncConfig, SyncFilter
-from tests.curation.moving_mouth import frames, source_of, syllables, voice, write_video
+from tests.worlds.moving_mouth import frames, source_of, syllables, voice, write_video
 
 SECONDS = 10.0
 SHARED = Path(os.environ.get("SOUL_SHARED", "../shared"))

@@ -20,10 +20,10 @@ from typing import Any
 import pytest
 
 from curation.shards.run_directory import RunDirectory
-from tests.curation.videos import write_video
-from tests.journeys.terminal import Terminal
 from tests.paths import ROOT
-from tests.training.recipes import small_overrides
+from tests.worlds.recipes import small_overrides
+from tests.worlds.terminal import Terminal
+from tests.worlds.videos import write_video
 
 LOADED_S = 300.0
 """What a step that takes seconds may take on a machine with much else to do."""

@@ -13,7 +13,7 @@ from model.assemble import load_encoders
 from model.pipeline import SoulPipeline
 from model.text import encode_text, max_text_tokens, text_states
 from model.vae import efficient_vae_config, wan_vae_config
-from tests.model.pipelines import make_codebook, noise, picture
+from tests.worlds.pipelines import make_codebook, noise, picture
 
 
 def small_vae(config: dict[str, object]) -> AutoencoderKLWan:

@@ -15,7 +15,7 @@ from model.audio import (
     num_video_frames,
 )
 from model.audio_encoders import LogMelAudioEncoder, WhisperAudioEncoder
-from tests.model.pipelines import write_wav
+from tests.worlds.pipelines import write_wav
 
 # Twenty times within 62 s, some at the edges of frames and latents and on both sides of 30 s and 60 s.
 CLICK_TIMES_S = [

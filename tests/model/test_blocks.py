@@ -7,7 +7,7 @@ from torch import Tensor
 from model.audio_injection import AudioAttention
 from model.blocks import SoulTransformerBlock
 from model.rope import RotaryEmbedding, RotaryTables
-from tests.model.networks import randomise, relative_error
+from tests.worlds.networks import randomise, relative_error
 
 DIM, HEADS, FFN, TEXT, WINDOW = 96, 4, 128, 7, 12
 FRAMES, HEIGHT, WIDTH = 3, 2, 5

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from model.assemble import build_pipeline
 from model.directory import fingerprint
 from model.pipeline import SoulPipeline
-from tests.model.pipelines import make_codebook, noise, picture, small_pipeline
+from tests.worlds.pipelines import make_codebook, noise, picture, small_pipeline
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -30,7 +30,7 @@ def test_a_directory_loads_in_a_fresh_process_and_makes_the_same_video(directory
     script = f"""
 import torch
 from model import Codebook, SoulPipeline, SoulTransformer3DModel
-from tests.model.pipelines import noise, picture
+from tests.worlds.pipelines import noise, picture
 pipeline = SoulPipeline.from_pretrained({str(directory)!r})
 assert isinstance(pipeline.codebook, Codebook)
 assert isinstance(pipeline.transformer, SoulTransformer3DModel)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from model.__main__ import main
 from model.generation import ModelParts
-from tests.model.pipelines import click, make_codebook, noise, picture, small_pipeline, write_wav
+from tests.worlds.pipelines import click, make_codebook, noise, picture, small_pipeline, write_wav
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model import SoulTransformer3DModel
 from model.parallel import SequenceParallel
-from tests.model.networks import blocks_of, random_inputs, random_soul, relative_error
+from tests.worlds.networks import blocks_of, random_inputs, random_soul, relative_error
 
 RANKS = 4
 
@@ -81,7 +81,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     torch.save(inputs, folder / "inputs.pt")
     # The server imports torch once for all ranks.
     processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["model.parallel", "tests.model.networks"])
+    processes.set_forkserver_preload(["model.parallel", "tests.worlds.networks"])
     ranks = [processes.Process(target=run_rank, args=(rank, str(folder)), daemon=True) for rank in range(RANKS)]
     for process in ranks:
         process.start()

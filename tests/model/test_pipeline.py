@@ -12,7 +12,7 @@ from torch import Tensor
 from model.codebook import Codebook
 from model.pipeline import GeneratedClip, SoulPipeline
 from model.vae import decode_video, encode_video
-from tests.model.pipelines import (
+from tests.worlds.pipelines import (
     OracleTransformer,
     click,
     make_codebook,

@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image, ImageCms, PngImagePlugin
 
 from model.portrait import MAX_PIXELS, as_rgb, load_image
-from tests.model.heic import heic_of
+from tests.worlds.heic import heic_of
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (16, 1))
 """Grey from black to white."""

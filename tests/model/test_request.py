@@ -11,7 +11,7 @@ from model import weights
 from model.image import MAX_SIDE, choose_size
 from model.pipeline import SoulPipeline
 from model.request import Sampling, check_new_directory, check_out, parse_size
-from tests.model.pipelines import noise, picture, write_wav
+from tests.worlds.pipelines import noise, picture, write_wav
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from model.sampling import CleanFrames, Condition, build_scheduler, denoise, guided_velocity, set_timesteps
-from tests.model.pipelines import OracleTransformer
+from tests.worlds.pipelines import OracleTransformer
 
 SILENT, LOUD = torch.full((1, 48, 1, 1, 1), -0.5), torch.full((1, 48, 1, 1, 1), 0.5)
 

@@ -9,7 +9,7 @@ import soundfile
 
 from model.audio import load_audio, load_speech
 from model.sound import SoundTrack, mixing_matrix
-from tests.media_table import Track, write_media
+from tests.worlds.media_table import Track, write_media
 
 
 def test_mixes_are_ffmpegs_and_cannot_clip() -> None:

@@ -10,15 +10,7 @@ from torch import Tensor
 
 from model import SoulTransformer3DModel
 from model.presets import PRESETS, TransformerConfig, build_transformer, transformer_config
-from tests.model.networks import (
-    AUDIO,
-    backbone_of,
-    blocks_of,
-    random_inputs,
-    random_soul,
-    random_wan,
-    relative_error,
-)
+from tests.worlds.networks import AUDIO, backbone_of, blocks_of, random_inputs, random_soul, random_wan, relative_error
 
 SHAPES = [
     {"batch_size": 1, "frames": 1, "height": 4, "width": 4},

@@ -11,8 +11,8 @@ import torch
 
 from model.audio import load_audio
 from model.video import VideoWriter, add_sound
-from tests.media_table import SOUND_FILES, SoundFile
-from tests.model.pipelines import write_wav
+from tests.worlds.media_table import SOUND_FILES, SoundFile
+from tests.worlds.pipelines import write_wav
 
 
 def frames_of(path: Path) -> list[np.ndarray]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from model import SoulTransformer3DModel, weights
 from model.wan_layout import Layout, to_diffusers, to_official
-from tests.model.networks import AUDIO, WAN, blocks_of, random_inputs, random_soul, random_wan
+from tests.worlds.networks import AUDIO, WAN, blocks_of, random_inputs, random_soul, random_wan
 
 DIM = WAN["num_attention_heads"] * WAN["attention_head_dim"]
 WEIGHTS = "diffusion_pytorch_model"

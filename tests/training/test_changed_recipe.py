@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from infra.config import ConfigError
-from tests.training.encoded_run import GENERAL, SampleSpec, make_encoded_run
-from tests.training.recipes import train
 from tests.training.test_stage import small_options
+from tests.worlds.encoded_run import GENERAL, SampleSpec, make_encoded_run
+from tests.worlds.recipes import train
 from training.__main__ import main
 
 ANEW = "this epoch begins anew"

@@ -12,15 +12,8 @@ from safetensors.torch import load_file
 from infra.config import ConfigError
 from model.pipeline import SoulPipeline
 from model.transformer import SoulTransformer3DModel
-from tests.training.distillation import (
-    distil,
-    launch_distillation,
-    losses,
-    make_distillation,
-    metrics,
-    wait_for_step,
-)
-from training.recipe import load_recipe
+from tests.worlds.distillation import distil, launch_distillation, losses, make_distillation, metrics, wait_for_step
+from training.recipes.recipe import load_recipe
 
 LORA = {"dmd__critic_lora_rank": 2}
 LONG = {"steps": 30, "checkpoint__every": 4, "dmd__critic_updates": 3}

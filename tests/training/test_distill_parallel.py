@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.distillation import distil, distil_overrides, losses, make_distillation
+from tests.worlds.distillation import distil, distil_overrides, losses, make_distillation
 
 STEPS = 4
 """Two updates of the student, four of the critic."""
@@ -36,7 +36,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     jobs = {str(runs[name]): distil_overrides(runs[name], steps=STEPS, **changes) for name, changes in SETUPS.items()}
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     subprocess.run(
-        [*launch, "-m", "tests.training.rank_worker", json.dumps(jobs), "distill"],
+        [*launch, "-m", "tests.worlds.rank_worker", json.dumps(jobs), "distill"],
         check=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         timeout=500,

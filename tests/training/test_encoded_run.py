@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from curation.encoding.encoded import EncodedSample
-from tests.training.encoded_run import SampleSpec, make_encoded_run, make_sample
+from tests.worlds.encoded_run import SampleSpec, make_encoded_run, make_sample
 
 
 def test_the_made_run_is_read_back_by_its_index(tmp_path: Path) -> None:

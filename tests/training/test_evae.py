@@ -17,9 +17,9 @@ from infra.config import ConfigError
 from model import SoulPipeline
 from model.__main__ import main as model_main
 from model.vae import StreamingDecoder, decode_video, encode_video
-from tests.training.decoders import distil_decoder, evae_overrides, make_teacher, metrics
+from tests.worlds.decoders import distil_decoder, evae_overrides, make_teacher, metrics
 from training.__main__ import main
-from training.recipe import load_recipe
+from training.recipes.recipe import load_recipe
 
 WEIGHTS = "vae/diffusion_pytorch_model.safetensors"
 STEPS = 45

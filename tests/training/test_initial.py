@@ -8,11 +8,11 @@ import pytest
 from infra.config import ConfigError
 from model.assemble import build_pipeline
 from model.directory import INDEX_FILE
-from tests.training.decoders import distil_decoder, make_teacher
-from tests.training.distillation import distil, make_distillation
-from tests.training.encoded_run import SampleSpec, make_encoded_run
-from tests.training.recipes import train
 from tests.training.test_resume import rewrite_state
+from tests.worlds.decoders import distil_decoder, make_teacher
+from tests.worlds.distillation import distil, make_distillation
+from tests.worlds.encoded_run import SampleSpec, make_encoded_run
+from tests.worlds.recipes import train
 
 TOLD = "training was begun with another model than"
 

@@ -13,8 +13,8 @@ import pytest
 from torch.distributed.run import get_args_parser
 
 from tests.paths import ROOT
-from tests.training.encoded_run import SampleSpec, make_encoded_run
-from tests.training.recipes import small_overrides
+from tests.worlds.encoded_run import SampleSpec, make_encoded_run
+from tests.worlds.recipes import small_overrides
 from training.__main__ import DESCRIPTION
 
 SHELL = {

@@ -12,8 +12,8 @@ import pytest
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.training.encoded_run import SampleSpec, make_encoded_run
-from tests.training.recipes import small_overrides, train
+from tests.worlds.encoded_run import SampleSpec, make_encoded_run
+from tests.worlds.recipes import small_overrides, train
 
 STEPS = 20
 TOLERANCE = 2e-5
@@ -52,7 +52,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     jobs = {str(runs[name]): small_overrides(steps=STEPS, **changes) for name, changes in SETUPS.items()}
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     subprocess.run(
-        [*launch, "-m", "tests.training.rank_worker", json.dumps(jobs)],
+        [*launch, "-m", "tests.worlds.rank_worker", json.dumps(jobs)],
         check=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         timeout=500,

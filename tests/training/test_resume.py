@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from infra.config import ConfigError
-from tests.training.encoded_run import SampleSpec, make_encoded_run
-from tests.training.recipes import small_overrides, train
-from training.checkpoints import CheckpointError, _digest
+from tests.worlds.encoded_run import SampleSpec, make_encoded_run
+from tests.worlds.recipes import small_overrides, train
+from training.distributed.checkpoints import CheckpointError, _digest
 from training.trainer import DivergedError
 
 SHARDS = ((SampleSpec(),) * 7, (SampleSpec(latent_width=6),) * 4)

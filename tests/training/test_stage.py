@@ -16,13 +16,13 @@ from PIL import Image
 
 from model import SoulPipeline
 from model.directory import check_model_directory
-from tests.training.encoded_run import GENERAL, SampleSpec, make_encoded_run
-from tests.training.recipes import small_overrides, train
+from tests.worlds.encoded_run import GENERAL, SampleSpec, make_encoded_run
+from tests.worlds.recipes import small_overrides, train
 from training.__main__ import main
-from training.damage import DamagedError
-from training.ranks import join_ranks
-from training.recipe import load_recipe
+from training.data.damage import DamagedError
+from training.distributed.ranks import join_ranks
 from training.recipes import stages
+from training.recipes.recipe import load_recipe
 from training.stage import run_stage
 
 SHARDS = ((SampleSpec(),) * 6, (SampleSpec(latent_width=6),) * 4 + (GENERAL,) * 2)

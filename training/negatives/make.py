@@ -33,12 +33,12 @@ from infra.config import ConfigError
 from model.sampling import CleanFrames, Condition, Scheduler, denoise
 from model.text import encode_text
 from model.transformer import SoulTransformer3DModel
-from training.conditioning import audio_windows, padded
-from training.data import read_sample, read_wav
-from training.index import Location
+from training.data.conditioning import audio_windows, padded
+from training.data.index import Location
+from training.data.loader import read_sample, read_wav
+from training.data.randomness import seed_of
 from training.negatives.config import NegativesConfig
 from training.negatives.plan import digest, negative_key
-from training.randomness import seed_of
 
 
 def settings_digest(config: NegativesConfig, transformer: SoulTransformer3DModel) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from curation.encoding.encoded import NEGATIVE, EncodedDirectory
 from infra.config import ConfigError
-from training.index import COLUMNS, Location, location_of
+from training.data.index import COLUMNS, Location, location_of
 
 HUMAN: Final = "human"
 

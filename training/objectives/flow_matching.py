@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from training.conditioning import Batch
-from training.engine import TrainedModel
-from training.metrics import Averages
+from training.data.conditioning import Batch
+from training.distributed.trained_model import TrainedModel
+from training.monitoring.metrics import Averages
 
 VelocityModel = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 """(noisy latents, timesteps (B, F), text, audio) to velocity (B, C, F, H, W)."""

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-from training.conditioning import Batch
-from training.engine import TrainedModel
-from training.metrics import Averages
+from training.data.conditioning import Batch
+from training.distributed.trained_model import TrainedModel
+from training.monitoring.metrics import Averages
 
 
 class Objective(Protocol):

@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from bench.served import endpoint
-from tests.bench.builder.stand_in import JUDGE, KEY, PAINTER, SPEAKER, WRITER, StandIn
-from tests.bench.serving import serving
+from tests.worlds.builder_servers import JUDGE, KEY, PAINTER, SPEAKER, WRITER, StandIn
+from tests.worlds.served_models import serving
 
 SpecWriter = Callable[..., Path]
 

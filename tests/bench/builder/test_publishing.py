@@ -24,9 +24,9 @@ from bench.builder.unsigned import Unsigned
 from bench.samples import read_samples
 from infra.storage.files import write_atomically
 from tests.bench.builder.conftest import SpecWriter
-from tests.bench.builder.reviewers import fill_in
-from tests.bench.builder.stand_in import RATE_HZ, StandIn
 from tests.bench.builder.test_running import build, judged
+from tests.worlds.builder_servers import RATE_HZ, StandIn
+from tests.worlds.reviewers import fill_in
 
 FIELDS = {
     *("gender", "age", "nationality", "speaking_language", "hobbies", "personality"),

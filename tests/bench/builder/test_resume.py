@@ -19,8 +19,8 @@ from bench.builder.state import STEPS
 from bench.builder.unsigned import Unsigned
 from bench.samples import read_samples
 from tests.bench.builder.conftest import SpecWriter
-from tests.bench.builder.stand_in import StandIn, completion
 from tests.bench.builder.test_running import build, judged
+from tests.worlds.builder_servers import StandIn, completion
 
 WORKERS = 3
 

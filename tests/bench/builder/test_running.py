@@ -16,7 +16,7 @@ from bench.builder.ledger import Kind
 from bench.builder.running import MAX_REFUSALS, MAX_SILENCES, StoppedError, check_servers, run
 from bench.served import endpoint
 from tests.bench.builder.conftest import SpecWriter
-from tests.bench.builder.stand_in import (
+from tests.worlds.builder_servers import (
     PAINTER,
     SINGER,
     SPEAKER,
@@ -29,7 +29,7 @@ from tests.bench.builder.stand_in import (
     verdict,
     write,
 )
-from tests.bench.serving import Answer
+from tests.worlds.served_models import Answer
 
 GREY = cv2.imencode(".png", np.full((512, 488, 3), 90, np.uint8))[1].tobytes()
 

@@ -19,10 +19,10 @@ from bench.builder.decisions import Standing, sign_offs
 from bench.builder.review import write_page
 from bench.builder.sign_off import merge_decisions
 from tests.bench.builder.conftest import SpecWriter
-from tests.bench.builder.reviewers import fill_in, page_data
 from tests.bench.builder.test_running import build
-from tests.bench.report.synthetic import HOSTILE
 from tests.curation.test_report import Page
+from tests.worlds.reviewers import fill_in, page_data
+from tests.worlds.scored_rows import HOSTILE
 
 
 @pytest.fixture

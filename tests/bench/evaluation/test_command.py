@@ -9,7 +9,7 @@ from bench.evaluation import command, doctor, doctor_options, options
 from bench.report import command as report_command
 from bench.report import options as report_options
 from bench.rows import RowStore
-from tests.bench.material import BROKEN, TALKING
+from tests.worlds.bench_samples import BROKEN, TALKING
 
 
 def evaluate(*arguments: str) -> None:

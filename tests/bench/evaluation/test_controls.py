@@ -12,7 +12,7 @@ from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.metrics.sound import hear
 from bench.samples import Sample, read_samples
 from curation.media import frame_times, sample_frames
-from tests.bench.material import FACELESS, OTHER, SILENT, TALKING
+from tests.worlds.bench_samples import FACELESS, OTHER, SILENT, TALKING
 
 
 def sample(number: int, *, audio: bool = True, image: bool = True) -> Sample:

@@ -24,8 +24,8 @@ from bench.samples import Sample, read_samples, read_videos
 from infra.jobs.engine import run_inline, run_on_ray
 from infra.jobs.telemetry import Progress
 from infra.jobs.workers import Workers
-from tests.bench.material import BROKEN, EMPTY, FACELESS, MISSING, OTHER, SILENT, TALKING
 from tests.paths import ROOT
+from tests.worlds.bench_samples import BROKEN, EMPTY, FACELESS, MISSING, OTHER, SILENT, TALKING
 
 
 def nothing(_: Progress) -> None:

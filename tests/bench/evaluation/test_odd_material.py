@@ -16,10 +16,10 @@ import pytest
 
 from bench.__main__ import main
 from bench.rows import Row, RowStore
-from tests.bench.material import SECONDS, TALKING, portrait
-from tests.bench.odd_videos import flat, write_odd, write_without_frames
-from tests.curation.moving_mouth import frames, syllables, voice, write_video
 from tests.paths import ROOT
+from tests.worlds.bench_samples import SECONDS, TALKING, portrait
+from tests.worlds.moving_mouth import frames, syllables, voice, write_video
+from tests.worlds.odd_videos import flat, write_odd, write_without_frames
 
 METRICS = ("appearance", "av_align", "mouth_sync", "identity_colour")
 CASES = {

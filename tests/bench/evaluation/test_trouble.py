@@ -20,7 +20,7 @@ from curation.media import MediaError
 from infra.jobs.engine import run_inline, run_on_ray
 from infra.jobs.telemetry import Progress
 from infra.jobs.workers import Workers
-from tests.bench.evaluation.faulty import Fickle, FickleJob, write_orders
+from tests.worlds.faulty_metrics import Fickle, FickleJob, write_orders
 
 IDS = [f"{number:04d}_human_talk_en_male" for number in range(1, 8)]
 ORDERS: dict[str, dict[str, Any]] = dict(

@@ -20,8 +20,8 @@ from bench.__main__ import main
 from bench.samples import read_samples, read_videos
 from curation.media import frame_times, iter_frames
 from model.generation import VideoInputs
-from tests.model.pipelines import noise, picture, small_pipeline, write_wav
 from tests.paths import ROOT
+from tests.worlds.pipelines import noise, picture, small_pipeline, write_wav
 
 ONE, TWO, BAD, NO_SOUND = (
     "0001_human_talk_en_female",

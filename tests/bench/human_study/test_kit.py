@@ -11,8 +11,8 @@ from bench.human_study.config import StudyConfig
 from bench.human_study.kit import Key, make_study
 from bench.human_study.questions import QUESTIONS
 from bench.samples import Sample
-from tests.bench.human_study.study import METHODS, given, page_data
 from tests.curation.test_report import Page
+from tests.worlds.human_study import METHODS, given, page_data
 
 
 def test_the_page_tells_no_method_and_shows_every_video(tmp_path: Path) -> None:

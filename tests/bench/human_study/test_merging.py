@@ -18,7 +18,7 @@ from bench.human_study.options import add_arguments
 from bench.metrics.metric import Better, Value
 from bench.pages.results import result_files
 from bench.rows import Row, RowStore, current
-from tests.bench.human_study.study import answer, given
+from tests.worlds.human_study import answer, given
 
 
 def likes_beta(trial: Trial) -> int:

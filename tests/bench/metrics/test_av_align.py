@@ -10,8 +10,8 @@ import pytest
 from bench.metrics.av_align import AvAlign, AvAlignConfig, alignment, find_onsets, find_peaks, flow_length
 from bench.metrics.metric import VideoInput
 from bench.samples import Sample
-from tests.bench.material import portrait
-from tests.curation.moving_mouth import RATE_HZ, write_video
+from tests.worlds.bench_samples import portrait
+from tests.worlds.moving_mouth import RATE_HZ, write_video
 
 SAMPLE = Sample(id="0001_human_talk_en_male", prompt="")
 JERKS = (12, 27, 41, 60, 78)

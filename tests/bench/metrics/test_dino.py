@@ -11,7 +11,7 @@ from bench.metrics.dino import Dino, DinoConfig, consistency, cut_person
 from bench.metrics.metric import VideoInput
 from bench.samples import Sample
 from curation.clip.observations import Box
-from tests.bench.material import FACELESS, TALKING
+from tests.worlds.bench_samples import FACELESS, TALKING
 
 SAMPLE = Sample(id="0001_human_talk_en_male", prompt="")
 

@@ -14,7 +14,7 @@ from bench.metrics.identity_colour import IdentityColour
 from bench.metrics.metric import VideoInput
 from bench.metrics.mouth_sync import MouthSync
 from bench.samples import read_samples
-from tests.bench.material import FACELESS, OTHER, SILENT, TALKING
+from tests.worlds.bench_samples import FACELESS, OTHER, SILENT, TALKING
 
 
 @pytest.fixture(scope="module")

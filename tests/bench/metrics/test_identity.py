@@ -10,9 +10,9 @@ from bench.metrics.identity import POINTS, Identity, IdentityConfig, align, simi
 from bench.metrics.metric import VideoInput
 from bench.metrics.scrfd import Face, Scrfd, suppress
 from bench.samples import Sample
-from tests.bench.material import portrait
-from tests.bench.tiny_onnx import write_colour_embedding, write_scrfd
-from tests.curation.moving_mouth import write_video
+from tests.worlds.bench_samples import portrait
+from tests.worlds.moving_mouth import write_video
+from tests.worlds.tiny_onnx import write_colour_embedding, write_scrfd
 
 BOX = (216.0, 90.0, 330.0, 210.0)
 """The portrait's face in the 640 square."""

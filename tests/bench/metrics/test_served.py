@@ -22,8 +22,8 @@ from bench.samples import Sample, read_samples, read_videos
 from bench.served import endpoint
 from bench.served.endpoint import NotNowError
 from infra.jobs.engine import run_inline
-from tests.bench.material import BROKEN, EMPTY, MISSING, TALKING
-from tests.bench.serving import Answer, Asked, serving
+from tests.worlds.bench_samples import BROKEN, EMPTY, MISSING, TALKING
+from tests.worlds.served_models import Answer, Asked, serving
 
 SAMPLE = Sample(id=TALKING, prompt="A woman in an orange suit speaks.")
 MODEL = "judge"

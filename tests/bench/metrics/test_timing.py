@@ -21,9 +21,9 @@ from bench.metrics.timing import frame_rate, length_s, shown_times
 from bench.metrics.vtc import spread_frames
 from bench.samples import Sample
 from curation.media import MediaError, probe
-from tests.bench.material import portrait
-from tests.bench.odd_videos import flat, write_odd, write_without_frames
-from tests.curation.moving_mouth import frames, syllables, voice, write_video
+from tests.worlds.bench_samples import portrait
+from tests.worlds.moving_mouth import frames, syllables, voice, write_video
+from tests.worlds.odd_videos import flat, write_odd, write_without_frames
 
 SAMPLE = Sample(id="0001_human_talk_en_male", prompt="She talks.")
 

@@ -14,7 +14,7 @@ from bench.report.board import Boards, build_boards
 from bench.report.contrasts import contrasts, slice_scores
 from bench.report.text import bounds, leaderboard, leaderboard_csv, number, p_text
 from bench.stats.bootstrap import bootstrap_mean
-from tests.bench.report.synthetic import CATALOGUE, HOSTILE, row, rows, sample_ids
+from tests.worlds.scored_rows import CATALOGUE, HOSTILE, row, rows, sample_ids
 
 SAMPLES = sample_ids(28)
 

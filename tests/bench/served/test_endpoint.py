@@ -10,7 +10,7 @@ import pytest
 from bench.served import endpoint
 from bench.served.chat import first_choice
 from bench.served.endpoint import NotNowError, Server, get_file, served_models
-from tests.bench.serving import Answer, Asked, serving
+from tests.worlds.served_models import Answer, Asked, serving
 
 
 class Replies:

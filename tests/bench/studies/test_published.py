@@ -20,7 +20,7 @@ from bench.studies.published_scores import (
     threshold_means,
     wrong_scores,
 )
-from tests.bench.material import BROKEN, OTHER, TALKING
+from tests.worlds.bench_samples import BROKEN, OTHER, TALKING
 
 
 def meeting(method: str, sample: str, seed: int, *, follows: bool = True) -> Meeting:

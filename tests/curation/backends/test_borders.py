@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from curation.backends.borders import blurred_fill, dark_bars
-from tests.curation.drawn_scenes import landscape, panned
+from tests.worlds.drawn_scenes import landscape, panned
 
 Grey = npt.NDArray[np.uint8]
 

@@ -16,7 +16,7 @@ from curation.backends.motion_paths import camera_motion, mean_fit, subject_moti
 from curation.clip.motion import CameraMotion, SubjectMotion
 from curation.clip.observations import Box, FaceTrack
 from curation.clip.schema import Clip
-from tests.curation.people_clips import KEYFRAME_PERIOD_S, Image, make_clip, make_track
+from tests.worlds.people_clips import KEYFRAME_PERIOD_S, Image, make_clip, make_track
 
 WIDTH, HEIGHT = 640, 360
 NUM_KEYFRAMES = 10

@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from curation.backends.corner_logo import corner_logo
-from tests.curation.drawn_scenes import Picture, landscape, panned, write
+from tests.worlds.drawn_scenes import Picture, landscape, panned, write
 
 Grey = npt.NDArray[np.uint8]
 

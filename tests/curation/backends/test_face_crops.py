@@ -9,7 +9,7 @@ from curation.backends.face_crops import crop_face
 from curation.clip.observations import Box, FaceBox, FaceTrack
 from curation.clip.schema import Clip, Media, Pool, Shot
 from curation.media import probe
-from tests.curation.moving_mouth import write_video
+from tests.worlds.moving_mouth import write_video
 
 WIDTH, HEIGHT, FACE_PX = 640, 360, 80
 

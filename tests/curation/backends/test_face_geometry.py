@@ -8,7 +8,7 @@ import skimage.data
 from curation.backends.face_geometry import FaceGeometry, body_box, head_box, main_track, visible_heads
 from curation.backends.pose import build_pose_estimator
 from curation.clip.observations import Box
-from tests.curation.people_clips import detect_faces, make_clip, make_track
+from tests.worlds.people_clips import detect_faces, make_clip, make_track
 
 
 def figure_face(crown: float, head: float, x: float = 0.5) -> Box:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from curation.backends.light import colour_temperature, describe_light
-from tests.curation.people_clips import Image, make_keyframe
+from tests.worlds.people_clips import Image, make_keyframe
 
 
 def plain(blue: int, green: int, red: int) -> Image:

@@ -11,7 +11,7 @@ import skimage.data
 
 from curation.backends.mouth import mouth_change
 from curation.clip.observations import Box, FaceBox
-from tests.curation.people_clips import Image, detect_faces, make_keyframe, make_track
+from tests.worlds.people_clips import Image, detect_faces, make_keyframe, make_track
 
 NUM_KEYFRAMES = 6
 

@@ -18,7 +18,7 @@ from curation.backends.no_reference import (
     sharpness,
 )
 from curation.clip.observations import FrameStats
-from tests.curation.drawn_scenes import landscape
+from tests.worlds.drawn_scenes import landscape
 
 Grey = npt.NDArray[np.float32]
 

@@ -3,7 +3,7 @@ import pytest
 
 from curation.backends.periodicity import RATE_HZ, PeriodicityDetector
 from curation.clip.schema import AudioType
-from tests.curation.moving_mouth import syllables, voice
+from tests.worlds.moving_mouth import syllables, voice
 
 DETECTOR = PeriodicityDetector()
 TIMES = np.arange(5 * RATE_HZ) / RATE_HZ

@@ -9,7 +9,7 @@ import pytest
 
 from curation.backends.rapidocr_text import RapidOcrTextDetector
 from curation.backends.text import TextDetector, build_text_detector
-from tests.curation.drawn_scenes import landscape, write
+from tests.worlds.drawn_scenes import landscape, write
 
 
 @pytest.fixture(scope="module")

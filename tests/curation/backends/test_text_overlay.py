@@ -12,7 +12,7 @@ from curation.backends.text_overlay import (
     join_lines,
 )
 from curation.clip.observations import Box
-from tests.curation.drawn_scenes import Picture, landscape, panned, write
+from tests.worlds.drawn_scenes import Picture, landscape, panned, write
 
 
 def text_box(x0: float, y0: float, x1: float, y1: float) -> TextBox:

@@ -10,7 +10,7 @@ import pytest
 from curation.clip.crop import crop_clip, inner_box, outer_box
 from curation.clip.observations import Box, FaceBox
 from curation.clip.schema import Pool
-from tests.curation.people_clips import make_clip, make_keyframe, make_track
+from tests.worlds.people_clips import make_clip, make_keyframe, make_track
 
 CROP = Box(x0=0.25, y0=0.0, x1=0.75, y1=0.5)
 

@@ -13,8 +13,8 @@ from curation.commands.estimate import span, stage_cost, wall_seconds
 from curation.pipeline import STAGES
 from curation.shards.run_directory import RunDirectory
 from infra.jobs.placement import PoolConfig
-from tests.curation.synthetic_run import source, write_run
-from tests.curation.videos import add_video
+from tests.worlds.synthetic_run import source, write_run
+from tests.worlds.videos import add_video
 
 ALL = PoolConfig(name="all", stages=("a", "b"))
 FIRST, SECOND = PoolConfig(name="first", stages=("a",)), PoolConfig(name="second", stages=("b",))

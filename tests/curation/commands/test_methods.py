@@ -11,7 +11,7 @@ from curation.__main__ import main
 from curation.commands.methods import NOT_LESSER, SLOTS, lesser_methods
 from curation.pipeline import CurationConfig, StagesConfig
 from infra.config import build, load_section
-from tests.curation.videos import add_video
+from tests.worlds.videos import add_video
 
 BACKEND_FIELDS = {"backend", "speech_backend", "descriptor", "detector"}
 

@@ -12,7 +12,7 @@ from curation.__main__ import main
 from curation.encoding.config import EncodeConfig, ModelConfig
 from infra.config import ConfigError, build
 from model.assemble import build_pipeline
-from tests.curation.encoding.curated import Made, curate, flat, source_of, video
+from tests.worlds.curated_shards import Made, curate, flat, source_of, video
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from model.assemble import build_pipeline
 from model.audio import align_audio
 from model.audio_encoders import WhisperAudioEncoder
 from model.vae import decode_video, wan_vae_config
-from tests.curation.encoding.curated import Made, click, curate, flat, source_of, video
 from tests.curation.encoding.test_encoded import assert_equal
+from tests.worlds.curated_shards import Made, click, curate, flat, source_of, video
 
 AREA = 96 * 96
 WINDOW = 16

@@ -24,7 +24,7 @@ from curation.encoding.encoded import (
     codebook_vectors,
 )
 from infra.config import ConfigError
-from tests.small_disk import resize, small_disk
+from tests.worlds.small_disk import resize, small_disk
 
 ENCODING = Encoding(
     stage="720p", area=4096, fps=25, clip_frames=9, latent_channels=4, text_dim=6, text_tokens=16, audio_dim=5,

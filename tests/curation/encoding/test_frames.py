@@ -12,8 +12,8 @@ from PIL import Image
 from curation.encoding.frames import choose_window, read_pictures
 from curation.media import MediaError, frame_times
 from model.image import fit_image
-from tests.curation.encoding.curated import video
-from tests.curation.videos import frame_number, picture, write_video
+from tests.worlds.curated_shards import video
+from tests.worlds.videos import frame_number, picture, write_video
 
 
 def times(num_frames: int, fps: float) -> list[float]:

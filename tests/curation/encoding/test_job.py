@@ -21,8 +21,8 @@ from curation.encoding.job import EncodeJob, EncodeWorker, ShardUnit
 from infra.config import ConfigError, build
 from infra.jobs.engine import Alive, run_in_pool, run_inline, run_on_ray
 from infra.jobs.telemetry import Progress
-from tests.curation.encoding.curated import Made, click, curate, flat, source_of, video
 from tests.curation.encoding.test_encoded import assert_equal
+from tests.worlds.curated_shards import Made, click, curate, flat, source_of, video
 
 SETTINGS = {"stages": {"720p": {"area": 9216}}, "clip_frames": 33, "min_frames": 17}
 

@@ -13,8 +13,8 @@ from curation.media import Cut, check_sound, check_video, cut_clips, iter_raw_fr
 from curation.stages.export import Export, ExportConfig
 from curation.stages.scenes import SceneDetection, ScenesConfig
 from curation.stages.split import Split, SplitConfig
-from tests.curation.media.recordings import Recording, write_recording
-from tests.curation.videos import write_video
+from tests.worlds.recordings import Recording, write_recording
+from tests.worlds.videos import write_video
 
 TIMES = [index / 25 for index in range(25)]
 

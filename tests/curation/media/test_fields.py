@@ -18,7 +18,7 @@ from curation.backends.combing import combed_share
 from curation.clip.schema import Media, Source
 from curation.media import Cut, cut_clips, iter_raw_frames, probe
 from curation.stages.scenes import SceneDetection, ScenesConfig
-from tests.curation.media.recordings import delayed
+from tests.worlds.recordings import delayed
 
 WIDTH, HEIGHT, NUM_FRAMES = 320, 256, 50
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.curation.media.fuzz import fuzz, is_fault
+from tests.worlds.damaged_media import fuzz, is_fault
 
 BEGIN_ON_THE_WAY = (74, 390, 404, 583, 592, 782)
 """Recordings damaged so that another stream seems to begin on the way, which PyAV cannot name."""

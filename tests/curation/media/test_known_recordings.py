@@ -13,8 +13,8 @@ import pytest
 
 from curation.backends.combing import combed_share
 from curation.media import Cut, check_video, cut_clips, iter_raw_frames, probe, read_audio
-from tests.curation.media.recordings import burst_times, distortion_db
 from tests.curation.media.test_colour import accurately
+from tests.worlds.recordings import burst_times, distortion_db
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,8 +21,8 @@ from curation.media import (
     read_audio,
     sample_frames,
 )
-from tests.curation.media.recordings import Recording, write_recording
-from tests.curation.videos import frame_number, tone, write_video
+from tests.worlds.recordings import Recording, write_recording
+from tests.worlds.videos import frame_number, tone, write_video
 
 
 def numbers_in(mp4: bytes) -> list[int]:

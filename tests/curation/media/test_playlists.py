@@ -11,7 +11,7 @@ from curation.clip.schema import Source
 from curation.media.playlists import HEAD_BYTES, names_other_files
 from curation.runner import StageRunner
 from curation.sources.headers import header_duration
-from tests.curation.videos import write_video
+from tests.worlds.videos import write_video
 
 LISTS = {
     "hls": "#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:1.0,\nsegment.ts\n#EXT-X-ENDLIST\n",

@@ -12,7 +12,7 @@ from av.stream import Disposition
 
 from curation.media import audio, probe, read_audio
 from curation.media.facts import facts_of
-from tests.curation.media.recordings import (
+from tests.worlds.recordings import (
     RATE_HZ,
     Recording,
     Track,

@@ -13,8 +13,8 @@ from av.stream import Disposition
 
 from curation.media import iter_frames, probe
 from curation.media.facts import facts_of
-from tests.curation.media.recordings import Recording, write_recording
-from tests.curation.videos import frame_number
+from tests.worlds.recordings import Recording, write_recording
+from tests.worlds.videos import frame_number
 
 
 def write_two_videos(path: Path, sizes: list[tuple[int, int]], default: int | None) -> Path:

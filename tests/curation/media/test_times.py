@@ -13,15 +13,8 @@ import imageio_ffmpeg
 import pytest
 
 from curation.media import MediaError, duration_s, file_end_s, frame_times, iter_raw_frames, probe
-from tests.curation.media.recordings import (
-    Recording,
-    Track,
-    delayed,
-    exported_offsets_ms,
-    numbers_seen,
-    write_recording,
-)
-from tests.curation.videos import frame_number, picture, write_video
+from tests.worlds.recordings import Recording, Track, delayed, exported_offsets_ms, numbers_seen, write_recording
+from tests.worlds.videos import frame_number, picture, write_video
 
 PCM = Track(codec="pcm_s16le")
 """AVI cannot say that AAC begins with a frame of nothing."""

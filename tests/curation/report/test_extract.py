@@ -12,7 +12,7 @@ from curation.media import iter_frames
 from curation.report.extract import extract
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
-from tests.curation.synthetic_run import write_playable_run
+from tests.worlds.synthetic_run import write_playable_run
 
 
 def small_mp4() -> bytes:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from curation.report.show import show
 from infra.config import ConfigError
-from tests.curation.synthetic_run import sources, write_run
+from tests.worlds.synthetic_run import sources, write_run
 
 TALK, HOSTILE, _, SMALL, BROKEN = sources()
 

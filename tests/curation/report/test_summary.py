@@ -12,7 +12,7 @@ from rich.console import Console
 from curation.report import write_report
 from curation.report.summary import Loss, Summary, covered_seconds, percent, print_summary, summarise
 from infra.config import ConfigError
-from tests.curation.synthetic_run import SECONDS, clip, export, source, sources, write_run
+from tests.worlds.synthetic_run import SECONDS, clip, export, source, sources, write_run
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from curation.shards.run_directory import RunDirectory, ShardsConfig, ShardWrite
 from curation.stages.export import Export, ExportConfig
 from infra.config import ConfigError
 from infra.storage.commits import TakenOverError
-from tests.curation.videos import write_video
+from tests.worlds.videos import write_video
 
 
 @pytest.fixture(scope="module")

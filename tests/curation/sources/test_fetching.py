@@ -21,9 +21,9 @@ from curation.job import CurationJob
 from curation.pipeline import CurationConfig
 from curation.sources.fetching import FetchConfig, NodeCopies
 from curation.sources.headers import BLOCK_BYTES, header_duration
-from tests.curation.counting_store import Traffic, counted
-from tests.curation.videos import write_video
 from tests.paths import ROOT
+from tests.worlds.counting_store import Traffic, counted
+from tests.worlds.videos import write_video
 
 SIZE = 3_000_000
 

@@ -11,8 +11,8 @@ import s3fs
 from curation.__main__ import main
 from curation.sources.inputs import other_inputs
 from infra.config import ConfigError
-from tests.curation.unprivileged import run_as_nobody
-from tests.curation.videos import write_video
+from tests.worlds.unprivileged import run_as_nobody
+from tests.worlds.videos import write_video
 
 
 def test_other_inputs_are_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import s3fs
 from curation.clip.schema import Pool
 from curation.sources import SourcesConfig, list_sources
 from infra.config import ConfigError
-from tests.curation.unprivileged import run_as_nobody
+from tests.worlds.unprivileged import run_as_nobody
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from curation.clip.caption import CameraMovement, Caption, HumanAction, Movement
 from curation.clip.motion import CameraMotion, SubjectMotion
 from curation.clip.schema import AudioType, Clip, Score, ShotType
 from curation.stages.caption import CaptionConfig, CaptionStage
-from tests.curation.people_clips import make_clip
+from tests.worlds.people_clips import make_clip
 
 STILL = CameraMotion(
     pan_per_s=0.0, tilt_per_s=0.0, zoom_per_s=0.0, roll_deg_per_s=0.0, speed_per_s=0.0, shake_per_s=0.0

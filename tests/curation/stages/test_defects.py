@@ -11,8 +11,8 @@ import pytest
 from curation.clip.schema import Clip
 from curation.stages.defects import DefectConfig, DefectFilter
 from curation.stages.subtitles import SubtitleConfig, SubtitleFilter
-from tests.curation.clip_from_video import clip_from_images, clip_from_video
-from tests.curation.drawn_scenes import FPS, Picture, landscape, panned, with_text
+from tests.worlds.clip_from_video import clip_from_images, clip_from_video
+from tests.worlds.drawn_scenes import FPS, Picture, landscape, panned, with_text
 
 
 @pytest.fixture(scope="module")

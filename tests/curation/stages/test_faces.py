@@ -5,7 +5,7 @@ import pytest
 from curation.backends.face import build_face_detector
 from curation.clip.observations import Box, FaceBox, Keyframe
 from curation.stages.faces import build_tracks
-from tests.curation.portrait import astronaut
+from tests.worlds.portrait import astronaut
 
 
 def face(x: float, size: float = 0.2) -> FaceBox:

@@ -10,7 +10,7 @@ from curation.clip.motion import CameraMotion, SubjectMotion
 from curation.clip.observations import Box
 from curation.clip.schema import Clip
 from curation.stages.motion import MotionConfig, MotionStage
-from tests.curation.people_clips import Image, make_clip, make_track
+from tests.worlds.people_clips import Image, make_clip, make_track
 
 
 def panning(shift_px: int) -> Clip:

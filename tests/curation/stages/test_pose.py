@@ -10,7 +10,7 @@ import pytest
 from curation.clip.observations import Box, FaceTrack
 from curation.clip.schema import Clip, Pool, ShotType, Source
 from curation.stages.pose import PoseConfig, PoseStage
-from tests.curation.people_clips import make_clip, make_track
+from tests.worlds.people_clips import make_clip, make_track
 
 WIDTH, HEIGHT = 1080, 1920
 NUM_KEYFRAMES = 10

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from curation.stages.quality import QualityConfig, QualityFilter
-from tests.curation.clip_from_video import clip_from_images, clip_from_video
-from tests.curation.drawn_scenes import FPS, Picture, landscape, panned
+from tests.worlds.clip_from_video import clip_from_images, clip_from_video
+from tests.worlds.drawn_scenes import FPS, Picture, landscape, panned
 
 
 @pytest.fixture(scope="module")

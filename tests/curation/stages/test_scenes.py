@@ -13,9 +13,9 @@ from curation.backends.descriptor import build_descriptor
 from curation.clip.schema import Media, Source
 from curation.media import Cut, cut_clips, probe
 from curation.stages.scenes import SceneDetection, ScenesConfig
-from tests.curation.media.recordings import Recording, write_recording
-from tests.curation.portrait import astronaut
-from tests.curation.videos import write_video
+from tests.worlds.portrait import astronaut
+from tests.worlds.recordings import Recording, write_recording
+from tests.worlds.videos import write_video
 
 FPS = 25
 Picture = npt.NDArray[np.uint8]

@@ -9,8 +9,8 @@ import pytest
 
 from curation.clip.schema import Clip
 from curation.stages.subtitles import SubtitleConfig, SubtitleFilter
-from tests.curation.clip_from_video import clip_from_images, clip_from_video
-from tests.curation.drawn_scenes import FPS, Picture, landscape, panned, with_text, write
+from tests.worlds.clip_from_video import clip_from_images, clip_from_video
+from tests.worlds.drawn_scenes import FPS, Picture, landscape, panned, with_text, write
 
 SENTENCES = {
     "latin": ["and this is what we did next", "nobody had expected that", "so they went home again"],

@@ -22,7 +22,7 @@ from infra.config import ConfigError, build
 from infra.jobs import engine
 from infra.jobs.placement import PoolConfig, resolve_pools
 from infra.jobs.telemetry import Progress
-from tests.curation.videos import write_video
+from tests.worlds.videos import write_video
 
 DECISION = ["key", "source_key", "kept", "reject_stage", "reject_rule", "start_s", "end_s", "audio_kept"]
 

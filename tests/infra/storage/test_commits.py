@@ -11,7 +11,7 @@ import s3fs
 
 from infra.config import ConfigError
 from infra.storage.commits import CommitDirectory, TakenOverError, staged_tar
-from tests.small_disk import small_disk
+from tests.worlds.small_disk import small_disk
 
 
 @pytest.mark.parametrize("length", [1, 90, 99, 100, 101, 128])

@@ -12,15 +12,15 @@ from safetensors import SafetensorError
 
 from infra.command_line import CommandFailedError
 from infra.storage.writing import NotWrittenError, reason_of, writing
-from tests.small_disk import fill, resize, small_disk
-from tests.training.encoded_run import SampleSpec, make_encoded_run
 from tests.training.test_stage import small_options
+from tests.worlds.encoded_run import SampleSpec, make_encoded_run
+from tests.worlds.small_disk import fill, resize, small_disk
 from training.__main__ import main
+from training.distributed.lock import locked
+from training.distributed.ranks import join_ranks
 from training.initial import initial_directory
-from training.lock import locked
-from training.metrics import MetricsLog
-from training.ranks import join_ranks
-from training.validation import write_clip
+from training.monitoring.metrics import MetricsLog
+from training.monitoring.validation import write_clip
 
 FULL = "No space left on device"
 

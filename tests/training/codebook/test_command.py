@@ -15,15 +15,8 @@ from curation.encoding.encoded import EncodedDirectory, codebook_vectors
 from infra.config import ConfigError
 from infra.storage.writing import NotWrittenError
 from model.codebook import Codebook
-from tests.small_disk import fill, small_disk
-from tests.training.encoded_run import (
-    CHANNELS,
-    GENERAL,
-    NEGATIVE,
-    SKIPPED,
-    SampleSpec,
-    make_encoded_run,
-)
+from tests.worlds.encoded_run import CHANNELS, GENERAL, NEGATIVE, SKIPPED, SampleSpec, make_encoded_run
+from tests.worlds.small_disk import fill, small_disk
 from training.codebook.build import MIN_POINTS
 from training.codebook.command import run as run_codebook
 from training.codebook.options import add_arguments

@@ -14,7 +14,7 @@ from model.assemble import build_pipeline
 from model.audio import align_audio
 from model.pipeline import SoulPipeline
 from model.text import HashedTextEncoder, encode_text
-from tests.training.encoded_run import (
+from tests.worlds.encoded_run import (
     CHANNELS,
     GENERAL,
     SKIPPED,
@@ -26,7 +26,7 @@ from tests.training.encoded_run import (
     make_unconditional,
 )
 from training.codebook.vectors import EncodedVectors
-from training.index import Location
+from training.data.index import Location
 from training.negatives import command, options
 from training.negatives.config import NEGATIVE_PROMPT, NegativesConfig
 from training.negatives.make import NegativeMaker, encode_prompt, settings_digest

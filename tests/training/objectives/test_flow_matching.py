@@ -6,8 +6,8 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
-from tests.model.networks import WAN, backbone_of, random_soul, random_wan
-from training.conditioning import Batch
+from tests.worlds.networks import WAN, backbone_of, random_soul, random_wan
+from training.data.conditioning import Batch
 from training.objectives.flow_matching import FlowMatchingConfig, add_noise, flow_matching_loss, shifted
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from training.conditioning import Batch
+from training.data.conditioning import Batch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

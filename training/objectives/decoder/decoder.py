@@ -15,14 +15,14 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
-from training.conditioning import Batch
-from training.engine import TrainedModel
-from training.metrics import Averages
+from training.data.conditioning import Batch
+from training.data.randomness import seed_of
+from training.distributed.trained_model import TrainedModel
+from training.monitoring.metrics import Averages
 from training.objectives.decoder.crop_decoder import CropDecoder, DecodedCrop
 from training.objectives.decoder.crops import CropConfig, draw_crops
 from training.objectives.decoder.losses import DecoderLoss, DecoderLossConfig, decoder_loss
 from training.objectives.decoder.perceptual import Network, Perceptual, Wanted
-from training.randomness import seed_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

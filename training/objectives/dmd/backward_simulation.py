@@ -13,9 +13,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.conditioning import Batch
+from training.data.conditioning import Batch
+from training.data.randomness import seed_of
 from training.objectives.flow_matching import VelocityModel, add_noise
-from training.randomness import seed_of
 
 
 def draw_exit_step(seed: int, phase: str, step: int, num_steps: int) -> int:

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from training.conditioning import Batch
-from training.engine import OptimizerConfig, TrainedModel
-from training.metrics import Averages
+from training.data.conditioning import Batch
+from training.distributed.trained_model import OptimizerConfig, TrainedModel
+from training.monitoring.metrics import Averages
 from training.objectives.dmd.backward_simulation import draw_exit_step, simulate
 from training.objectives.dmd.loss import (
     GeneratorLoss,

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from training.conditioning import Batch
+from training.data.conditioning import Batch
+from training.data.randomness import DrawRandom
 from training.objectives.flow_matching import VelocityModel, add_noise, per_sample_error, shifted
-from training.randomness import DrawRandom
 
 ConditionedModel = Callable[[Tensor, Tensor], Tensor]
 """(noisy latents, timesteps (B, F)) to velocity (B, C, F, H, W): a network together with what it is told."""

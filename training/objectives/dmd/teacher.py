@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from model.transformer import SoulTransformer3DModel
-from training.engine import ParallelConfig, TrainedModel, matrix_products
+from training.distributed.ranks import Ranks
+from training.distributed.trained_model import ParallelConfig, TrainedModel, matrix_products
 from training.objectives.flow_matching import VelocityModel
-from training.ranks import Ranks
 
 Placement = Literal["resident", "offload", "zero3"]
 

@@ -15,8 +15,8 @@ from bench.metrics.syncnet.mfcc import mfcc
 from bench.metrics.syncnet.network import load_syncnet
 from bench.metrics.syncnet.track import TrackConfig
 from bench.samples import Sample
-from tests.bench.material import FACELESS, SILENT
 from tests.bench.metrics.syncnet.test_network import published_layout
+from tests.worlds.bench_samples import FACELESS, SILENT
 
 SAMPLE = Sample(id="0001_human_talk_en_male", prompt="")
 

@@ -6,8 +6,8 @@ from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
 from model.vae import StreamingDecoder
-from tests.training.decoders import small_wan
-from training.conditioning import Batch
+from tests.worlds.decoders import small_wan
+from training.data.conditioning import Batch
 from training.objectives.decoder.crop_decoder import CropDecoder, StudentDecoder
 from training.objectives.decoder.crops import CropConfig, LatentCrop, draw_crops
 

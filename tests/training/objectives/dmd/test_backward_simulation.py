@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from model.sampling import CleanFrames, Condition, build_scheduler, denoise, set_timesteps
-from tests.model.networks import random_soul
-from tests.training.objectives.made_batch import made_batch
+from tests.worlds.made_batch import made_batch
+from tests.worlds.networks import random_soul
 from training.objectives.dmd.backward_simulation import draw_exit_step, simulate
 
 

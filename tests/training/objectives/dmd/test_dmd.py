@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.model.networks import random_soul
-from tests.training.objectives.made_batch import made_batch
-from training.conditioning import Batch
-from training.engine import TrainedModel
+from tests.worlds.made_batch import made_batch
+from tests.worlds.networks import random_soul
+from training.data.conditioning import Batch
+from training.distributed.trained_model import TrainedModel
 from training.objectives.dmd.dmd import Dmd, DmdConfig
 from training.objectives.flow_matching import VelocityModel
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.training.objectives.made_batch import made_batch
-from training.conditioning import Batch
+from tests.worlds.made_batch import made_batch
+from training.data.conditioning import Batch
 from training.objectives.dmd import loss as dmd_loss
 from training.objectives.dmd.loss import (
     ConditionedModel,

@@ -1,0 +1,23 @@
+"""Trainings in this rank, one after the other: `torchrun … rank_worker.py '{"folder": ["override", …], …}' [STAGE]`."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+
+from training.distributed.ranks import join_ranks
+from training.recipes.recipe import load_recipe
+from training.stage import run_stage
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    stage = sys.argv[2] if len(sys.argv) > 2 else "720p"
+    for run, overrides in json.loads(sys.argv[1]).items():
+        recipe = load_recipe(stage, "local", overrides)
+        run_stage(stage, recipe, Path(run), join_ranks(recipe.parallel.sequence_parallel))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Which samples make up which effective batch: the same for any number of ranks, and known in advance.
+
+An epoch is one pass over the pool with the largest weight. The others are drawn at their weights, each without
+replacement: every sample of a pool is seen once before any is seen again. A batch has samples of one bucket; what is
+left of a bucket at the end of an epoch makes a smaller batch, so that nothing is dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+
+from infra.config import ConfigError
+from training.data.index import Integers, SampleIndex
+
+_ORDER: Final = 0
+_POOL: Final = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draw:
+    """One sample in one batch."""
+
+    row: int
+    """Row of the index."""
+    number: int
+    """Running number of the draw since training began: all that is random about it derives from this."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchPlan:
+    """One effective batch: one optimizer step."""
+
+    epoch: int
+    index: int
+    """Number of the batch within its epoch."""
+    bucket: str
+    draws: tuple[Draw, ...]
+    """At most the effective batch size; fewer at the end of a bucket."""
+    is_last: bool = False
+    """Whether it ends its epoch."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """All epochs of a training.
+
+    Raises:
+        ConfigError: a pool with a weight has no samples, or no pool has any.
+    """
+
+    samples: SampleIndex = field(repr=False)
+    weights: Mapping[str, float]
+    """Share of each pool in the draws, relative to each other; pools not named are left out."""
+    batch_size: int
+    """Samples of an effective batch, over all ranks and accumulation steps."""
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not self._shares:
+            raise ConfigError("no pool has a weight above 0 (data.pools)")
+        for pool in self._shares:
+            if not len(self.samples.pools.get(pool, ())):
+                there = ", ".join(f"{name} {len(rows)}" for name, rows in self.samples.pools.items() if len(rows))
+                raise ConfigError(
+                    f"the pool {pool!r} has a weight but no samples to train on (there are: {there or 'none'}); encode "
+                    f"some, or leave it out with --set data.pools.{pool}=0"
+                )
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything that changes which samples a batch has."""
+        parts = (self.samples.fingerprint, self.batch_size, self.seed, sorted(self._shares.items()))
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+
+    @property
+    def _shares(self) -> dict[str, float]:
+        total = sum(weight for weight in self.weights.values() if weight > 0)
+        return {pool: weight / total for pool, weight in self.weights.items() if weight > 0}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Draws of each pool in an epoch."""
+        anchor, share = max(self._shares.items(), key=lambda item: item[1])
+        total = len(self.samples.pools[anchor]) / share
+        return {pool: max(1, round(total * share)) for pool, share in self._shares.items()}
+
+    def epoch(self, epoch: int) -> Iterator[BatchPlan]:
+        """The batches of an epoch, in order."""
+        batches = self._batches(epoch)
+        planned = next(batches)
+        for following in batches:
+            yield planned
+            planned = following
+        yield replace(planned, is_last=True)
+
+    def _batches(self, epoch: int) -> Iterator[BatchPlan]:
+        rows = self._rows(epoch)
+        first = epoch * len(rows)
+        waiting: dict[str, list[Draw]] = {}
+        index = 0
+        for position, (row, bucket) in enumerate(zip(rows.tolist(), self.samples.buckets(rows), strict=True)):
+            draws = waiting.setdefault(bucket, [])
+            draws.append(Draw(row=row, number=first + position))
+            if len(draws) == self.batch_size:
+                yield BatchPlan(epoch=epoch, index=index, bucket=bucket, draws=tuple(draws))
+                index += 1
+                draws.clear()
+        for bucket, draws in sorted(waiting.items()):
+            if draws:
+                yield BatchPlan(epoch=epoch, index=index, bucket=bucket, draws=tuple(draws))
+                index += 1
+
+    def num_batches(self, epoch: int) -> int:
+        """Optimizer steps of an epoch."""
+        _, per_bucket = np.unique(self.samples.buckets(self._rows(epoch)), return_counts=True)
+        return int(np.sum(-(-per_bucket // self.batch_size)))
+
+    def num_left(self, epochs: float, *, epoch: int = 0, batch: int = 0) -> int:
+        """Optimizer steps from batch `batch` of epoch `epoch` to the end of so many epochs; of the last a part is done
+        where they are no whole number."""
+        left = 0
+        for number in range(epoch, math.ceil(epochs)):
+            steps = math.ceil(round(min(1.0, epochs - number) * self.num_batches(number), 6))
+            left += max(0, steps - (batch if number == epoch else 0))
+        return left
+
+    def _rows(self, epoch: int) -> Integers:
+        """Rows of the index in the order in which an epoch draws them, the pools evenly interleaved."""
+        rows, places = [], []
+        for number, (pool, count) in enumerate(sorted(self.counts.items())):
+            rows.append(self._of_pool(pool, number, first=epoch * count, count=count))
+            jitter = np.random.default_rng([self.seed, _ORDER, number, epoch]).random(count)
+            places.append((np.arange(count) + jitter) / count)
+        return np.concatenate(rows)[np.argsort(np.concatenate(places), kind="stable")]
+
+    def _of_pool(self, pool: str, number: int, *, first: int, count: int) -> Integers:
+        """Draws `first` … `first + count − 1` of an endless series of shuffled passes over a pool."""
+        samples = self.samples.pools[pool]
+        passes = range(first // len(samples), (first + count - 1) // len(samples) + 1)
+        shuffled = [np.random.default_rng([self.seed, _POOL, number, turn]).permutation(samples) for turn in passes]
+        begin = first - passes.start * len(samples)
+        return np.concatenate(shuffled)[begin : begin + count]

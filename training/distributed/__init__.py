@@ -1,0 +1,1 @@
+"""Many processes, one training: ranks, launching, the trained model and its average, checkpoints, the lock."""

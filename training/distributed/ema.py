@@ -1,0 +1,149 @@
+"""The moving average of the weights, shared out between the ranks.
+
+Each rank averages its own part of every parameter: the one DeepSpeed gave it where weights are partitioned (ZeRO-3),
+an equal slice otherwise. So the average costs a rank 4 bytes a parameter over the number of ranks, wherever it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn import functional
+
+from training.distributed.ranks import Ranks
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmaConfig:
+    """How weights are averaged."""
+
+    decay: float = 0.999
+    """Of the average per update. The paper says nothing; 0.99 to 0.9999 are usual."""
+    start_step: int = 0
+    """Until so many updates have been made the average is a copy of the weights."""
+    device: Literal["cpu", "model"] = "cpu"
+    """Where it lies."""
+
+    def __post_init__(self) -> None:
+        """Refuse what does not average."""
+        if not 0 <= self.decay < 1:
+            raise ValueError(f"the decay of the average lies in [0, 1), got {self.decay}")
+
+
+class Ema:
+    """The average of a network's trained parameters; all ranks call all methods."""
+
+    def __init__(self, module: nn.Module, config: EmaConfig, ranks: Ranks) -> None:
+        self.config = config
+        self.ranks = ranks
+        self.parameters = {name: each for name, each in module.named_parameters() if each.requires_grad}
+        self.shards = {name: self._to_home(self._shard(each)) for name, each in self.parameters.items()}
+
+    def update(self, step: int) -> None:
+        """Take in the weights after update `step`, from 0.
+
+        An average from the very start follows faster early on, (1 + n) / (10 + n), so that random weights are soon
+        forgotten; one that starts later is a copy until then.
+        """
+        decay = self.config.decay
+        if step < self.config.start_step:
+            decay = 0.0
+        elif not self.config.start_step:
+            decay = min(decay, (1 + step) / (10 + step))
+        for name, parameter in self.parameters.items():
+            shard = self._shard(parameter).to(self.shards[name].device)
+            self.shards[name].lerp_(shard, 1 - decay)
+
+    @contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """Inside, the network has the average for its weights."""
+        _release(self.parameters.values())
+        kept = {name: self._local(parameter).clone() for name, parameter in self.parameters.items()}
+        for name, parameter in self.parameters.items():
+            self._fill(parameter, self.shards[name])
+        try:
+            yield
+        finally:
+            _release(self.parameters.values())
+            for name, parameter in self.parameters.items():
+                self._local(parameter).copy_(kept[name])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """This rank's part."""
+        return self.shards
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take up what `state_dict` gave on the same rank of as many.
+
+        Raises:
+            KeyError: it is of another network.
+        """
+        for name, shard in self.shards.items():
+            shard.copy_(state[name])
+
+    def _shard(self, parameter: nn.Parameter) -> Tensor:
+        """This rank's part of a parameter, flat."""
+        if _is_partitioned(parameter):
+            return _partition(parameter).detach()
+        flat = parameter.detach().flatten()
+        size = -(-flat.numel() // self.ranks.world)
+        part = flat[self.ranks.rank * size : (self.ranks.rank + 1) * size]
+        return functional.pad(part, (0, size - part.numel()))
+
+    def _local(self, parameter: nn.Parameter) -> Tensor:
+        """What this rank holds of a parameter: all of it, or its partition."""
+        return _partition(parameter) if _is_partitioned(parameter) else parameter.data
+
+    @torch.no_grad()
+    def _fill(self, parameter: nn.Parameter, shard: Tensor) -> None:
+        shard = shard.to(self._local(parameter))
+        if _is_partitioned(parameter):
+            _partition(parameter).copy_(shard)
+            return
+        whole = shard.new_empty(self.ranks.world * shard.numel())
+        dist.all_gather_single(whole, shard)
+        parameter.data.copy_(whole[: parameter.numel()].view_as(parameter))
+
+    def _to_home(self, shard: Tensor) -> Tensor:
+        return shard.float().to("cpu" if self.config.device == "cpu" else shard.device, copy=True)
+
+
+def _is_partitioned(parameter: Any) -> bool:
+    return hasattr(parameter, "ds_tensor")
+
+
+def _release(parameters: Iterable[Any]) -> None:
+    """Drop whole copies that ZeRO-3 keeps at hand: they would hide what is written into the partitions."""
+    for parameter in parameters:
+        if _is_partitioned(parameter) and parameter.ds_status.name == "AVAILABLE":
+            parameter.partition()
+
+
+def _partition(parameter: Any) -> Tensor:
+    partition: Tensor = parameter.ds_tensor.data
+    return partition
+
+
+@torch.no_grad()
+def full_state_dict(module: nn.Module, ranks: Ranks) -> dict[str, Tensor]:
+    """All weights and buffers on the main process's CPU, wherever they lie; empty on the others.
+
+    With ZeRO-3 one parameter at a time is gathered.
+    """
+    import deepspeed  # noqa: PLC0415 (see ranks.py)
+
+    state: dict[str, Tensor] = {}
+    for name, parameter in module.named_parameters():
+        with deepspeed.zero.GatheredParameters([parameter], enabled=_is_partitioned(parameter)):
+            if ranks.is_main:
+                state[name] = parameter.detach().cpu().clone()
+    if ranks.is_main:
+        persistent = module.state_dict().keys()
+        state |= {name: buffer.cpu().clone() for name, buffer in module.named_buffers() if name in persistent}
+    return state

@@ -1,0 +1,209 @@
+"""A network under training: a DeepSpeed engine, its learning rate, and its moving average."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+
+from infra.config import ConfigError
+from training.distributed.ema import Ema, EmaConfig
+from training.distributed.ranks import Ranks
+
+Precision = Literal["bfloat16", "float32"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimizerConfig:
+    """AdamW and its learning rate."""
+
+    lr: float = 2e-5
+    """Paper, Sec. 5.1."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's usual ones; the paper says nothing."""
+    weight_decay: float = 0.01
+    """Of matrices; vectors (norms, biases, modulation) have none. AdamW's usual one."""
+    clip: float = 1.0
+    """Largest norm of the gradient over all parameters; 0 does not clip."""
+    warmup_steps: int = 500
+    """Steps over which the rate rises from 0."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """What it does afterwards; `cosine` ends at a tenth."""
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """What the rate is multiplied by in step `step`, counted from 0."""
+        warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
+        if self.schedule == "constant":
+            return warm
+        progress = min(1.0, max(0, step - self.warmup_steps) / max(1, total_steps - self.warmup_steps))
+        return warm * (0.55 + 0.45 * math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ParallelConfig:
+    """How a network lies on the devices."""
+
+    zero_stage: Literal[1, 2, 3] = 2
+    """What the ranks share out: 1 optimizer states, 2 gradients too (6B parameters fit 80 GB), 3 weights too."""
+    offload_optimizer: bool = False
+    """Keep optimizer states in host memory."""
+    sequence_parallel: int = 1
+    """Ranks that share every clip; it divides the attention heads and a latent frame's tokens."""
+    precision: Precision = "bfloat16"
+    """Of matrix products. Weights, modulation, norms and gradients are fp32 either way."""
+    gradient_checkpointing: bool = True
+    """Compute each block again in the backward pass rather than keep what is inside it."""
+
+
+def matrix_products(precision: Precision, device: torch.device) -> torch.autocast:
+    """Inside, matrix products are of this precision, outside an engine too."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+class TrainedModel:
+    """A network with everything its training needs; all ranks call all methods.
+
+    Args:
+        name: folder of its states in a checkpoint.
+        module: the network, fp32; changed in place.
+        optimizer: see `OptimizerConfig`.
+        parallel: see `ParallelConfig`.
+        ema: see `EmaConfig`; None keeps no average.
+        ranks: who trains.
+        micro_batch: samples of a forward.
+        accumulation: forwards of an optimizer step.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        module: nn.Module,
+        *,
+        optimizer: OptimizerConfig,
+        parallel: ParallelConfig,
+        ema: EmaConfig | None,
+        ranks: Ranks,
+        micro_batch: int,
+        accumulation: int,
+    ) -> None:
+        import deepspeed  # noqa: PLC0415 (see ranks.py)
+
+        logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+        self.name = name
+        self.module = module
+        self.optimizer = optimizer
+        self.ranks = ranks
+        self.precision = parallel.precision
+        self.is_adapted = any(not parameter.requires_grad for parameter in module.parameters())
+        if parallel.gradient_checkpointing:
+            cast("ModelMixin", module).enable_gradient_checkpointing()
+        config = _deepspeed_config(optimizer, parallel, micro_batch, accumulation)
+        self.engine, *_ = deepspeed.initialize(
+            model=module, optimizer=_adamw(module, optimizer), config=config, dist_init_required=False
+        )
+        self.grad_norm = 0.0
+        """Of the last step that this process made; 0 before the first."""
+        self.ema = None if ema is None else Ema(module, ema, ranks)
+
+    def velocity(self, latents: Tensor, timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
+        """The network's prediction, as `objectives.flow_matching.VelocityModel`."""
+        prediction: Tensor = self.engine(latents, timesteps, text, audio, return_dict=False)[0]
+        return prediction
+
+    @torch.no_grad()
+    def predict(self, latents: Tensor, timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
+        """The same without a gradient."""
+        # Not by the engine, which takes a forward for the beginning of a backward.
+        with matrix_products(self.precision, self.ranks.device):
+            prediction: Tensor = self.module(latents, timesteps, text, audio, return_dict=False)[0]
+        return prediction
+
+    def backward(self, loss: Tensor, *, step: int, total_steps: int) -> None:
+        """Add the gradient of a micro-batch's loss; after the last one of a step, change the weights."""
+        self.engine.backward(loss)
+        is_last = self.engine.is_gradient_accumulation_boundary()
+        if is_last:
+            lr = self.optimizer.lr * self.optimizer.factor(step, total_steps)
+            for group in self.engine.optimizer.param_groups:
+                group["lr"] = lr
+        self.engine.step()
+        if is_last:
+            self.grad_norm = float(self.engine.get_global_grad_norm())
+            if self.ema is not None:
+                self.ema.update(step)
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the last step."""
+        return float(self.engine.optimizer.param_groups[0]["lr"])
+
+    def save(self, folder: Path) -> None:
+        """Write trained weights, optimizer states and average of this rank."""
+        self.engine.save_checkpoint(str(folder), tag=self.name, save_latest=False, exclude_frozen_parameters=True)
+        if self.ema is not None:
+            torch.save(self.ema.state_dict(), folder / f"ema-{self.name}-{self.ranks.rank:05d}.pt")
+
+    def load(self, folder: Path) -> None:
+        """Take up what `save` wrote.
+
+        Raises:
+            ConfigError: it was written by another kind of network.
+        """
+        groups = self.engine.optimizer.param_groups
+        told = [{name: group[name] for name in ("betas", "weight_decay")} for group in groups]
+        try:
+            path, _ = self.engine.load_checkpoint(str(folder), tag=self.name, load_module_strict=not self.is_adapted)
+            if path is None:
+                raise ConfigError(f"{folder} does not fit this training: it has no states of {self.name!r}")
+            # The checkpoint has those that it was written under; the recipe's count.
+            for group, settings in zip(self.engine.optimizer.param_groups, told, strict=True):
+                group.update(settings)
+            if self.ema is not None:
+                self.ema.load_state_dict(torch.load(folder / f"ema-{self.name}-{self.ranks.rank:05d}.pt"))
+        except (RuntimeError, AssertionError, FileNotFoundError, KeyError) as error:
+            raise ConfigError(f"{folder} does not fit this training: {_first_line(error)}") from error
+
+
+def _adamw(module: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [each for each in trained if each.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [each for each in trained if each.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.lr, betas=config.betas)
+
+
+def _deepspeed_config(
+    optimizer: OptimizerConfig, parallel: ParallelConfig, micro_batch: int, accumulation: int
+) -> dict[str, Any]:
+    zero: dict[str, Any] = {"stage": parallel.zero_stage}
+    if parallel.offload_optimizer:
+        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": torch.cuda.is_available()}
+    return {
+        "train_micro_batch_size_per_gpu": micro_batch,
+        "gradient_accumulation_steps": accumulation,
+        "gradient_clipping": optimizer.clip,
+        "zero_optimization": zero,
+        # `bf16.enabled` would cast what has to stay fp32, and gradients would be summed in bf16.
+        # Without its own list, DeepSpeed would sum those of linear layers over ranks in bf16, fp32 weights or not.
+        "torch_autocast": {
+            "enabled": parallel.precision == "bfloat16",
+            "dtype": "bfloat16",
+            "lower_precision_safe_modules": [],
+        },
+        "data_types": {"grad_accum_dtype": "fp32"},
+        # torch's AdamW runs anywhere; DeepSpeed's own for offloading compiles C++ at its first use.
+        "zero_force_ds_cpu_optimizer": False,
+        "zero_allow_untested_optimizer": True,
+        "steps_per_print": 2**62,
+    }
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,79 @@
+"""How fast a training is: seconds, tokens and floating-point operations of its steps against what the device can do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import torch
+
+from model.device import peak_bf16_flops
+from model.flops import count_transformer_flops
+from model.presets import TransformerConfig
+from training.data.loader import MicroBatch
+from training.monitoring.metrics import Averages
+
+Cost = Callable[[int, int, int], tuple[float, float]]
+
+
+class Throughput:
+    """Adds the speed of each step to the averages.
+
+    Model FLOPs utilisation counts the objective's forwards (a backward is two), whatever is computed twice to save
+    memory.
+
+    Args:
+        cost: of one forward for a sample of a bucket: frames, height and width in pixels to operations and tokens.
+        device: what it runs on; where its peak is not known there is no MFU.
+        num_ranks: that train, all with as much to do.
+        ranks_per_sample: ranks that share a sample (sequence parallelism).
+    """
+
+    def __init__(self, cost: Cost, device: torch.device, *, num_ranks: int, ranks_per_sample: int) -> None:
+        self.cost = cost
+        self.peak = peak_bf16_flops(device)
+        self.num_ranks = num_ranks
+        self.ranks_per_sample = ranks_per_sample
+
+    def add(
+        self,
+        averages: Averages,
+        batches: Sequence[MicroBatch],
+        *,
+        forwards: float,
+        seconds: float,
+        wait_s: float,
+    ) -> None:
+        """Take in one step of this rank.
+
+        Args:
+            averages: where `s_per_step`, `data_wait_s`, `tokens_per_s` (of all ranks together), `tflops` and `mfu` (of
+                one device) are added.
+            batches: what the step was made of.
+            forwards: what it computed for each sample, in forwards of the network.
+            seconds: how long it took, waiting included.
+            wait_s: how long it waited for data.
+        """
+        flops = tokens = 0.0
+        for batch in batches:
+            frames, height, width = (int(side) for side in batch.plan.bucket.split("x"))
+            cost = self.cost(frames, height, width)
+            flops += forwards * cost[0] * len(batch.samples) / self.ranks_per_sample
+            tokens += cost[1] * len(batch.samples) / self.ranks_per_sample
+        averages.add("s_per_step", seconds)
+        averages.add("data_wait_s", wait_s)
+        averages.add("tokens_per_s", self.num_ranks * tokens, seconds)
+        averages.add("tflops", flops / 1e12, seconds)
+        if self.peak is not None:
+            averages.add("mfu", flops / self.peak, seconds)
+
+
+def transformer_cost(config: TransformerConfig, text_tokens: int) -> Cost:
+    """What a forward of the network costs, with so many text tokens."""
+    return lambda frames, height, width: _cost(config, frames, height, width, text_tokens)
+
+
+@lru_cache(maxsize=256)
+def _cost(config: TransformerConfig, frames: int, height: int, width: int, text_tokens: int) -> tuple[int, int]:
+    flops = count_transformer_flops(config, num_frames=frames, height=height, width=width, num_text_tokens=text_tokens)
+    return flops.total, flops.num_tokens

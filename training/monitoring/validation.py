@@ -1,0 +1,147 @@
+"""Looking at a training while it goes on: the loss of held-out samples, and the videos they become."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from curation.encoding.encoded import BadSampleError, EncodedSample
+from infra.storage.files import naming
+from infra.storage.writing import NotWrittenError, writing
+from model.sampling import CleanFrames, Condition, Scheduler, denoise
+from model.transformer import SoulTransformer3DModel
+from model.vae import Autoencoder, StreamingDecoder
+from model.video import VideoWriter
+from training.data.conditioning import Batch, Conditions
+from training.data.index import Integers
+from training.data.loader import SampleReader
+from training.data.randomness import seed_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ValidationConfig:
+    """What is looked at, and how often."""
+
+    every: int = 500
+    """Optimizer steps between two looks; 0 looks never."""
+    videos: int = 4
+    """Held-out clips that are made into videos."""
+    loss_samples: int = 32
+    """Held-out clips whose loss is measured."""
+    steps: int = 25
+    """Denoising steps of a video."""
+    guidance_scale: float = 5.0
+    """w of uncond + w·(cond − uncond); 1 is none."""
+
+    def __post_init__(self) -> None:
+        """Refuse less than nothing."""
+        if min(self.every, self.videos, self.loss_samples) < 0 or self.steps < 1:
+            raise ValueError("validation.every, videos and loss_samples are at least 0, validation.steps at least 1")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldOut:
+    """A held-out sample, ready for the network."""
+
+    sample: EncodedSample
+    batch: Batch
+    wav: bytes | None
+
+
+def load_held_out(
+    rows: Integers, reader: SampleReader, conditioner: Conditions, num: int, say: Callable[[str], None]
+) -> list[HeldOut]:
+    """Up to `num` held-out samples, evenly chosen; damaged ones are left out, which is said in a line."""
+    chosen = rows[np.linspace(0, len(rows) - 1, min(num, len(rows))).astype(int)] if len(rows) else rows
+    loaded, damaged = [], []
+    for row in dict.fromkeys(chosen.tolist()):
+        try:
+            sample = reader.read(row)
+            loaded.append(HeldOut(sample=sample, batch=conditioner.unvaried(sample), wav=reader.read_wav(row)))
+        except BadSampleError as error:
+            damaged.append(f"{reader.samples.location(row).key}: {error}")
+    if damaged:
+        say(
+            f"{len(damaged)} of {len(loaded) + len(damaged)} held-out samples are damaged and left out of the "
+            f"validation, the first {damaged[0]}"
+        )
+    return loaded
+
+
+@torch.no_grad()
+def make_clip(
+    transformer: SoulTransformer3DModel, scheduler: Scheduler, batch: Batch, config: ValidationConfig
+) -> Tensor:
+    """Latents (1, C, F, H, W) of one clip from its pivot, text and sound."""
+    generator = torch.Generator().manual_seed(seed_of(batch.seed, "video", *batch.numbers))
+    noise = torch.randn(batch.latents.shape, generator=generator).to(batch.latents.device)
+    free = batch.unconditional()
+    return denoise(
+        transformer,
+        scheduler,
+        noise,
+        CleanFrames(latents=batch.latents[:, :, :1]),
+        condition=Condition(text=batch.text, audio=batch.audio),
+        unconditional=Condition(text=free.text, audio=free.audio) if config.guidance_scale > 1 else None,
+        guidance_scale=config.guidance_scale,
+        num_steps=config.steps,
+        generator=generator,
+        on_step=lambda _step: None,
+    )
+
+
+@torch.no_grad()
+def decode_clip(vae: Autoencoder, latents: Tensor) -> np.ndarray:
+    """Frames (T, 16H, 16W, 3) uint8 RGB of a clip's latents, the pivot's first."""
+    pixels = StreamingDecoder(vae)(latents)[0]
+    levels = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    frames: np.ndarray = rearrange(levels, "c t h w -> t h w c").cpu().numpy()
+    return frames
+
+
+def write_clip(path: Path, frames: np.ndarray, *, fps: int, wav: bytes | None) -> None:
+    """Write frames as an mp4, with their sound when there is one.
+
+    Raises:
+        NotWrittenError: it could not be written; nothing of it is left.
+    """
+    height, width = frames.shape[1:3]
+    try:
+        with writing(path, then="the same command goes on from the last checkpoint"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with _file_of(wav) as audio, VideoWriter(path, height=height, width=width, fps=fps, audio=audio) as writer:
+                writer.write(frames)
+    except NotWrittenError:
+        for suffix in (".part.mp4", ".tmp.mp4"):
+            path.with_suffix(suffix).unlink(missing_ok=True)
+        raise
+
+
+def share_of(items: Sequence[HeldOut], rank: int, num_ranks: int) -> list[tuple[HeldOut, bool]]:
+    """A rank's part, as many for each, and whether what comes of it counts.
+
+    With ZeRO-3 the ranks need each other in every forward, so all must make as many. Where they do not divide, some are
+    made again by ranks that would be idle; two that wrote the same video would spoil it.
+    """
+    places = range(rank, -(-len(items) // num_ranks) * num_ranks, num_ranks)
+    return [(items[place % len(items)], place < len(items)) for place in places]
+
+
+@contextmanager
+def _file_of(wav: bytes | None) -> Iterator[Path | None]:
+    if wav is None:
+        yield None
+        return
+    with tempfile.NamedTemporaryFile(suffix=".wav") as file:
+        with naming(file.name):
+            file.write(wav)
+            file.flush()
+        yield Path(file.name)

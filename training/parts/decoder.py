@@ -1,0 +1,102 @@
+"""A recipe's decoder distillation: teacher, student and what they are compared by, out of a model directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKLWan
+
+from infra.config import ConfigError
+from model.cost import decoder_cost
+from model.weights import read_json
+from training.data.randomness import seed_of
+from training.distributed.ranks import Ranks
+from training.distributed.trained_model import TrainedModel
+from training.monitoring.throughput import Cost
+from training.objectives.decoder.crop_decoder import StudentDecoder
+from training.objectives.decoder.crops import CropConfig
+from training.objectives.decoder.decoder import DecoderDistillation, student_of
+from training.objectives.decoder.perceptual import load_perceptual
+from training.recipes.recipe import Recipe
+
+
+def build_decoder(
+    recipe: Recipe, start: Path, ranks: Ranks, *, latent_channels: int, say: Callable[[str], None]
+) -> DecoderDistillation:
+    """Put the objective of the stage evae together.
+
+    Args:
+        recipe: of the stage.
+        start: the model directory whose autoencoder is the teacher.
+        ranks: who trains.
+        latent_channels: of what was encoded.
+        say: takes a line for the person who waits.
+
+    Raises:
+        ConfigError: the directory has no decoder to distil, the shards are of another latent space, or LPIPS was asked
+            for and is missing.
+    """
+    config = recipe.decoder
+    teacher = _load_teacher(start, latent_channels).to(ranks.device)
+    student = student_of(teacher, config.decoder_base_dim, seed=recipe.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed_of(recipe.seed, "feature-projections"))
+        module = StudentDecoder(student, teacher, config.feature_blocks)
+    model = TrainedModel(
+        "decoder",
+        module,
+        optimizer=recipe.optimizer,
+        parallel=recipe.parallel,
+        ema=recipe.ema,
+        ranks=ranks,
+        micro_batch=recipe.micro_batch,
+        accumulation=recipe.share(ranks).accumulation,
+    )
+    # The engine has moved the decoder; its encoder and it must lie together to be one autoencoder.
+    student.to(ranks.device)
+    return DecoderDistillation(
+        model,
+        student,
+        teacher,
+        config,
+        load_perceptual(config.lpips, config.lpips_network, ranks.device, say),
+        teacher_forwards=_next_flops(teacher, config.crop) / _next_flops(student, config.crop),
+    )
+
+
+def crop_cost(objective: DecoderDistillation) -> Cost:
+    """What the student's forward over a piece costs, and its latent positions; warm-up is not counted."""
+    crop = objective.config.crop
+
+    @cache
+    def cost(frames: int, height: int, width: int) -> tuple[float, float]:
+        num_latents = min(crop.latent_frames, 1 + (frames - 1) // 4)
+        rows, columns = min(crop.latent_height, height // 16), min(crop.latent_width, width // 16)
+        size = CropConfig(latent_height=rows, latent_width=columns)
+        return num_latents * _next_flops(objective.student, size), num_latents * rows * columns
+
+    return cost
+
+
+def _load_teacher(start: Path, latent_channels: int) -> AutoencoderKLWan:
+    kind = read_json(start / "model_index.json")["vae"][1]
+    if kind != "AutoencoderKLWan":
+        raise ConfigError(
+            f"{start / 'vae'} is a {kind}, which has no decoder to distil: this stage needs a model directory with a "
+            "Wan autoencoder (--model)"
+        )
+    teacher: AutoencoderKLWan = AutoencoderKLWan.from_pretrained(start / "vae", torch_dtype=torch.float32)
+    if teacher.config.z_dim != latent_channels:
+        raise ConfigError(
+            f"{start / 'vae'} has {teacher.config.z_dim} latent channels, what was encoded has {latent_channels}"
+        )
+    return teacher.eval().requires_grad_(requires_grad=False)
+
+
+def _next_flops(vae: AutoencoderKLWan, crop: CropConfig) -> int:
+    with torch.device("meta"):
+        empty = AutoencoderKLWan.from_config(vae.config)
+    return decoder_cost(empty, 16 * crop.latent_height, 16 * crop.latent_width).next_flops

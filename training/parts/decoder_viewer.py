@@ -1,0 +1,43 @@
+"""Held-out clips decoded by teacher and student as a video is: how far apart they are, and both side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from einops import rearrange
+
+from model.vae import StreamingDecoder
+from training.data.conditioning import Batch
+from training.monitoring.metrics import Averages
+from training.monitoring.validation import HeldOut, write_clip
+from training.objectives.decoder.decoder import DecoderDistillation
+from training.objectives.decoder.fidelity import Fidelity
+
+
+class DecoderViewer:
+    """Looks at a decoder under training."""
+
+    def __init__(self, objective: DecoderDistillation) -> None:
+        self.objective = objective
+
+    def measure(self, batch: Batch, averages: Averages) -> None:
+        """Nothing: what a decoder hears of a clip is no question."""
+
+    @torch.no_grad()
+    def show(self, held_out: HeldOut, path: Path | None, averages: Averages) -> None:
+        """Decode a whole clip: PSNR, SSIM and LPIPS against the teacher's; the video shows the teacher on the left."""
+        objective = self.objective
+        fidelity = Fidelity(objective.perceptual)
+        latents = held_out.batch.latents.to(objective.teacher.device)
+        pairs = []
+        teacher, student = (StreamingDecoder(vae).frames(latents) for vae in (objective.teacher, objective.student))
+        for theirs, ours in zip(teacher, student, strict=True):
+            fidelity.add(ours, theirs)
+            levels = ((torch.cat([theirs, ours], dim=-1) + 1) * 127.5).round().to(torch.uint8)
+            pairs.append(rearrange(levels, "1 c t h w -> t h w c").cpu())
+        if path is None:
+            return
+        for name, value in fidelity.values().items():
+            averages.add(f"validation_{name}", value)
+        write_clip(path, torch.cat(pairs).numpy(), fps=held_out.sample.fps, wav=held_out.wav)
