@@ -26,7 +26,7 @@ from curation.shards.clip_table import open_run, read_clips
 from curation.shards.run_directory import RunDirectory
 from infra.storage.files import write_atomically
 from infra.storage.out_directory import prepare, writing
-from model.video import add_sound
+from model.media.video import add_sound
 from training.data.index import by_hash
 
 COLUMNS = ("key", "source", "parent_key", "audio_kept", "audio_type", "shard")

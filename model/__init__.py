@@ -4,13 +4,14 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from model.audio_encoders import LogMelAudioEncoder, WhisperAudioEncoder
-    from model.codebook import Codebook
-    from model.codec import PatchDCTCodec
-    from model.pipeline import SoulPipeline
-    from model.text import HashedTextEncoder
-    from model.transformer import SoulTransformer3DModel
-    from model.vae import StreamingDecoder, efficient_vae_config
+    from model.codecs.audio_encoders import LogMelAudioEncoder, WhisperAudioEncoder
+    from model.codecs.patch_dct import PatchDCTCodec
+    from model.codecs.text import HashedTextEncoder
+    from model.codecs.vae import StreamingDecoder, efficient_vae_config
+    from model.generation.codebook import Codebook
+    from model.generation.pipeline import SoulPipeline
+    from model.network.transformer import SoulTransformer3DModel
+    from model.weights.wan import export_wan, load_wan
 
 __all__ = [
     "Codebook",
@@ -22,19 +23,23 @@ __all__ = [
     "StreamingDecoder",
     "WhisperAudioEncoder",
     "efficient_vae_config",
+    "export_wan",
+    "load_wan",
 ]
 
 # Importing torch and diffusers costs seconds; a command line that only prints its help should not pay them.
 _HOMES = {
-    "Codebook": "model.codebook",
-    "HashedTextEncoder": "model.text",
-    "LogMelAudioEncoder": "model.audio_encoders",
-    "PatchDCTCodec": "model.codec",
-    "SoulPipeline": "model.pipeline",
-    "SoulTransformer3DModel": "model.transformer",
-    "StreamingDecoder": "model.vae",
-    "WhisperAudioEncoder": "model.audio_encoders",
-    "efficient_vae_config": "model.vae",
+    "Codebook": "model.generation.codebook",
+    "HashedTextEncoder": "model.codecs.text",
+    "LogMelAudioEncoder": "model.codecs.audio_encoders",
+    "PatchDCTCodec": "model.codecs.patch_dct",
+    "SoulPipeline": "model.generation.pipeline",
+    "SoulTransformer3DModel": "model.network.transformer",
+    "StreamingDecoder": "model.codecs.vae",
+    "WhisperAudioEncoder": "model.codecs.audio_encoders",
+    "efficient_vae_config": "model.codecs.vae",
+    "export_wan": "model.weights.wan",
+    "load_wan": "model.weights.wan",
 }
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NoReturn
 
-from model.options import add_model_options, add_sampling_options
-from model.source import weights_source
+from model.generation.options import add_model_options, add_sampling_options
+from model.weights.source import weights_source
 
 DESCRIPTION: Final = """\
 Soul makes a video of any length out of one portrait, speech and a prompt.

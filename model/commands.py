@@ -18,12 +18,12 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from model.portrait import load_image
-from model.request import Sampling, check_codebook, check_new_directory, check_out, parse_size
-from model.sound import SoundTrack
+from model.generation.request import Sampling, check_codebook, check_new_directory, check_out, parse_size
+from model.media.portrait import load_image
+from model.media.sound import SoundTrack
 
 if TYPE_CHECKING:
-    from model.pipeline import SoulPipeline
+    from model.generation.pipeline import SoulPipeline
 
 console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
@@ -35,8 +35,9 @@ def generate(options: argparse.Namespace) -> None:
     check_codebook(options.codebook)
     portrait = load_image(options.image)
     SoundTrack.open(options.audio)
-    from model.audio import load_speech  # noqa: PLC0415
-    from model.generation import ModelParts, VideoInputs, make_video  # noqa: PLC0415
+    from model.codecs.audio import load_speech  # noqa: PLC0415
+    from model.generation.make_video import VideoInputs, make_video  # noqa: PLC0415
+    from model.pretrained.parts import ModelParts  # noqa: PLC0415
 
     parts = ModelParts.from_options(options)
     sampling.check_portrait(portrait, parts.default_area())
@@ -71,8 +72,8 @@ def convert(options: argparse.Namespace) -> None:
     check_codebook(options.codebook)
     import torch  # noqa: PLC0415
 
-    from model import assemble  # noqa: PLC0415
-    from model.codebook import Codebook  # noqa: PLC0415
+    from model.generation.codebook import Codebook  # noqa: PLC0415
+    from model.pretrained import assemble  # noqa: PLC0415
 
     codebook = None if options.codebook is None else Codebook.load(options.codebook)
     pipeline = assemble.convert(
@@ -95,8 +96,8 @@ def info(options: argparse.Namespace) -> None:
     """Print parameters, operations and memory."""
     height, width, _ = parse_size(options.size, None)
     asked = Sampling(steps=options.steps, guidance_scale=options.guidance_scale)
-    from model.cost import preset_cost  # noqa: PLC0415
-    from model.presets import get_preset  # noqa: PLC0415
+    from model.cost.cost import preset_cost  # noqa: PLC0415
+    from model.pretrained.presets import get_preset  # noqa: PLC0415
 
     preset = get_preset(options.preset)
     cost = preset_cost(
@@ -120,7 +121,7 @@ def _join_ranks(pipeline: "SoulPipeline", stack: ExitStack) -> bool:
         return True
     from torch import distributed as dist  # noqa: PLC0415
 
-    from model.parallel import SequenceParallel  # noqa: PLC0415
+    from model.network.sequence_parallel import SequenceParallel  # noqa: PLC0415
 
     dist.init_process_group("nccl" if pipeline.device.type == "cuda" else "gloo")
     stack.callback(dist.destroy_process_group)

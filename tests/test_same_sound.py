@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from curation.media import MediaError, read_audio
-from model.audio import load_audio
+from model.codecs.audio import load_audio
 from tests.worlds.media_table import SOUND_FILES, TONE_HZ, SoundFile
 
 RATE_HZ = 16_000

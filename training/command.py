@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra.command_line import add_profile, add_run, check_run
 from infra.config import ConfigError, layered, profile_section
-from model.source import model_source
+from model.weights.source import model_source
 from training.recipes import check_stage, stages
 
 

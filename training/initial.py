@@ -9,10 +9,10 @@ from typing import Self
 
 from infra.config import ConfigError, persons_mistakes
 from infra.storage.writing import NotWrittenError, writing
-from model.assemble import build_pipeline
-from model.directory import INDEX_FILE, check_model_directory, fingerprint
-from model.presets import PRESETS
-from model.weights import locate
+from model.pretrained.assemble import build_pipeline
+from model.pretrained.presets import PRESETS
+from model.weights.directory import INDEX_FILE, check_model_directory, fingerprint
+from model.weights.files import locate
 from training.recipes.recipe import Recipe
 
 

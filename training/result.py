@@ -16,11 +16,11 @@ from torch import Tensor
 
 from infra.config import ConfigError, persons_mistakes
 from infra.storage.writing import reason_of
-from model.codebook import Codebook
-from model.directory import CODEBOOK_FILE, INDEX_FILE, check_model_directory
-from model.sampling import Scheduler
-from model.transformer import SoulTransformer3DModel
-from model.weights import give_usual_mode
+from model.generation.codebook import Codebook
+from model.generation.sampling import Scheduler
+from model.network.transformer import SoulTransformer3DModel
+from model.weights.directory import CODEBOOK_FILE, INDEX_FILE, check_model_directory
+from model.weights.files import give_usual_mode
 from training.distributed.checkpoints import CheckpointError
 
 CONFIG_FILE: Final = "config.json"

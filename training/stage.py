@@ -11,9 +11,9 @@ from diffusers.utils import logging as diffusers_logging
 from curation.encoding.encoded import EncodedDirectory, Encoding
 from infra.config import persons_mistakes
 from infra.storage.files import join
-from model.codebook import Codebook
-from model.directory import CODEBOOK_FILE, fingerprint
-from model.sampling import Scheduler, build_scheduler
+from model.generation.codebook import Codebook
+from model.generation.sampling import Scheduler, build_scheduler
+from model.weights.directory import CODEBOOK_FILE, fingerprint
 from training.data.batch_plan import Plan
 from training.data.index import SampleIndex, read_index
 from training.data.loader import SampleReader

@@ -22,8 +22,8 @@ from bench.efficiency.placement import Placement
 from bench.efficiency.results import Conditions, EfficiencyReport, SizeResult
 from bench.efficiency.subject import PAPER_SIZES, Subject, load_subject
 from bench.efficiency.table import autoencoder_table, inference_table
+from model.codecs.image import check_size
 from model.device import peak_bf16_flops
-from model.image import check_size
 
 if TYPE_CHECKING:
     from rich.table import Table

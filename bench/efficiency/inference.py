@@ -16,9 +16,9 @@ from bench.efficiency.autoencoders import run_decoder
 from bench.efficiency.measure import count_forwards, grown_bytes, median_seconds, weight_bytes
 from bench.efficiency.results import InferenceRow, SizeResult
 from bench.efficiency.subject import MeasuredVae, Subject
-from model.flops import count_transformer_flops
-from model.sampling import CleanFrames, Condition, build_scheduler, denoise
-from model.vae import encode_video, latent_frames
+from model.codecs.vae import encode_video, latent_frames
+from model.cost.flops import count_transformer_flops
+from model.generation.sampling import CleanFrames, Condition, build_scheduler, denoise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,7 +32,7 @@ class Sampling:
     guided: bool
     """Whether each step runs the network twice, for guidance."""
     scheduler: str
-    """See `model.sampling.build_scheduler`."""
+    """See `model.generation.sampling.build_scheduler`."""
 
     @property
     def forwards(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from model.source import trained_model, weights_source
+from model.weights.source import trained_model, weights_source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,8 +12,8 @@ from diffusers import AutoencoderKLWan
 
 from bench.efficiency.live_memory import LiveMemory
 from bench.efficiency.measure import GIB, free_memory_bytes, weight_bytes
-from model.presets import TransformerConfig, build_transformer
-from model.vae import StreamingDecoder, latent_frames
+from model.codecs.vae import StreamingDecoder, latent_frames
+from model.pretrained.presets import TransformerConfig, build_transformer
 
 WORKSPACE = 1.2
 """Allowance for the second autoencoder and for what operations allocate within themselves (our choice)."""

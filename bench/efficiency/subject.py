@@ -11,16 +11,16 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from bench.efficiency.placement import Placement, check_memory, made_on
-from model.assemble import load_vae
-from model.cost import FPS
-from model.directory import INDEX_FILE
-from model.image import CLIP_FRAMES, size_for_area
-from model.pipeline import SoulPipeline
-from model.presets import PRESETS, TransformerConfig, build_transformer, get_preset
-from model.text import MAX_TOKENS, HashedTextEncoder, max_text_tokens
-from model.transformer import SoulTransformer3DModel
-from model.vae import Autoencoder, efficient_vae_config, wan_vae_config
-from model.weights import locate, read_json
+from model.codecs.image import CLIP_FRAMES, size_for_area
+from model.codecs.text import MAX_TOKENS, HashedTextEncoder, max_text_tokens
+from model.codecs.vae import Autoencoder, efficient_vae_config, wan_vae_config
+from model.cost.cost import FPS
+from model.generation.pipeline import SoulPipeline
+from model.network.transformer import SoulTransformer3DModel
+from model.pretrained.assemble import load_vae
+from model.pretrained.presets import PRESETS, TransformerConfig, build_transformer, get_preset
+from model.weights.directory import INDEX_FILE
+from model.weights.files import locate, read_json
 
 PAPER_SIZES = ((704, 1280), (1088, 1920))
 """(height, width) of the paper's two resolutions, as the network takes them."""

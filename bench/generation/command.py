@@ -13,7 +13,8 @@ from bench.samples import read_samples
 from infra.jobs.console import Words
 from infra.jobs.workers import Workers
 from infra.storage.out_directory import prepare, writing
-from model.generation import ModelParts, Sampling
+from model.generation.request import Sampling
+from model.pretrained.parts import ModelParts
 
 GENERATION = Words(doing="generating", counts="units", kept="made", rejected="not made", units="videos")
 

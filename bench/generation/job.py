@@ -13,8 +13,10 @@ from infra.jobs.placement import ExecutionConfig
 from infra.jobs.telemetry import Progress
 from infra.jobs.workers import Workers
 from infra.storage.line_files import append_lines
-from model.generation import ModelParts, Sampling, VideoInputs, make_video
-from model.pipeline import SoulPipeline
+from model.generation.make_video import VideoInputs, make_video
+from model.generation.pipeline import SoulPipeline
+from model.generation.request import Sampling
+from model.pretrained.parts import ModelParts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

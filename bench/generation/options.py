@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infra.command_line import existing_directory
 from infra.jobs.worker_options import add_worker_options
-from model.options import add_model_options, add_sampling_options
+from model.generation.options import add_model_options, add_sampling_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

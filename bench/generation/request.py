@@ -17,9 +17,10 @@ from typing import Any
 from bench.metrics.picture import file_hash
 from bench.samples import Sample
 from infra.storage.files import write_atomically
-from model.directory import fingerprint
-from model.generation import ModelParts, Sampling
-from model.weights import locate
+from model.generation.request import Sampling
+from model.pretrained.parts import ModelParts
+from model.weights.directory import fingerprint
+from model.weights.files import locate
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,8 +18,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from bench.speed.peak_memory import measure_peak_memory
-from model.blocks import SoulTransformerBlock
-from model.rope import RotaryEmbedding
+from model.network.blocks import SoulTransformerBlock
+from model.network.rope import RotaryEmbedding
 
 PER_TOKEN = "diffusers, modulation per token"
 PER_FRAME = "Soul, modulation per frame, no audio"

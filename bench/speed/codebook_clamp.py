@@ -17,7 +17,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from model.codebook import Codebook
+from model.generation.codebook import Codebook
 
 FRAMES, HEIGHT, WIDTH, CHANNELS = 2, 68, 120, 48
 

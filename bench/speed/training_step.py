@@ -21,7 +21,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
-from model.presets import TransformerConfig, build_transformer, get_preset
+from model.pretrained.presets import TransformerConfig, build_transformer, get_preset
 from training.data.conditioning import Batch
 from training.distributed.ema import EmaConfig
 from training.distributed.ranks import join_ranks

@@ -23,7 +23,7 @@ from bench.studies.drift_scores import DRIFTS, ClipStatistics, Comparison, clip_
 from bench.studies.generation import Generated, Sampling, Scene, generate, load_pipeline, make_scene
 from bench.studies.talking_faces.dataset import held_out_performance
 from bench.studies.talking_faces.performance import FPS
-from model.pipeline import SoulPipeline
+from model.generation.pipeline import SoulPipeline
 
 UNTREATED: Final = "none"
 DRIFT_FROM: Final = 2_000

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from bench.studies.talking_faces.face import Pose, draw_face
 from bench.studies.talking_faces.performance import Performance, Take, perform
 from bench.studies.talking_faces.prompt import captions
-from model.pipeline import GeneratedClip, SoulPipeline
+from model.generation.pipeline import GeneratedClip, SoulPipeline
 
 Frames = npt.NDArray[np.uint8]
 

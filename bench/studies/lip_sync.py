@@ -25,7 +25,7 @@ from bench.studies.lip_sync_figure import draw_figure
 from bench.studies.lip_sync_scores import Summary, VideoScore, codec_ceiling, score_videos, summarise
 from bench.studies.talking_faces.dataset import FacesConfig, held_out_performance, make_dataset, read_truth
 from bench.studies.training_run import TrainingRun, rounded
-from model.pipeline import SoulPipeline
+from model.generation.pipeline import SoulPipeline
 
 LONG_FROM: Final = 1_000
 """Held-out performances from this number on are the long ones."""

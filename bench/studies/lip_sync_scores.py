@@ -28,7 +28,7 @@ from bench.studies.talking_faces.measure import (
     track_head,
 )
 from bench.studies.talking_faces.performance import HeadMotion
-from model.vae import Autoencoder, decode_video, encode_video
+from model.codecs.vae import Autoencoder, decode_video, encode_video
 
 Frames = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]

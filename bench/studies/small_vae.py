@@ -22,7 +22,7 @@ from diffusers import AutoencoderKLWan
 from einops import rearrange
 from torch import Tensor, nn
 
-from model.vae import decode_next, empty_cache, wan_vae_config
+from model.codecs.vae import decode_next, empty_cache, wan_vae_config
 
 BASE_DIM, DECODER_BASE_DIM = 8, 16
 SIDE: Final = 48

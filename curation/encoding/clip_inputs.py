@@ -15,7 +15,7 @@ from curation.encoding.frames import Pixels, Window, choose_window, read_picture
 from curation.encoding.references import Group
 from curation.encoding.waveform import Sound, lay_out_sound
 from curation.media import MediaError, frame_times
-from model.audio import load_audio
+from model.codecs.audio import load_audio
 
 T = TypeVar("T")
 

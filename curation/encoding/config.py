@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from infra.config import ConfigError
 from infra.jobs.placement import ExecutionConfig, PoolConfig
-from model.image import AREAS, SIZE_MULTIPLE
+from model.codecs.image import AREAS, SIZE_MULTIPLE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +104,7 @@ class ModelConfig:
 
     @property
     def source(self) -> str:
-        """What `model.assemble.load_encoders` takes."""
+        """What `model.pretrained.assemble.load_encoders` takes."""
         source = self.preset or self.directory
         assert source is not None
         return source

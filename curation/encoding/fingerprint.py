@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.assemble import Encoders
+from model.pretrained.assemble import Encoders
 
 SAMPLES = 16
 """Values looked at in each tensor, evenly spread. Training changes practically every value of a tensor, so that two

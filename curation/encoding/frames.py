@@ -14,7 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from curation.media import MediaError, iter_raw_frames
-from model.image import cover
+from model.codecs.image import cover
 
 BACKLOG = 16
 """Whole frames that may wait to be scaled: decoding is faster, and a 4K frame takes 25 MB."""

@@ -20,11 +20,11 @@ from curation.encoding.encoded import Encoding
 from curation.encoding.fingerprint import encoders_fingerprint
 from curation.encoding.frames import Pixels
 from infra.config import ConfigError
-from model.assemble import ENCODERS, load_encoders
-from model.audio import encode_audio
-from model.presets import PRESETS
-from model.text import max_text_tokens, text_states
-from model.vae import encode_video
+from model.codecs.audio import encode_audio
+from model.codecs.text import max_text_tokens, text_states
+from model.codecs.vae import encode_video
+from model.pretrained.assemble import ENCODERS, load_encoders
+from model.pretrained.presets import PRESETS
 
 LIGHT_BYTES: Final = 1 << 30
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from infra.command_line import add_engine, add_profile, add_run
-from model.source import model_source
+from model.weights.source import model_source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

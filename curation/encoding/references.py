@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from curation.encoding.curated_clips import CuratedClip
-from model.image import size_for_area
+from model.codecs.image import size_for_area
 
 
 @dataclass(frozen=True, slots=True)

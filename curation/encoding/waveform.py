@@ -11,7 +11,7 @@ import soundfile
 from torch import Tensor
 from torch.nn import functional
 
-from model.audio import SAMPLE_RATE_HZ, SAMPLES_PER_STEP
+from model.codecs.audio import SAMPLE_RATE_HZ, SAMPLES_PER_STEP
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,11 +11,11 @@ import torch
 from einops import rearrange
 from torch.nn import functional
 
-from model.audio import load_speech, num_video_frames
-from model.codec import PatchDCTCodec
-from model.image import AREAS, fit_image, size_for_area
-from model.portrait import load_image
-from model.vae import decode_video, encode_video
+from model.codecs.audio import load_speech, num_video_frames
+from model.codecs.image import AREAS, fit_image, size_for_area
+from model.codecs.patch_dct import PatchDCTCodec
+from model.codecs.vae import decode_video, encode_video
+from model.media.portrait import load_image
 
 SHARED = Path(os.environ.get("SOUL_SHARED", "../shared")) / "clips"
 pytestmark = [pytest.mark.clips, pytest.mark.skipif(not SHARED.is_dir(), reason="needs SOUL_SHARED")]

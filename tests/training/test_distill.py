@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from infra.config import ConfigError
-from model.pipeline import SoulPipeline
-from model.transformer import SoulTransformer3DModel
+from model.generation.pipeline import SoulPipeline
+from model.network.transformer import SoulTransformer3DModel
 from tests.worlds.distillation import distil, launch_distillation, losses, make_distillation, metrics, wait_for_step
 from training.recipes.recipe import load_recipe
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from infra.config import ConfigError
 from model import SoulPipeline
 from model.__main__ import main as model_main
-from model.vae import StreamingDecoder, decode_video, encode_video
+from model.codecs.vae import StreamingDecoder, decode_video, encode_video
 from tests.worlds.decoders import distil_decoder, evae_overrides, make_teacher, metrics
 from training.__main__ import main
 from training.recipes.recipe import load_recipe

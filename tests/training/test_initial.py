@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from infra.config import ConfigError
-from model.assemble import build_pipeline
-from model.directory import INDEX_FILE
+from model.pretrained.assemble import build_pipeline
+from model.weights.directory import INDEX_FILE
 from tests.training.test_resume import rewrite_state
 from tests.worlds.decoders import distil_decoder, make_teacher
 from tests.worlds.distillation import distil, make_distillation

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from model import SoulPipeline
-from model.directory import check_model_directory
+from model.weights.directory import check_model_directory
 from tests.worlds.encoded_run import GENERAL, SampleSpec, make_encoded_run
 from tests.worlds.recipes import small_overrides, train
 from training.__main__ import main

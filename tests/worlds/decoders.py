@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLWan
 
-from model.assemble import build_pipeline
-from model.vae import wan_vae_config
+from model.codecs.vae import wan_vae_config
+from model.pretrained.assemble import build_pipeline
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
 from tests.worlds.recipes import small_overrides
 from training.distributed.ranks import join_ranks

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from model.assemble import build_pipeline
-from model.transformer import SoulTransformer3DModel
+from model.network.transformer import SoulTransformer3DModel
+from model.pretrained.assemble import build_pipeline
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
 from tests.worlds.networks import randomise
 from tests.worlds.recipes import small_overrides

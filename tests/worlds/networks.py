@@ -7,7 +7,8 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from model import SoulTransformer3DModel
-from model.blocks import SoulTransformerBlock
+from model.network.blocks import SoulTransformerBlock
+from model.weights.wan import load_wan
 
 WAN: dict[str, Any] = {
     "num_attention_heads": 4,
@@ -43,7 +44,7 @@ def random_soul(**changes: Any) -> SoulTransformer3DModel:
 
 def backbone_of(wan: WanTransformer3DModel) -> SoulTransformer3DModel:
     """Soul with the weights of `wan` and silent audio attention."""
-    soul: SoulTransformer3DModel = SoulTransformer3DModel.from_wan(wan, zero_audio_output=True, **AUDIO).eval()
+    soul: SoulTransformer3DModel = load_wan(wan, zero_audio_output=True, **AUDIO).eval()
     return soul
 
 

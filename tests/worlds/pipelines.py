@@ -11,10 +11,10 @@ from einops import repeat
 from PIL import Image
 from torch import Tensor, nn
 
-from model.assemble import build_pipeline
-from model.codebook import Codebook
-from model.pipeline import SoulPipeline
-from model.vae import encode_video
+from model.codecs.vae import encode_video
+from model.generation.codebook import Codebook
+from model.generation.pipeline import SoulPipeline
+from model.pretrained.assemble import build_pipeline
 
 RATE_HZ = 16_000
 SMALL = 64 * 64

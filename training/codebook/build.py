@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from infra.config import ConfigError
-from model.codebook import Codebook
+from model.generation.codebook import Codebook
 from training.codebook.config import CodebookConfig
 
 MIN_POINTS: Final = 39

@@ -13,9 +13,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from infra.config import ConfigError, persons_mistakes
 from infra.storage.files import join, remove, write_atomically
 from infra.storage.writing import NotWrittenError, writing
-from model.codebook import Codebook
-from model.directory import CODEBOOK_FILE, INDEX_FILE
-from model.weights import read_json
+from model.generation.codebook import Codebook
+from model.weights.directory import CODEBOOK_FILE, INDEX_FILE
+from model.weights.files import read_json
 from training.codebook.build import (
     MIN_POINTS,
     BuiltCodebook,

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from model.codebook import Codebook
+from model.generation.codebook import Codebook
 
 PERCENTILES: Final = (95, 99)
 """Where a threshold of the clamp may lie: 99 is the pipeline's default."""

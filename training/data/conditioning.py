@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from curation.encoding.encoded import EncodedSample
-from model.audio import align_audio
+from model.codecs.audio import align_audio
 from training.data.loader import LoadedSample
 from training.data.randomness import DrawRandom, seed_of
 

@@ -7,9 +7,9 @@ from functools import lru_cache
 
 import torch
 
+from model.cost.flops import count_transformer_flops
 from model.device import peak_bf16_flops
-from model.flops import count_transformer_flops
-from model.presets import TransformerConfig
+from model.pretrained.presets import TransformerConfig
 from training.data.loader import MicroBatch
 from training.monitoring.metrics import Averages
 

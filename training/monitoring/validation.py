@@ -16,10 +16,10 @@ from torch import Tensor
 from curation.encoding.encoded import BadSampleError, EncodedSample
 from infra.storage.files import naming
 from infra.storage.writing import NotWrittenError, writing
-from model.sampling import CleanFrames, Condition, Scheduler, denoise
-from model.transformer import SoulTransformer3DModel
-from model.vae import Autoencoder, StreamingDecoder
-from model.video import VideoWriter
+from model.codecs.vae import Autoencoder, StreamingDecoder
+from model.generation.sampling import CleanFrames, Condition, Scheduler, denoise
+from model.media.video import VideoWriter
+from model.network.transformer import SoulTransformer3DModel
 from training.data.conditioning import Batch, Conditions
 from training.data.index import Integers
 from training.data.loader import SampleReader

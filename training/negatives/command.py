@@ -19,7 +19,7 @@ from infra.config import ConfigError, persons_mistakes
 from infra.storage.commits import TakenOverError
 from infra.storage.files import join
 from infra.storage.writing import NotWrittenError
-from model.pipeline import SoulPipeline
+from model.generation.pipeline import SoulPipeline
 from training.negatives.config import NegativesConfig
 from training.negatives.make import NegativeMaker, encode_prompt, settings_digest
 from training.negatives.plan import NegativesPlan, plan_negatives

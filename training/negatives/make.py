@@ -30,9 +30,9 @@ from curation.encoding.encoded import (
     Skipped,
 )
 from infra.config import ConfigError
-from model.sampling import CleanFrames, Condition, Scheduler, denoise
-from model.text import encode_text
-from model.transformer import SoulTransformer3DModel
+from model.codecs.text import encode_text
+from model.generation.sampling import CleanFrames, Condition, Scheduler, denoise
+from model.network.transformer import SoulTransformer3DModel
 from training.data.conditioning import audio_windows, padded
 from training.data.index import Location
 from training.data.loader import read_sample, read_wav

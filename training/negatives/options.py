@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from infra.command_line import add_run
-from model.source import trained_model
+from model.weights.source import trained_model
 from training.negatives.config import NegativesConfig
 
 

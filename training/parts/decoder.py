@@ -10,8 +10,8 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from infra.config import ConfigError
-from model.cost import decoder_cost
-from model.weights import read_json
+from model.cost.cost import decoder_cost
+from model.weights.files import read_json
 from training.data.randomness import seed_of
 from training.distributed.ranks import Ranks
 from training.distributed.trained_model import TrainedModel

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from einops import rearrange
 
-from model.vae import StreamingDecoder
+from model.codecs.vae import StreamingDecoder
 from training.data.conditioning import Batch
 from training.monitoring.metrics import Averages
 from training.monitoring.validation import HeldOut, write_clip

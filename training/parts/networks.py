@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from peft import LoraConfig
 
-from model.parallel import SequenceParallel
-from model.sampling import build_scheduler, set_timesteps
-from model.transformer import SoulTransformer3DModel
+from model.generation.sampling import build_scheduler, set_timesteps
+from model.network.sequence_parallel import SequenceParallel
+from model.network.transformer import SoulTransformer3DModel
 from training.data.randomness import seed_of
 from training.distributed.ema import EmaConfig
 from training.distributed.ranks import Ranks

@@ -11,11 +11,11 @@ from diffusers import AutoencoderKLWan
 
 from curation.encoding.encoded import Encoding
 from infra.config import ConfigError
-from model.codec import PatchDCTCodec
-from model.presets import TransformerConfig
-from model.sampling import build_scheduler
-from model.transformer import SoulTransformer3DModel
-from model.vae import Autoencoder
+from model.codecs.patch_dct import PatchDCTCodec
+from model.codecs.vae import Autoencoder
+from model.generation.sampling import build_scheduler
+from model.network.transformer import SoulTransformer3DModel
+from model.pretrained.presets import TransformerConfig
 from training.data.conditioning import Conditioner, Conditions, OwnLatents
 from training.data.index import SampleIndex
 from training.data.loader import SampleReader

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import torch
 
-from model.sampling import Scheduler
-from model.transformer import SoulTransformer3DModel
-from model.vae import Autoencoder
+from model.codecs.vae import Autoencoder
+from model.generation.sampling import Scheduler
+from model.network.transformer import SoulTransformer3DModel
 from training.data.conditioning import Batch
 from training.distributed.trained_model import Precision, matrix_products
 from training.monitoring.metrics import Averages

@@ -26,11 +26,11 @@ from bench.studies.talking_faces.identity import PARTS
 from bench.studies.talking_faces.performance import FPS, Performance, Take, draw_performance, perform
 from bench.studies.talking_faces.prompt import captions
 from curation.encoding.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
-from model.assemble import build_components
-from model.audio import SAMPLE_RATE_HZ, STEP_RATE_HZ, AudioFeatures
-from model.presets import get_preset
-from model.text import HashedTextEncoder
-from model.vae import Autoencoder, encode_video
+from model.codecs.audio import SAMPLE_RATE_HZ, STEP_RATE_HZ, AudioFeatures
+from model.codecs.text import HashedTextEncoder
+from model.codecs.vae import Autoencoder, encode_video
+from model.pretrained.assemble import build_components
+from model.pretrained.presets import get_preset
 
 STAGE: Final = "720p"
 TRUTH_FILE: Final = "truth.jsonl"

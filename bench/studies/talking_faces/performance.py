@@ -15,7 +15,7 @@ from torch import Tensor
 from bench.studies.talking_faces.face import Pose, draw_face
 from bench.studies.talking_faces.identity import Identity, draw_identity
 from curation.sample.speech import CONTROL_RATE_HZ, SAMPLE_RATE_HZ, Speech, speak
-from model.audio import SAMPLE_RATE_HZ as MODEL_RATE_HZ
+from model.codecs.audio import SAMPLE_RATE_HZ as MODEL_RATE_HZ
 
 FPS: Final = 25
 _TAIL_S: Final = 0.5

@@ -12,11 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.__main__ import main
 from bench.efficiency.autoencoders import PAPER_CLIP, count_autoencoder
 from bench.efficiency.measure import grown_bytes, median_seconds
-from model.assemble import build_pipeline
+from model.codecs.vae import decode_video, efficient_vae_config, encode_video, wan_vae_config
+from model.cost.flops import count_transformer_flops
 from model.device import PEAK_BF16_FLOPS
-from model.flops import count_transformer_flops
-from model.presets import get_preset
-from model.vae import decode_video, efficient_vae_config, encode_video, wan_vae_config
+from model.pretrained.assemble import build_pipeline
+from model.pretrained.presets import get_preset
 
 SMALL = ("--size", "32x64", "--frames", "5", "--repeats", "1", "--warmup", "0")
 

@@ -19,7 +19,7 @@ import torch
 from bench.__main__ import main
 from bench.samples import read_samples, read_videos
 from curation.media import frame_times, iter_frames
-from model.generation import VideoInputs
+from model.generation.make_video import VideoInputs
 from tests.paths import ROOT
 from tests.worlds.pipelines import noise, picture, small_pipeline, write_wav
 

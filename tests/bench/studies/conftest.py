@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.assemble import build_pipeline
-from model.codebook import Codebook
+from model.generation.codebook import Codebook
+from model.pretrained.assemble import build_pipeline
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from bench.studies.decoder_scores import compare_decoders, decoder_sizes, stream
 from bench.studies.small_vae import train_small_vae
 from bench.studies.talking_faces.dataset import held_out_performance
 from bench.studies.talking_faces.performance import FPS, perform
-from model.vae import efficient_vae_config, wan_vae_config
+from model.codecs.vae import efficient_vae_config, wan_vae_config
 from tests.bench.studies.shape import committed, shape
 
 

@@ -25,8 +25,8 @@ from bench.studies.talking_faces.dataset import (
 from bench.studies.talking_faces.face import Pose, draw_face
 from bench.studies.talking_faces.performance import perform
 from curation.encoding.encoded import EncodedDirectory, EncodedSample
-from model.audio import align_audio, encode_audio
-from model.vae import decode_video
+from model.codecs.audio import align_audio, encode_audio
+from model.codecs.vae import decode_video
 
 CONFIG = FacesConfig(num_videos=3, clips_per_video=2, clip_frames=33, num_references=4, videos_per_shard=2)
 

@@ -15,7 +15,7 @@ from bench.studies.lip_sync import main
 from bench.studies.lip_sync_scores import codec_ceiling, score_videos, summarise
 from bench.studies.talking_faces.dataset import held_out_performance
 from bench.studies.training_run import TrainingRun
-from model.codec import PatchDCTCodec
+from model.codecs.patch_dct import PatchDCTCodec
 from tests.bench.studies.shape import committed, shape
 
 CODEC = PatchDCTCodec()

@@ -15,8 +15,8 @@ from bench.studies.talking_faces.face import Pose, draw_face
 from bench.studies.talking_faces.identity import PARTS, colour_distance, draw_identity, lab_of, rgb_of
 from bench.studies.talking_faces.performance import HeadMotion, Performance, draw_performance, perform
 from bench.studies.talking_faces.prompt import captions
-from model.codec import PatchDCTCodec
-from model.vae import decode_video, encode_video
+from model.codecs.patch_dct import PatchDCTCodec
+from model.codecs.vae import decode_video, encode_video
 
 Frames = npt.NDArray[np.uint8]
 CODEC = PatchDCTCodec()

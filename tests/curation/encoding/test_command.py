@@ -11,7 +11,7 @@ import pytest
 from curation.__main__ import main
 from curation.encoding.config import EncodeConfig, ModelConfig
 from infra.config import ConfigError, build
-from model.assemble import build_pipeline
+from model.pretrained.assemble import build_pipeline
 from tests.worlds.curated_shards import Made, curate, flat, source_of, video
 
 

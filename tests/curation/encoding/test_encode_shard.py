@@ -18,10 +18,10 @@ from curation.encoding.encode_shard import encode_shard, skip_all
 from curation.encoding.encoded import EncodedClip, Skipped
 from curation.encoding.networks import ClipEncoder
 from curation.shards.run_directory import RunDirectory
-from model.assemble import build_pipeline
-from model.audio import align_audio
-from model.audio_encoders import WhisperAudioEncoder
-from model.vae import decode_video, wan_vae_config
+from model.codecs.audio import align_audio
+from model.codecs.audio_encoders import WhisperAudioEncoder
+from model.codecs.vae import decode_video, wan_vae_config
+from model.pretrained.assemble import build_pipeline
 from tests.curation.encoding.test_encoded import assert_equal
 from tests.worlds.curated_shards import Made, click, curate, flat, source_of, video
 

@@ -7,10 +7,10 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from curation.encoding.fingerprint import encoders_fingerprint
-from model.assemble import Encoders, load_encoders
-from model.audio_encoders import LogMelAudioEncoder
-from model.text import HashedTextEncoder
-from model.vae import wan_vae_config
+from model.codecs.audio_encoders import LogMelAudioEncoder
+from model.codecs.text import HashedTextEncoder
+from model.codecs.vae import wan_vae_config
+from model.pretrained.assemble import Encoders, load_encoders
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from PIL import Image
 
 from curation.encoding.frames import choose_window, read_pictures
 from curation.media import MediaError, frame_times
-from model.image import fit_image
+from model.codecs.image import fit_image
 from tests.worlds.curated_shards import video
 from tests.worlds.videos import frame_number, picture, write_video
 

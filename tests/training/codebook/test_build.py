@@ -9,7 +9,7 @@ import torch
 from scipy.stats import chisquare
 
 from infra.config import ConfigError
-from model.codebook import Codebook
+from model.generation.codebook import Codebook
 from training.codebook.build import MIN_POINTS, Iteration, Reservoir, Vectors, build_codebook, cluster
 from training.codebook.config import CodebookConfig
 

@@ -9,8 +9,8 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
     EventAccumulator,
 )
 
-from model.flops import count_transformer_flops
-from model.presets import get_preset
+from model.cost.flops import count_transformer_flops
+from model.pretrained.presets import get_preset
 from tests.worlds.encoded_run import SampleSpec, make_sample
 from training.data.batch_plan import BatchPlan, Draw
 from training.data.loader import LoadedSample, MicroBatch

@@ -10,10 +10,10 @@ from torch import Tensor
 from curation.encoding.encoded import EncodedDirectory, EncodedSample
 from infra.command_line import CommandFailedError, Parser
 from infra.config import ConfigError
-from model.assemble import build_pipeline
-from model.audio import align_audio
-from model.pipeline import SoulPipeline
-from model.text import HashedTextEncoder, encode_text
+from model.codecs.audio import align_audio
+from model.codecs.text import HashedTextEncoder, encode_text
+from model.generation.pipeline import SoulPipeline
+from model.pretrained.assemble import build_pipeline
 from tests.worlds.encoded_run import (
     CHANNELS,
     GENERAL,

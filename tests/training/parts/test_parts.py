@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from infra.config import ConfigError
-from model.presets import build_transformer, get_preset
+from model.pretrained.presets import build_transformer, get_preset
 from tests.worlds.encoded_run import WIDE, SampleSpec, make_encoded_run
 from training.data.index import read_index
 from training.parts.parts import _check_shared

@@ -13,7 +13,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
-from model.vae import decode_next, empty_cache, latent_statistics
+from model.codecs.vae import decode_next, empty_cache, latent_statistics
 from training.objectives.decoder.crops import LatentCrop
 
 

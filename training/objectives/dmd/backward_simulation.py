@@ -2,7 +2,7 @@
 
 So the student is trained on the inputs that it meets when videos are made, and not on noised training data. From pure
 noise each forward gives x₀ = x_t − σ·v, and the next input is (1 − σ′)·x₀ + σ′·fresh noise: the `few-step` scheduler of
-`model.sampling`, with clean frames put back before every forward and after the last.
+`model.generation.sampling`, with clean frames put back before every forward and after the last.
 
 Letters: B batch, C latent channels, F latent frames, H and W latent sides. σ runs over [0, 1], timesteps over
 [0, 1000].

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
-from model.transformer import SoulTransformer3DModel
+from model.network.transformer import SoulTransformer3DModel
 from training.distributed.ranks import Ranks
 from training.distributed.trained_model import ParallelConfig, TrainedModel, matrix_products
 from training.objectives.flow_matching import VelocityModel

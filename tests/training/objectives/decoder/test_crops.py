@@ -5,7 +5,7 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor, nn
 
-from model.vae import StreamingDecoder
+from model.codecs.vae import StreamingDecoder
 from tests.worlds.decoders import small_wan
 from training.data.conditioning import Batch
 from training.objectives.decoder.crop_decoder import CropDecoder, StudentDecoder

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.sampling import CleanFrames, Condition, build_scheduler, denoise, set_timesteps
+from model.generation.sampling import CleanFrames, Condition, build_scheduler, denoise, set_timesteps
 from tests.worlds.made_batch import made_batch
 from tests.worlds.networks import random_soul
 from training.objectives.dmd.backward_simulation import draw_exit_step, simulate

@@ -1,0 +1,40 @@
+"""Command-line options of everything that makes videos: which parts a model is loaded from, and how it samples.
+
+Kept apart from what they are turned into (`model.generation.make_video`), which takes seconds to import.
+"""
+
+import argparse
+from pathlib import Path
+
+from model.weights.source import trained_model, weights_source
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """What `ModelParts.from_options` reads."""
+    add = parser.add_argument
+    add(
+        "--model",
+        required=True,
+        type=trained_model,
+        help="model directory, Hub id, or `tiny`: the small preset with random weights",
+    )
+    add("--codebook", type=Path, help="codebook.safetensors (default: the model directory's, if it has one)")
+    add("--vae", type=weights_source, help="another autoencoder, e.g. an eVAE: directory or Hub id")
+    add("--scheduler", choices=("unipc", "euler", "few-step"), help="sampler (default: the model directory's)")
+    add("--device", help="cuda, cpu, ... (default: cuda if there is one)")
+    add("--dtype", choices=("bfloat16", "float32"), help="of the networks (default: bfloat16, float32 on a CPU)")
+
+
+def add_sampling_options(parser: argparse.ArgumentParser) -> None:
+    """What `Sampling.from_options` reads."""
+    add = parser.add_argument
+    add("--negative-prompt", default="", help="what the unconditional branch of guidance is told")
+    add("--steps", type=int, help="denoising steps of a clip (default: the model directory's)")
+    add("--guidance-scale", type=float, help="w of uncond + w*(cond - uncond), 1 = off (default: the directory's)")
+    add("--seed", type=int, default=0, help="the same seed gives the same video (default: 0)")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--size", help="WIDTHxHEIGHT, both divisible by 32; the image is cropped to the shape")
+    size.add_argument("--area", help="720p, 1080p or pixels of a frame; the image's shape is kept")
+    clamp = parser.add_mutually_exclusive_group()
+    clamp.add_argument("--threshold", type=float, help="clamp overlap latents to this distance of a centroid")
+    clamp.add_argument("--percentile", type=float, help="... to this percentile of the training latents' distances")

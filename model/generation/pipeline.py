@@ -1,0 +1,291 @@
+"""One portrait, speech and a prompt become a video of any length, clip by clip (paper, Sec. 3.2).
+
+Letters: N samples, T pixel frames, C latent channels, F latent frames, H and W latent sides.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import BaseOutput
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+from model.codecs.audio import AudioFeatures, load_speech, num_video_frames
+from model.codecs.audio_encoders import AudioEncoder
+from model.codecs.image import choose_size, fit_image
+from model.codecs.text import encode_text
+from model.codecs.vae import Autoencoder, StreamingDecoder, encode_video
+from model.generation.codebook import Codebook
+from model.generation.job import ProgressCallback, VideoJob
+from model.generation.sampling import CleanFrames, Scheduler, denoise
+from model.generation.timeline import ClipPlan, num_clips, plan_clips
+from model.media.portrait import as_rgb, load_image
+from model.network.transformer import SoulTransformer3DModel
+from model.weights.directory import CODEBOOK_FILE, check_model_directory
+from model.weights.files import give_usual_mode, locate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeneratedClip:
+    """What one clip adds to the video."""
+
+    plan: ClipPlan
+    """Where the clip lies on the time line."""
+    frames: np.ndarray
+    """(T, 16H, 16W, 3) uint8 RGB: the new frames, without pivot and overlap, cut to the speech."""
+    latents: Tensor
+    """(1, C, F, H, W) fp32, normalised: the whole clip, pivot and overlap included."""
+
+
+@dataclass
+class SoulPipelineOutput(BaseOutput):
+    """A whole video: `frames` (T, 16H, 16W, 3) uint8 RGB, and the `fps` to show it at."""
+
+    frames: np.ndarray
+    fps: int
+
+
+class SoulPipeline(DiffusionPipeline):
+    """Image, speech and prompt to video.
+
+    Guidance is uncond + w·(cond − uncond); the unconditional branch has the negative prompt for text and
+    zeros for audio. The pivot has no sound (zeros) in any clip: in training it is a random frame of the
+    source video, to which no moment of the sound belongs.
+
+    The configuration (`model_index.json`) holds the defaults of a model directory: steps, guidance, fps and
+    the geometry of clips. A `codebook.safetensors` in the directory is loaded with it; without one, overlaps
+    are not clamped.
+
+    Args:
+        transformer: the network.
+        vae: a Wan autoencoder, full or efficient, or the patch-DCT codec.
+        audio_encoder: Whisper or log-mel bins.
+        text_encoder: UMT5 or hashed tokens.
+        scheduler: of flow matching, see `model.generation.sampling.build_scheduler`.
+        tokenizer: UMT5's; None for hashed tokens.
+        fps: frames a second (25: what the published results have).
+        clip_latents: latent frames of a clip, the pivot included (paper: 28, which are 109 pixel frames).
+        overlap_latents: latent frames that a clip takes over from the one before (paper: 2).
+        num_inference_steps: denoising steps of a clip (paper: 25).
+        guidance_scale: w (Wan2.2: 5).
+        codebook_percentile: τ of the clamp, as a percentile of the training latents' distances. The paper
+            leaves τ open; 99 moves only what lies further out than nearly all that was trained on.
+        area: pixels of a frame when no size is asked for.
+    """
+
+    model_cpu_offload_seq = "text_encoder->audio_encoder->transformer->vae"
+    _optional_components = ["tokenizer"]  # noqa: RUF012 (diffusers' own declaration)
+
+    def __init__(  # noqa: PLR0917 (diffusers' pipelines take their components by position)
+        self,
+        transformer: SoulTransformer3DModel,
+        vae: Autoencoder,
+        audio_encoder: AudioEncoder,
+        text_encoder: Any,
+        scheduler: Scheduler,
+        tokenizer: Any = None,
+        *,
+        fps: int = 25,
+        clip_latents: int = 28,
+        overlap_latents: int = 2,
+        num_inference_steps: int = 25,
+        guidance_scale: float = 5.0,
+        codebook_percentile: float = 99.0,
+        area: int = 704 * 1280,
+    ) -> None:
+        super().__init__()
+        self.register_modules(
+            transformer=transformer,
+            vae=vae,
+            audio_encoder=audio_encoder,
+            text_encoder=text_encoder,
+            scheduler=scheduler,
+            tokenizer=tokenizer,
+        )
+        self.register_to_config(
+            fps=fps,
+            clip_latents=clip_latents,
+            overlap_latents=overlap_latents,
+            num_inference_steps=num_inference_steps,
+            guidance_scale=guidance_scale,
+            codebook_percentile=codebook_percentile,
+            area=area,
+        )
+        self.codebook: Codebook | None = None
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path, **kwargs: Any) -> Self:
+        """Load a model directory or a Hub id; `kwargs` as in diffusers (`dtype`, components, …).
+
+        Raises:
+            ValueError: the directory is incomplete or does not fit its configuration; the message names the
+                file, and the tensor if there is one.
+        """
+        directory = locate(source)
+        check_model_directory(directory, given=kwargs.keys())
+        codebook_file = directory / CODEBOOK_FILE
+        codebook = Codebook.load(codebook_file) if codebook_file.is_file() else None
+        pipeline: Self = super().from_pretrained(str(directory), **kwargs)
+        pipeline.codebook = codebook
+        return pipeline
+
+    def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
+        """Write a model directory, the codebook included."""
+        super().save_pretrained(str(save_directory), **kwargs)
+        give_usual_mode(Path(save_directory).rglob("*.safetensors"))
+        if self.codebook is not None:
+            self.codebook.save(Path(save_directory) / CODEBOOK_FILE)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> SoulPipelineOutput:
+        """Make the whole video at once; arguments are those of `stream`."""
+        frames = [clip.frames for clip in self.stream(*args, **kwargs)]
+        return SoulPipelineOutput(frames=np.concatenate(frames), fps=self.config.fps)
+
+    def stream(
+        self,
+        image: Image.Image | str | Path,
+        audio: Tensor | str | Path,
+        prompt: str,
+        *,
+        negative_prompt: str = "",
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        height: int | None = None,
+        width: int | None = None,
+        area: int | None = None,
+        codebook_threshold: float | None = None,
+        codebook_percentile: float | None = None,
+        generator: torch.Generator | None = None,
+        on_step: ProgressCallback = lambda _clip, _step: None,
+    ) -> Iterator[GeneratedClip]:
+        """Check and encode the request now, and return an iterator that makes the video clip by clip.
+
+        The video has ⌈seconds of speech · fps⌉ frames. What is held does not grow with their number.
+
+        Args:
+            image: the first frame, and the pivot of every clip; fitted by scaling and a centre crop, never
+                stretched.
+            audio: a file, or a waveform (N,) at 16 kHz.
+            prompt: what happens in the video.
+            negative_prompt: what the unconditional branch is told.
+            num_inference_steps: denoising steps of a clip; the directory's by default.
+            guidance_scale: w; 1 or less turns guidance off. The directory's by default.
+            height: of the video, divisible by 32; given with `width`.
+            width: of the video, divisible by 32; given with `height`.
+            area: pixels of a frame, if no height and width are given: the image's shape is kept.
+            codebook_threshold: τ as a distance.
+            codebook_percentile: τ as a percentile of the training latents' distances; the directory's by
+                default.
+            generator: source of all randomness; the same seed gives the same video on any number of clips.
+            on_step: progress.
+
+        Raises:
+            ValueError: something in the request is wrong; one line that says what.
+        """
+        picture = as_rgb(image) if isinstance(image, Image.Image) else load_image(image)
+        waveform = audio if isinstance(audio, Tensor) else load_speech(audio)
+        size = choose_size(picture, height=height, width=width, area=area, default_area=self.config.area)
+        steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
+        if steps < 1:
+            raise ValueError(f"the number of steps must be at least 1, got {steps}")
+        scale = float(self.config.guidance_scale if guidance_scale is None else guidance_scale)
+        threshold = self._threshold(codebook_threshold, codebook_percentile)
+        features = AudioFeatures(self.audio_encoder, waveform)
+        generator = generator or torch.Generator().manual_seed(torch.seed())
+        text, negative_text = self._encode_prompts(prompt, negative_prompt if scale > 1 else None)
+        job = VideoJob(
+            pivot=self._encode_image(fit_image(picture, *size)),
+            audio=features,
+            audio_window=int(self.transformer.config.audio_window),
+            num_frames=num_video_frames(len(waveform), self.config.fps),
+            fps=self.config.fps,
+            text=text,
+            negative_text=negative_text,
+            num_steps=steps,
+            guidance_scale=scale,
+            threshold=threshold,
+            seed=int(torch.randint(2**62, (), generator=generator, device=generator.device)),
+            on_step=on_step,
+        )
+        return self._clips(job)
+
+    def num_clips(self, num_frames: int) -> int:
+        """Clips that a video of `num_frames` frames takes."""
+        geometry = {name: self.config[name] for name in ("clip_latents", "overlap_latents")}
+        return num_clips(num_frames, **geometry)
+
+    @torch.no_grad()
+    def _clips(self, job: VideoJob) -> Iterator[GeneratedClip]:
+        decoder = StreamingDecoder(self.vae)
+        clean = CleanFrames(latents=job.pivot)
+        num_overlap = self.config.overlap_latents
+        plans = plan_clips(job.num_frames, clip_latents=self.config.clip_latents, overlap_latents=num_overlap)
+        for plan in plans:
+            latents = self._denoise_clip(job, plan, clean)
+            # Pivot and overlap of later clips are not decoded: the one is never shown, the other has been.
+            # In the first clip the pivot is the image, which is the first frame.
+            first = 0 if plan.index == 0 else plan.num_clean
+            new = latents[:, :, first : first + len(plan.decoded)]
+            frames = np.concatenate([_to_uint8(pixels) for pixels in decoder.frames(new)])
+            yield GeneratedClip(plan=plan, frames=frames[: len(plan.frames)], latents=latents)
+            overlap = self._clamped(latents[:, :, latents.shape[2] - num_overlap :], job.threshold)
+            clean = CleanFrames(latents=torch.cat([job.pivot, overlap], dim=2))
+
+    def _denoise_clip(self, job: VideoJob, plan: ClipPlan, clean: CleanFrames) -> Tensor:
+        condition, unconditional = job.conditions(plan)
+        noise, generator = job.noise(plan)
+        return denoise(
+            self.transformer,
+            self.scheduler,
+            noise,
+            clean,
+            condition=condition,
+            unconditional=unconditional,
+            guidance_scale=job.guidance_scale,
+            num_steps=job.num_steps,
+            generator=generator,
+            on_step=lambda step: job.on_step(plan.index, step),
+        )
+
+    @torch.no_grad()
+    def _encode_image(self, pixels: Tensor) -> Tensor:
+        video = rearrange(pixels, "b c h w -> b c 1 h w")
+        return encode_video(self.vae, video.to(self._execution_device)).to(self._execution_device)
+
+    def _encode_prompts(self, prompt: str, negative_prompt: str | None) -> tuple[Tensor, Tensor | None]:
+        prompts = [prompt] if negative_prompt is None else [prompt, negative_prompt]
+        states = encode_text(self.text_encoder, self.tokenizer, prompts).to(self._execution_device)
+        return states[:1], None if negative_prompt is None else states[1:]
+
+    def _clamped(self, overlap: Tensor, threshold: float | None) -> Tensor:
+        if self.codebook is None or threshold is None or overlap.shape[2] == 0:
+            return overlap
+        if self.codebook.centroids.device != overlap.device:
+            self.codebook = self.codebook.to(overlap.device)
+        return self.codebook.clamp(overlap, threshold=threshold)
+
+    def _threshold(self, threshold: float | None, percentile: float | None) -> float | None:
+        if threshold is not None and percentile is not None:
+            raise ValueError("give a codebook threshold or a percentile, not both")
+        if self.codebook is None:
+            if threshold is not None or percentile is not None:
+                raise ValueError("a codebook threshold or percentile needs a codebook, and this model has none")
+            return None
+        if threshold is not None:
+            if not threshold >= 0:
+                raise ValueError(f"the codebook threshold is a distance, got {threshold}")
+            return threshold
+        return self.codebook.threshold_at(self.config.codebook_percentile if percentile is None else percentile)
+
+
+def _to_uint8(pixels: Tensor) -> np.ndarray:
+    """Pixels (1, 3, T, 16H, 16W) in [-1, 1] as frames (T, 16H, 16W, 3) on the CPU."""
+    levels = ((pixels[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    frames: np.ndarray = rearrange(levels, "c t h w -> t h w c").cpu().numpy()
+    return frames

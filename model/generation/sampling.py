@@ -1,0 +1,153 @@
+"""From noise to latents: schedulers, guidance, and clean frames that stay clean.
+
+Letters: B batch, C latent channels, F latent frames, H and W latent sides, L text tokens, T audio tokens of a
+latent frame, A audio features. Timesteps run over [0, 1000], sigmas over [0, 1].
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
+from torch import Tensor
+
+from model.network.transformer import SoulTransformer3DModel
+
+SHIFT: Final = 5.0
+"""Timestep shift of Wan2.2-TI2V-5B at every resolution."""
+
+Scheduler = Any
+"""A diffusers scheduler of flow matching: UniPC or Euler."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """What a clip is made from, besides its clean frames."""
+
+    text: Tensor
+    """(B, L, text_dim) text states."""
+    audio: Tensor
+    """(B, F, T, A) audio features; zeros are silence."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CleanFrames:
+    """Latent frames that are given: the pivot and the overlap, which come first in a clip."""
+
+    latents: Tensor
+    """(B, C, F_clean, H, W), F_clean ≥ 1."""
+
+    def overwrite(self, latents: Tensor) -> Tensor:
+        """`latents` (B, C, F, H, W) with its first frames replaced by the clean ones."""
+        return torch.cat([self.latents.to(latents), latents[:, :, self.latents.shape[2] :]], dim=2)
+
+    def timesteps(self, timestep: Tensor, latents: Tensor) -> Tensor:
+        """(B, F): `timestep` for frames to be denoised, 0 for clean ones."""
+        batch, _, num_frames = latents.shape[:3]
+        timesteps = timestep.float().to(latents.device).expand(batch, num_frames).clone()
+        timesteps[:, : self.latents.shape[2]] = 0
+        return timesteps
+
+
+def build_scheduler(name: str) -> Scheduler:
+    """A scheduler with shift 5.
+
+    `unipc` is the reference sampler; `euler` is first-order; `few-step` is for distilled models: from each x₀
+    prediction (1 − σ′)·x₀ + σ′·fresh noise, which is how DMD trains the student.
+    """
+    if name == "unipc":
+        return UniPCMultistepScheduler(
+            prediction_type="flow_prediction",
+            use_flow_sigmas=True,
+            flow_shift=SHIFT,
+            num_train_timesteps=1000,
+        )
+    if name in {"euler", "few-step"}:
+        return FlowMatchEulerDiscreteScheduler(shift=SHIFT, stochastic_sampling=name == "few-step")
+    raise ValueError(f"unknown scheduler {name!r}: choose unipc, euler or few-step")
+
+
+def set_timesteps(scheduler: Scheduler, num_steps: int, device: str | torch.device) -> tuple[Tensor, Tensor]:
+    """Prepare `num_steps` steps from σ = 1 to 0, evenly spaced before the shift.
+
+    The sigmas are given rather than left to the scheduler: diffusers' Euler would shift its range twice. Four
+    steps become 1000, 937.5, 833.3 and 625, on which the distilled student is trained.
+
+    Returns:
+        The scheduler's names of the steps, and the noise levels the network is told, 1000·σ. They differ for
+        UniPC, which cuts its timesteps to whole numbers.
+
+    Raises:
+        ValueError: fewer than one step.
+    """
+    if num_steps < 1:
+        raise ValueError(f"the number of steps must be at least 1, got {num_steps}")
+    scheduler.set_timesteps(sigmas=np.linspace(1, 0, num_steps + 1)[:-1], device=device)
+    return scheduler.timesteps, scheduler.sigmas[:-1].float() * 1000
+
+
+def guided_velocity(
+    transformer: SoulTransformer3DModel,
+    latents: Tensor,
+    timesteps: Tensor,
+    *,
+    condition: Condition,
+    unconditional: Condition | None,
+    guidance_scale: float,
+) -> Tensor:
+    """Velocity (B, C, F, H, W) fp32: uncond + w·(cond − uncond), w being `guidance_scale`.
+
+    So w = 1 is no guidance, and without `unconditional` the network runs once. (`cond + w·(cond − uncond)` is
+    in use elsewhere; its w is ours minus one.) One branch after the other: a batch of two would double the
+    memory.
+    """
+    conditional = _velocity(transformer, latents, timesteps, condition)
+    if unconditional is None:
+        return conditional
+    free = _velocity(transformer, latents, timesteps, unconditional)
+    return free + guidance_scale * (conditional - free)
+
+
+def denoise(
+    transformer: SoulTransformer3DModel,
+    scheduler: Scheduler,
+    noise: Tensor,
+    clean: CleanFrames,
+    *,
+    condition: Condition,
+    unconditional: Condition | None,
+    guidance_scale: float,
+    num_steps: int,
+    generator: torch.Generator,
+    on_step: Callable[[int], None],
+) -> Tensor:
+    """Denoise one clip: `noise` (B, C, F, H, W) fp32 to latents of the same shape.
+
+    Clean frames are overwritten before every forward and after the last step, and their tokens have t = 0.
+    """
+    latents = clean.overwrite(noise)
+    stochastic = {"generator": generator} if isinstance(scheduler, FlowMatchEulerDiscreteScheduler) else {}
+    names, levels = set_timesteps(scheduler, num_steps, noise.device)
+    for step, (name, level) in enumerate(zip(names, levels, strict=True)):
+        velocity = guided_velocity(
+            transformer,
+            latents,
+            clean.timesteps(level, latents),
+            condition=condition,
+            unconditional=unconditional,
+            guidance_scale=guidance_scale,
+        )
+        latents = scheduler.step(velocity, name, latents, return_dict=False, **stochastic)[0]
+        latents = clean.overwrite(latents)
+        on_step(step)
+    return latents
+
+
+def _velocity(transformer: SoulTransformer3DModel, latents: Tensor, timesteps: Tensor, condition: Condition) -> Tensor:
+    dtype = transformer.dtype
+    velocity: Tensor = transformer(
+        latents.to(dtype), timesteps, condition.text.to(dtype), condition.audio.to(dtype), return_dict=False
+    )[0]
+    return velocity.float()

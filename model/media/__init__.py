@@ -1,0 +1,1 @@
+"""Portraits and sound read from any file, videos written."""

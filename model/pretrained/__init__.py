@@ -1,0 +1,1 @@
+"""Models put together: presets with random weights, released checkpoints, what of a directory is replaced."""

@@ -1,0 +1,187 @@
+"""Wan2.2's weights in and out: from a directory, the Hub or a diffusers model, and back to either layout."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from diffusers import WanTransformer3DModel
+from huggingface_hub import save_torch_state_dict
+from safetensors import safe_open
+from torch import Tensor, nn
+
+from model.network.audio_injection import AudioEmbedder
+from model.network.transformer import SoulTransformer3DModel
+from model.weights.files import WEIGHTS, check_fit, give_usual_mode, locate, read_json, read_shapes, weight_files
+from model.weights.wan_layout import Layout, config_of, detect_layout, stored_config, to_diffusers, to_official
+
+WanSource: TypeAlias = str | PathLike[str] | WanTransformer3DModel
+"""A directory, a Hub id (`owner/name`) or a model."""
+
+_HUB_FILES = ["config.json", f"{WEIGHTS}*", "transformer/*"]
+_AUDIO_MODULES = {"audio_embedder", "attn_audio", "norm_audio"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WanCheckpoint:
+    """A released checkpoint whose tensors are read one at a time, under diffusers' names."""
+
+    folder: Path
+    """Where config.json and the weights are."""
+    stored_config: dict[str, Any]
+    """What config.json says."""
+    places: dict[str, tuple[Path, str]]
+    """File and key there of each tensor, by diffusers' name."""
+    shapes: dict[str, tuple[int, ...]]
+    """Shape of each tensor, by diffusers' name."""
+
+    @classmethod
+    def open(cls, folder: Path) -> "WanCheckpoint":
+        """Read config.json and the headers of the weights.
+
+        Args:
+            folder: a transformer's folder, an official release, or a diffusers pipeline (its `transformer/`).
+
+        Raises:
+            ValueError: something is missing, unreadable or not Wan2.2-TI2V's; the message names it.
+        """
+        if (folder / "transformer" / "config.json").is_file():
+            folder = folder / "transformer"
+        stored = read_json(folder / "config.json")
+        places: dict[str, tuple[Path, str]] = {}
+        shapes: dict[str, tuple[int, ...]] = {}
+        for file in weight_files(folder):
+            for key, shape in read_shapes(file).items():
+                places[key], shapes[key] = (file, key), shape
+        try:
+            if detect_layout(places) == "official":
+                places = {to_diffusers(key): place for key, place in places.items()}
+                shapes = {to_diffusers(key): shape for key, shape in shapes.items()}
+        except ValueError as error:
+            raise ValueError(f"{folder}: {error}") from None
+        return cls(folder=folder, stored_config=stored, places=places, shapes=shapes)
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield every tensor under its diffusers name."""
+        for name, (file, key) in self.places.items():
+            # Opened anew for each tensor: an open file keeps every page that was read mapped, a second copy.
+            with safe_open(file, framework="pt") as weights:
+                yield name, weights.get_tensor(key)
+
+
+def load_wan(
+    source: WanSource,
+    *,
+    zero_audio_output: bool = False,
+    torch_dtype: torch.dtype | None = None,
+    audio_dim: int = 6400,
+    audio_window: int = 16,
+) -> SoulTransformer3DModel:
+    """Start from Wan2.2, with audio attention copied from its text attention (paper, Sec. 3.1).
+
+    The audio embedder has nothing to start from and is drawn from torch's global generator. The model is made on the
+    meta device and filled tensor by tensor, so memory holds the weights once.
+
+    Args:
+        source: a directory (official release, diffusers pipeline or transformer), a Hub id, or a model, whose weights
+            are copied.
+        zero_audio_output: whether the audio attention's output starts at zero, so that the model is exactly the
+            backbone at first; the paper copies the text attention's.
+        torch_dtype: type of the weights (modulation and norms stay fp32); None keeps the source's.
+        audio_dim: features of one audio step.
+        audio_window: audio steps that a latent frame sees.
+
+    Raises:
+        ValueError: the source cannot be read or does not fit; the message names file or key.
+    """
+    if isinstance(source, WanTransformer3DModel):
+        tensors: Iterator[tuple[str, Tensor]] = iter(source.state_dict().items())
+        shapes = {name: tuple(tensor.shape) for name, tensor in source.state_dict().items()}
+        stored, where = dict(source.config), "the model"
+    else:
+        checkpoint = WanCheckpoint.open(locate(source, patterns=_HUB_FILES))
+        tensors, shapes = checkpoint.tensors(), checkpoint.shapes
+        stored, where = checkpoint.stored_config, str(checkpoint.folder)
+    try:
+        with torch.device("meta"):
+            model: SoulTransformer3DModel = SoulTransformer3DModel(
+                **config_of(shapes, stored), audio_dim=audio_dim, audio_window=audio_window
+            )
+        _check_backbone(model, shapes)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    keep_in_fp32 = set(SoulTransformer3DModel._keep_in_fp32_modules)
+    for name, tensor in tensors:
+        kept = torch_dtype is not None and not keep_in_fp32.isdisjoint(name.split("."))
+        _place(model, name, tensor.to(torch.float32 if kept else torch_dtype or tensor.dtype, copy=True))
+    _init_audio(model, zero_output=zero_audio_output)
+    return model
+
+
+def wan_state_dict(model: nn.Module, layout: Layout) -> dict[str, Tensor]:
+    """Return the backbone's weights, without the audio layers, under the names of a layout.
+
+    Raises:
+        ValueError: a weight is not Wan's (adapters must be fused or removed first); the message names it.
+    """
+    official = {
+        to_official(name): tensor
+        for name, tensor in model.state_dict().items()
+        if _AUDIO_MODULES.isdisjoint(name.split("."))
+    }
+    return official if layout == "official" else {to_diffusers(key): tensor for key, tensor in official.items()}
+
+
+def export_wan(
+    model: SoulTransformer3DModel, directory: str | PathLike[str], *, layout: Layout, max_shard_size: str = "10GB"
+) -> None:
+    """Write the backbone without the audio layers, as config.json and safetensors that Wan's code loads.
+
+    Args:
+        model: the network.
+        directory: made if need be.
+        layout: "official" or "diffusers".
+        max_shard_size: above it the weights are sharded.
+
+    Raises:
+        ValueError: a weight has no name in Wan, e.g. an adapter's; the message names it.
+    """
+    state_dict = wan_state_dict(model, layout)
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    pattern = f"{WEIGHTS}{{suffix}}.safetensors"
+    save_torch_state_dict(state_dict, folder, filename_pattern=pattern, max_shard_size=max_shard_size)
+    give_usual_mode(folder.glob(f"{WEIGHTS}*.safetensors"))
+    (folder / "config.json").write_text(json.dumps(stored_config(dict(model.config), layout), indent=2) + "\n")
+
+
+def _check_backbone(model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> None:
+    """Compare names and shapes with the model's backbone; raise ValueError naming the first difference."""
+    expected = {
+        name: tuple(parameter.shape)
+        for name, parameter in model.named_parameters()
+        if _AUDIO_MODULES.isdisjoint(name.split("."))
+    }
+    check_fit(expected, shapes)
+
+
+def _place(model: nn.Module, name: str, tensor: Tensor) -> None:
+    module, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(module), leaf, nn.Parameter(tensor))
+
+
+@torch.no_grad()
+def _init_audio(model: nn.Module, *, zero_output: bool) -> None:
+    """Copy text attention and its norm into audio attention; give the audio embedder its random start."""
+    for name, parameter in list(model.named_parameters()):
+        twin = name.replace(".attn2.", ".attn_audio.").replace(".norm2.", ".norm_audio.")
+        if twin != name:
+            zero = zero_output and ".to_out." in name
+            _place(model, twin, torch.zeros_like(parameter) if zero else parameter.detach().clone())
+    backbone = model.get_parameter("patch_embedding.weight")
+    embedder = model.get_submodule("audio_embedder")
+    assert isinstance(embedder, AudioEmbedder)
+    embedder.to_empty(device=backbone.device).to(backbone.dtype).reset_parameters()

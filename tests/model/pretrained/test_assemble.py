@@ -1,0 +1,117 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel, WhisperConfig, WhisperModel
+
+from model.__main__ import main
+from model.codecs.text import encode_text, max_text_tokens, text_states
+from model.codecs.vae import efficient_vae_config, wan_vae_config
+from model.generation.pipeline import SoulPipeline
+from model.pretrained.assemble import load_encoders
+from tests.worlds.pipelines import make_codebook, noise, picture
+
+
+def small_vae(config: dict[str, object]) -> AutoencoderKLWan:
+    return AutoencoderKLWan(**config | {"base_dim": 4, "decoder_base_dim": 4})
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release in diffusers' layout with every part of the real one, each very small, and a Whisper."""
+    folder = tmp_path_factory.mktemp("release")
+    torch.manual_seed(0)
+    WanTransformer3DModel(
+        patch_size=(1, 2, 2),
+        num_attention_heads=2,
+        attention_head_dim=24,
+        in_channels=48,
+        out_channels=48,
+        text_dim=16,
+        freq_dim=32,
+        ffn_dim=64,
+        num_layers=2,
+    ).save_pretrained(folder / "transformer")
+    small_vae(wan_vae_config()).save_pretrained(folder / "vae")
+    small_vae(efficient_vae_config()).save_pretrained(folder / "evae")
+    UMT5EncoderModel(
+        UMT5Config(vocab_size=300, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    ).save_pretrained(folder / "text_encoder")
+    letters = {chr(97 + i): i + 2 for i in range(26)}
+    tokenizer = Tokenizer(models.WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 28, **letters}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(folder / "tokenizer")
+    whisper = WhisperConfig(
+        num_mel_bins=80,
+        d_model=16,
+        encoder_layers=4,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        vocab_size=64,
+        pad_token_id=0,
+        bos_token_id=0,
+        eos_token_id=0,
+        decoder_start_token_id=0,
+    )
+    WhisperModel(whisper).save_pretrained(folder / "whisper")
+    return folder
+
+
+def test_a_release_becomes_a_model_directory_that_makes_video(release: Path, tmp_path: Path) -> None:
+    make_codebook().save(tmp_path / "codebook.safetensors")
+    out = tmp_path / "model"
+    arguments = ["convert", str(release), "--whisper", str(release / "whisper"), "--dtype", "float32"]
+    arguments += ["--vae", str(release / "evae"), "--codebook", str(tmp_path / "codebook.safetensors")]
+    assert main([*arguments, "--out", str(out)]) == 0
+    pipeline = SoulPipeline.from_pretrained(out)
+    assert pipeline.transformer.config.audio_dim == 80
+    assert pipeline.codebook is not None
+    assert json.loads((out / "vae" / "config.json").read_text())["latents_std"][:2] == [0.4765, 1.0364]
+    shutil.copytree(out, tmp_path / "encoders", ignore=shutil.ignore_patterns("transformer"))
+    encoders = load_encoders(str(tmp_path / "encoders"), dtype=torch.bfloat16)
+    assert (encoders.text_encoder.dtype, encoders.vae.dtype) == (torch.bfloat16, torch.float32)
+    states = text_states(encoders.text_encoder, encoders.tokenizer, ["a cat", ""])
+    padded = encode_text(encoders.text_encoder, encoders.tokenizer, ["a cat", ""])
+    assert padded.shape[1] == max_text_tokens(encoders.text_encoder) == 512
+    assert all(
+        torch.equal(row[: len(own)], own) and not row[len(own) :].any() for own, row in zip(states, padded, strict=True)
+    )
+    attention = pipeline.transformer.blocks[0]
+    assert torch.equal(attention.attn_audio.to_q.weight, attention.attn2.to_q.weight)
+    video = pipeline(
+        picture(),
+        noise(4.5),
+        "a cat",
+        negative_prompt="a dog",
+        num_inference_steps=1,
+        height=32,
+        width=32,
+        generator=torch.Generator().manual_seed(0),
+    )
+    assert video.frames.shape == (113, 32, 32, 3)
+
+
+def test_a_release_without_its_parts_is_named(
+    release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--out", str(tmp_path / "model")]
+    whisper = ["--whisper", str(release / "whisper")]
+    assert main(["convert", str(release / "transformer"), *whisper, *out]) == 2
+    assert "no text_encoder/" in capsys.readouterr().err
+    assert main(["convert", str(tmp_path / "absent"), *whisper, *out]) == 2
+    assert "no such directory" in capsys.readouterr().err
+    assert main(["convert", str(release), "--whisper", str(tmp_path / "no-whisper"), *out]) == 2
+    assert "no-whisper" in capsys.readouterr().err
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "file").touch()
+    assert main(["convert", str(release), *whisper, *out]) == 2
+    assert "not empty" in capsys.readouterr().err
