@@ -16,8 +16,8 @@ Exit status: 0 done, 1 broken off, 2 a mistake in what was asked for, 130 interr
 COMMANDS: Final = {
     "samples": Command(
         about="samples out of a curated run's clips, with the clips themselves as the ceiling",
-        options="bench.curated_options",
-        run="bench.curated_samples",
+        options="bench.samples.curated_options",
+        run="bench.samples.curated",
     ),
     "generate": Command(
         about="a video of every sample by a model directory",

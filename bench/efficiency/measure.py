@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from bench.efficiency.live_memory import LiveMemory
-from bench.speed.peak_memory import measure_peak_memory
+from bench.efficiency.peak_memory import measure_peak_memory
 
 GIB = 2**30
 

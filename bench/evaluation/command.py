@@ -10,13 +10,13 @@ from rich.console import Console
 
 from bench.evaluation import controls
 from bench.evaluation.job import EvaluationJob, Plan
-from bench.method_directories import named_directories
 from bench.metrics.metric import Metric
 from bench.metrics.options import metrics_config
 from bench.metrics.registry import METRICS, build_metrics
 from bench.report.command import write_and_print
 from bench.rows import RowStore, merge
-from bench.samples import read_samples, read_videos
+from bench.samples.method_directories import named_directories
+from bench.samples.samples import read_samples, read_videos
 from infra.jobs.console import Words
 from infra.jobs.workers import Workers
 from infra.storage.out_directory import prepare, writing

@@ -21,7 +21,7 @@ import soundfile
 from bench.metrics.metric import Input, Metric, NoValueError, VideoInput
 from bench.metrics.sound import hear
 from bench.metrics.timing import frame_rate, shown_times
-from bench.samples import Sample
+from bench.samples.samples import Sample
 from curation.media import MediaError, iter_frames
 
 SHUFFLED, FROZEN, OTHER_IDENTITY = "shuffled-audio", "frozen", "other-identity"

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.evaluation import controls
-from bench.evaluation.trouble import LOG, is_unexpected, log_entry, machine_fault, outcome_of
+from bench.evaluation.trouble import LOG, is_unexpected, log_entry, outcome_of
+from bench.machine_fault import machine_fault
 from bench.metrics.metric import Input, Metric, Outcome, VideoInput
 from bench.metrics.picture import file_hash
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import CRASHED, Row, RowKey, RowStore
-from bench.samples import Sample
+from bench.samples.samples import Sample
 from bench.served.endpoint import NotNowError
 from infra.jobs.engine import Alive
 from infra.jobs.placement import ExecutionConfig

@@ -7,12 +7,9 @@ traceback in a log beside the rows. Either way the run goes on with the next met
 
 from __future__ import annotations
 
-import errno
 import re
 import traceback
 from typing import Final
-
-import cv2
 
 from bench.metrics.metric import NoValueError, Outcome
 from bench.rows import INTERNAL_ERROR, Row
@@ -23,28 +20,6 @@ LOG: Final = "errors.log"
 MAX_REASON: Final = 160
 """Letters of a message that a reason keeps; `detail` has all of it."""
 MAX_MESSAGE: Final = 2000
-
-OF_THE_MACHINE: Final = {
-    errno.ENOSPC: "no space left",
-    errno.EDQUOT: "no space left",
-    errno.ENOMEM: "no memory",
-    errno.EMFILE: "too many open files",
-    errno.ENFILE: "too many open files",
-    errno.EIO: "the disk failed",
-    errno.ESTALE: "the file system went away",
-    errno.ENOTCONN: "the file system went away",
-    errno.ETIMEDOUT: "the file system did not answer",
-}
-"""Errors of the operating system that another try may not meet → what people call them."""
-
-
-def machine_fault(error: Exception) -> str | None:
-    """What was wrong with the machine, short and countable; None where the exception is no such thing."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the latter is torch's
-        return "no memory"
-    if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:
-        return "no memory"
-    return OF_THE_MACHINE.get(error.errno or 0) if isinstance(error, OSError) else None
 
 
 def outcome_of(error: Exception, sample: str) -> Outcome:

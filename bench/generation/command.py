@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bench.generation.job import GenerationJob
 from bench.generation.request import plan_requests
-from bench.samples import read_samples
+from bench.samples.samples import read_samples
 from infra.jobs.console import Words
 from infra.jobs.workers import Workers
 from infra.storage.out_directory import prepare, writing

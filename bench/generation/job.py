@@ -6,8 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 
-from bench.evaluation.trouble import LOG, machine_fault, outcome_of, traceback_of
+from bench.evaluation.trouble import LOG, outcome_of, traceback_of
 from bench.generation.request import Request
+from bench.machine_fault import machine_fault
 from infra.jobs.engine import Alive
 from infra.jobs.placement import ExecutionConfig
 from infra.jobs.telemetry import Progress

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.metrics.picture import file_hash
-from bench.samples import Sample
+from bench.samples.samples import Sample
 from infra.storage.files import write_atomically
 from model.generation.request import Sampling
 from model.pretrained.parts import ModelParts

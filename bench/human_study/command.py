@@ -17,13 +17,13 @@ from bench.human_study.findings import MetricCorrelation, agreements, metric_cor
 from bench.human_study.kit import Key, make_study
 from bench.human_study.merging import Ratings, merge_results
 from bench.human_study.questions import METRIC, QUESTIONS, VALUES
-from bench.method_directories import named_directories
+from bench.leaderboard.board import build_boards
+from bench.leaderboard.text import bounds, leaderboard, number
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.pages.results import result_files
-from bench.report.board import build_boards
-from bench.report.text import bounds, leaderboard, number
 from bench.rows import Row, RowStore
-from bench.samples import read_samples
+from bench.samples.method_directories import named_directories
+from bench.samples.samples import read_samples
 from bench.stats.bootstrap import Interval
 from infra.storage.files import write_atomically
 from infra.storage.out_directory import prepare, writing

@@ -13,7 +13,7 @@ import numpy as np
 from bench.human_study.kit import Key
 from bench.human_study.merging import NAMES, Rating, Ratings
 from bench.human_study.questions import METRIC
-from bench.report.board import Catalogue
+from bench.leaderboard.board import Catalogue
 from bench.rows import Row, current
 from bench.stats.agreement import agreement
 from bench.stats.bootstrap import Interval

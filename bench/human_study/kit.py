@@ -17,8 +17,8 @@ from bench.human_study.config import StudyConfig
 from bench.human_study.questions import QUESTIONS, SCALE
 from bench.metrics.picture import file_hash
 from bench.pages import static_page
-from bench.samples import Sample, Tell, read_videos, untold
-from bench.video_files import PLAYED
+from bench.samples.samples import Sample, Tell, read_videos, untold
+from bench.samples.video_files import PLAYED
 from infra.storage.files import write_atomically
 
 HERE = Path(__file__).parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from bench.metrics.metric import Better, Value
+from bench.values import Better, Value
 
 METRIC: Final = "human"
 """Name that ratings have among metrics."""

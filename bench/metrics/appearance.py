@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bench.metrics.metric import Better, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.metrics.metric import Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.timing import shown_times
+from bench.values import Better, Value
 from curation.media import MediaError, iter_frames
 
 REVISION = 1

@@ -25,10 +25,11 @@ import numpy.typing as npt
 from librosa import frames_to_time
 from librosa.onset import onset_detect, onset_strength
 
-from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.picture import Picture
 from bench.metrics.sound import hear
 from bench.metrics.timing import frame_rate, length_s
+from bench.values import Better, Value
 from curation.media import sample_frames
 
 REVISION = 2

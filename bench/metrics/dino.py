@@ -14,8 +14,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bench.metrics.metric import Better, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.metrics.metric import Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.picture import Picture, face_clip, file_hash
+from bench.values import Better, Value
 from curation.backends.face_geometry import body_box, head_box
 from curation.clip.observations import Box
 

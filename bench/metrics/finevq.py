@@ -17,9 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bench.metrics.metric import Better, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.metrics.metric import Metric, NoValueError, Outcome, VideoInput
 from bench.served import endpoint
 from bench.served.endpoint import NotNowError
+from bench.values import Better, Value
 from curation.media import probe
 
 REVISION = 1

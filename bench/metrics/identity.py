@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.picture import file_hash
 from bench.metrics.reference import reference_image
 from bench.metrics.scrfd import Scrfd
 from bench.metrics.timing import at_least_one, length_s
+from bench.values import Better, Value
 from curation.media import sample_frames
 
 REVISION = 1

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics.appearance import by_second, mean_colour
-from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.picture import Picture, face_clip
 from bench.metrics.reference import reference_image
+from bench.values import Better, Value
 from curation.backends.face import build_face_detector
 from curation.clip.observations import Box
 

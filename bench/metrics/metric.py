@@ -12,22 +12,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
-from bench.samples import Sample
+from bench.samples.samples import Sample
+from bench.values import Value
 from curation.media import MediaError
 
 READING = 2
 """Raised whenever videos or sound are read otherwise: other frames, times, colours or samples of the same files."""
-
-
-class Better(StrEnum):
-    """Which way a value is good."""
-
-    HIGHER = "higher"
-    LOWER = "lower"
-    ZERO = "zero"
-    """The nearer to 0 the better, from both sides."""
-    NEITHER = "neither"
-    """Evidence: it describes, it does not rank."""
 
 
 class Input(StrEnum):
@@ -37,18 +27,6 @@ class Input(StrEnum):
     IMAGE = "image"
     """The reference image."""
     PROMPT = "prompt"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Value:
-    """One named number that a metric gives."""
-
-    name: str
-    better: Better
-    unit: str
-    """Empty for a pure number."""
-    about: str
-    """One line."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

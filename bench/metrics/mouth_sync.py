@@ -14,10 +14,11 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.picture import Picture, face_clip, mouth
 from bench.metrics.sound import hear
 from bench.metrics.timing import length_s
+from bench.values import Better, Value
 from curation.backends.mouth_motion import MAP_FILE, MIN_FRAMES, MouthMotionScorer, level_features
 from curation.backends.sound_features import band_levels
 from curation.backends.sync import MARGIN_S, MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_HZ, SyncEvidence

@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.timing import length_s
 from bench.served import endpoint
 from bench.served.chat import first_choice, image_part, text_part
 from bench.served.endpoint import NotNowError
+from bench.values import Better, Value
 from curation.media import Frame, sample_frames
 
 REVISION = 1

@@ -11,14 +11,14 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.human_study.questions import METRIC, VALUES
-from bench.method_directories import named_directories
+from bench.leaderboard.board import Boards
+from bench.leaderboard.text import leaderboard
 from bench.metrics.options import metrics_config
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
-from bench.report.board import Boards
 from bench.report.page import ReportInput, write_report
-from bench.report.text import leaderboard
 from bench.rows import RowStore
-from bench.samples import Tell, read_samples, untold
+from bench.samples.method_directories import named_directories
+from bench.samples.samples import Tell, read_samples, untold
 from infra.storage.out_directory import writing
 
 

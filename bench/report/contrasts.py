@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.metrics.metric import Better
-from bench.report.board import ALPHA, Column
+from bench.leaderboard.board import ALPHA, Column
 from bench.rows import Row
 from bench.stats.bootstrap import Interval, bootstrap_mean
 from bench.stats.paired import orient, paired_test, smallest_p
+from bench.values import Better
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,17 +10,17 @@ from typing import Any
 
 import jinja2
 
-from bench.metrics.metric import Better
+from bench.leaderboard.board import Boards, Catalogue, build_boards, values_of
+from bench.leaderboard.text import ARROWS, bounds, faults, leaderboard_csv, number, p_text
 from bench.pages import static_page
-from bench.report.board import Boards, Catalogue, build_boards, values_of
 from bench.report.contrasts import Slice, contrasts, slice_scores
 from bench.report.drawing import NUM_COLOURS
 from bench.report.evidence import drift_curves, offset_curve_of
 from bench.report.offsets import offset_maps
-from bench.report.text import ARROWS, bounds, faults, leaderboard_csv, number, p_text
 from bench.report.watch import gather_evidence, player_data, worst_videos
 from bench.rows import Row, current
 from bench.stats.slices import slices
+from bench.values import Better
 from infra.storage.files import write_atomically
 
 HERE = Path(__file__).parent

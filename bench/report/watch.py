@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from bench.metrics.metric import Better
-from bench.report.board import Boards, Column
+from bench.leaderboard.board import Boards, Column
 from bench.report.evidence import Picture, pictures
 from bench.rows import Row
+from bench.samples.video_files import video_files
 from bench.stats.paired import orient
-from bench.video_files import video_files
+from bench.values import Better
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -17,7 +17,7 @@ from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from einops import rearrange
 from torch import Tensor, nn
 
-from bench.speed.peak_memory import measure_peak_memory
+from bench.efficiency.peak_memory import measure_peak_memory
 from model.network.blocks import SoulTransformerBlock
 from model.network.rope import RotaryEmbedding
 

@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from bench.metrics.metric import Better
 from bench.stats.bootstrap import Interval, bootstrap_mean
+from bench.values import Better
 
 Scores = Mapping[str, float]
 """Sample → value of one method, turned so that higher is better (`orient`)."""

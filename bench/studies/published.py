@@ -21,13 +21,13 @@ from typing import Any, Final
 import numpy as np
 
 from bench.__main__ import main as bench
-from bench.method_directories import named_directories
+from bench.leaderboard.board import build_boards, values_of
 from bench.metrics.metric import NoValueError
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
-from bench.report.board import build_boards, values_of
 from bench.report.contrasts import contrasts
 from bench.rows import Row, RowStore, current
-from bench.samples import read_samples, read_videos
+from bench.samples.method_directories import named_directories
+from bench.samples.samples import read_samples, read_videos
 from bench.stats.bootstrap import bootstrap_mean
 from bench.studies.published_figure import draw_figure
 from bench.studies.published_mouth import Speaker, mouth_scores, watch

@@ -17,7 +17,7 @@ from bench.metrics.metric import VideoInput
 from bench.metrics.mouth_sync import TOLERANCE_FRAMES
 from bench.metrics.picture import Picture, mouth
 from bench.metrics.sound import hear
-from bench.samples import Sample
+from bench.samples.samples import Sample
 from bench.studies.curation_sync import GENERATED_LAG_FRAMES
 from bench.studies.published_scores import SHIFTS_FRAMES
 from bench.studies.sync_fit import fit_map

@@ -40,6 +40,11 @@ class BadSampleError(ValueError):
     """A sample that cannot be trained on: damaged, or not of the shape its bucket says."""
 
 
+def held_out_order(sources: Iterable[str]) -> list[str]:
+    """Sources without repetitions, in the order in which they are held out: the first are never trained on."""
+    return sorted(set(sources), key=lambda source: hashlib.sha256(source.encode()).digest())
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Encoding:
     """What all samples of a stage have in common."""

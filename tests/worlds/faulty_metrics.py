@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from bench.evaluation.job import EvaluationJob, EvaluationWorker
-from bench.metrics.metric import Better, Metric, Value, VideoInput
+from bench.metrics.metric import Metric, VideoInput
+from bench.values import Better, Value
 
 
 class Fickle(Metric):

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.human_study.kit import Key, Trial
 from bench.human_study.merging import NAMES
-from bench.samples import Sample
+from bench.samples.samples import Sample
 
 METHODS = ("Alpha", "Beta")
 Taste = Callable[[Trial], int]

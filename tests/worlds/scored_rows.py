@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.metrics.metric import Better, Value
 from bench.rows import Row
+from bench.values import Better, Value
 
 CATALOGUE = {
     "av_align": (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.encoding.encoded import EncodedDirectory
+from curation.encoding.encoded import EncodedDirectory, held_out_order
 from infra.config import ConfigError
 from infra.storage.files import join, list_files
 
@@ -124,13 +124,8 @@ def read_index(directory: EncodedDirectory, *, held_out_fraction: float) -> Samp
     )
 
 
-def by_hash(sources: Iterable[str]) -> list[str]:
-    """Sources without repetitions, in the order in which they are held out: the first are never trained on."""
-    return sorted(set(sources), key=lambda source: hashlib.sha256(source.encode()).digest())
-
-
 def _held_out_sources(sources: Sequence[str], fraction: float) -> set[str]:
-    ordered = by_hash(sources)
+    ordered = held_out_order(sources)
     if fraction <= 0 or len(ordered) < 2:
         return set()
     return set(ordered[: max(1, round(fraction * len(ordered)))])

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from bench.metrics.metric import Better, Input, Metric, NoValueError, Outcome, Value, VideoInput
+from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.picture import Picture, file_hash
 from bench.metrics.sound import hear
 from bench.metrics.syncnet.mfcc import RATE_HZ
 from bench.metrics.syncnet.track import FPS, Track, TrackConfig, crop, follow_faces, steady
 from bench.metrics.timing import length_s
+from bench.values import Better, Value
 from curation.backends.face import build_face_detector
 from curation.media import sample_frames
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bench.builder.planner import APPLIES, fingerprint, plan, tally
 from bench.builder.shares import SUBJECTS, counts, size, span
 from bench.builder.spec import DEFAULT, read_spec
-from bench.samples import ID
+from bench.samples.samples import ID
 
 weights = st.dictionaries(st.text(min_size=1, max_size=3), st.floats(0, 1e6), min_size=1).filter(
     lambda found: sum(found.values()) > 0

@@ -21,7 +21,7 @@ from bench.builder.publishing import publish
 from bench.builder.review import write_page
 from bench.builder.sign_off import merge_decisions
 from bench.builder.unsigned import Unsigned
-from bench.samples import read_samples
+from bench.samples.samples import read_samples
 from infra.storage.files import write_atomically
 from tests.bench.builder.conftest import SpecWriter
 from tests.bench.builder.test_running import build, judged

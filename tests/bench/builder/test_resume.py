@@ -17,7 +17,7 @@ from bench.builder.publishing import publish
 from bench.builder.running import run
 from bench.builder.state import STEPS
 from bench.builder.unsigned import Unsigned
-from bench.samples import read_samples
+from bench.samples.samples import read_samples
 from tests.bench.builder.conftest import SpecWriter
 from tests.bench.builder.test_running import build, judged
 from tests.worlds.builder_servers import StandIn, completion

@@ -16,11 +16,11 @@ import pytest
 from rich.console import Console
 
 from bench.evaluation.job import EvaluationJob, Plan
+from bench.leaderboard.text import leaderboard
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.report.page import ReportInput, write_report
-from bench.report.text import leaderboard
 from bench.rows import Row, RowStore, comparable
-from bench.samples import Sample, read_samples, read_videos
+from bench.samples.samples import Sample, read_samples, read_videos
 from infra.jobs.engine import run_inline, run_on_ray
 from infra.jobs.telemetry import Progress
 from infra.jobs.workers import Workers

@@ -11,11 +11,12 @@ import cv2
 import pytest
 
 from bench.evaluation.job import EvaluationJob, Plan
-from bench.evaluation.trouble import LOG, machine_fault, outcome_of
+from bench.evaluation.trouble import LOG, outcome_of
+from bench.machine_fault import machine_fault
 from bench.metrics.metric import NoValueError
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import Row, RowStore
-from bench.samples import Sample, read_videos
+from bench.samples.samples import Sample, read_videos
 from curation.media import MediaError
 from infra.jobs.engine import run_inline, run_on_ray
 from infra.jobs.telemetry import Progress

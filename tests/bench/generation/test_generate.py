@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from bench.__main__ import main
-from bench.samples import read_samples, read_videos
+from bench.samples.samples import read_samples, read_videos
 from curation.media import frame_times, iter_frames
 from model.generation.make_video import VideoInputs
 from tests.paths import ROOT

@@ -15,9 +15,9 @@ from bench.human_study.findings import agreements, metric_correlations, rating_r
 from bench.human_study.kit import Key, Trial, make_study
 from bench.human_study.merging import NAMES, merge_results
 from bench.human_study.options import add_arguments
-from bench.metrics.metric import Better, Value
 from bench.pages.results import result_files
 from bench.rows import Row, RowStore, current
+from bench.values import Better, Value
 from tests.worlds.human_study import answer, given
 
 

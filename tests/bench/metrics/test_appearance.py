@@ -9,7 +9,7 @@ import pytest
 
 from bench.metrics.appearance import Appearance, AppearanceConfig, by_second, flicker, longest_stretch_s
 from bench.metrics.metric import VideoInput
-from bench.samples import Sample
+from bench.samples.samples import Sample
 from tests.worlds.moving_mouth import write_video
 
 SAMPLE = Sample(id="0001_human_talk_en_male", prompt="")

@@ -9,7 +9,7 @@ import pytest
 
 from bench.metrics.av_align import AvAlign, AvAlignConfig, alignment, find_onsets, find_peaks, flow_length
 from bench.metrics.metric import VideoInput
-from bench.samples import Sample
+from bench.samples.samples import Sample
 from tests.worlds.bench_samples import portrait
 from tests.worlds.moving_mouth import RATE_HZ, write_video
 

@@ -9,7 +9,7 @@ import transformers
 
 from bench.metrics.dino import Dino, DinoConfig, consistency, cut_person
 from bench.metrics.metric import VideoInput
-from bench.samples import Sample
+from bench.samples.samples import Sample
 from curation.clip.observations import Box
 from tests.worlds.bench_samples import FACELESS, TALKING
 

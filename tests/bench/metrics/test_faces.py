@@ -13,7 +13,7 @@ from bench.evaluation.controls import make
 from bench.metrics.identity_colour import IdentityColour
 from bench.metrics.metric import VideoInput
 from bench.metrics.mouth_sync import MouthSync
-from bench.samples import read_samples
+from bench.samples.samples import read_samples
 from tests.worlds.bench_samples import FACELESS, OTHER, SILENT, TALKING
 
 

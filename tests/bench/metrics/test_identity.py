@@ -9,7 +9,7 @@ import pytest
 from bench.metrics.identity import POINTS, Identity, IdentityConfig, align, similarity
 from bench.metrics.metric import VideoInput
 from bench.metrics.scrfd import Face, Scrfd, suppress
-from bench.samples import Sample
+from bench.samples.samples import Sample
 from tests.worlds.bench_samples import portrait
 from tests.worlds.moving_mouth import write_video
 from tests.worlds.tiny_onnx import write_colour_embedding, write_scrfd

@@ -18,7 +18,7 @@ from bench.metrics.metric import VideoInput
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.metrics.vtc import PROMPT, JudgeConfig, VideoTextConsistency, digit_probabilities
 from bench.rows import RowStore
-from bench.samples import Sample, read_samples, read_videos
+from bench.samples.samples import Sample, read_samples, read_videos
 from bench.served import endpoint
 from bench.served.endpoint import NotNowError
 from infra.jobs.engine import run_inline

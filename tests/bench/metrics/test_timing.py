@@ -19,7 +19,7 @@ from bench.metrics.mouth_sync import MouthSync
 from bench.metrics.sound import hear
 from bench.metrics.timing import frame_rate, length_s, shown_times
 from bench.metrics.vtc import spread_frames
-from bench.samples import Sample
+from bench.samples.samples import Sample
 from curation.media import MediaError, probe
 from tests.worlds.bench_samples import portrait
 from tests.worlds.moving_mouth import frames, syllables, voice, write_video

@@ -1,5 +1,6 @@
 import torch
 
+from bench.efficiency.peak_memory import measure_peak_memory
 from bench.speed.block import (
     PER_FRAME,
     PER_TOKEN,
@@ -9,7 +10,6 @@ from bench.speed.block import (
     format_costs,
     measure_blocks,
 )
-from bench.speed.peak_memory import measure_peak_memory
 
 MIB = 2**20
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.metrics.metric import Better
 from bench.stats.paired import compare, compare_all, holm, orient, paired_test, rank, smallest_p
+from bench.values import Better
 
 
 def scores(values: np.ndarray) -> dict[str, float]:

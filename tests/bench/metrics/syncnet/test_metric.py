@@ -14,7 +14,7 @@ from bench.metrics.syncnet.metric import SyncNetConfig, SyncNetMetric
 from bench.metrics.syncnet.mfcc import mfcc
 from bench.metrics.syncnet.network import load_syncnet
 from bench.metrics.syncnet.track import TrackConfig
-from bench.samples import Sample
+from bench.samples.samples import Sample
 from tests.bench.metrics.syncnet.test_network import published_layout
 from tests.worlds.bench_samples import FACELESS, SILENT
 

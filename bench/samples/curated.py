@@ -18,16 +18,16 @@ import av
 import cv2
 from rich.console import Console
 
-from bench.evaluation.trouble import machine_fault
-from bench.samples import ID, Tell, untold
+from bench.machine_fault import machine_fault
+from bench.samples.samples import ID, Tell, untold
 from curation.clip.schema import AudioType
+from curation.encoding.encoded import held_out_order
 from curation.media import MediaError, iter_frames
 from curation.shards.clip_table import open_run, read_clips
 from curation.shards.run_directory import RunDirectory
 from infra.storage.files import write_atomically
 from infra.storage.out_directory import prepare, writing
 from model.media.video import add_sound
-from training.data.index import by_hash
 
 COLUMNS = ("key", "source", "parent_key", "audio_kept", "audio_type", "shard")
 REAL = "real"
@@ -92,7 +92,7 @@ def make_samples(run: str, out: Path, most: int | None = None, tell: Tell = unto
 
 def in_order(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The first clip of every source, then the second of every source, and so on; sources in their held-out order."""
-    place = {source: index for index, source in enumerate(by_hash(row["source"] for row in rows))}
+    place = {source: index for index, source in enumerate(held_out_order(row["source"] for row in rows))}
     seen: Counter[str] = Counter()
     ranked = []
     for row in sorted(rows, key=lambda row: str(row["key"])):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bench.samples import duration_slice, read_sample, read_samples, read_videos, shot_type
+from bench.samples.samples import duration_slice, read_sample, read_samples, read_videos, shot_type
 
 
 def write_sample(directory: Path, id_: str, *, seconds: float | None = 2.0) -> Path:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from bench.sample_files import image_problem, sound_length_s
-from bench.samples import Sample, read_samples
+from bench.samples.sample_files import image_problem, sound_length_s
+from bench.samples.samples import Sample, read_samples
 
 GOOD, BAD = "0001_human_talk_en_male", "0002_human_talk_en_female"
 

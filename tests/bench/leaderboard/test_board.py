@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from bench.metrics.metric import Better
-from bench.report.board import Boards, build_boards
+from bench.leaderboard.board import Boards, build_boards
+from bench.leaderboard.text import bounds, leaderboard, leaderboard_csv, number, p_text
 from bench.report.contrasts import contrasts, slice_scores
-from bench.report.text import bounds, leaderboard, leaderboard_csv, number, p_text
 from bench.stats.bootstrap import bootstrap_mean
+from bench.values import Better
 from tests.worlds.scored_rows import CATALOGUE, HOSTILE, row, rows, sample_ids
 
 SAMPLES = sample_ids(28)

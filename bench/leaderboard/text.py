@@ -10,9 +10,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from bench.metrics.metric import Better
-from bench.report.board import Boards, Cell, Column
+from bench.leaderboard.board import Boards, Cell, Column
 from bench.stats.bootstrap import Interval
+from bench.values import Better
 
 ARROWS = {Better.HIGHER: "↑", Better.LOWER: "↓", Better.ZERO: "→0", Better.NEITHER: ""}
 CSV_COLUMNS = (

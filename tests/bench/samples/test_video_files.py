@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.samples import Sample, read_videos
-from bench.video_files import SUFFIXES, video_files
+from bench.samples.samples import Sample, read_videos
+from bench.samples.video_files import SUFFIXES, video_files
 
 ONE, TWO, THREE = (f"{number:04d}_human_talk_en_male" for number in (1, 2, 3))
 SAMPLES = {id_: Sample(id=id_, prompt="") for id_ in (ONE, TWO, THREE)}

@@ -12,13 +12,13 @@ import pytest
 import soundfile
 
 from bench.__main__ import main
-from bench.curated_samples import REAL, in_order
-from bench.samples import read_samples, read_videos
+from bench.samples.curated import REAL, in_order
+from bench.samples.samples import read_samples, read_videos
+from curation.encoding.encoded import held_out_order
 from curation.media import iter_frames, probe
 from curation.shards.run_directory import RunDirectory
 from tests.worlds.moving_mouth import RATE_HZ, frames, syllables, voice, write_video
 from tests.worlds.synthetic_run import write_playable_run
-from training.data.index import by_hash
 
 SECONDS = 1.0
 
@@ -64,7 +64,7 @@ def test_samples_keep_their_numbers_when_more_are_taken(run: str, tmp_path: Path
 def test_sources_that_are_held_out_come_first_and_each_once_before_any_twice() -> None:
     rows = [{"key": f"{source}-{index}", "source": source} for source in "abcdef" for index in range(3)]
     ordered = in_order(rows)
-    assert [row["source"] for row in ordered[:6]] == by_hash("abcdef")
+    assert [row["source"] for row in ordered[:6]] == held_out_order("abcdef")
     assert [row["key"][-1] for row in ordered] == ["0"] * 6 + ["1"] * 6 + ["2"] * 6
 
 

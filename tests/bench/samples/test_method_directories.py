@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.method_directories import named_directories
+from bench.samples.method_directories import named_directories
 
 
 def test_names_lead_to_directories_in_the_order_given() -> None:

@@ -15,8 +15,8 @@ from typing import Any, TypeAlias
 
 import cv2
 
-from bench.sample_files import find_beside, image_problem, read_texts, sound_length_s
-from bench.video_files import TAKEN, video_files
+from bench.samples.sample_files import find_beside, image_problem, read_texts, sound_length_s
+from bench.samples.video_files import TAKEN, video_files
 from curation.backends.face import build_face_detector
 from curation.backends.face_geometry import visible_heads
 from curation.clip.schema import ShotType

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.metrics.metric import Better, Value
 from bench.rows import Row
 from bench.stats.bootstrap import Interval, bootstrap_mean
 from bench.stats.coverage import Coverage, cover
 from bench.stats.paired import Comparison, compare_all, orient, rank, smallest_p
+from bench.values import Better, Value
 
 ALPHA = 0.05
 """Differences less likely than this by chance are called significant."""
