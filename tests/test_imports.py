@@ -13,17 +13,38 @@ from tests.paths import ROOT
 PARTS: Mapping[str, tuple[str, ...]] = {
     "infra": (),
     "model": (),
-    "curation": ("infra", "model"),
+    "curation": ("infra",),
+    "curation.encoding": ("infra", "curation", "model"),
     "training": ("infra", "model", "curation.encoding.encoded"),
-    "bench": ("infra", "model", "curation", "training"),
+    "bench": ("infra", "model", "curation"),
+    "bench.speed": ("infra", "model", "curation", "training", "bench"),
+    "bench.studies": ("infra", "model", "curation", "training", "bench"),
 }
-"""The parts from the ground up, each with all that it may import of the others."""
+"""The parts, and the rooms that may do more than their part, each with all that it may import of the others."""
+
+ROOMS: Mapping[str, str] = {
+    "infra": "config default_run command_line terminal storage jobs soul",
+    "model": "device media codecs network weights generation pretrained cost commands __main__",
+    "curation": (
+        "clip media backends sample shards encoding report sources planning stage runner stages pipeline job "
+        "commands __main__"
+    ),
+    "training": (
+        "data distributed monitoring objectives recipes initial parts result trainer stage command codebook negatives "
+        "__main__"
+    ),
+    "bench": (
+        "values machine_fault rows pages served samples metrics stats leaderboard human_study report evaluation "
+        "generation builder efficiency speed __main__ studies"
+    ),
+}
+"""The folders and files at the top of each part, from the ground up: each imports itself and those before it."""
 
 
 def modules() -> dict[str, Path]:
     """Every file of ours by its dotted name."""
     found = {}
-    for part in PARTS:
+    for part in ROOMS:
         for path in (ROOT / part).rglob("*.py"):
             found[".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")] = path
     return found
@@ -45,8 +66,15 @@ def imports(name: str) -> Iterator[str]:
                     yield inner if inner in MODULES else node.module
 
 
+GRAPH = {name: sorted(set(imports(name))) for name in MODULES}
+
+
 def inside(name: str, *packages: str) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def part_of(name: str) -> str:
+    return max((part for part in PARTS if inside(name, part)), key=len)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -54,8 +82,24 @@ def test_a_part_imports_only_what_it_stands_on(part: str) -> None:
     wrong = [
         f"{name} imports {other}"
         for name in MODULES
-        if inside(name, part)
-        for other in imports(name)
+        if part_of(name) == part
+        for other in GRAPH[name]
         if not inside(other, part, *PARTS[part])
     ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("part", ROOMS)
+def test_a_room_imports_only_those_below_it(part: str) -> None:
+    order = ROOMS[part].split()
+    wrong = []
+    for name in MODULES:
+        if name == part or not inside(name, part):
+            continue
+        room = name.split(".")[1]
+        assert room in order, f"{name} has no place: add {room} to ROOMS"
+        below = [f"{part}.{each}" for each in order[: order.index(room) + 1]]
+        wrong += [
+            f"{name} imports {other}" for other in GRAPH[name] if inside(other, part) and not inside(other, *below)
+        ]
     assert not wrong
