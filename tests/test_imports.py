@@ -15,7 +15,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "model": (),
     "curation": ("infra",),
     "curation.encoding": ("infra", "curation", "model"),
-    "training": ("infra", "model", "curation.encoding.encoded"),
+    "training": ("infra", "model", "curation.encoding.encoded", "curation.encoding.bucket"),
     "bench": ("infra", "model", "curation"),
     "bench.speed": ("infra", "model", "curation", "training", "bench"),
     "bench.studies": ("infra", "model", "curation", "training", "bench"),

@@ -11,6 +11,7 @@ from diffusers.utils import logging as diffusers_logging
 from curation.encoding.encoded import EncodedDirectory, Encoding
 from infra.config import persons_mistakes
 from infra.storage.files import join
+from model.codecs.geometry import latent_frames
 from model.generation.codebook import Codebook
 from model.generation.sampling import Scheduler, build_scheduler
 from model.weights.directory import CODEBOOK_FILE, fingerprint
@@ -154,7 +155,7 @@ def _defaults(recipe: Recipe, encoding: Encoding) -> dict[str, Any]:
     """What the pipeline is told to do unless it is told otherwise."""
     return {
         "fps": encoding.fps,
-        "clip_latents": 1 + (encoding.clip_frames - 1) // 4,
+        "clip_latents": latent_frames(encoding.clip_frames),
         "overlap_latents": recipe.conditioning.overlap_latents,
         "area": encoding.area,
         "num_inference_steps": recipe.generation.num_inference_steps,

@@ -11,8 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.efficiency.measure import median_seconds
 from bench.efficiency.results import AutoencoderRow
 from bench.efficiency.subject import MeasuredVae
+from model.codecs.geometry import latent_frames
 from model.codecs.patch_dct import PatchDCTCodec
-from model.codecs.vae import Autoencoder, StreamingDecoder, encode_video, latent_frames
+from model.codecs.vae import Autoencoder, StreamingDecoder, encode_video
 
 PAPER_CLIP = (81, 720, 1280)
 """Frames, height and width of the operations in the paper's Tab. 1 (the frames are derived, 720×1280 is stated)."""

@@ -16,7 +16,8 @@ from bench.efficiency.autoencoders import run_decoder
 from bench.efficiency.measure import count_forwards, grown_bytes, median_seconds, weight_bytes
 from bench.efficiency.results import InferenceRow, SizeResult
 from bench.efficiency.subject import MeasuredVae, Subject
-from model.codecs.vae import encode_video, latent_frames
+from model.codecs.geometry import latent_frames
+from model.codecs.vae import encode_video
 from model.cost.flops import count_transformer_flops
 from model.generation.sampling import CleanFrames, Condition, build_scheduler, denoise
 

@@ -12,7 +12,8 @@ from diffusers import AutoencoderKLWan
 
 from bench.efficiency.live_memory import LiveMemory
 from bench.efficiency.measure import GIB, free_memory_bytes, weight_bytes
-from model.codecs.vae import StreamingDecoder, latent_frames
+from model.codecs.geometry import latent_frames
+from model.codecs.vae import StreamingDecoder
 from model.pretrained.presets import TransformerConfig, build_transformer
 
 WORKSPACE = 1.2

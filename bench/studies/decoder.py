@@ -32,7 +32,8 @@ from bench.studies.talking_faces.dataset import (
 )
 from bench.studies.talking_faces.performance import FPS, perform
 from bench.studies.training_run import TrainingRun, rounded
-from model.codecs.vae import efficient_vae_config, latent_frames, wan_vae_config
+from model.codecs.geometry import latent_frames
+from model.codecs.vae import efficient_vae_config, wan_vae_config
 from model.pretrained.assemble import build_pipeline
 
 CLIP_FRAMES: Final = 49

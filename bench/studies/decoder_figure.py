@@ -15,6 +15,7 @@ from torch import Tensor
 from bench.studies.decoder_scores import Shown
 from bench.studies.small_vae import Frames
 from bench.studies.training_run import TrainingRun
+from model.codecs.levels import levels_of
 
 CURVES: Final = {"validation_loss": "loss", "validation_psnr": "PSNR, dB"}
 NUM_PEOPLE: Final = 5
@@ -40,6 +41,5 @@ def draw_figure(path: Path, run: TrainingRun, shown: Sequence[Shown]) -> None:
 
 def _side_by_side(pictures: Sequence[Tensor]) -> Frames:
     """(3, S, S) each in [-1, 1] to one (S, all, 3) of bytes."""
-    levels = ((torch.cat(list(pictures), dim=2) + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    picture: Frames = rearrange(levels, "c h w -> h w c").numpy()
+    picture: Frames = rearrange(levels_of(torch.cat(list(pictures), dim=2)), "c h w -> h w c").numpy()
     return picture

@@ -14,7 +14,8 @@ from diffusers import AutoencoderKLWan
 from torch import Tensor
 
 from bench.studies.small_vae import Frames, to_pixels
-from model.codecs.vae import StreamingDecoder, decode_video, encode_video, latent_frames
+from model.codecs.geometry import latent_frames
+from model.codecs.vae import StreamingDecoder, decode_video, encode_video
 from model.cost.cost import decoder_cost
 from training.objectives.decoder.crop_decoder import CropDecoder
 from training.objectives.decoder.crops import LatentCrop

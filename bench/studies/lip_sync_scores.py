@@ -28,6 +28,7 @@ from bench.studies.talking_faces.measure import (
     track_head,
 )
 from bench.studies.talking_faces.performance import HeadMotion
+from model.codecs.levels import levels_of, pixels_of
 from model.codecs.vae import Autoencoder, decode_video, encode_video
 
 Frames = npt.NDArray[np.uint8]
@@ -161,7 +162,6 @@ def codec_ceiling(scenes: Sequence[Scene], codec: Autoencoder) -> list[Generated
 def through_codec(frames: Frames, codec: Autoencoder) -> Frames:
     """Frames (T, S, S, 3) encoded and decoded; the last is repeated for a length of 4k + 1."""
     padded = np.concatenate([frames, np.repeat(frames[-1:], -(len(frames) - 1) % 4, axis=0)])
-    pixels = rearrange(torch.from_numpy(padded), "t h w c -> 1 c t h w").float() / 127.5 - 1
+    pixels = pixels_of(rearrange(torch.from_numpy(padded), "t h w c -> 1 c t h w"))
     decoded = decode_video(codec, encode_video(codec, pixels))[0, :, : len(frames)]
-    levels = ((decoded + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    return np.ascontiguousarray(rearrange(levels.cpu().numpy(), "c t h w -> t h w c"))
+    return np.ascontiguousarray(rearrange(levels_of(decoded).cpu().numpy(), "c t h w -> t h w c"))

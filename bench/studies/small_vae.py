@@ -22,6 +22,7 @@ from diffusers import AutoencoderKLWan
 from einops import rearrange
 from torch import Tensor, nn
 
+from model.codecs.levels import pixels_of
 from model.codecs.vae import decode_next, empty_cache, wan_vae_config
 
 BASE_DIM, DECODER_BASE_DIM = 8, 16
@@ -39,7 +40,7 @@ Frames = npt.NDArray[np.uint8]
 
 def to_pixels(frames: Frames) -> Tensor:
     """Frames (T, S, S, 3) to pixels (1, 3, T, S, S) in [-1, 1]."""
-    return rearrange(torch.from_numpy(frames), "t h w c -> 1 c t h w").float() / 127.5 - 1
+    return pixels_of(rearrange(torch.from_numpy(frames), "t h w c -> 1 c t h w"))
 
 
 def train_small_vae(takes: Sequence[Frames], *, steps: int, seed: int = 0) -> AutoencoderKLWan:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from infra.config import ConfigError
 from infra.jobs.placement import ExecutionConfig, PoolConfig
+from model.codecs.geometry import fills_latents
 from model.codecs.image import AREAS, SIZE_MULTIPLE
 
 
@@ -66,7 +67,7 @@ class EncodeConfig:
             raise ValueError(
                 "fps, num_references, vectors_per_clip, reference_batch and resize_threads must be at least 1"
             )
-        if self.clip_frames % 4 != 1 or not 1 <= self.min_frames <= self.clip_frames:
+        if not fills_latents(self.clip_frames) or not 1 <= self.min_frames <= self.clip_frames:
             raise ValueError("clip_frames must be 4k + 1, and min_frames between 1 and that")
 
     @property

@@ -26,9 +26,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from curation.encoding.bucket import Bucket
 from infra.config import ConfigError
 from infra.storage.commits import CommitDirectory, StagedTar, list_folders, staged_tar
 from infra.storage.files import filesystem, join, list_files, read_bytes, remove, write_atomically
+from model.codecs.geometry import pixel_frames
 
 ABOUT_FILE: Final = "encoding.json"
 UNCONDITIONAL_FILE: Final = "unconditional.safetensors"
@@ -127,7 +129,7 @@ class EncodedSample:
     @property
     def num_frames(self) -> int:
         """Pixel frames, 4k + 1."""
-        return 1 + 4 * (self.latents.shape[1] - 1)
+        return pixel_frames(self.latents.shape[1])
 
     def to_bytes(self) -> bytes:
         """The tensors as a safetensors file in fp16, the rest in its metadata."""
@@ -195,9 +197,9 @@ class EncodedClip:
     """(P, C): latent positions drawn at random from the clip, its share of the stratified reservoir."""
 
     @property
-    def bucket(self) -> str:
-        """Folder of clips that may share a batch."""
-        return f"{self.sample.num_frames}x{self.height}x{self.width}"
+    def bucket(self) -> Bucket:
+        """Clips that may share a batch with this one; they lie in a folder of that name."""
+        return Bucket(self.sample.num_frames, self.height, self.width)
 
 
 class EncodedDirectory(CommitDirectory):
@@ -329,7 +331,7 @@ def _row(clip: EncodedClip, tar: str, staged: StagedTar) -> dict[str, Any]:
         "key": sample.key,
         "source": sample.source,
         "pool": sample.pool,
-        "bucket": clip.bucket,
+        "bucket": str(clip.bucket),
         "num_frames": sample.num_frames,
         "height": clip.height,
         "width": clip.width,

@@ -21,6 +21,7 @@ from curation.encoding.fingerprint import encoders_fingerprint
 from curation.encoding.frames import Pixels
 from infra.config import ConfigError
 from model.codecs.audio import encode_audio
+from model.codecs.levels import pixels_of
 from model.codecs.text import max_text_tokens, text_states
 from model.codecs.vae import encode_video
 from model.pretrained.assemble import ENCODERS, load_encoders
@@ -104,4 +105,4 @@ class ClipEncoder:
 
     def _latents(self, levels: Tensor) -> Tensor:
         """Levels (B, 3, F, 16H, 16W) uint8 to latents."""
-        return encode_video(self.vae, levels.to(self.device).float() / 127.5 - 1).half().cpu()
+        return encode_video(self.vae, pixels_of(levels.to(self.device))).half().cpu()

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from model.codecs.audio_encoders import STEPS_PER_WINDOW, AudioEncoder
+from model.codecs.geometry import TEMPORAL_COMPRESSION
 from model.media.sound import Mixer, SoundTrack
 
 SAMPLE_RATE_HZ: Final = 16_000
 STEP_RATE_HZ: Final = 50
 SAMPLES_PER_STEP: Final = SAMPLE_RATE_HZ // STEP_RATE_HZ
-TEMPORAL_COMPRESSION: Final = 4
 
 # −80 dBFS: below the noise of a 16-bit recording with the microphone off.
 SILENCE_PEAK: Final = 1e-4

@@ -83,8 +83,10 @@ def fit_image(image: Image.Image, height: int, width: int) -> "Tensor":
     # Sizes are checked before anything is loaded, torch included.
     import torch  # noqa: PLC0415
 
-    pixels = torch.from_numpy(np.array(cover(image, height, width))).float() / 127.5 - 1
-    return rearrange(pixels, "h w c -> 1 c h w")
+    from model.codecs.levels import pixels_of  # noqa: PLC0415
+
+    levels = torch.from_numpy(np.array(cover(image, height, width)))
+    return rearrange(pixels_of(levels), "h w c -> 1 c h w")
 
 
 def cover(image: Image.Image, height: int, width: int) -> Image.Image:

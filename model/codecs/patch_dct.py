@@ -18,9 +18,9 @@ from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from model.codecs.geometry import SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION
+
 NUM_CHANNELS: Final = 48
-TEMPORAL_PATCH: Final = 4
-SPATIAL_PATCH: Final = 16
 
 # Luma, blue-yellow and red-green, orthonormal: one matrix serves both directions.
 _COLOURS: Final = (
@@ -108,12 +108,12 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):
         latents_mean: tuple[float, ...] = tuple(_LATENTS_MEAN.get(i, 0.0) for i in range(NUM_CHANNELS)),
         latents_std: tuple[float, ...] = _LATENTS_STD,
         z_dim: int = NUM_CHANNELS,
-        scale_factor_temporal: int = TEMPORAL_PATCH,
-        scale_factor_spatial: int = SPATIAL_PATCH,
+        scale_factor_temporal: int = TEMPORAL_COMPRESSION,
+        scale_factor_spatial: int = SPATIAL_COMPRESSION,
     ) -> None:
         super().__init__()
         geometry = (z_dim, scale_factor_temporal, scale_factor_spatial)
-        if geometry != (NUM_CHANNELS, TEMPORAL_PATCH, SPATIAL_PATCH):
+        if geometry != (NUM_CHANNELS, TEMPORAL_COMPRESSION, SPATIAL_COMPRESSION):
             raise ValueError(f"the patch-DCT codec has 48 channels and 4×16×16 patches, not {geometry}")
         if len(latents_mean) != z_dim or len(latents_std) != z_dim:
             raise ValueError(f"latents_mean and latents_std need {z_dim} values")
@@ -125,18 +125,23 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):
     ) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
         """Pixels (B, 3, 1 + 4k, 16H, 16W) in [-1, 1] to a posterior (B, 48, 1 + k, H, W) without spread."""
         _, channels, frames, height, width = x.shape
-        if channels != 3 or frames % TEMPORAL_PATCH != 1 or height % SPATIAL_PATCH or width % SPATIAL_PATCH:
+        if (
+            channels != 3
+            or frames % TEMPORAL_COMPRESSION != 1
+            or height % SPATIAL_COMPRESSION
+            or width % SPATIAL_COMPRESSION
+        ):
             raise ValueError(
                 f"pixels must be (B, 3, 1 + 4k, 16H, 16W), got {tuple(x.shape)}: "
                 "3 colours, 1 + 4k frames, sides divisible by 16"
             )
-        first = repeat(x[:, :, :1], "b c 1 h w -> b c t h w", t=TEMPORAL_PATCH)
+        first = repeat(x[:, :, :1], "b c 1 h w -> b c t h w", t=TEMPORAL_COMPRESSION)
         patches = rearrange(
             torch.cat([first, x[:, :, 1:]], dim=2),
             "b c (f t) (h p) (w q) -> b f h w (c t p q)",
-            t=TEMPORAL_PATCH,
-            p=SPATIAL_PATCH,
-            q=SPATIAL_PATCH,
+            t=TEMPORAL_COMPRESSION,
+            p=SPATIAL_COMPRESSION,
+            q=SPATIAL_COMPRESSION,
         )
         latents = rearrange(patches.to(self.basis.dtype) @ self.basis, "b f h w c -> b c f h w")
         spread = torch.zeros_like(latents)
@@ -156,9 +161,9 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):
             vectors @ self.basis.T,
             "b f h w (c t p q) -> b c (f t) (h p) (w q)",
             c=3,
-            t=TEMPORAL_PATCH,
-            p=SPATIAL_PATCH,
-            q=SPATIAL_PATCH,
+            t=TEMPORAL_COMPRESSION,
+            p=SPATIAL_COMPRESSION,
+            q=SPATIAL_COMPRESSION,
         )
         if first:
             # Encoded from four equal frames, so that any motion in it is noise: the mean is the frame.
@@ -175,7 +180,7 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):
 def _basis() -> Tensor:
     """(3072, 48), orthonormal columns: the kept patterns over (colour, frame, row, column)."""
     colours = torch.tensor(_COLOURS, dtype=torch.float64)
-    temporal, spatial = _dct(TEMPORAL_PATCH), _dct(SPATIAL_PATCH)
+    temporal, spatial = _dct(TEMPORAL_COMPRESSION), _dct(SPATIAL_COMPRESSION)
     patterns = [
         torch.einsum("c,t,p,q->ctpq", colours[axis], temporal[frequency], spatial[order - x], spatial[x]).flatten()
         for axis, frequency, highest in _KEPT

@@ -63,11 +63,6 @@ def efficient_vae_config() -> dict[str, Any]:
     return wan_vae_config() | {"decoder_base_dim": 64}
 
 
-def latent_frames(num_frames: int, *, compression: int = 4) -> int:
-    """Latent frames that hold `num_frames` pixel frames: 1 + k for up to 1 + 4k."""
-    return 1 + -(-(num_frames - 1) // compression)
-
-
 @torch.no_grad()
 def encode_video(vae: Autoencoder, pixels: Tensor) -> Tensor:
     """Encode pixels to normalised latents, the mode of the posterior.

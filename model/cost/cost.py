@@ -8,8 +8,9 @@ from typing import Final
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from model.codecs.geometry import latent_frames, latent_sides
 from model.codecs.image import CLIP_FRAMES, check_size, size_for_area
-from model.codecs.vae import Autoencoder, StreamingDecoder, latent_frames
+from model.codecs.vae import Autoencoder, StreamingDecoder
 from model.cost.flops import TransformerFlops, count_transformer_flops
 from model.generation.timeline import num_clips
 from model.pretrained.assemble import build_components
@@ -130,7 +131,7 @@ class DecoderCost:
 def decoder_cost(vae: Autoencoder, height: int, width: int) -> DecoderCost:
     """Count the operations of a decoder on the meta device, for frames of `height` × `width` pixels."""
     decoder = StreamingDecoder(vae)
-    latents = torch.empty(1, vae.config.z_dim, 3, height // 16, width // 16, device="meta")
+    latents = torch.empty(1, vae.config.z_dim, 3, *latent_sides(height, width), device="meta")
     flops = []
     for latent in torch.split(latents, 1, dim=2):
         with FlopCounterMode(display=False) as counter:

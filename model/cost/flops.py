@@ -5,10 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from model.codecs.geometry import SPATIAL_COMPRESSION, fills_latents, latent_frames, latent_sides
 from model.pretrained.presets import TransformerConfig, build_transformer
-
-TEMPORAL_COMPRESSION = 4
-SPATIAL_COMPRESSION = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,13 +46,12 @@ def count_transformer_flops(
     Raises:
         ValueError: a number of frames or a size that has no latents.
     """
-    if num_frames < 1 or num_frames % TEMPORAL_COMPRESSION != 1:
+    if not fills_latents(num_frames):
         raise ValueError(f"{num_frames} frames: the number must be 4k + 1")
     for name, side, patch in zip(("height", "width"), (height, width), config.patch_size[1:], strict=True):
         if side < 1 or side % (SPATIAL_COMPRESSION * patch):
             raise ValueError(f"{name} {side} is not divisible by {SPATIAL_COMPRESSION * patch}")
-    frames = 1 + num_frames // TEMPORAL_COMPRESSION
-    rows, columns = height // SPATIAL_COMPRESSION, width // SPATIAL_COMPRESSION
+    frames, (rows, columns) = latent_frames(num_frames), latent_sides(height, width)
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
         build_transformer(config)(
             torch.empty(1, config.in_channels, frames, rows, columns),

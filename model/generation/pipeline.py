@@ -19,6 +19,7 @@ from torch import Tensor
 from model.codecs.audio import AudioFeatures, load_speech, num_video_frames
 from model.codecs.audio_encoders import AudioEncoder
 from model.codecs.image import choose_size, fit_image
+from model.codecs.levels import levels_of
 from model.codecs.text import encode_text
 from model.codecs.vae import Autoencoder, StreamingDecoder, encode_video
 from model.generation.codebook import Codebook
@@ -232,7 +233,7 @@ class SoulPipeline(DiffusionPipeline):
             # In the first clip the pivot is the image, which is the first frame.
             first = 0 if plan.index == 0 else plan.num_clean
             new = latents[:, :, first : first + len(plan.decoded)]
-            frames = np.concatenate([_to_uint8(pixels) for pixels in decoder.frames(new)])
+            frames = np.concatenate([_frames_of(pixels) for pixels in decoder.frames(new)])
             yield GeneratedClip(plan=plan, frames=frames[: len(plan.frames)], latents=latents)
             overlap = self._clamped(latents[:, :, latents.shape[2] - num_overlap :], job.threshold)
             clean = CleanFrames(latents=torch.cat([job.pivot, overlap], dim=2))
@@ -284,8 +285,7 @@ class SoulPipeline(DiffusionPipeline):
         return self.codebook.threshold_at(self.config.codebook_percentile if percentile is None else percentile)
 
 
-def _to_uint8(pixels: Tensor) -> np.ndarray:
+def _frames_of(pixels: Tensor) -> np.ndarray:
     """Pixels (1, 3, T, 16H, 16W) in [-1, 1] as frames (T, 16H, 16W, 3) on the CPU."""
-    levels = ((pixels[0] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    frames: np.ndarray = rearrange(levels, "c t h w -> t h w c").cpu().numpy()
+    frames: np.ndarray = rearrange(levels_of(pixels[0]), "c t h w -> t h w c").cpu().numpy()
     return frames

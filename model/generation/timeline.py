@@ -14,9 +14,7 @@ decoded and never shown. Overlapping latents keep the place and the sound that t
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from model.codecs.vae import latent_frames
-
-TEMPORAL_COMPRESSION = 4
+from model.codecs.geometry import latent_frames, pixel_frames
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,7 +75,7 @@ def plan_clips(num_frames: int, *, clip_latents: int, overlap_latents: int) -> I
     overlap, new = range(0), range(1, clip_latents)
     for index in range(num_clips(num_frames, clip_latents=clip_latents, overlap_latents=overlap_latents)):
         decoded = range(new.start if index else 0, min(new.stop, total))
-        last_frame = min(1 + TEMPORAL_COMPRESSION * (decoded.stop - 1), num_frames)
+        last_frame = min(pixel_frames(decoded.stop), num_frames)
         frames = range(first_frame, last_frame)
         yield ClipPlan(index=index, overlap=overlap, new=new, decoded=decoded, frames=frames)
         first_frame = last_frame

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
+from curation.encoding.bucket import Bucket
 from infra.config import ConfigError
 from training.data.index import Integers, SampleIndex
 
@@ -39,7 +41,7 @@ class BatchPlan:
     epoch: int
     index: int
     """Number of the batch within its epoch."""
-    bucket: str
+    bucket: Bucket
     draws: tuple[Draw, ...]
     """At most the effective batch size; fewer at the end of a bucket."""
     is_last: bool = False
@@ -102,7 +104,7 @@ class Plan:
     def _batches(self, epoch: int) -> Iterator[BatchPlan]:
         rows = self._rows(epoch)
         first = epoch * len(rows)
-        waiting: dict[str, list[Draw]] = {}
+        waiting: dict[Bucket, list[Draw]] = {}
         index = 0
         for position, (row, bucket) in enumerate(zip(rows.tolist(), self.samples.buckets(rows), strict=True)):
             draws = waiting.setdefault(bucket, [])
@@ -111,15 +113,15 @@ class Plan:
                 yield BatchPlan(epoch=epoch, index=index, bucket=bucket, draws=tuple(draws))
                 index += 1
                 draws.clear()
-        for bucket, draws in sorted(waiting.items()):
+        for bucket, draws in sorted(waiting.items(), key=lambda item: str(item[0])):
             if draws:
                 yield BatchPlan(epoch=epoch, index=index, bucket=bucket, draws=tuple(draws))
                 index += 1
 
     def num_batches(self, epoch: int) -> int:
         """Optimizer steps of an epoch."""
-        _, per_bucket = np.unique(self.samples.buckets(self._rows(epoch)), return_counts=True)
-        return int(np.sum(-(-per_bucket // self.batch_size)))
+        per_bucket = Counter(self.samples.buckets(self._rows(epoch)))
+        return sum(-(-count // self.batch_size) for count in per_bucket.values())
 
     def num_left(self, epochs: float, *, epoch: int = 0, batch: int = 0) -> int:
         """Optimizer steps from batch `batch` of epoch `epoch` to the end of so many epochs; of the last a part is done

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.encoding.bucket import Bucket
 from curation.encoding.encoded import EncodedDirectory, held_out_order
 from infra.config import ConfigError
 from infra.storage.files import join, list_files
@@ -25,7 +25,6 @@ COLUMNS: Final = (
 
 _NAMES: Final = {"key": "no key", "source": "no source", "pool": "human", "tar": ""}
 """Columns without which a row is damaged, and what stands in their place."""
-_BUCKET: Final = re.compile(r"[0-9]+x[0-9]+x[0-9]+")
 
 Integers = npt.NDArray[np.int64]
 
@@ -37,8 +36,7 @@ class Location:
     key: str
     source: str
     """The video that it comes from."""
-    bucket: str
-    """`<frames>x<height>x<width>`."""
+    bucket: Bucket
     tar: str
     offset: int | None
     """None in a row of the index that is damaged, as `size`."""
@@ -47,12 +45,6 @@ class Location:
     """Of these bytes; None in shards from before it was kept."""
     wav: tuple[int | None, int | None, bytes | None] | None
     """Offset, size and SHA-256 of its sound."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Latent frames, height and width that the bucket stands for."""
-        frames, height, width = (int(side) for side in self.bucket.split("x"))
-        return 1 + (frames - 1) // 4, height // 16, width // 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,10 +68,9 @@ class SampleIndex:
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
-    def buckets(self, rows: Sequence[int] | Integers) -> list[str]:
+    def buckets(self, rows: Sequence[int] | Integers) -> list[Bucket]:
         """Bucket of each of `rows`."""
-        names: list[str] = self.table["bucket"].take(pa.array(rows)).to_pylist()
-        return names
+        return [Bucket.parse(text) for text in self.table["bucket"].take(pa.array(rows)).to_pylist()]
 
     def location(self, row: int) -> Location:
         """Where the sample of a row lies."""
@@ -90,8 +81,9 @@ class SampleIndex:
 def location_of(row: Mapping[str, Any]) -> Location:
     """Where the sample of an index row lies."""
     wav = None if row.get("wav_offset") is None else (row["wav_offset"], row["wav_size"], row.get("wav_sha256"))
-    names = ("key", "source", "bucket", "tar", "offset", "size")
-    return Location(**{name: row[name] for name in names}, sha256=row.get("sha256"), wav=wav)
+    names = ("key", "source", "tar", "offset", "size")
+    bucket = Bucket.parse(row["bucket"])
+    return Location(**{name: row[name] for name in names}, bucket=bucket, sha256=row.get("sha256"), wav=wav)
 
 
 def read_index(directory: EncodedDirectory, *, held_out_fraction: float) -> SampleIndex:
@@ -136,9 +128,11 @@ def _placed(directory: EncodedDirectory, table: pa.Table) -> pa.Table:
     lacking = [name for name in (*_NAMES, "bucket", "offset", "size") if name not in table.column_names]
     if lacking:
         raise ConfigError(f"{directory.path}: its indices have no column {' and '.join(lacking)}")
-    odd = [bucket for bucket in table["bucket"].unique().to_pylist() if not _BUCKET.fullmatch(str(bucket))]
-    if odd:
-        raise ConfigError(f"{directory.path}: its indices name the bucket {odd[0]}, no <frames>x<height>x<width>")
+    for text in table["bucket"].unique().to_pylist():
+        try:
+            Bucket.parse(str(text))
+        except ValueError as error:
+            raise ConfigError(f"{directory.path}: its indices name the bucket {error}") from error
     for name, value in _NAMES.items():
         offset = pc.if_else(table[name].is_valid(), table["offset"], None)
         table = table.set_column(table.column_names.index("offset"), "offset", offset)

@@ -135,7 +135,7 @@ class SampleReader:
 
     def placeholder(self, row: int) -> EncodedSample:
         """Zeros of a row's shape, which take a damaged or missing sample's place in a batch, with weight 0."""
-        frames, height, width = self.samples.location(row).shape
+        frames, height, width = self.samples.location(row).bucket.latent_shape
         channels = self.encoding.latent_channels
         return EncodedSample(
             key="", source="", pool="general", prompts=("",), fps=self.encoding.fps,
@@ -219,7 +219,7 @@ def _one_thread(_worker: int) -> None:
 
 
 def _check(sample: EncodedSample, location: Location, encoding: Encoding) -> None:
-    frames, height, width = location.shape
+    frames, height, width = location.bucket.latent_shape
     channels = encoding.latent_channels
     if sample.latents.shape != (channels, frames, height, width):
         raise BadSampleError(

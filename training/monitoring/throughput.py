@@ -7,13 +7,15 @@ from functools import lru_cache
 
 import torch
 
+from curation.encoding.bucket import Bucket
 from model.cost.flops import count_transformer_flops
 from model.device import peak_bf16_flops
 from model.pretrained.presets import TransformerConfig
 from training.data.loader import MicroBatch
 from training.monitoring.metrics import Averages
 
-Cost = Callable[[int, int, int], tuple[float, float]]
+Cost = Callable[[Bucket], tuple[float, float]]
+"""Of one forward for a sample of a bucket: operations and tokens."""
 
 
 class Throughput:
@@ -23,7 +25,7 @@ class Throughput:
     memory.
 
     Args:
-        cost: of one forward for a sample of a bucket: frames, height and width in pixels to operations and tokens.
+        cost: of one forward for a sample of a bucket.
         device: what it runs on; where its peak is not known there is no MFU.
         num_ranks: that train, all with as much to do.
         ranks_per_sample: ranks that share a sample (sequence parallelism).
@@ -56,10 +58,9 @@ class Throughput:
         """
         flops = tokens = 0.0
         for batch in batches:
-            frames, height, width = (int(side) for side in batch.plan.bucket.split("x"))
-            cost = self.cost(frames, height, width)
-            flops += forwards * cost[0] * len(batch.samples) / self.ranks_per_sample
-            tokens += cost[1] * len(batch.samples) / self.ranks_per_sample
+            operations, num_tokens = self.cost(batch.plan.bucket)
+            flops += forwards * operations * len(batch.samples) / self.ranks_per_sample
+            tokens += num_tokens * len(batch.samples) / self.ranks_per_sample
         averages.add("s_per_step", seconds)
         averages.add("data_wait_s", wait_s)
         averages.add("tokens_per_s", self.num_ranks * tokens, seconds)
@@ -70,10 +71,12 @@ class Throughput:
 
 def transformer_cost(config: TransformerConfig, text_tokens: int) -> Cost:
     """What a forward of the network costs, with so many text tokens."""
-    return lambda frames, height, width: _cost(config, frames, height, width, text_tokens)
+    return lambda bucket: _cost(config, bucket, text_tokens)
 
 
 @lru_cache(maxsize=256)
-def _cost(config: TransformerConfig, frames: int, height: int, width: int, text_tokens: int) -> tuple[int, int]:
-    flops = count_transformer_flops(config, num_frames=frames, height=height, width=width, num_text_tokens=text_tokens)
+def _cost(config: TransformerConfig, bucket: Bucket, text_tokens: int) -> tuple[int, int]:
+    flops = count_transformer_flops(
+        config, num_frames=bucket.frames, height=bucket.height, width=bucket.width, num_text_tokens=text_tokens
+    )
     return flops.total, flops.num_tokens

@@ -16,6 +16,7 @@ from torch import Tensor
 from curation.encoding.encoded import BadSampleError, EncodedSample
 from infra.storage.files import naming
 from infra.storage.writing import NotWrittenError, writing
+from model.codecs.levels import levels_of
 from model.codecs.vae import Autoencoder, StreamingDecoder
 from model.generation.sampling import CleanFrames, Condition, Scheduler, denoise
 from model.media.video import VideoWriter
@@ -102,8 +103,7 @@ def make_clip(
 def decode_clip(vae: Autoencoder, latents: Tensor) -> np.ndarray:
     """Frames (T, 16H, 16W, 3) uint8 RGB of a clip's latents, the pivot's first."""
     pixels = StreamingDecoder(vae)(latents)[0]
-    levels = ((pixels + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    frames: np.ndarray = rearrange(levels, "c t h w -> t h w c").cpu().numpy()
+    frames: np.ndarray = rearrange(levels_of(pixels), "c t h w -> t h w c").cpu().numpy()
     return frames
 
 

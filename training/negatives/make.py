@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from curation.encoding.bucket import Bucket
 from curation.encoding.encoded import (
     NEGATIVE,
     BadSampleError,
@@ -91,7 +92,7 @@ class NegativeMaker:
             for start in range(0, len(same_shape), self.config.batch_size):
                 yield from self._batch(same_shape[start : start + self.config.batch_size], bucket)
 
-    def _batch(self, candidates: Sequence[Location], bucket: str) -> Iterator[EncodedClip | Skipped]:
+    def _batch(self, candidates: Sequence[Location], bucket: Bucket) -> Iterator[EncodedClip | Skipped]:
         loaded: list[tuple[Location, EncodedSample]] = []
         for candidate in candidates:
             try:
@@ -102,7 +103,6 @@ class NegativeMaker:
         if not loaded:
             return
         latents = self._denoise([sample for _, sample in loaded])
-        height, width = (int(side) for side in bucket.split("x")[1:])
         for (candidate, sample), made in zip(loaded, latents.half(), strict=True):
             if not torch.isfinite(made).all():
                 yield self._skipped(candidate, "the network made NaN or infinity of it")
@@ -117,7 +117,7 @@ class NegativeMaker:
             )
             # Made latents must not enter the codebook, which is of real ones.
             vectors = np.empty((0, self.encoding.latent_channels), np.float16)
-            yield EncodedClip(sample=negative, height=height, width=width, codebook_vectors=vectors)
+            yield EncodedClip(sample=negative, height=bucket.height, width=bucket.width, codebook_vectors=vectors)
 
     @torch.no_grad()
     def _denoise(self, samples: Sequence[EncodedSample]) -> Tensor:

@@ -76,7 +76,7 @@ def digest(*parts: Any) -> str:
 def _units(missing: Sequence[Location], settings: str, clips_per_commit: int) -> list[tuple[str, tuple[Location, ...]]]:
     """Candidates of one bucket, so many at a time, under a name that no other set of candidates has."""
     units = []
-    for bucket in sorted({candidate.bucket for candidate in missing}):
+    for bucket in sorted({candidate.bucket for candidate in missing}, key=str):
         same = [candidate for candidate in missing if candidate.bucket == bucket]
         for start in range(0, len(same), clips_per_commit):
             candidates = tuple(same[start : start + clips_per_commit])

@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKLWan
 
+from curation.encoding.bucket import Bucket
 from infra.config import ConfigError
+from model.codecs.geometry import SPATIAL_COMPRESSION
 from model.cost.cost import decoder_cost
 from model.weights.files import read_json
 from training.data.randomness import seed_of
@@ -72,9 +74,10 @@ def crop_cost(objective: DecoderDistillation) -> Cost:
     crop = objective.config.crop
 
     @cache
-    def cost(frames: int, height: int, width: int) -> tuple[float, float]:
-        num_latents = min(crop.latent_frames, 1 + (frames - 1) // 4)
-        rows, columns = min(crop.latent_height, height // 16), min(crop.latent_width, width // 16)
+    def cost(bucket: Bucket) -> tuple[float, float]:
+        frames, height, width = bucket.latent_shape
+        num_latents = min(crop.latent_frames, frames)
+        rows, columns = min(crop.latent_height, height), min(crop.latent_width, width)
         size = CropConfig(latent_height=rows, latent_width=columns)
         return num_latents * _next_flops(objective.student, size), num_latents * rows * columns
 
@@ -99,4 +102,6 @@ def _load_teacher(start: Path, latent_channels: int) -> AutoencoderKLWan:
 def _next_flops(vae: AutoencoderKLWan, crop: CropConfig) -> int:
     with torch.device("meta"):
         empty = AutoencoderKLWan.from_config(vae.config)
-    return decoder_cost(empty, 16 * crop.latent_height, 16 * crop.latent_width).next_flops
+    return decoder_cost(
+        empty, SPATIAL_COMPRESSION * crop.latent_height, SPATIAL_COMPRESSION * crop.latent_width
+    ).next_flops

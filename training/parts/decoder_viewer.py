@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from einops import rearrange
 
+from model.codecs.levels import levels_of
 from model.codecs.vae import StreamingDecoder
 from training.data.conditioning import Batch
 from training.monitoring.metrics import Averages
@@ -34,8 +35,7 @@ class DecoderViewer:
         teacher, student = (StreamingDecoder(vae).frames(latents) for vae in (objective.teacher, objective.student))
         for theirs, ours in zip(teacher, student, strict=True):
             fidelity.add(ours, theirs)
-            levels = ((torch.cat([theirs, ours], dim=-1) + 1) * 127.5).round().to(torch.uint8)
-            pairs.append(rearrange(levels, "1 c t h w -> t h w c").cpu())
+            pairs.append(rearrange(levels_of(torch.cat([theirs, ours], dim=-1)), "1 c t h w -> t h w c").cpu())
         if path is None:
             return
         for name, value in fidelity.values().items():

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKLWan
 
+from curation.encoding.bucket import Bucket
 from curation.encoding.encoded import Encoding
 from infra.config import ConfigError
 from model.codecs.patch_dct import PatchDCTCodec
@@ -107,8 +108,8 @@ def _check_shared(transformer: SoulTransformer3DModel, samples: SampleIndex, num
     """Refuse before training what sequence parallelism would refuse in its midst, at the first clip of a bucket."""
     _, patch_height, patch_width = transformer.config.patch_size
     shared = {"attention heads of the network": int(transformer.config.num_attention_heads)}
-    for bucket in samples.table["bucket"].unique().to_pylist():
-        _, height, width = (int(side) // 16 for side in bucket.split("x"))
+    for bucket in map(Bucket.parse, samples.table["bucket"].unique().to_pylist()):
+        _, height, width = bucket.latent_shape
         shared[f"tokens of a latent frame of {bucket}"] = (height // patch_height) * (width // patch_width)
     for what, number in shared.items():
         if number % num_ranks:

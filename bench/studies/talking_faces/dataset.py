@@ -27,6 +27,7 @@ from bench.studies.talking_faces.performance import FPS, Performance, Take, draw
 from bench.studies.talking_faces.prompt import captions
 from curation.encoding.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
 from model.codecs.audio import SAMPLE_RATE_HZ, STEP_RATE_HZ, AudioFeatures
+from model.codecs.levels import pixels_of
 from model.codecs.text import HashedTextEncoder
 from model.codecs.vae import Autoencoder, encode_video
 from model.pretrained.assemble import build_components
@@ -157,8 +158,8 @@ class FaceEncoder:
 
     def latents(self, frames: npt.NDArray[np.uint8]) -> Tensor:
         """Frames (B, T, S, S, 3) to normalised latents (B, C, F, H, W)."""
-        pixels = rearrange(torch.from_numpy(frames), "b t h w c -> b c t h w").float() / 127.5 - 1
-        return encode_video(self.vae, pixels)
+        levels = rearrange(torch.from_numpy(frames), "b t h w c -> b c t h w")
+        return encode_video(self.vae, pixels_of(levels))
 
     def clip(self, key: str, performance: Performance, take: Take, start: int, rng: np.random.Generator) -> EncodedClip:
         """The clip that begins at frame `start` of a take; `rng` draws its references and codebook vectors."""

@@ -97,7 +97,7 @@ def test_a_sample_holds_what_the_clip_is(tmp_path: Path, encoder: ClipEncoder) -
     made = Made(mp4=video(flat(200), 50), num_frames=50, wav=click(1.0, 2.0))
     clip = encoded(encode(tmp_path, encoder, made)["0"])
     sample = clip.sample
-    assert (clip.bucket, clip.height, clip.width) == ("33x96x128", 96, 128)
+    assert str(clip.bucket) == "33x96x128"
     assert sample.latents.shape == (48, 9, 6, 8)
     assert sample.reference_latents.shape == (4, 48, 6, 8)
     assert (sample.source, sample.pool, sample.fps) == ("a.mp4", "human", 25)

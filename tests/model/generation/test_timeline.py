@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.codecs.vae import latent_frames
+from model.codecs.geometry import latent_frames
 from model.generation.timeline import num_clips, plan_clips
 
 

@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import (  # type: ig
     EventAccumulator,
 )
 
+from curation.encoding.bucket import Bucket
 from model.cost.flops import count_transformer_flops
 from model.pretrained.presets import get_preset
 from tests.worlds.encoded_run import SampleSpec, make_sample
@@ -86,7 +87,7 @@ def test_the_rate_warms_up_and_ends_at_a_tenth() -> None:
 def test_speed_counts_three_forwards_of_each_sample() -> None:
     config = get_preset("tiny").transformer
     throughput = Throughput(transformer_cost(config, 64), torch.device("cpu"), num_ranks=6, ranks_per_sample=2)
-    plan = BatchPlan(epoch=0, index=0, bucket="17x64x96", draws=(Draw(row=0, number=0),))
+    plan = BatchPlan(epoch=0, index=0, bucket=Bucket(17, 64, 96), draws=(Draw(row=0, number=0),))
     loaded = LoadedSample(sample=make_sample(SampleSpec(), "a", 0), number=0, weight=1.0)
     averages = Averages()
     throughput.add(

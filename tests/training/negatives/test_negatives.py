@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from curation.encoding.bucket import Bucket
 from curation.encoding.encoded import EncodedDirectory, EncodedSample
 from infra.command_line import CommandFailedError, Parser
 from infra.config import ConfigError
@@ -125,7 +126,7 @@ class Recorder:
             for _, candidates in plan_negatives(
                 directory_of(run), self.maker.settings, count=6, seed=0, clips_per_commit=8
             ).units
-            if candidates[0].bucket == "17x64x64"
+            if candidates[0].bucket == Bucket(17, 64, 64)
         )
 
     def candidate(self, key: str) -> Location:
@@ -292,7 +293,7 @@ def test_damaged_samples_are_records(run: Path, model: Path, capsys: pytest.Capt
 
 def test_samples_of_another_shape_than_their_bucket_are_records(run: Path, model: Path) -> None:
     recorder = Recorder(run, model, NegativesConfig(num_steps=1))
-    wrong = replace(recorder.candidate("shard-001-clip-000"), bucket="17x64x96")
+    wrong = replace(recorder.candidate("shard-001-clip-000"), bucket=Bucket(17, 64, 96))
     (skipped,) = recorder.maker.clips([wrong])
     assert "latents are (48, 5, 4, 4), its bucket says (48, 5, 4, 6)" in skipped.reason  # type: ignore[union-attr]
 
