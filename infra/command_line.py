@@ -115,8 +115,9 @@ class CommandLine:
             status = say(error, 2, quiet=quiet)
         except CommandFailedError as error:
             status = say(error, error.status, quiet=quiet)
-        except KeyboardInterrupt:
-            status = say(f"interrupted; {self.interrupted}", 130, quiet=quiet)
+        except KeyboardInterrupt as error:
+            # A command that keeps something of what it had begun says so by the interrupt's own message.
+            status = say(f"interrupted; {str(error) or self.interrupted}", 130, quiet=quiet)
         except BrokenPipeError:
             # What it wrote to has gone, as with `| head`: there is nobody to tell, and what is left must go nowhere.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from model.codecs.vae import StreamingDecoder, efficient_vae_config
     from model.generation.codebook import Codebook
     from model.generation.pipeline import SoulPipeline
+    from model.generation.request import Sampling, VideoRequest
     from model.network.transformer import SoulTransformer3DModel
     from model.weights.wan import export_wan, load_wan
 
@@ -18,9 +19,11 @@ __all__ = [
     "HashedTextEncoder",
     "LogMelAudioEncoder",
     "PatchDCTCodec",
+    "Sampling",
     "SoulPipeline",
     "SoulTransformer3DModel",
     "StreamingDecoder",
+    "VideoRequest",
     "WhisperAudioEncoder",
     "efficient_vae_config",
     "export_wan",
@@ -33,9 +36,11 @@ _HOMES = {
     "HashedTextEncoder": "model.codecs.text",
     "LogMelAudioEncoder": "model.codecs.audio_encoders",
     "PatchDCTCodec": "model.codecs.patch_dct",
+    "Sampling": "model.generation.request",
     "SoulPipeline": "model.generation.pipeline",
     "SoulTransformer3DModel": "model.network.transformer",
     "StreamingDecoder": "model.codecs.vae",
+    "VideoRequest": "model.generation.request",
     "WhisperAudioEncoder": "model.codecs.audio_encoders",
     "efficient_vae_config": "model.codecs.vae",
     "export_wan": "model.weights.wan",

@@ -13,6 +13,7 @@ from tests.paths import ROOT
 PARTS: Mapping[str, tuple[str, ...]] = {
     "infra": (),
     "model": (),
+    "model.__main__": ("infra.command_line", "model"),
     "curation": ("infra",),
     "curation.encoding": ("infra", "curation", "model"),
     "training": ("infra", "model", "curation.encoding.encoded", "curation.encoding.bucket"),

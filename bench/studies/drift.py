@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 
@@ -64,9 +64,8 @@ def measure_drift(
         name = UNTREATED if percentile is None else f"{percentile:g} %"
         # Without a codebook the pipeline does not clamp.
         pipeline.codebook = None if percentile is None else codebook
-        clamp: dict[str, Any] = {} if percentile is None else {"codebook_percentile": percentile}
         for scene in scenes:
-            video = generate(pipeline, scene, sampling, **clamp)
+            video = generate(pipeline, scene, sampling, percentile=percentile)
             statistics.setdefault(name, []).append([clip_statistics(clip, codebook) for clip in video.clips])
             shown.setdefault(name, video)
     pipeline.codebook = codebook

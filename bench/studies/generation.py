@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +21,8 @@ from bench.studies.talking_faces.face import Pose, draw_face
 from bench.studies.talking_faces.performance import Performance, Take, perform
 from bench.studies.talking_faces.prompt import captions
 from model.generation.pipeline import GeneratedClip, SoulPipeline
+from model.generation.request import Sampling as RequestSampling
+from model.generation.request import VideoRequest
 
 Frames = npt.NDArray[np.uint8]
 
@@ -97,7 +98,12 @@ def load_pipeline(model: str, device: str) -> SoulPipeline:
 
 
 def generate(
-    pipeline: SoulPipeline, scene: Scene, sampling: Sampling, *, waveform: Tensor | None = None, **options: Any
+    pipeline: SoulPipeline,
+    scene: Scene,
+    sampling: Sampling,
+    *,
+    waveform: Tensor | None = None,
+    percentile: float | None = None,
 ) -> Generated:
     """Make a scene's video.
 
@@ -106,24 +112,25 @@ def generate(
         scene: whose picture, prompt and speech are used.
         sampling: how.
         waveform: (N,) at 16 kHz in place of the scene's speech, e.g. zeros.
-        options: others of `SoulPipeline.stream`.
+        percentile: τ of the clamp; the model directory's if not given.
     """
     size = scene.reference.shape[0]
+    request = VideoRequest(
+        image=Image.fromarray(scene.reference),
+        audio=scene.take.waveform if waveform is None else waveform,
+        prompt=scene.prompt,
+        sampling=RequestSampling(
+            steps=sampling.steps,
+            guidance_scale=sampling.guidance,
+            height=size,
+            width=size,
+            percentile=percentile,
+            seed=1000 * sampling.seed + scene.index,
+        ),
+    )
     start = time.perf_counter()
     with counted_forwards(pipeline.transformer) as count:
-        clips = tuple(
-            pipeline.stream(
-                Image.fromarray(scene.reference),
-                scene.take.waveform if waveform is None else waveform,
-                scene.prompt,
-                num_inference_steps=sampling.steps,
-                guidance_scale=sampling.guidance,
-                height=size,
-                width=size,
-                generator=torch.Generator().manual_seed(1000 * sampling.seed + scene.index),
-                **options,
-            )
-        )
+        clips = tuple(pipeline.stream(request))
     return Generated(
         clips=clips,
         frames=np.concatenate([clip.frames for clip in clips]),

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import torch
 from PIL import Image
 from torch import Tensor
 
 from model.codecs.audio import load_speech, num_video_frames
 from model.generation.job import ProgressCallback
 from model.generation.pipeline import SoulPipeline
-from model.generation.request import Sampling
+from model.generation.request import Sampling, VideoRequest
 from model.media.portrait import load_image
 from model.media.video import VideoWriter
 
@@ -78,21 +77,8 @@ def make_video(
         ValueError: something in the request is wrong; one line.
     """
     fps = pipeline.config.fps
-    clips = pipeline.stream(
-        inputs.image,
-        inputs.waveform,
-        inputs.prompt,
-        negative_prompt=sampling.negative_prompt,
-        num_inference_steps=sampling.num_steps(pipeline),
-        guidance_scale=sampling.guidance_scale,
-        height=sampling.height,
-        width=sampling.width,
-        area=sampling.area,
-        codebook_threshold=sampling.threshold,
-        codebook_percentile=sampling.percentile,
-        generator=torch.Generator().manual_seed(sampling.seed),
-        on_step=on_step,
-    )
+    request = VideoRequest(image=inputs.image, audio=inputs.waveform, prompt=inputs.prompt, sampling=sampling)
+    clips = pipeline.stream(request, on_step=on_step)
     writer, num_frames, size = None, 0, (0, 0)
     with ExitStack() as stack:
         for clip in clips:

@@ -24,6 +24,7 @@ from model.codecs.text import encode_text
 from model.codecs.vae import Autoencoder, StreamingDecoder, encode_video
 from model.generation.codebook import Codebook
 from model.generation.job import ProgressCallback, VideoJob
+from model.generation.request import VideoRequest
 from model.generation.sampling import CleanFrames, Scheduler, denoise
 from model.generation.timeline import ClipPlan, num_clips, plan_clips
 from model.media.portrait import as_rgb, load_image
@@ -143,78 +144,56 @@ class SoulPipeline(DiffusionPipeline):
         if self.codebook is not None:
             self.codebook.save(Path(save_directory) / CODEBOOK_FILE)
 
-    def __call__(self, *args: Any, **kwargs: Any) -> SoulPipelineOutput:
-        """Make the whole video at once; arguments are those of `stream`."""
-        frames = [clip.frames for clip in self.stream(*args, **kwargs)]
+    def __call__(
+        self, request: VideoRequest, *, on_step: ProgressCallback = lambda _clip, _step: None
+    ) -> SoulPipelineOutput:
+        """Make the whole video at once; see `stream`."""
+        frames = [clip.frames for clip in self.stream(request, on_step=on_step)]
         return SoulPipelineOutput(frames=np.concatenate(frames), fps=self.config.fps)
 
     def stream(
-        self,
-        image: Image.Image | str | Path,
-        audio: Tensor | str | Path,
-        prompt: str,
-        *,
-        negative_prompt: str = "",
-        num_inference_steps: int | None = None,
-        guidance_scale: float | None = None,
-        height: int | None = None,
-        width: int | None = None,
-        area: int | None = None,
-        codebook_threshold: float | None = None,
-        codebook_percentile: float | None = None,
-        generator: torch.Generator | None = None,
-        on_step: ProgressCallback = lambda _clip, _step: None,
+        self, request: VideoRequest, *, on_step: ProgressCallback = lambda _clip, _step: None
     ) -> Iterator[GeneratedClip]:
         """Check and encode the request now, and return an iterator that makes the video clip by clip.
 
         The video has ⌈seconds of speech · fps⌉ frames. What is held does not grow with their number.
 
         Args:
-            image: the first frame, and the pivot of every clip; fitted by scaling and a centre crop, never
-                stretched.
-            audio: a file, or a waveform (N,) at 16 kHz.
-            prompt: what happens in the video.
-            negative_prompt: what the unconditional branch is told.
-            num_inference_steps: denoising steps of a clip; the directory's by default.
-            guidance_scale: w; 1 or less turns guidance off. The directory's by default.
-            height: of the video, divisible by 32; given with `width`.
-            width: of the video, divisible by 32; given with `height`.
-            area: pixels of a frame, if no height and width are given: the image's shape is kept.
-            codebook_threshold: τ as a distance.
-            codebook_percentile: τ as a percentile of the training latents' distances; the directory's by
-                default.
-            generator: source of all randomness; the same seed gives the same video on any number of clips.
+            request: what is asked for; where it leaves something open, the directory's defaults hold.
             on_step: progress.
 
         Raises:
             ValueError: something in the request is wrong; one line that says what.
         """
-        picture = as_rgb(image) if isinstance(image, Image.Image) else load_image(image)
-        waveform = audio if isinstance(audio, Tensor) else load_speech(audio)
-        size = choose_size(picture, height=height, width=width, area=area, default_area=self.config.area)
-        steps = self.config.num_inference_steps if num_inference_steps is None else num_inference_steps
-        if steps < 1:
-            raise ValueError(f"the number of steps must be at least 1, got {steps}")
-        scale = float(self.config.guidance_scale if guidance_scale is None else guidance_scale)
-        threshold = self._threshold(codebook_threshold, codebook_percentile)
+        return self._clips(self._job(request, on_step))
+
+    def _job(self, request: VideoRequest, on_step: ProgressCallback) -> VideoJob:
+        """The request, checked and encoded."""
+        sampling, config = request.sampling, self.config
+        picture = as_rgb(request.image) if isinstance(request.image, Image.Image) else load_image(request.image)
+        waveform = request.audio if isinstance(request.audio, Tensor) else load_speech(request.audio)
+        size = choose_size(
+            picture, height=sampling.height, width=sampling.width, area=sampling.area, default_area=config.area
+        )
+        scale = float(config.guidance_scale if sampling.guidance_scale is None else sampling.guidance_scale)
+        threshold = self._threshold(sampling.threshold, sampling.percentile)
         features = AudioFeatures(self.audio_encoder, waveform)
-        generator = generator or torch.Generator().manual_seed(torch.seed())
-        text, negative_text = self._encode_prompts(prompt, negative_prompt if scale > 1 else None)
-        job = VideoJob(
+        generator = torch.Generator().manual_seed(sampling.seed)
+        text, negative_text = self._encode_prompts(request.prompt, sampling.negative_prompt if scale > 1 else None)
+        return VideoJob(
             pivot=self._encode_image(fit_image(picture, *size)),
             audio=features,
             audio_window=int(self.transformer.config.audio_window),
-            num_frames=num_video_frames(len(waveform), self.config.fps),
-            fps=self.config.fps,
+            num_frames=num_video_frames(len(waveform), config.fps),
+            fps=config.fps,
             text=text,
             negative_text=negative_text,
-            num_steps=steps,
+            num_steps=sampling.num_steps(self),
             guidance_scale=scale,
             threshold=threshold,
-            seed=int(torch.randint(2**62, (), generator=generator, device=generator.device)),
+            seed=int(torch.randint(2**62, (), generator=generator)),
             on_step=on_step,
         )
-        return self._clips(job)
 
     def num_clips(self, num_frames: int) -> int:
         """Clips that a video of `num_frames` frames takes."""

@@ -12,6 +12,7 @@ from model.codecs.image import AREAS, SIZE_MULTIPLE, check_fits, check_size, cho
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from torch import Tensor
 
     from model.generation.pipeline import SoulPipeline
 
@@ -90,6 +91,20 @@ class Sampling:
     def num_steps(self, pipeline: "SoulPipeline") -> int:
         """Denoising steps of a clip."""
         return int(self.steps or pipeline.config.num_inference_steps)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VideoRequest:
+    """One video, as it is asked for."""
+
+    image: "Image | str | Path"
+    """The first frame, and the pivot of every clip; fitted by scaling and a centre crop, never stretched."""
+    audio: "Tensor | str | Path"
+    """A file with sound, or a waveform (N,) at 16 kHz."""
+    prompt: str
+    """What happens in the video."""
+    sampling: Sampling = Sampling()
+    """How it is made."""
 
 
 def parse_size(size: str | None, area: str | None) -> tuple[int | None, int | None, int | None]:

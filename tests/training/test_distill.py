@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from infra.config import ConfigError
 from model.generation.pipeline import SoulPipeline
+from model.generation.request import VideoRequest
 from model.network.transformer import SoulTransformer3DModel
 from tests.worlds.distillation import distil, launch_distillation, losses, make_distillation, metrics, wait_for_step
 from training.recipes.recipe import load_recipe
@@ -76,7 +77,7 @@ def test_the_result_generates_in_four_forwards_a_clip_without_being_told(undistu
     image = torch.rand(64, 64, 3, generator=torch.Generator().manual_seed(1)).mul(255).byte().numpy()
     from PIL import Image  # noqa: PLC0415
 
-    output = pipeline(Image.fromarray(image), speech, "a person", generator=torch.Generator().manual_seed(2))
+    output = pipeline(VideoRequest(image=Image.fromarray(image), audio=speech, prompt="a person"))
     assert output.frames.shape == (25, 64, 64, 3)
     assert len(forwards) == 4 * pipeline.num_clips(25)
     assert pipeline.num_clips(25) > 1

@@ -17,6 +17,7 @@ from PIL import Image
 from model import SoulPipeline
 from model.weights.directory import check_model_directory
 from tests.worlds.encoded_run import GENERAL, SampleSpec, make_encoded_run
+from tests.worlds.pipelines import asked
 from tests.worlds.recipes import small_overrides, train
 from training.__main__ import main
 from training.data.damage import DamagedError
@@ -82,7 +83,7 @@ def test_the_result_is_a_model_directory_that_knows_its_defaults(trained: Path) 
     modes = {path.stat().st_mode & 0o777 for path in (trained / "train").glob("*/model/**/*") if path.is_file()}
     assert modes == {(trained / "train/720p/metrics.jsonl").stat().st_mode & 0o777}
     picture = Image.new("RGB", (64, 64), (200, 100, 50))
-    video = pipeline(picture, torch.randn(8000) * 0.1, "talks", area=64 * 64)
+    video = pipeline(asked(picture, torch.randn(8000) * 0.1, area=64 * 64))
     assert video.frames.shape == (13, 64, 64, 3)
 
 

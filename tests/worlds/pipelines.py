@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from model.codecs.vae import encode_video
 from model.generation.codebook import Codebook
 from model.generation.pipeline import SoulPipeline
+from model.generation.request import Sampling, VideoRequest
 from model.pretrained.assemble import build_pipeline
 
 RATE_HZ = 16_000
@@ -63,6 +64,18 @@ def oracle_pipeline(**config: Any) -> SoulPipeline:
 def flat_latent(pipeline: SoulPipeline, level: float) -> Tensor:
     """Latent (1, C, 1, 1, 1) of a grey picture."""
     return encode_video(pipeline.vae, torch.full((1, 3, 1, 16, 16), level))
+
+
+def asked(
+    image: Image.Image | None = None, audio: Tensor | None = None, prompt: str = "a person speaks", **sampling: Any
+) -> VideoRequest:
+    """A request, of a gradient and a second of noise unless told otherwise."""
+    return VideoRequest(
+        image=picture() if image is None else image,
+        audio=noise(1.0) if audio is None else audio,
+        prompt=prompt,
+        sampling=Sampling(**sampling),
+    )
 
 
 def small_pipeline(**config: Any) -> SoulPipeline:

@@ -14,6 +14,7 @@ from model.generation.codebook import Codebook
 from model.generation.pipeline import GeneratedClip, SoulPipeline
 from tests.worlds.pipelines import (
     OracleTransformer,
+    asked,
     click,
     make_codebook,
     noise,
@@ -23,12 +24,8 @@ from tests.worlds.pipelines import (
 )
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def clips_of(pipeline: SoulPipeline, waveform: Tensor, seed: int = 0, **options: Any) -> list[GeneratedClip]:
-    return list(pipeline.stream(picture(), waveform, "a person speaks", generator=seeded(seed), **options))
+    return list(pipeline.stream(asked(audio=waveform, seed=seed, **options)))
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +70,7 @@ def test_the_frames_are_the_time_line_decoded_at_once(pipeline: SoulPipeline) ->
 def test_the_first_frame_is_the_image_and_later_pivots_are_never_shown() -> None:
     pipeline = oracle_pipeline()
     white = Image.new("RGB", (64, 64), "white")
-    frames = pipeline(white, torch.zeros(16_000 * 10), "", generator=seeded()).frames
+    frames = pipeline(asked(white, torch.zeros(16_000 * 10), "")).frames
     assert frames.shape == (250, 64, 64, 3)
     assert frames[0].min() > 250
     assert frames[1:].max() < 5
@@ -83,7 +80,7 @@ def test_the_first_frame_is_the_image_and_later_pivots_are_never_shown() -> None
 def test_a_click_shows_in_its_own_frames_in_every_clip(at_s: float) -> None:
     # 4.36 s and 8.36 s are seams of clips. A step's spectrum reaches 10 ms into its neighbours: 15 ms keeps
     # clear.
-    frames = oracle_pipeline()(picture(), click(11.0, at_s + 0.015), "", generator=seeded()).frames
+    frames = oracle_pipeline()(asked(audio=click(11.0, at_s + 0.015), prompt="")).frames
     lit = np.flatnonzero(frames[1:].mean(axis=(1, 2, 3)) > 128) + 1
     frame = int((at_s + 0.015) * 25)
     latent = (frame + 3) // 4
@@ -111,7 +108,7 @@ def test_seams_have_no_jump_of_colour() -> None:
     waveform = torch.zeros(16_000 * 17)
     grey = encode_video(pipeline.vae, torch.full((1, 3, 1, 16, 16), 0.2))
     pipeline.register_modules(transformer=OracleTransformer(grey, grey))
-    frames = pipeline(picture(), waveform, "", generator=seeded()).frames.astype(float)
+    frames = pipeline(asked(audio=waveform, prompt="")).frames.astype(float)
     means = frames[1:].mean(axis=(1, 2))
     assert np.abs(np.diff(means, axis=0)).max() < 0.5
 
@@ -144,8 +141,7 @@ def test_noise_differs_between_clips() -> None:
 
 def test_guidance_runs_the_negative_prompt_without_sound() -> None:
     pipeline = oracle_pipeline()
-    options: dict[str, Any] = {"guidance_scale": 2.0, "num_inference_steps": 1}
-    list(pipeline.stream(picture(), noise(1.0), "yes", negative_prompt="no", generator=seeded(), **options))
+    list(pipeline.stream(asked(prompt="yes", negative_prompt="no", guidance_scale=2.0, steps=1)))
     (_, _, text, audio), (_, _, negative_text, silence) = pipeline.transformer.calls
     assert audio.abs().sum() > 0
     assert silence.abs().sum() == 0
@@ -154,11 +150,8 @@ def test_guidance_runs_the_negative_prompt_without_sound() -> None:
 
 def test_progress_is_reported_clip_by_clip(pipeline: SoulPipeline) -> None:
     steps: list[tuple[int, int]] = []
-    options: dict[str, Any] = {
-        "num_inference_steps": 2,
-        "on_step": lambda clip, step: steps.append((clip, step)),
-    }
-    stream = pipeline.stream(picture(), noise(5.0), "", generator=seeded(), **options)
+    request = asked(audio=noise(5.0), steps=2)
+    stream = pipeline.stream(request, on_step=lambda clip, step: steps.append((clip, step)))
     next(stream)
     assert steps == [(0, 0), (0, 1)]
     next(stream)
@@ -176,7 +169,7 @@ def resident_bytes() -> int:
 
 def test_memory_does_not_grow_over_a_minute(pipeline: SoulPipeline) -> None:
     tensors, resident, num_frames = [], [], 0
-    for clip in pipeline.stream(picture(), noise(60.0), "a person speaks", generator=seeded()):
+    for clip in pipeline.stream(asked(audio=noise(60.0))):
         num_frames += len(clip.frames)
         # From clip 8 on two windows of sound are held.
         if clip.plan.index in {8, 11, 14}:
@@ -189,10 +182,9 @@ def test_memory_does_not_grow_over_a_minute(pipeline: SoulPipeline) -> None:
 
 
 def test_bad_requests_are_refused_before_anything_is_made(pipeline: SoulPipeline, tmp_path: Path) -> None:
-    def refuse(message: str, **options: Any) -> None:
-        arguments: dict[str, Any] = {"image": picture(), "audio": noise(1.0), "prompt": ""} | options
+    def refuse(message: str, image: Any = None, audio: Any = None, **sampling: Any) -> None:
         with pytest.raises(ValueError, match=message):
-            pipeline.stream(**arguments)
+            pipeline.stream(asked(image, audio, **sampling))
 
     refuse("no such image", image=tmp_path / "absent.png")
     refuse("no such audio file", audio=tmp_path / "absent.wav")
@@ -200,14 +192,14 @@ def test_bad_requests_are_refused_before_anything_is_made(pipeline: SoulPipeline
     refuse("height 100 is not divisible by 32", height=100, width=64)
     refuse("together", height=64)
     refuse("not both", height=64, width=64, area=4096)
-    refuse("at least 1", num_inference_steps=0)
-    refuse("at least 1", num_inference_steps=-3)
-    refuse("has none", codebook_percentile=50.0)
-    refuse("not both", codebook_percentile=50.0, codebook_threshold=1.0)
+    refuse("at least 1", steps=0)
+    refuse("at least 1", steps=-3)
+    refuse("has none", percentile=50.0)
+    refuse("not both", percentile=50.0, threshold=1.0)
 
 
 def test_sizes_follow_the_image_or_the_request(pipeline: SoulPipeline) -> None:
-    wide = next(pipeline.stream(picture(160, 80), noise(0.1), "", area=128 * 64, generator=seeded()))
+    wide = next(pipeline.stream(asked(picture(160, 80), noise(0.1), area=128 * 64)))
     assert wide.frames.shape == (3, 64, 128, 3)
-    asked = next(pipeline.stream(picture(160, 80), noise(0.1), "", height=96, width=32, generator=seeded()))
-    assert asked.frames.shape == (3, 96, 32, 3)
+    sized = next(pipeline.stream(asked(picture(160, 80), noise(0.1), height=96, width=32)))
+    assert sized.frames.shape == (3, 96, 32, 3)

@@ -13,7 +13,7 @@ from model.codecs.text import encode_text, max_text_tokens, text_states
 from model.codecs.vae import efficient_vae_config, wan_vae_config
 from model.generation.pipeline import SoulPipeline
 from model.pretrained.assemble import load_encoders
-from tests.worlds.pipelines import make_codebook, noise, picture
+from tests.worlds.pipelines import asked, make_codebook, noise
 
 
 def small_vae(config: dict[str, object]) -> AutoencoderKLWan:
@@ -87,16 +87,7 @@ def test_a_release_becomes_a_model_directory_that_makes_video(release: Path, tmp
     )
     attention = pipeline.transformer.blocks[0]
     assert torch.equal(attention.attn_audio.to_q.weight, attention.attn2.to_q.weight)
-    video = pipeline(
-        picture(),
-        noise(4.5),
-        "a cat",
-        negative_prompt="a dog",
-        num_inference_steps=1,
-        height=32,
-        width=32,
-        generator=torch.Generator().manual_seed(0),
-    )
+    video = pipeline(asked(audio=noise(4.5), prompt="a cat", negative_prompt="a dog", steps=1, height=32, width=32))
     assert video.frames.shape == (113, 32, 32, 3)
 
 

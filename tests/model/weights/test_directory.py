@@ -14,7 +14,7 @@ from model.generation.pipeline import SoulPipeline
 from model.pretrained.assemble import build_pipeline
 from model.weights.directory import fingerprint
 from model.weights.wan import export_wan
-from tests.worlds.pipelines import make_codebook, noise, picture, small_pipeline
+from tests.worlds.pipelines import asked, make_codebook, noise, small_pipeline
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -31,11 +31,11 @@ def test_a_directory_loads_in_a_fresh_process_and_makes_the_same_video(directory
     script = f"""
 import torch
 from model import Codebook, SoulPipeline, SoulTransformer3DModel
-from tests.worlds.pipelines import noise, picture
+from tests.worlds.pipelines import asked, noise
 pipeline = SoulPipeline.from_pretrained({str(directory)!r})
 assert isinstance(pipeline.codebook, Codebook)
 assert isinstance(pipeline.transformer, SoulTransformer3DModel)
-frames = pipeline(picture(), noise(5.0), "hello", generator=torch.Generator().manual_seed(0)).frames
+frames = pipeline(asked(audio=noise(5.0))).frames
 print(frames.shape, frames.astype(int).sum())
 """
     fresh = subprocess.run(
@@ -47,7 +47,7 @@ print(frames.shape, frames.astype(int).sum())
     )
     pipeline = small_pipeline()
     pipeline.codebook = make_codebook()
-    frames = pipeline(picture(), noise(5.0), "hello", generator=torch.Generator().manual_seed(0)).frames
+    frames = pipeline(asked(audio=noise(5.0))).frames
     assert fresh.stdout.split("\n")[-2] == f"{frames.shape} {frames.astype(int).sum()}"
 
 
@@ -65,7 +65,7 @@ def test_half_precision_keeps_modulation_in_fp32(directory: Path) -> None:
     loaded = SoulPipeline.from_pretrained(directory, dtype=torch.bfloat16)
     assert loaded.transformer.dtype == torch.bfloat16
     assert loaded.transformer.scale_shift_table.dtype == torch.float32
-    frames = loaded(picture(), noise(0.5), "", generator=torch.Generator().manual_seed(0)).frames
+    frames = loaded(asked(audio=noise(0.5), prompt="")).frames
     assert frames.shape == (13, 64, 64, 3)
     assert np.ptp(frames[1:]) > 50
 

@@ -1,4 +1,4 @@
-"""What the commands of `python -m model` do.
+"""`python -m model generate`: portrait, speech and prompt to mp4, written clip by clip.
 
 What people give is checked before torch and diffusers are imported, which takes seconds: hence the late imports.
 """
@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from model.generation.request import Sampling, check_codebook, check_new_directory, check_out, parse_size
+from model.generation.request import Sampling, check_codebook, check_out
 from model.media.portrait import load_image
 from model.media.sound import SoundTrack
 
@@ -28,8 +28,22 @@ if TYPE_CHECKING:
 console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
-def generate(options: argparse.Namespace) -> None:
-    """Make a video and write it while its clips arrive."""
+def run(options: argparse.Namespace) -> None:
+    """Make a video and write it while its clips arrive.
+
+    Raises:
+        ValueError: something that was asked for cannot be; one line.
+        KeyboardInterrupt: ctrl-C; its message says where the clips are that were made.
+    """
+    try:
+        _generate(options)
+    except KeyboardInterrupt as error:
+        part = options.out.with_suffix(".part.mp4")
+        told = (f"the clips that were made are in {part}",) if part.exists() else ()
+        raise KeyboardInterrupt(*told) from error
+
+
+def _generate(options: argparse.Namespace) -> None:
     sampling = Sampling.from_options(options)
     check_out(options.out)
     check_codebook(options.codebook)
@@ -64,52 +78,6 @@ def generate(options: argparse.Namespace) -> None:
     if writes:
         seconds = made.num_frames / made.fps
         console.print(f"{options.out}: {made.num_frames} frames, {seconds:.2f} s, {made.width}x{made.height}")
-
-
-def convert(options: argparse.Namespace) -> None:
-    """Write a model directory that starts from Wan2.2."""
-    check_new_directory(options.out)
-    check_codebook(options.codebook)
-    import torch  # noqa: PLC0415
-
-    from model.generation.codebook import Codebook  # noqa: PLC0415
-    from model.pretrained import assemble  # noqa: PLC0415
-
-    codebook = None if options.codebook is None else Codebook.load(options.codebook)
-    pipeline = assemble.convert(
-        assemble.Conversion(
-            wan=options.wan,
-            components=options.components,
-            vae=options.vae,
-            whisper=options.whisper,
-            zero_audio_output=options.zero_audio_output,
-            scheduler=options.scheduler,
-            dtype=getattr(torch, options.dtype),
-        )
-    )
-    pipeline.codebook = codebook
-    pipeline.save_pretrained(options.out)
-    console.print(f"{options.out}: a model directory from {options.wan}")
-
-
-def info(options: argparse.Namespace) -> None:
-    """Print parameters, operations and memory."""
-    height, width, _ = parse_size(options.size, None)
-    asked = Sampling(steps=options.steps, guidance_scale=options.guidance_scale)
-    from model.cost.cost import preset_cost  # noqa: PLC0415
-    from model.pretrained.presets import get_preset  # noqa: PLC0415
-
-    preset = get_preset(options.preset)
-    cost = preset_cost(
-        preset,
-        height=height,
-        width=width,
-        seconds=options.seconds,
-        num_steps=preset.num_inference_steps if asked.steps is None else asked.steps,
-        guidance_scale=preset.guidance_scale if asked.guidance_scale is None else asked.guidance_scale,
-    )
-    for line in cost.lines():
-        print(line)
 
 
 def _join_ranks(pipeline: "SoulPipeline", stack: ExitStack) -> bool:

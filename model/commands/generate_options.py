@@ -1,0 +1,39 @@
+"""Options of `python -m model generate`."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from model.generation.options import add_model_options, add_sampling_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    add = parser.add_argument
+    add(
+        "--image",
+        required=True,
+        type=_existing("image"),
+        help="portrait; first frame of the video and pivot of every clip",
+    )
+    add(
+        "--audio",
+        required=True,
+        type=_existing("audio file"),
+        help="speech: any file with sound; the video lasts as long",
+    )
+    add("--prompt", required=True, help="what happens in the video")
+    add("--out", required=True, type=Path, help="the mp4; while it is made, NAME.part.mp4 can be watched")
+    add_model_options(parser)
+    add_sampling_options(parser)
+
+
+def _existing(what: str) -> Callable[[str], Path]:
+    def check(text: str) -> Path:
+        if not text.strip():
+            raise argparse.ArgumentTypeError(f"it is empty: name an {what}")
+        if not Path(text).exists():
+            raise argparse.ArgumentTypeError(f"no such {what}: {text}")
+        return Path(text)
+
+    return check
