@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from curation.backends.combing import combed_share
-from curation.backends.descriptor import build_descriptor
+from curation.backends.defects.combing import combed_share
+from curation.backends.registry import FRAME_DESCRIPTORS
 from curation.clip.observations import FrameStats, Keyframe
 from curation.clip.schema import Decision, Shot, Source
 from curation.media import RawFrame, file_end_s, frame_times, iter_raw_frames
@@ -64,7 +64,7 @@ class SceneDetection:
 
     def __init__(self, config: ScenesConfig) -> None:
         self.config = config
-        self.descriptor = build_descriptor(config.descriptor)
+        self.descriptor = FRAME_DESCRIPTORS.build(config.descriptor)
 
     def __call__(self, source: Source) -> Source:
         """The source with its shots; failed when it is damaged or breaks off, rejected when it is combed or empty."""

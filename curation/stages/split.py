@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from curation.backends.face import build_face_detector
+from curation.backends.registry import FACE_DETECTORS
 from curation.clip.observations import Keyframe
 from curation.clip.schema import Clip, Pool, Shot, Source
 
@@ -53,7 +53,7 @@ class Split:
 
     def __init__(self, config: SplitConfig) -> None:
         self.config = config
-        self.detector = build_face_detector(config.detector)
+        self.detector = FACE_DETECTORS.build(config.detector)
 
     def __call__(self, source: Source) -> Source:
         """The source with its clips; stretches without people or too short are rejected clips."""

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curation.backends.face_crops import track_in_picture
-from curation.backends.speech import Sound, build_speech_detector
-from curation.backends.sync import (
+from curation.backends.faces.crops import track_in_picture
+from curation.backends.lips.scorer import (
     MARGIN_S,
     MAX_SHIFT_FRAMES,
     SYNC_RATE_HZ,
     SyncEvidence,
-    build_sync_scorer,
     no_evidence,
     pool_evidence,
 )
+from curation.backends.registry import SPEECH_DETECTORS, SYNC_SCORERS
+from curation.backends.speech.detector import Sound
 from curation.clip.schema import AudioType, Clip, Pool, Shot, Source, Verdict
 from curation.media import read_audio
 
@@ -99,8 +99,8 @@ class SyncFilter:
 
     def __init__(self, config: SyncConfig) -> None:
         self.config = config
-        self.scorer = build_sync_scorer(config.backend)
-        self.speech = build_speech_detector(config.speech_backend)
+        self.scorer = SYNC_SCORERS.build(config.backend)
+        self.speech = SPEECH_DETECTORS.build(config.speech_backend)
 
     def __call__(self, source: Source) -> Source:
         """Scores, verdicts and audio decisions on all kept clips of the human pool."""

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from curation.backends.combing import combed_share
+from curation.backends.defects.combing import combed_share
 from curation.clip.schema import Media, Source
 from curation.media import Cut, cut_clips, iter_raw_frames, probe
 from curation.stages.scenes import SceneDetection, ScenesConfig
