@@ -50,4 +50,4 @@ def _keyframe(frame: Frame) -> Keyframe:
 
 @cache
 def _detector() -> FaceDetector:
-    return FACE_DETECTORS.build(SplitConfig().detector)
+    return FACE_DETECTORS.build(SplitConfig().backend)

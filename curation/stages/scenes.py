@@ -33,8 +33,8 @@ class ScenesConfig:
     """PySceneDetect's AdaptiveDetector default."""
     min_shot_frames: int = 15
     """PySceneDetect's default: no two cuts closer than this."""
-    descriptor: str = "colour_edges"
-    """Backend of the second look at each cut; the paper uses DINOv2."""
+    backend: str = "colour_edges"
+    """Frame descriptor of the second look at each cut. DINOv2 in the paper."""
     min_cut_distance: float = 0.02
     """A cut stands only if the descriptors on its two sides differ by this: real cuts measure 0.03 (a jump within
     one scene) to 0.66, frames as far apart within a shot 0.002 to 0.02 [measured on labelled clips]."""
@@ -64,7 +64,7 @@ class SceneDetection:
 
     def __init__(self, config: ScenesConfig) -> None:
         self.config = config
-        self.descriptor = FRAME_DESCRIPTORS.build(config.descriptor)
+        self.descriptor = FRAME_DESCRIPTORS.build(config.backend)
 
     def __call__(self, source: Source) -> Source:
         """The source with its shots; failed when it is damaged or breaks off, rejected when it is combed or empty."""

@@ -18,8 +18,8 @@ from curation.clip.schema import Clip, Pool, Shot, Source
 class SplitConfig:
     """Length of sub-clips and what counts as people being present."""
 
-    detector: str = "dlib_hog"
-    """Backend; the paper uses RetinaFace."""
+    backend: str = "dlib_hog"
+    """Face detector. RetinaFace in the paper."""
     min_clip_s: float = 4.0
     """Paper, Sec. 4.1: sub-clips of 4–5 s."""
     max_clip_s: float = 5.0
@@ -53,7 +53,7 @@ class Split:
 
     def __init__(self, config: SplitConfig) -> None:
         self.config = config
-        self.detector = FACE_DETECTORS.build(config.detector)
+        self.detector = FACE_DETECTORS.build(config.backend)
 
     def __call__(self, source: Source) -> Source:
         """The source with its clips; stretches without people or too short are rejected clips."""
