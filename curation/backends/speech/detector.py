@@ -12,7 +12,7 @@ from curation.clip.schema import AudioType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sound:
+class HeardSound:
     """What was measured on the sound of one clip."""
 
     level_db: float
@@ -30,6 +30,6 @@ class Sound:
 class SpeechDetector(Protocol):
     """Listens to one clip."""
 
-    def listen(self, samples: npt.NDArray[np.int16]) -> Sound:
+    def listen(self, samples: npt.NDArray[np.int16]) -> HeardSound:
         """Measure `(N,)` mono samples at 16 kHz."""
         ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from curation.backends.speech.detector import Sound
+from curation.backends.speech.detector import HeardSound
 from curation.clip.schema import AudioType
 
 RATE_HZ = 16_000
@@ -44,7 +44,7 @@ DIGITAL_SILENCE_DB = -120.0
 class PeriodicityDetector:
     """Pitch and level statistics of a clip."""
 
-    def listen(self, samples: npt.NDArray[np.int16]) -> Sound:
+    def listen(self, samples: npt.NDArray[np.int16]) -> HeardSound:
         """See `SpeechDetector.listen`."""
         signal = samples.astype(np.float32) / np.float32(32768)
         if len(signal) < SHORTEST or not signal.any():
@@ -58,7 +58,7 @@ class PeriodicityDetector:
         held = _held_fraction(pitch, voiced)
         spread = float(np.maximum(level, np.percentile(level, 95) - 40).std())
         audio_type, confidence = classify(float(voiced.mean()), spread, held)
-        return Sound(
+        return HeardSound(
             level_db=_loudest_db(signal),
             speech_fraction=float((near_voice & active).mean()) if audio_type is not AudioType.NONE else 0.0,
             audio_type=audio_type,
@@ -83,8 +83,8 @@ def classify(voiced_fraction: float, spread_db: float, held_fraction: float) -> 
     return AudioType.UNKNOWN, 1 - talk if talk < 0.5 else 0.5
 
 
-def _nothing_heard(signal: npt.NDArray[np.float32]) -> Sound:
-    return Sound(
+def _nothing_heard(signal: npt.NDArray[np.float32]) -> HeardSound:
+    return HeardSound(
         level_db=_loudest_db(signal) if len(signal) else DIGITAL_SILENCE_DB,
         speech_fraction=0.0,
         audio_type=AudioType.NONE,
