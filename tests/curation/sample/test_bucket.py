@@ -15,17 +15,23 @@ import pytest
 from curation.clip.schema import AudioType
 from curation.media import MediaError, iter_frames, probe, read_audio, sample_frames
 from curation.sample import SampleTruth, bucket_truth, make_bucket
-from curation.sample.encode import encode
-from curation.sample.face import MAX_DROP, Pose, TalkingFace, portrait
-from curation.sample.speech import CONTROL_RATE_HZ, SAMPLE_RATE_HZ, speak
 from curation.sample.video import speech_of
 
 Floats = npt.NDArray[np.float64]
 
+
 TRUTH = {truth.name: truth for truth in bucket_truth()}
+
+
 READABLE = [truth for truth in TRUTH.values() if truth.readable]
+
+
 SHOWN_FACES = [truth for truth in READABLE if truth.keep and truth.num_people]
+
+
 LAGS = range(-20, 21)
+
+
 FACES_PER_S = 1.0
 
 
@@ -177,36 +183,3 @@ def test_frozen_video_does_not_move_and_the_logo_stays(sample_bucket: Path) -> N
     spread = np.stack([frame.image for frame in panned]).astype(float).std(axis=0).mean(axis=2)
     logo = spread[24:42, 540:620]
     assert logo.mean() < 3 < spread.mean()
-
-
-def test_speech_has_pauses_and_syllables_at_the_rate_of_speech() -> None:
-    speech = speak(20.0, seed=3)
-    assert len(speech.samples) == 20 * SAMPLE_RATE_HZ
-    assert 0.1 < np.mean(speech.opening < 0.05) < 0.6
-    spectrum = np.abs(np.fft.rfft(speech.opening - speech.opening.mean())) ** 2
-    rate_hz = np.fft.rfftfreq(len(speech.opening), 1 / CONTROL_RATE_HZ)
-    share = spectrum / spectrum.sum()
-    assert share[(rate_hz > 2) & (rate_hz < 8)].sum() > 0.25
-    assert share[rate_hz > 10].sum() < 0.02
-    sound = speech.samples.astype(float).reshape(500, -1).std(axis=1)
-    opening = speech.opening.reshape(500, -1).mean(axis=1)
-    assert np.corrcoef(opening, sound)[0, 1] > 0.75
-    assert np.array_equal(speak(20.0, seed=3).samples, speech.samples)
-    assert not np.array_equal(speak(20.0, seed=4).samples, speech.samples)
-
-
-def test_opening_moves_the_lower_lip_and_leaves_the_upper_half_alone() -> None:
-    canvas = portrait(2.0)
-    face = TalkingFace(canvas, (0.0, 0.0), 2.0)
-    face.show(Pose())
-    shut = canvas.copy()
-    face.show(Pose(opening=1.0))
-    assert np.array_equal(shut[: 2 * 134], canvas[: 2 * 134])
-    gap = canvas[2 * 151 : 2 * round(150 + MAX_DROP) - 3, 2 * 220 : 2 * 228]
-    assert gap.max(axis=2).mean() < 100 < shut[2 * 151 : 2 * 157, 2 * 220 : 2 * 228].max(axis=2).mean()
-
-
-def test_a_colon_in_a_name_is_no_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    encode(Path("10:30.mp4"), "10:30.mp4", [np.zeros((32, 32, 3), np.uint8)] * 5, fps=25, samples=None)
-    assert probe(str(tmp_path / "10:30.mp4")).width == 32

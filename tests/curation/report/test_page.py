@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import itertools
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import cv2
@@ -16,48 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from curation.report import ReportConfig, write_report
-from curation.report.distributions import NOT_MEASURED, distributions
-from curation.report.funnel import clip_funnel, source_funnel
-from curation.report.gallery import draw
 from curation.report.page import number, span, stage_times
 from curation.report.summary import summarise
 from curation.shards.records import THUMBNAIL_WIDTH_PX
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
 from infra.storage.files import read_bytes
+from tests.worlds.html_page import Page
 from tests.worlds.synthetic_run import HOSTILE, sources, write_run
-
-
-class Page(HTMLParser):
-    """What a browser would make of the report: elements with their attributes, and the text between them."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.raw: dict[str, str] = {}
-        self._open = ""
-        self.feed(html)
-        self.text = " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        self._open = tag
-
-    def handle_endtag(self, tag: str) -> None:
-        self._open = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._open in ("script", "style"):
-            self.raw[self._open] = self.raw.get(self._open, "") + data
-        else:
-            self.words.append(data)
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
-
-    def cards(self, group: str) -> int:
-        return sum(card["data-group"] == group for card in self.all("article"))
 
 
 def report(run: Path | str, **config: int) -> Page:
@@ -99,25 +63,6 @@ def test_the_funnel_has_every_stage_and_rule(page: Page) -> None:
     assert "export 5 → 5" in page.text
 
 
-def test_funnels_add_up(run: Path) -> None:
-    summary = summarise(str(run))
-    for steps in (source_funnel(summary), clip_funnel(summary)):
-        for step, following in itertools.pairwise(steps):
-            assert step.num_out == following.num_in
-            assert step.num_lost == sum(loss.count for loss in step.losses)
-    assert clip_funnel(summary)[-1].num_out == summary.num_kept
-    assert [step.stage for step in source_funnel(summary)] == ["probe", "resolution", "scenes"]
-
-
-def test_a_source_that_fails_late_is_counted_among_the_sources(tmp_path: Path) -> None:
-    talk, *rest = sources()
-    crashed = replace(talk, uri="/in/killer.mp4").fail("worker", "crashed", "died 3 times")
-    write_run(str(tmp_path), [talk.fail("export", "undecodable", "bad"), crashed, *rest])
-    steps = {step.stage: step for step in source_funnel(summarise(str(tmp_path)))}
-    assert list(steps) == ["probe", "resolution", "scenes", "export", "worker"]
-    assert (steps["export"].num_in, steps["worker"].num_in, steps["worker"].num_out) == (4, 3, 2)
-
-
 def test_what_became_of_the_sound(page: Page) -> None:
     assert "kept 3 60 %" in page.text
     assert "dropped: sync/persistent mismatch 1 20 %" in page.text
@@ -132,28 +77,6 @@ def test_the_six_distributions_of_the_kept_clips(page: Page) -> None:
     assert labels["Resolution"] == "Resolution; 480P: 0; 720P: 2; 1080P: 2; 4K: 1"
     assert labels["Aspect ratio"] == "Aspect ratio; 0.5 ≤ r < 1: 2; r = 1: 1; 1 < r ≤ 2: 2"
     assert labels["Duration"] == "Duration; 4.0–4.2 s: 0; 4.2–4.4 s: 0; 4.4–4.6 s: 4; 4.6–4.8 s: 0; 4.8–5.0 s: 1"
-
-
-def test_bins_add_up_whatever_is_missing() -> None:
-    kept = pa.table(
-        {
-            "shot_type": pa.array(["portrait", None, "from_the_future"]),
-            "num_people": pa.array([0, None, 7]),
-            "audio_type": pa.array([None, "unknown", "talking"]),
-            "audio_kept": pa.array([True, True, None]),
-            "width": pa.array([0, 720, 4000]),
-            "height": pa.array([0, None, 1000]),
-            "start_s": pa.array([0.0, None, 0.0]),
-            "end_s": pa.array([4.2, 5.0, 61.0]),
-        }
-    )
-    found = {chart.title: {bin_.label: bin_.count for bin_ in chart.bins} for chart in distributions(kept)}
-    assert all(sum(chart.values()) == 3 for chart in found.values())
-    assert found["Shot type"][NOT_MEASURED] == 2
-    assert found["Aspect ratio"]["r > 2"] == 1
-    assert found["Duration"] == {
-        "4.0–4.2 s": 0, "4.2–4.4 s": 1, "4.4–4.6 s": 0, "4.6–4.8 s": 0, "4.8–5.0 s": 0, "over 30 s": 1, NOT_MEASURED: 1
-    }  # fmt: skip
 
 
 def test_cards_show_pictures_captions_and_reasons(page: Page) -> None:
@@ -246,46 +169,11 @@ def test_a_run_that_kept_nothing_has_a_report(tmp_path: Path) -> None:
     assert page.cards("quality/low_score") == 2
 
 
-def test_columns_that_an_index_lacks_are_not_measured(tmp_path: Path) -> None:
-    (name,) = write_run(str(tmp_path), sources())
-    path = tmp_path / "shards" / f"{name}.parquet"
-    pq.write_table(pq.read_table(path).select(["key", "source", "source_key", "kept", "start_s", "end_s"]), path)
-    page = report(tmp_path)
-    assert "The index records no times" in page.text
-    assert "not measured: 5" in charts(page)["Shot type"]
-    assert "unknown −3" in page.text
-
-
-def test_nothing_rejected_and_no_times_is_no_funnel(tmp_path: Path) -> None:
-    talk = sources()[0]
-    write_run(str(tmp_path), [replace(talk, clips=talk.clips[:2], stage_seconds={})])
-    assert "2 kept, 100 %" in report(tmp_path).text
-
-
 def test_a_remote_run_is_reported_in_place() -> None:
     run = "memory://bucket/report-run"
     write_run(run, sources())
     assert write_report(run) == f"{run}/report.html"
     assert "5 kept" in report(run).text
-
-
-def test_the_draw_is_bounded_seeded_and_covers_every_rule() -> None:
-    codes = np.array([0] * 1000 + [1] * 3 + [2] * 50)
-    limits = np.array([24, 6, 6])
-    chosen = draw(codes, limits, 0)
-    assert np.bincount(codes[chosen]).tolist() == [24, 3, 6]
-    assert len(set(chosen.tolist())) == 33
-    assert np.array_equal(chosen, draw(codes, limits, 0))
-    assert not np.array_equal(chosen, draw(codes, limits, 1))
-
-
-def test_the_draw_does_not_depend_on_how_rows_are_packed(tmp_path: Path) -> None:
-    write_run(str(tmp_path / "one"), sources())
-    for index, unit in enumerate(sources()):
-        write_run(str(tmp_path / "many"), [unit], session=str(index))
-    one, many = (report(tmp_path / run, num_kept=2, num_per_rule=1, seed=3) for run in ("one", "many"))
-    assert [card.get("title") for card in one.all("p")] == [card.get("title") for card in many.all("p")]
-    assert one.cards("kept") == 2
 
 
 def test_many_rows_do_not_make_a_large_report(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Sound as FFmpeg decodes it: without gaps, at its place, from the right track, whatever changes on the way."""
+"""Sound as FFmpeg decodes it: to the sample, without gaps, at its place, from the right track, whatever changes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from curation.media import audio, probe, read_audio
+from curation.media import (
+    audio,
+    probe,
+    read_audio,
+)
 from curation.media.facts import facts_of
 from tests.worlds.recordings import (
     RATE_HZ,
@@ -24,11 +28,35 @@ from tests.worlds.recordings import (
     sine,
     write_recording,
 )
+from tests.worlds.videos import tone, write_video
 
 SINE = Track(samples=sine(4.4, RATE_HZ))
 AC3, MP2 = Track(codec="ac3"), Track(codec="mp2")
 FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
 SINE_44K = Track(rate_hz=44_100, samples=sine(4.4, 44_100))
+
+
+def test_audio_is_sample_exact(tmp_path: Path) -> None:
+    path = str(write_video(tmp_path / "a.mkv", seconds=2, audio_seconds=2, audio_codec="pcm_s16le"))
+    whole = tone(2, 16000)
+    for start, end in [(0.0, 2.0), (0.5, 1.25), (1.333, 1.9)]:
+        samples, rate = read_audio(path, start, end)
+        assert rate == 16000
+        np.testing.assert_array_equal(samples[:, 0], whole[round(start * rate) :][: round((end - start) * rate)])
+
+
+def test_audio_beyond_its_end_is_silence(tmp_path: Path) -> None:
+    path = str(write_video(tmp_path / "a.mkv", seconds=2, audio_seconds=1, audio_codec="pcm_s16le"))
+    samples, _ = read_audio(path, 0.5, 1.5)
+    assert len(samples) == 16000
+    assert np.abs(samples[8100:]).max() == 0
+    assert np.abs(samples[:7900]).max() > 8000
+
+
+def test_resampled_audio_has_the_span_s_length(tmp_path: Path) -> None:
+    path = str(write_video(tmp_path / "a.mkv", seconds=2, audio_seconds=2, audio_codec="pcm_s16le"))
+    samples, rate = read_audio(path, 0.1, 1.77, sample_rate_hz=44100)
+    assert (len(samples), rate) == (round(1.67 * 44100), 44100)
 
 
 @pytest.mark.parametrize(
