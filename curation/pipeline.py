@@ -6,15 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from curation.backends.registry import FACE_DETECTORS
 from curation.planning import PlanningConfig
 from curation.shards.run_directory import ShardsConfig
 from curation.sources import SourcesConfig
 from curation.sources.fetching import FetchConfig
-from curation.stage import EachClip, Stage
+from curation.stage import EachClip, InOrder, Stage
 from curation.stages.caption import CaptionConfig, CaptionStage
 from curation.stages.consistency import ConsistencyConfig, ConsistencyFilter
 from curation.stages.defects import DefectConfig, DefectFilter
 from curation.stages.export import Export, ExportConfig
+from curation.stages.face_detection import FaceDetection
 from curation.stages.faces import FacesConfig, FacesFilter
 from curation.stages.format import FormatConfig, FormatFilter
 from curation.stages.motion import MotionConfig, MotionStage
@@ -72,7 +74,7 @@ STAGES: dict[str, Callable[[StagesConfig], Stage]] = {
     "format": lambda config: FormatFilter(config.format),
     "resolution": lambda config: ResolutionFilter(config.resolution),
     "scenes": lambda config: SceneDetection(config.scenes),
-    "split": lambda config: Split(config.split),
+    "split": lambda config: InOrder(FaceDetection(FACE_DETECTORS.build(config.split.backend)), Split(config.split)),
     "faces": lambda config: EachClip(FacesFilter(config.faces)),
     "quality": lambda config: EachClip(QualityFilter(config.quality)),
     "subtitles": lambda config: EachClip(SubtitleFilter(config.subtitles)),

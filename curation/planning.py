@@ -33,7 +33,7 @@ class PlanningConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class CurationPlan:
     """What a run would do."""
 
     units: tuple[Source, ...]
@@ -52,7 +52,7 @@ def plan_units(
     committed: Collection[str],
     config: PlanningConfig,
     progress: Callable[[int], None] = lambda _: None,
-) -> Plan:
+) -> CurationPlan:
     """Read every header and lay out the units of work.
 
     Args:
@@ -67,7 +67,7 @@ def plan_units(
     ]
     units = tuple(unit for unit in segments if unit.key not in committed)
     known = [min(unit.segment_end_s, durations.get(unit.uri) or 0.0) - unit.segment_start_s for unit in units]
-    return Plan(
+    return CurationPlan(
         units=units,
         num_sources=len(sources),
         num_done=len(segments) - len(units),

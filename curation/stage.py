@@ -33,3 +33,16 @@ class EachClip:
     def __call__(self, source: Source) -> Source:
         """Apply the stage clip by clip; rejected clips pass unchanged."""
         return replace(source, clips=tuple(self.stage(clip) if clip.kept else clip for clip in source.clips))
+
+
+class InOrder:
+    """Several stages under one name: they share its time and its place in the order."""
+
+    def __init__(self, *stages: Stage) -> None:
+        self.stages = stages
+
+    def __call__(self, source: Source) -> Source:
+        """Apply one after the other."""
+        for stage in self.stages:
+            source = stage(source)
+        return source

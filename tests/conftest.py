@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: real clips when they are there, and one Ray session."""
+"""Fixtures shared by all tests: real clips when they are there, the sample bucket, one Ray session."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 import torch
 from moto.server import ThreadedMotoServer
 
+from curation.sample import make_bucket
 from infra.jobs.cluster import ray_session
 
 torch.set_num_threads(1)
@@ -35,6 +36,14 @@ def shared() -> Path:
     if not (folder / "clips" / "labels.json").is_file():
         pytest.skip("no real clips: set SOUL_SHARED")
     return folder
+
+
+@pytest.fixture(scope="session")
+def sample_bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with every video of the sample bucket; its truth is `bucket_truth()`."""
+    directory = tmp_path_factory.mktemp("sample") / "bucket"
+    make_bucket(directory)
+    return directory
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,10 @@ def test_a_room_imports_only_those_below_it(part: str) -> None:
             f"{name} imports {other}" for other in GRAPH[name] if inside(other, part) and not inside(other, *below)
         ]
     assert not wrong
+
+
+def test_nothing_imports_in_a_circle() -> None:
+    try:
+        TopologicalSorter(GRAPH).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from bench.metrics.metric import Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.picture import Picture, face_clip, file_hash
 from bench.values import Better, Value
-from curation.backends.face_geometry import body_box, head_box
+from curation.backends.faces.figure import body_box, head_box
 from curation.clip.observations import Box
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInpu
 from bench.metrics.picture import Picture, face_clip
 from bench.metrics.reference import reference_image
 from bench.values import Better, Value
-from curation.backends.face import build_face_detector
+from curation.backends.registry import FACE_DETECTORS
 from curation.clip.observations import Box
 
 REVISION = 1
@@ -43,7 +43,7 @@ class IdentityColour(Metric):
     def measure(self, video: VideoInput) -> Outcome:
         """See the class."""
         image = reference_image(video)
-        faces = build_face_detector("dlib_hog").detect(image)
+        faces = FACE_DETECTORS.build("dlib_hog").detect(image)
         if not faces:
             raise NoValueError("no face in the reference image")
         portrait = face_colour(image, max(faces, key=lambda face: face.box.area).box)

@@ -19,9 +19,9 @@ from bench.metrics.picture import Picture, face_clip, mouth
 from bench.metrics.sound import hear
 from bench.metrics.timing import length_s
 from bench.values import Better, Value
-from curation.backends.mouth_motion import MAP_FILE, MIN_FRAMES, MouthMotionScorer, level_features
-from curation.backends.sound_features import band_levels
-from curation.backends.sync import MARGIN_S, MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_HZ, SyncEvidence
+from curation.backends.lips.mouth_motion import MAP_FILE, MIN_FRAMES, MouthMotionScorer, level_features
+from curation.backends.lips.scorer import MARGIN_S, MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_HZ, SyncEvidence
+from curation.backends.lips.sound_features import band_levels
 
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""

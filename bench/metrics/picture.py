@@ -9,8 +9,8 @@ from pathlib import Path
 
 from bench.metrics.metric import NoValueError
 from bench.metrics.talking_clips import whole_shot
-from curation.backends.mouth_features import MouthMotion
-from curation.backends.mouth_motion import watch_mouth
+from curation.backends.lips.mouth_features import MouthMotion
+from curation.backends.lips.mouth_motion import watch_mouth
 from curation.clip.schema import Clip
 from curation.media import MediaError
 

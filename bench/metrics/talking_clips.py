@@ -8,7 +8,8 @@ from pathlib import Path
 import cv2
 
 from bench.metrics.timing import at_least_one, length_s
-from curation.backends.face import FaceDetector, build_face_detector
+from curation.backends.faces.detector import FaceDetector
+from curation.backends.registry import FACE_DETECTORS
 from curation.clip.observations import Keyframe
 from curation.clip.schema import Clip, Media, Pool, Shot
 from curation.media import Frame, probe, sample_frames
@@ -49,4 +50,4 @@ def _keyframe(frame: Frame) -> Keyframe:
 
 @cache
 def _detector() -> FaceDetector:
-    return build_face_detector(SplitConfig().detector)
+    return FACE_DETECTORS.build(SplitConfig().backend)

@@ -17,8 +17,8 @@ import cv2
 
 from bench.samples.sample_files import find_beside, image_problem, read_texts, sound_length_s
 from bench.samples.video_files import TAKEN, video_files
-from curation.backends.face import build_face_detector
-from curation.backends.face_geometry import visible_heads
+from curation.backends.faces.figure import visible_heads
+from curation.backends.registry import FACE_DETECTORS
 from curation.clip.schema import ShotType
 from curation.stages.pose import PoseConfig
 
@@ -92,7 +92,7 @@ class Sample:
         """
         try:
             image = None if self.image is None else cv2.imread(str(self.image))
-            faces = () if image is None else build_face_detector("dlib_hog").detect(image)
+            faces = () if image is None else FACE_DETECTORS.build("dlib_hog").detect(image)
         except (cv2.error, RuntimeError):  # OpenCV's and dlib's, of a picture that neither can hold
             return None
         return shot_type(visible_heads(faces[0].box)).value if faces else None

@@ -22,12 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics.talking_clips import whole_shot
-from bench.studies.sync_fit import fit_map
-from curation.backends.face_crops import crop_face
-from curation.backends.mouth_features import CROP_MARGIN, CROP_SIZE, measure_mouth
-from curation.backends.mouth_motion import MAP_FILE, MouthMotionScorer, level_features
-from curation.backends.sound_features import band_levels
-from curation.backends.sync import MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_HZ, SyncEvidence, pool_evidence
+from curation.backends.faces.crops import crop_face
+from curation.backends.lips.fit import fit_map
+from curation.backends.lips.mouth_features import CROP_MARGIN, CROP_SIZE, measure_mouth
+from curation.backends.lips.mouth_motion import MAP_FILE, MouthMotionScorer, level_features
+from curation.backends.lips.scorer import MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_HZ, SyncEvidence, pool_evidence
+from curation.backends.lips.sound_features import band_levels
 from curation.media import read_audio
 from curation.stages.sync import SyncConfig
 

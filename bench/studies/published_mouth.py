@@ -20,10 +20,10 @@ from bench.metrics.sound import hear
 from bench.samples.samples import Sample
 from bench.studies.curation_sync import GENERATED_LAG_FRAMES
 from bench.studies.published_scores import SHIFTS_FRAMES
-from bench.studies.sync_fit import fit_map
-from curation.backends.mouth_motion import MouthMotionScorer, level_features
-from curation.backends.sound_features import band_levels
-from curation.backends.sync import MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_HZ, SyncEvidence
+from curation.backends.lips.fit import fit_map
+from curation.backends.lips.mouth_motion import MouthMotionScorer, level_features
+from curation.backends.lips.scorer import MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_HZ, SyncEvidence
+from curation.backends.lips.sound_features import band_levels
 
 SAMPLES_PER_FRAME = SYNC_RATE_HZ // SYNC_FPS
 Features = npt.NDArray[np.float32]

@@ -1,1 +1,1 @@
-"""One file per model that looks at pixels or sound; stages hold the policy."""
+"""What looks at pixels or sound, a folder a kind; `registry` knows the names. Stages hold the policy."""

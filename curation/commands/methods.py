@@ -26,8 +26,8 @@ class Slot:
 
 
 SLOTS = (
-    Slot(stage="scenes", setting="descriptor", local=("colour_edges",), paper="DINOv2"),
-    Slot(stage="split", setting="detector", local=("dlib_hog",), paper="RetinaFace"),
+    Slot(stage="scenes", setting="backend", local=("colour_edges",), paper="DINOv2"),
+    Slot(stage="split", setting="backend", local=("dlib_hog",), paper="RetinaFace"),
     Slot(stage="quality", setting="backend", local=("no_reference",), paper="FineVQ"),
     Slot(stage="defects", setting="backend", local=("measured",), paper="Qwen-VL"),
     Slot(stage="pose", setting="backend", local=("face_geometry",), paper="MMPose"),

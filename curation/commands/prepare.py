@@ -13,7 +13,7 @@ from curation.clip.schema import Pool
 from curation.commands.methods import LesserMethod, lesser_methods
 from curation.commands.sample_run import BUCKET, check_none_of_sample, check_not_mixed
 from curation.pipeline import CurationConfig
-from curation.planning import Plan, plan_units
+from curation.planning import CurationPlan, plan_units
 from curation.sample import make_bucket
 from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
@@ -29,7 +29,7 @@ class Prepared:
     run: str
     """The run directory."""
     config: CurationConfig
-    plan: Plan
+    plan: CurationPlan
     console: Console
 
 
@@ -119,7 +119,7 @@ def _warn_of_other_configurations(console: Console, directory: RunDirectory, con
         )
 
 
-def _tell(console: Console, location: str, plan: Plan) -> None:
+def _tell(console: Console, location: str, plan: CurationPlan) -> None:
     unknown = f", {plan.num_unknown} of them with an unreadable header" if plan.num_unknown else ""
     _print(
         console,

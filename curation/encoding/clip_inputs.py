@@ -35,15 +35,13 @@ class Material:
     """Why it cannot be encoded."""
 
 
-def read_material(
-    reader: ClipReader, groups: Sequence[Group], config: EncodeConfig
-) -> Iterator[tuple[Group, Material]]:
-    """The clips of a shard, group by group."""
+def read_material(reader: ClipReader, groups: Sequence[Group], config: EncodeConfig) -> Iterator[Material]:
+    """The clips of a shard, group after group, each in the order of its group."""
     with ThreadPoolExecutor(config.resize_threads) as pool:
         for group in groups:
             with reader.unpack([clip.key for clip in group.clips]) as files:
                 for clip in group.clips:
-                    yield group, _read(clip, files[clip.key], group, config, pool)
+                    yield _read(clip, files[clip.key], group, config, pool)
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:

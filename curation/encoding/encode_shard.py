@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import groupby
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -39,8 +39,8 @@ def encode_shard(
         return
     with open_shard(run, shard) as reader:
         materials = ahead(read_material(reader, groups, config))
-        for _, members in groupby(materials, key=lambda item: id(item[0])):
-            yield from _encode_group(members, encoder, alive)
+        for group in groups:
+            yield from _encode_group(group, islice(materials, len(group.clips)), encoder, alive)
 
 
 def skip_all(run: RunDirectory, shard: str, reason: str) -> Iterator[Skipped]:
@@ -50,19 +50,25 @@ def skip_all(run: RunDirectory, shard: str, reason: str) -> Iterator[Skipped]:
 
 
 def _encode_group(
-    members: Iterator[tuple[Group, Material]], encoder: ClipEncoder, alive: Callable[[], None]
+    group: Group, materials: Iterator[Material], encoder: ClipEncoder, alive: Callable[[], None]
 ) -> Iterator[EncodedClip | Skipped]:
-    """Samples wait for the references that later clips of the group lend them; only latents are kept so long."""
+    """The clips of one group. All are kept, as latents, until the last has lent its frames to those before it."""
     lent: dict[Draw, Tensor] = {}
-    waiting: list[tuple[Group, EncodedSample | Skipped]] = []
-    for group, material in members:
-        if material.singles:
-            latents = encoder.pictures(list(material.singles.values()))
-            lent |= {Draw(material.clip.key, frame): one for frame, one in zip(material.singles, latents, strict=True)}
-        waiting.append((group, _encode(material, encoder)))
+    samples: list[EncodedSample | Skipped] = []
+    for material in materials:
+        lent |= _lend(material, encoder)
+        samples.append(_encode(material, encoder))
         alive()
-    for group, sample in waiting:
+    for sample in samples:
         yield sample if isinstance(sample, Skipped) else _finish(sample, group, lent, encoder.config)
+
+
+def _lend(material: Material, encoder: ClipEncoder) -> dict[Draw, Tensor]:
+    """The latents of the frames of this clip that clips of its group drew."""
+    if not material.singles:
+        return {}
+    latents = encoder.pictures(list(material.singles.values()))
+    return {Draw(material.clip.key, frame): one for frame, one in zip(material.singles, latents, strict=True)}
 
 
 def _encode(material: Material, encoder: ClipEncoder) -> EncodedSample | Skipped:

@@ -129,9 +129,13 @@ def _packets_of_span(
     start_s: float,
     end_s: float,
 ) -> list[av.packet.Packet]:
-    """The packets shown inside the span in decoding order; none where others are needed to decode them."""
+    """The packets shown within the span, in decoding order; none where they cannot be decoded without others.
+
+    They can where they begin with a key frame and lie together, and the next packet is a key frame that is shown after
+    them, as are all that follow it.
+    """
     packets: list[av.packet.Packet] = []
-    closed = False
+    ended = False
     for packet in packets_of(container, stream):
         if not packet.size:
             continue  # the end of the file
@@ -139,19 +143,21 @@ def _packets_of_span(
             return []
         shown_s, decoded_s = (float(ticks * stream.time_base - origin) for ticks in (packet.pts, packet.dts))
         if start_s - TIME_TOLERANCE_S <= shown_s < end_s - TIME_TOLERANCE_S:
-            in_order = packet.dts > packets[-1].dts if packets else packet.is_keyframe
-            if closed or not in_order:
+            follows = packet.dts > packets[-1].dts if packets else packet.is_keyframe
+            if ended or not follows:
                 return []
             packets.append(packet)
-        elif packets:
-            # The span ends before a key frame, unless that is followed by pictures that are shown before it.
-            closed = closed or packet.is_keyframe
-            if shown_s < start_s or not closed:
+            continue
+        comes_after = shown_s > start_s
+        if not packets:
+            if comes_after:
                 return []
-            if decoded_s >= end_s - TIME_TOLERANCE_S:
-                break
-        elif shown_s > start_s:
+            continue  # on the way from where the seek has landed
+        ended = ended or packet.is_keyframe
+        if not ended or not comes_after:
             return []
+        if decoded_s >= end_s - TIME_TOLERANCE_S:
+            break  # what is decoded from here on is shown later still
     return packets
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import av
 from av.filter import Graph
@@ -12,9 +11,7 @@ from av.filter import Graph
 from curation.media.colour import mapping_filters, tag
 from curation.media.errors import MediaError
 from curation.media.facts import Facts
-
-if TYPE_CHECKING:
-    from curation.media.timeline import TimedFrame
+from curation.media.timed_frame import TimedFrame
 
 _MARKED = "parity=auto:deint=interlaced"
 """Frames that are progressive within an interlaced stream pass unchanged."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from typing import Final
@@ -19,6 +19,7 @@ from curation.media.errors import MediaError
 from curation.media.facts import Facts, facts_of
 from curation.media.rendering import Rendering
 from curation.media.streams import open_media, packets_of, ready
+from curation.media.timed_frame import TimedFrame
 
 TIME_TOLERANCE_S: Final = 1e-4
 """Two times closer than this are the same frame: far below any frame period, above float rounding."""
@@ -31,22 +32,6 @@ _MAX_GAP_S: Final = 60.0
 """No picture is shown for longer; a recording that was paused, or a damaged clock, may leave days between two."""
 _MAX_JOINTS_SHARE: Final = 0.01
 """Of the frames may follow such a step, beside a single one; more of them mean an order that is not that of showing."""
-
-
-@dataclass(frozen=True, slots=True)
-class TimedFrame:
-    """A decoded picture, progressive and BT.709 with its range and matrix tagged, at its time."""
-
-    ticks: int
-    """Since the first picture, in the stream's time base."""
-    frame: av.video.frame.VideoFrame
-    damaged: bool
-    """The decoder had to invent part of it, or the packet before it could not be decoded."""
-
-    @property
-    def stands_alone(self) -> bool:
-        """Whether it needs no other picture, and has a time of its own."""
-        return bool(self.frame.key_frame) and self.frame.pts is not None
 
 
 def timed_frames(path: str, start_s: float = 0.0, end_s: float = float("inf")) -> Iterator[TimedFrame]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from curation.backends.captioner import CaptionError, build_captioner
+from curation.backends.caption.captioner import CaptionError
+from curation.backends.registry import CAPTIONERS
 from curation.clip.schema import Clip
 
 
@@ -22,7 +23,7 @@ class CaptionStage:
 
     def __init__(self, config: CaptionConfig) -> None:
         self.config = config
-        self.captioner = build_captioner(config.backend)
+        self.captioner = CAPTIONERS.build(config.backend)
 
     def __call__(self, clip: Clip) -> Clip:
         """The clip with its caption."""

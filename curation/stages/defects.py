@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from curation.backends.defects import build_defect_detector
-from curation.backends.text_overlay import Motion, decode_overlays
+from curation.backends.registry import DEFECT_DETECTORS
+from curation.backends.text.overlay import Motion, decode_overlays
 from curation.clip.observations import Box
 from curation.clip.schema import Clip
 
@@ -70,7 +70,7 @@ class DefectFilter:
 
     def __init__(self, config: DefectConfig) -> None:
         self.config = config
-        self.detector = build_defect_detector(config.backend)
+        self.detector = DEFECT_DETECTORS.build(config.backend)
         self.limits = {
             "letterbox": config.max_letterbox,
             "pillarbox": config.max_pillarbox,

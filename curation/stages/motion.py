@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from curation.backends.camera import build_camera_estimator
-from curation.backends.face_geometry import main_track
-from curation.backends.motion_paths import camera_motion, mean_fit, subject_motion
-from curation.backends.mouth import mouth_change
+from curation.backends.faces.figure import main_track
+from curation.backends.lips.mouth_change import mouth_change
+from curation.backends.motion.paths import camera_motion, mean_fit, subject_motion
+from curation.backends.registry import CAMERA_ESTIMATORS
 from curation.clip.motion import CameraMotion, SubjectMotion
 from curation.clip.schema import Clip
 
@@ -33,7 +33,7 @@ class MotionStage:
 
     def __init__(self, config: MotionConfig) -> None:
         self.config = config
-        self.estimator = build_camera_estimator(config.backend)
+        self.estimator = CAMERA_ESTIMATORS.build(config.backend)
 
     def __call__(self, clip: Clip) -> Clip:
         """The clip with the scores of `curation.clip.motion`; None where the motion cannot be told."""

@@ -2,7 +2,7 @@
 augmentation).
 
 The paper tracks keypoints with MMPose and does not say where one shot type ends and the next begins; the
-limits here are places on the figure of eight heads (`curation.backends.face_geometry`).
+limits here are places on the figure of eight heads (`curation.backends.faces.figure`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curation.backends.pose import TrackedPerson, build_pose_estimator
+from curation.backends.pose.estimator import TrackedPerson
+from curation.backends.registry import POSE_ESTIMATORS
 from curation.clip.crop import crop_clip
 from curation.clip.observations import Box
 from curation.clip.schema import Clip, Pool, ShotType, Source
@@ -60,7 +61,7 @@ class PoseStage:
 
     def __init__(self, config: PoseConfig) -> None:
         self.config = config
-        self.estimator = build_pose_estimator(config.backend)
+        self.estimator = POSE_ESTIMATORS.build(config.backend)
 
     def __call__(self, source: Source) -> Source:
         """The source with its clips labelled; a crop follows the clip that it was cut from."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from curation.backends.quality import build_quality_scorer
+from curation.backends.registry import QUALITY_SCORERS
 from curation.clip.schema import Clip
 
 
@@ -30,7 +30,7 @@ class QualityFilter:
 
     def __init__(self, config: QualityConfig) -> None:
         self.config = config
-        self.scorer = build_quality_scorer(config.backend)
+        self.scorer = QUALITY_SCORERS.build(config.backend)
 
     def __call__(self, clip: Clip) -> Clip:
         """Scores: the overall quality and each of its parts."""

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from curation.backends.combing import combed_share
-from curation.backends.descriptor import build_descriptor
+from curation.backends.defects.combing import combed_share
+from curation.backends.registry import FRAME_DESCRIPTORS
 from curation.clip.observations import FrameStats, Keyframe
 from curation.clip.schema import Decision, Shot, Source
 from curation.media import RawFrame, file_end_s, frame_times, iter_raw_frames
@@ -33,8 +33,8 @@ class ScenesConfig:
     """PySceneDetect's AdaptiveDetector default."""
     min_shot_frames: int = 15
     """PySceneDetect's default: no two cuts closer than this."""
-    descriptor: str = "colour_edges"
-    """Backend of the second look at each cut; the paper uses DINOv2."""
+    backend: str = "colour_edges"
+    """Frame descriptor of the second look at each cut. DINOv2 in the paper."""
     min_cut_distance: float = 0.02
     """A cut stands only if the descriptors on its two sides differ by this: real cuts measure 0.03 (a jump within
     one scene) to 0.66, frames as far apart within a shot 0.002 to 0.02 [measured on labelled clips]."""
@@ -64,7 +64,7 @@ class SceneDetection:
 
     def __init__(self, config: ScenesConfig) -> None:
         self.config = config
-        self.descriptor = build_descriptor(config.descriptor)
+        self.descriptor = FRAME_DESCRIPTORS.build(config.backend)
 
     def __call__(self, source: Source) -> Source:
         """The source with its shots; failed when it is damaged or breaks off, rejected when it is combed or empty."""

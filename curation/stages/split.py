@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from curation.backends.face import build_face_detector
 from curation.clip.observations import Keyframe
 from curation.clip.schema import Clip, Pool, Shot, Source
 
@@ -18,8 +17,8 @@ from curation.clip.schema import Clip, Pool, Shot, Source
 class SplitConfig:
     """Length of sub-clips and what counts as people being present."""
 
-    detector: str = "dlib_hog"
-    """Backend; the paper uses RetinaFace."""
+    backend: str = "dlib_hog"
+    """Face detector, by whose finds shots are cut. RetinaFace in the paper."""
     min_clip_s: float = 4.0
     """Paper, Sec. 4.1: sub-clips of 4–5 s."""
     max_clip_s: float = 5.0
@@ -49,33 +48,18 @@ class Span:
 
 
 class Split:
-    """Detect faces on the keyframes, once for all later stages, and make the clips."""
+    """Make the clips of a source on whose keyframes faces were looked for."""
 
     def __init__(self, config: SplitConfig) -> None:
         self.config = config
-        self.detector = build_face_detector(config.detector)
 
     def __call__(self, source: Source) -> Source:
         """The source with its clips; stretches without people or too short are rejected clips."""
-        source = replace(source, keyframes=self._detect(source.keyframes))
         spans: list[Span] = []
         for shot in source.shots:
             spans += self._spans(source, shot)
         clips = tuple(_clip(source, index, span) for index, span in enumerate(spans))
         return replace(source, clips=clips)
-
-    def _detect(self, keyframes: tuple[Keyframe, ...]) -> tuple[Keyframe, ...]:
-        """Look thoroughly at every other keyframe, and at those between only beside one that shows a face.
-
-        Pictures without people cost the most, because only there the detector looks for small faces.
-        """
-        faces = [
-            self.detector.detect(keyframe.image()) if index % 2 == 0 else () for index, keyframe in enumerate(keyframes)
-        ]
-        for index in range(1, len(keyframes), 2):
-            beside = faces[index - 1] or (faces[index + 1] if index + 1 < len(faces) else ())
-            faces[index] = self.detector.detect(keyframes[index].image(), thorough=bool(beside))
-        return tuple(replace(keyframe, faces=found) for keyframe, found in zip(keyframes, faces, strict=True))
 
     def _spans(self, source: Source, shot: Shot) -> list[Span]:
         """Stretches of one shot in order of time, each with the rule that rejects it, if any."""

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from curation.backends.text import TextBox, build_text_detector
-from curation.backends.text_overlay import Band, Motion, encode_overlays, find_bands, join_lines
+from curation.backends.registry import TEXT_DETECTORS
+from curation.backends.text.detector import TextBox
+from curation.backends.text.overlay import Band, Motion, encode_overlays, find_bands, join_lines
 from curation.clip.schema import Clip
 
 
@@ -92,7 +93,7 @@ class SubtitleFilter:
 
     def __init__(self, config: SubtitleConfig) -> None:
         self.config = config
-        self.detector = build_text_detector(config.backend)
+        self.detector = TEXT_DETECTORS.build(config.backend)
 
     def __call__(self, clip: Clip) -> Clip:
         """Scores: persistence and width of overlaid text, area of any text, and where overlays lie."""

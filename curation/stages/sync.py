@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from curation.backends.face_crops import track_in_picture
-from curation.backends.speech import Sound, build_speech_detector
-from curation.backends.sync import (
+from curation.backends.faces.crops import track_in_picture
+from curation.backends.lips.scorer import (
     MARGIN_S,
     MAX_SHIFT_FRAMES,
     SYNC_RATE_HZ,
     SyncEvidence,
-    build_sync_scorer,
     no_evidence,
     pool_evidence,
 )
+from curation.backends.registry import SPEECH_DETECTORS, SYNC_SCORERS
+from curation.backends.speech.detector import HeardSound
 from curation.clip.schema import AudioType, Clip, Pool, Shot, Source, Verdict
 from curation.media import read_audio
 
@@ -91,6 +91,14 @@ class Speech:
     """Most of it is talk without music."""
 
 
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What was seen and heard of one clip."""
+
+    evidence: SyncEvidence
+    sound: HeardSound
+
+
 class SyncFilter:
     """Score every clip once, judge every shot by all its clips, drop the sound on persistent mismatch.
 
@@ -99,40 +107,44 @@ class SyncFilter:
 
     def __init__(self, config: SyncConfig) -> None:
         self.config = config
-        self.scorer = build_sync_scorer(config.backend)
-        self.speech = build_speech_detector(config.speech_backend)
+        self.scorer = SYNC_SCORERS.build(config.backend)
+        self.speech = SPEECH_DETECTORS.build(config.speech_backend)
 
     def __call__(self, source: Source) -> Source:
         """Scores, verdicts and audio decisions on all kept clips of the human pool."""
-        clips = list(source.clips)
-        heard: dict[int, tuple[SyncEvidence, Sound]] = {}
-        by_key: dict[str, int] = {}
-        groups: dict[tuple[Shot, bool], list[int]] = defaultdict(list)
-        for index, clip in enumerate(clips):
-            if not clip.kept:
-                continue
-            if clip.pool is Pool.GENERAL or not clip.has_audio:
-                clips[index] = without_audio(clip)
-                continue
-            parent = by_key.get(clip.parent_key or "")
-            if parent is not None and same_face(clips[parent], clip):
-                heard[index] = heard[parent]  # the same pixels and the same sound
-            else:
-                heard[index] = self.examine(clip)
-            by_key[clip.key] = index
-            groups[_group(clip)].append(index)
-        pooled = {
-            group: (
-                pool_evidence([heard[index][0] for index in indices]),
-                summarise_speech([heard[index][1] for index in indices]),
-            )
-            for group, indices in groups.items()
-        }
-        for index, (evidence, sound) in heard.items():
-            clips[index] = self.decide(clips[index], evidence, sound, *pooled[_group(clips[index])])
-        return replace(source, clips=tuple(clips))
+        examined = self._examine_each(source.clips)
+        shots: dict[tuple[Shot, bool], list[Examined]] = defaultdict(list)
+        for clip in source.clips:
+            if clip.key in examined:
+                shots[_group(clip)].append(examined[clip.key])
+        pooled = {group: _pool(members) for group, members in shots.items()}
 
-    def examine(self, clip: Clip) -> tuple[SyncEvidence, Sound]:
+        def decided(clip: Clip) -> Clip:
+            if not clip.kept:
+                return clip
+            if clip.key not in examined:
+                return without_audio(clip)
+            own = examined[clip.key]
+            return self.decide(clip, own.evidence, own.sound, *pooled[_group(clip)])
+
+        return replace(source, clips=tuple(decided(clip) for clip in source.clips))
+
+    def _examine_each(self, clips: Sequence[Clip]) -> dict[str, Examined]:
+        """What was found on each clip whose sound may be kept, by its key."""
+        examined: dict[str, Examined] = {}
+        seen: dict[str, Clip] = {}
+        for clip in clips:
+            if not clip.kept or clip.pool is Pool.GENERAL or not clip.has_audio:
+                continue
+            parent = seen.get(clip.parent_key or "")
+            if parent is not None and same_face(parent, clip):
+                examined[clip.key] = examined[parent.key]  # the same pixels and the same sound
+            else:
+                examined[clip.key] = self.examine(clip)
+            seen[clip.key] = clip
+        return examined
+
+    def examine(self, clip: Clip) -> Examined:
         """Listen to one clip and, unless it is silent, look at its lips."""
         samples, _ = read_audio(
             clip.media.path, clip.start_s - MARGIN_S, clip.end_s + MARGIN_S, sample_rate_hz=SYNC_RATE_HZ
@@ -140,14 +152,14 @@ class SyncFilter:
         margin = round(MARGIN_S * SYNC_RATE_HZ)
         sound = self.speech.listen(samples[margin:-margin, 0])
         if self.silent(sound):
-            return no_evidence(), sound
-        return self.scorer.score(clip, samples[:, 0]), sound
+            return Examined(no_evidence(), sound)
+        return Examined(self.scorer.score(clip, samples[:, 0]), sound)
 
     def decide(
         self,
         clip: Clip,
         evidence: SyncEvidence,
-        sound: Sound,
+        sound: HeardSound,
         shot_evidence: SyncEvidence,
         shot_speech: Speech,
     ) -> Clip:
@@ -215,7 +227,7 @@ class SyncFilter:
             return self.config.min_confidence
         return float(self.config.min_confidence * np.sqrt(self.config.confidence_frames / num_frames))
 
-    def silent(self, sound: Sound) -> bool:
+    def silent(self, sound: HeardSound) -> bool:
         """Whether the track carries nothing."""
         return sound.level_db < self.config.silence_db
 
@@ -230,6 +242,11 @@ def same_face(parent: Clip, crop: Clip) -> bool:
         time_s in shared and shared[time_s].box.iou(face.box) > 0.5
         for time_s, face in zip(other.times_s, other.faces, strict=True)
     )
+
+
+def _pool(clips: Sequence[Examined]) -> tuple[SyncEvidence, Speech]:
+    """What the clips of one group say together."""
+    return pool_evidence([clip.evidence for clip in clips]), summarise_speech([clip.sound for clip in clips])
 
 
 def _group(clip: Clip) -> tuple[Shot, bool]:
@@ -248,7 +265,7 @@ def without_audio(clip: Clip) -> Clip:
     return clip
 
 
-def summarise_speech(sounds: Sequence[Sound]) -> Speech:
+def summarise_speech(sounds: Sequence[HeardSound]) -> Speech:
     """What clips of one shot say together."""
     talk = [sound.audio_type is AudioType.TALKING for sound in sounds]
     return Speech(
@@ -257,7 +274,7 @@ def summarise_speech(sounds: Sequence[Sound]) -> Speech:
     )
 
 
-def tell_audio_type(sound: Sound, verdict: Verdict) -> tuple[AudioType, float]:
+def tell_audio_type(sound: HeardSound, verdict: Verdict) -> tuple[AudioType, float]:
     """What is heard, sound and lips together, and the confidence in it.
 
     Sound that lips follow comes from the person seen. When it is not clearly talk (no pauses, held notes),

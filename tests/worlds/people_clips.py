@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from curation.backends.face import FaceDetector, build_face_detector
+from curation.backends.faces.detector import FaceDetector
+from curation.backends.registry import FACE_DETECTORS
 from curation.clip.observations import Box, FaceBox, FaceTrack, FrameStats, Keyframe
 from curation.clip.schema import Clip, Media, Pool, Shot, VideoInfo
 from curation.stages.faces import FacesConfig, build_tracks
@@ -90,7 +91,7 @@ def make_track(boxes: Iterable[Box], first: int = 0) -> FaceTrack:
 
 @cache
 def _detector() -> FaceDetector:
-    return build_face_detector("dlib_hog")
+    return FACE_DETECTORS.build("dlib_hog")
 
 
 def detect_faces(image: Image) -> tuple[FaceBox, ...]:

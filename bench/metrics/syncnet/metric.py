@@ -21,7 +21,7 @@ from bench.metrics.syncnet.mfcc import RATE_HZ
 from bench.metrics.syncnet.track import FPS, Track, TrackConfig, crop, follow_faces, steady
 from bench.metrics.timing import length_s
 from bench.values import Better, Value
-from curation.backends.face import build_face_detector
+from curation.backends.registry import FACE_DETECTORS
 from curation.media import sample_frames
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def largest_face(path: Path, config: SyncNetConfig) -> Track:
         MediaError: the video cannot be read.
         NoValueError: there is no track.
     """
-    detector, found = build_face_detector(config.detector), []
+    detector, found = FACE_DETECTORS.build(config.detector), []
     for frame in sample_frames(str(path), 0.0, length_s(path), fps=FPS):
         height, width = frame.image.shape[:2]
         scale = np.array([width, height, width, height], np.float64)

@@ -20,7 +20,7 @@ from bench.builder.review import write_page
 from bench.builder.sign_off import merge_decisions
 from tests.bench.builder.conftest import SpecWriter
 from tests.bench.builder.test_running import build
-from tests.curation.test_report import Page
+from tests.worlds.html_page import Page
 from tests.worlds.reviewers import fill_in, page_data
 from tests.worlds.scored_rows import HOSTILE
 

@@ -11,7 +11,7 @@ from bench.human_study.config import StudyConfig
 from bench.human_study.kit import Key, make_study
 from bench.human_study.questions import QUESTIONS
 from bench.samples.samples import Sample
-from tests.curation.test_report import Page
+from tests.worlds.html_page import Page
 from tests.worlds.human_study import METHODS, given, page_data
 
 

@@ -20,7 +20,7 @@ from bench.report.options import add_arguments
 from bench.report.page import ReportConfig, ReportInput, write_report
 from bench.rows import Row, RowStore
 from infra.command_line import Parser
-from tests.curation.test_report import Page
+from tests.worlds.html_page import Page
 from tests.worlds.scored_rows import CATALOGUE, HOSTILE, groups, row, rows, sample_ids
 
 SAMPLES = sample_ids(10)

@@ -13,8 +13,6 @@ from curation.pipeline import CurationConfig, StagesConfig
 from infra.config import build, load_section
 from tests.worlds.videos import add_video
 
-BACKEND_FIELDS = {"backend", "speech_backend", "descriptor", "detector"}
-
 
 def test_every_backend_of_every_stage_is_known() -> None:
     known = {(slot.stage, slot.setting) for slot in SLOTS if slot.setting} | set(NOT_LESSER)
@@ -23,7 +21,7 @@ def test_every_backend_of_every_stage_is_known() -> None:
         (stage.name, field.name)
         for stage in dataclasses.fields(stages)
         for field in dataclasses.fields(getattr(stages, stage.name))
-        if field.name in BACKEND_FIELDS or field.name.endswith("backend")
+        if field.name.endswith("backend")
     }
     assert known == found
 

@@ -1,137 +1,91 @@
-"""The whole pipeline on the sample bucket, on Ray: decisions equal the known truth, and shards hold what they say."""
+"""The sample bucket never mixes with a person's own videos."""
 
 from __future__ import annotations
 
-import io
-import json
-from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
-import av
 import pytest
-import soundfile
-import webdataset as wds
 
-from curation.clip.schema import Pool
-from curation.job import CurationJob
-from curation.pipeline import CurationConfig
-from curation.planning import plan_units
-from curation.report.summary import summarise
-from curation.sample import SampleTruth, bucket_truth
-from curation.shards.run_directory import RunDirectory
-from curation.sources import list_sources
-from infra.jobs.engine import run_inline, run_on_ray
-
-Rows = dict[str, list[dict[str, Any]]]
-TRUTH = {truth.name: truth for truth in bucket_truth()}
+from curation.__main__ import main
+from curation.commands.sample_run import check_not_mixed
+from tests.worlds.videos import add_video
 
 
-def by_video(run: Path) -> Rows:
-    rows: Rows = defaultdict(list)
-    for row in RunDirectory(str(run)).index().to_pylist():
-        rows[Path(row["source"]).name].append(row)
-    return rows
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    return add_video(tmp_path / "own", "own.mp4", size=(320, 240), seconds=0.4).parent
 
 
-@pytest.fixture(scope="module")
-def run(ray_cluster: None, sample_bucket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory, config = tmp_path_factory.mktemp("run"), CurationConfig()
-    plan = plan_units(list_sources(str(sample_bucket)), set(), config.planning)
-    run_on_ray(plan.units, CurationJob(run=str(directory), config=config), lambda _: None)
-    return directory
+def curate(videos: Path, run: Path) -> int:
+    return main(["run", str(videos), "--run", str(run), "--engine", "inline"])
 
 
-@pytest.fixture(scope="module")
-def rows(run: Path) -> Rows:
-    return by_video(run)
+def test_own_videos_are_refused_in_the_samples_run(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "sample"
+    add_video(run / "bucket", "made.mp4", size=(320, 240), seconds=0.4)
+    for command in ("plan", "run"):
+        assert main([command, str(videos), "--run", str(run)]) == 2
+        assert capsys.readouterr().err == (
+            f"soul: {run} holds the clips of the sample bucket: give your own videos another --run (RUN=)\n"
+        )
+    assert not (run / "shards").exists()
+    assert curate(run / "bucket", run) == 0
 
 
-def in_rejected_span(row: dict[str, Any], truth: SampleTruth) -> bool:
-    middle = (row["start_s"] + row["end_s"]) / 2
-    return any(start <= middle < end for start, end in truth.rejected_spans_s)
+def test_the_sample_bucket_is_refused_in_ones_own_run(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert curate(videos, run) == 0
+    capsys.readouterr()
+    assert main(["run", "--run", str(run)]) == 2
+    assert capsys.readouterr().err == (
+        f"soul: {run} holds other clips than the sample bucket's: give INPUT, or another --run (RUN=)\n"
+    )
+    assert not (run / "bucket").exists()
+    assert curate(videos, run) == 0
 
 
-@pytest.mark.parametrize("name", sorted(TRUTH))
-def test_decisions_equal_the_truth(rows: Rows, name: str) -> None:
-    truth = TRUTH[name]
-    assert rows[name]
-    for row in rows[name]:
-        expected = truth.keep and not in_rejected_span(row, truth)
-        assert row["kept"] == expected, row["reject_rule"]
-        if row["kept"]:
-            assert row["audio_kept"] == (truth.audio == "kept"), row["audio_reason"]
-            assert (row["audio_reason"] or "") == truth.audio_reason
-        elif not truth.keep:
-            assert row["reject_stage"] in truth.reject_stages
-            assert not truth.reject_rules or row["reject_rule"] in truth.reject_rules
+def test_the_sample_buckets_videos_are_refused_in_another_run(
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "runs" / "sample"
+    made = add_video(run / "bucket", "made.mp4", size=(320, 240), seconds=0.4)
+    (run / "shards").mkdir()
+    (tmp_path / "link").symlink_to(run / "bucket")
+    (tmp_path / "list.jsonl").write_text(f'{{"path": "{videos}/own.mp4"}}\n{{"path": "{made}"}}\n')
+    monkeypatch.chdir(tmp_path)
+    inputs = ("runs/sample/bucket", str(made), f"file://{made}", "link", "runs/*/bucket/*.mp4", "list.jsonl")
+    for location in inputs:
+        for command in ("plan", "run"):
+            assert main([command, location, "--run", "runs/local"]) == 2
+            said = capsys.readouterr().err
+            assert said.startswith("soul: ")
+            assert "is of the sample bucket, which is never mixed with your own videos: curate it by itself, " in said
+            assert said.count("\n") == 1
+    assert not (tmp_path / "runs" / "local").exists()
+    (tmp_path / "link").unlink()
+    assert main(["plan", ".", "--run", "runs/local"]) == 0
+    said = capsys.readouterr().out
+    assert f"note: what the run in {run} made is no input: left out\n" in said
+    assert "1 sources in ." in said
 
 
-@pytest.mark.parametrize("name", sorted(name for name, truth in TRUTH.items() if truth.keep))
-def test_kept_clips_are_described_right(rows: Rows, name: str) -> None:
-    truth = TRUTH[name]
-    kept = [row for row in rows[name] if row["kept"]]
-    cuts = {row["shot_start_s"] for row in rows[name]} - {0.0}
-    assert sorted(cuts) == pytest.approx(truth.cuts_s, abs=0.05)
-    for row in kept:
-        assert row["num_people"] == truth.num_people
-        if truth.shot_type is not None and row["parent_key"] is None:
-            assert row["shot_type"] == truth.shot_type
-        if row["parent_key"] is None:
-            assert (row["width"], row["height"]) == truth.size
-        assert row["audio_type"] in (truth.audio_type, "unknown")
+@pytest.mark.parametrize("command", ["plan", "run"])
+def test_an_input_of_no_letters_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for blank in ("", " "):
+        assert main([command, blank, "--run", "runs/local"]) == 2
+        said = capsys.readouterr().err
+        assert "INPUT: it is empty: name a directory" in said
+        assert said.count("\n") == 1
 
 
-def test_every_stage_keeps_and_rejects(rows: Rows) -> None:
-    stages = {row["reject_stage"] for video in rows.values() for row in video if not row["kept"]}
-    assert stages >= {"probe", "resolution", "split", "quality", "subtitles", "defects"}
-    assert any(row["parent_key"] for video in rows.values() for row in video if row["kept"])
-    assert any((row["audio_reason"] or "").startswith("sync/") for video in rows.values() for row in video)
-
-
-def test_captions_tell_the_camera(rows: Rows, run: Path) -> None:
-    directory = RunDirectory(str(run))
-    for name, truth in TRUTH.items():
-        for row in rows[name]:
-            if row["kept"] and row["parent_key"] is None and truth.camera_movement is not None:
-                record = json.loads(directory.sample(row["shard"], row["key"])["json"])
-                assert record["caption"]["camera_movement"] in (truth.camera_movement, "none"), name
-
-
-def test_shards_stream_through_plain_webdataset_and_hold_what_they_say(run: Path, rows: Rows) -> None:
-    tars = [str(path) for path in sorted((run / "shards").glob("*.tar"))]
-    kept = {row["key"]: row for video in rows.values() for row in video if row["kept"]}
-    seen = set()
-    for sample in wds.WebDataset(tars, shardshuffle=False):
-        record, row = json.loads(sample["json"]), kept[sample["__key__"]]
-        seen.add(sample["__key__"])
-        with av.open(io.BytesIO(sample["mp4"])) as container:
-            stream = container.streams.video[0]
-            assert (stream.codec_context.name, stream.width, stream.height) == ("h264", row["width"], row["height"])
-            assert sum(1 for _ in container.decode(stream)) == record["num_frames"] == row["num_frames"]
-        assert ("wav" in sample) == row["audio_kept"]
-        if "wav" in sample:
-            samples, rate = soundfile.read(io.BytesIO(sample["wav"]), dtype="int16")
-            assert len(samples) == round((row["end_s"] - row["start_s"]) * rate)
-    assert seen == set(kept)
-
-
-def test_the_summary_adds_up(run: Path, rows: Rows) -> None:
-    summary = summarise(str(run))
-    assert summary.num_sources == len(TRUTH)
-    assert summary.num_kept == sum(row["kept"] for video in rows.values() for row in video)
-
-
-def test_the_general_pool_needs_no_faces_and_keeps_no_sound(sample_bucket: Path, tmp_path: Path) -> None:
-    config = CurationConfig()
-    names = ("scenery.webm", "cut_montage.mp4", "letterboxed.mp4", "exactly_480p.mp4")
-    for name in names:
-        sources = list_sources(str(sample_bucket / name), Pool.GENERAL)
-        units = plan_units(sources, set(), config.planning).units
-        run_inline(units, CurationJob(run=str(tmp_path), config=config), lambda _: None)
-    general = by_video(tmp_path)
-    for name in names:
-        assert {row["kept"] for row in general[name]} == {TRUTH[name].keep_general}, name
-    kept = [row for video in general.values() for row in video if row["kept"]]
-    assert {(row["audio_kept"], row["pool"]) for row in kept} == {(False, "general")}
-    assert {row["audio_reason"] for row in general["cut_montage.mp4"]} == {"sync/general_pool"}
+def test_a_new_run_takes_either_and_a_store_takes_ones_own(tmp_path: Path, videos: Path) -> None:
+    check_not_mixed(str(tmp_path / "new"), None)
+    check_not_mixed(str(tmp_path / "new"), str(videos))
+    check_not_mixed("s3://bucket/run", "s3://bucket/videos")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from curation.backends.combing import combed_share
+from curation.backends.defects.combing import combed_share
 from curation.media import Cut, check_video, cut_clips, iter_raw_frames, probe, read_audio
 from tests.curation.media.test_colour import accurately
 from tests.worlds.recordings import burst_times, distortion_db

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from curation.backends.captioner import CaptionError
+from curation.backends.caption.captioner import CaptionError
 from curation.clip.caption import CameraMovement, Caption, HumanAction, MovementDirection
 from curation.clip.motion import CameraMotion, SubjectMotion
 from curation.clip.schema import AudioType, Clip, Score, ShotType

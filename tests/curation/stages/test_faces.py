@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from curation.backends.face import build_face_detector
+from curation.backends.registry import FACE_DETECTORS
 from curation.clip.observations import Box, FaceBox, Keyframe
 from curation.stages.faces import build_tracks
 from tests.worlds.portrait import astronaut
@@ -34,11 +34,6 @@ def test_a_jump_starts_a_new_track() -> None:
 
 @pytest.mark.parametrize("height", [480, 240])
 def test_dlib_finds_the_astronaut_at_several_sizes(height: int) -> None:
-    found = build_face_detector("dlib_hog").detect(astronaut(height))
+    found = FACE_DETECTORS.build("dlib_hog").detect(astronaut(height))
     assert len(found) == 1
     assert found[0].box.centre == pytest.approx((0.44, 0.22), abs=0.05)
-
-
-def test_unknown_detector_names_the_known() -> None:
-    with pytest.raises(ValueError, match="dlib_hog"):
-        build_face_detector("viola_jones")

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from curation.backends.descriptor import build_descriptor
+from curation.backends.registry import FRAME_DESCRIPTORS
 from curation.clip.schema import Media, Source
 from curation.media import Cut, cut_clips, probe
 from curation.stages.scenes import SceneDetection, ScenesConfig
@@ -122,7 +122,7 @@ def test_what_lies_behind_the_end_of_a_file_that_breaks_off_is_missing(tmp_path:
 
 
 def test_descriptor_tells_scenes_apart(pictures: list[Picture]) -> None:
-    describe = build_descriptor("colour_edges").describe
+    describe = FRAME_DESCRIPTORS.build("colour_edges").describe
     face, other = pictures
     same = 1 - float(describe(face) @ describe(np.roll(face, 8, axis=1)))
     different = 1 - float(describe(face) @ describe(other))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -27,21 +28,19 @@ INFO = VideoInfo(
 )
 
 
-class FacesAtTimes:
-    """A detector that is told when there is a face; keyframes carry their time as content."""
-
-    def __init__(self, present: list[tuple[float, float]]) -> None:
-        self.present = present
-
-    def detect(self, image: np.ndarray, *, thorough: bool = True) -> tuple[FaceBox, ...]:
-        time_s = float(image)
-        return (FACE,) if any(start <= time_s < end for start, end in self.present) else ()
-
-
-def split(seconds: float, present: list[tuple[float, float]], shots: list[float], pool: Pool = Pool.HUMAN) -> Source:
+def split(
+    seconds: float,
+    present: list[tuple[float, float]],
+    shots: list[float],
+    pool: Pool = Pool.HUMAN,
+    face: FaceBox = FACE,
+) -> Source:
     times = np.arange(round(seconds * 25)) / 25
     zeros = np.zeros(len(times), np.float32)
-    keyframes = tuple(Keyframe(time_s=float(t), jpeg=b"") for t in np.arange(0, seconds, 0.5))
+    keyframes = tuple(
+        Keyframe(time_s=float(t), jpeg=b"", faces=(face,) if any(start <= t < end for start, end in present) else ())
+        for t in np.arange(0, seconds, 0.5)
+    )
     source = Source(
         uri="a.mp4",
         pool=pool,
@@ -50,11 +49,7 @@ def split(seconds: float, present: list[tuple[float, float]], shots: list[float]
         keyframes=keyframes,
         stats=FrameStats(times_s=times, luma_mean=zeros, luma_std=zeros, change=zeros),
     )
-    stage = Split(SplitConfig())
-    stage.detector = FacesAtTimes(present)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Keyframe, "image", lambda self: np.asarray(self.time_s))
-        return stage(source)
+    return Split(SplitConfig())(source)
 
 
 def summary(source: Source) -> list[tuple[float, float, str]]:
@@ -74,6 +69,13 @@ def test_people_come_and_go() -> None:
         (4.76, 9.76, "kept"),
         (9.76, 20, "no_people"),
     ]
+
+
+def test_a_doubtful_face_is_nobody() -> None:
+    at_limit = replace(FACE, confidence=SplitConfig().min_presence_confidence)
+    below = replace(FACE, confidence=SplitConfig().min_presence_confidence - 0.01)
+    assert summary(split(5, [(0, 5)], [], face=at_limit)) == [(0, 5, "kept")]
+    assert summary(split(5, [(0, 5)], [], face=below)) == [(0, 5, "no_people")]
 
 
 def test_a_turned_head_does_not_end_a_clip() -> None:

@@ -22,14 +22,8 @@ from infra.config import ConfigError, build
 from infra.jobs import engine
 from infra.jobs.placement import PoolConfig, resolve_pools
 from infra.jobs.telemetry import Progress
+from tests.worlds.decisions import decisions
 from tests.worlds.videos import write_video
-
-DECISION = ["key", "source_key", "kept", "reject_stage", "reject_rule", "start_s", "end_s", "audio_kept"]
-
-
-def decisions(run: str) -> list[tuple[Any, ...]]:
-    table = RunDirectory(run).index(DECISION)
-    return sorted(tuple(row[name] for name in DECISION) for row in table.to_pylist())
 
 
 def config_with(**execution: Any) -> CurationConfig:

@@ -1,0 +1,1 @@
+"""Describing clips: the captioner, its backends, and what can be said of the light."""

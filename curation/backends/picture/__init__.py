@@ -1,0 +1,1 @@
+"""Telling two views of one scene from two scenes: the descriptor and its backends."""

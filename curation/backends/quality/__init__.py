@@ -1,0 +1,1 @@
+"""How good a clip looks: the scorer and its backends."""

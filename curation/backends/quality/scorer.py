@@ -1,0 +1,27 @@
+"""How good a clip looks: what a scorer gives, and which scorers there are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from curation.clip.schema import Clip
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class QualityScore:
+    """One clip's looks as one number, and what it is made of."""
+
+    score: float
+    """Overall quality in [0, 100], higher is better."""
+    parts: Mapping[str, float]
+    """Further measures by name, in the units of the scorer; they become columns `quality_<name>`."""
+
+
+class QualityScorer(Protocol):
+    """Rates a clip without a reference; reads what the clip carries or the span of its file."""
+
+    def score(self, clip: Clip) -> QualityScore:
+        """The quality of `clip`."""
+        ...

@@ -1,0 +1,1 @@
+"""Hearing speech: the detector and its backends."""

@@ -1,0 +1,67 @@
+"""PP-OCR text detection on onnxruntime (RapidOCR 3), with the model that its wheel carries."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import rapidocr
+from rapidocr import RapidOCR
+
+from curation.backends.text.detector import TextBox
+from curation.clip.observations import Box
+
+MODEL_PATH = Path(rapidocr.__file__).parent / "models" / "PP-OCRv6_det_small.onnx"
+"""Named outright: left to itself the library downloads what it does not find."""
+
+PIXELS = 352 * 352
+"""Pictures are shrunk to this area. Measured at 16:9 on one core: 0.115 MP 48 ms of CPU time, 0.15 MP 64,
+0.18 MP 76, 0.22 MP 97; captions 3 % of the picture's height are still found."""
+
+
+class RapidOcrTextDetector:
+    """Detection only: neither reads the text nor turns it."""
+
+    def __init__(self) -> None:
+        if not MODEL_PATH.exists():
+            raise ValueError(f"rapidocr has no {MODEL_PATH.name}; install the version that is pinned")
+        params = {
+            "Global.log_level": "error",
+            "Global.use_cls": False,
+            "Global.use_rec": False,
+            "Det.model_path": str(MODEL_PATH),
+            # The picture comes at the size we want; the default would blow it up to a short edge of 736.
+            "Det.limit_type": "max",
+            "Det.limit_side_len": 100_000,
+            "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+            # Ray sets this to the CPUs of the actor; -1 takes every core.
+            "EngineConfig.onnxruntime.intra_op_num_threads": int(os.environ.get("OMP_NUM_THREADS", "-1")),
+        }
+        self.engine = RapidOCR(params=params)
+
+    def detect(self, image: npt.NDArray[np.uint8]) -> tuple[TextBox, ...]:
+        """The text in an `(H, W, 3)` BGR picture, from top to bottom."""
+        scale = math.sqrt(PIXELS / (image.shape[0] * image.shape[1]))
+        small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
+        found = self.engine(small)
+        if found.boxes is None:
+            return ()
+        return tuple(
+            _text_box(np.asarray(quad, np.float64), float(score), small.shape[1], small.shape[0])
+            for quad, score in zip(found.boxes, found.scores, strict=True)
+        )
+
+
+def _text_box(quad: npt.NDArray[np.float64], score: float, width: int, height: int) -> TextBox:
+    """`quad` is (4, 2): corners in pixels, clockwise from the top left one."""
+    (x0, y0), (x1, y1) = np.clip(quad.min(axis=0), 0, None), np.minimum(quad.max(axis=0), [width, height])
+    run = quad[1] - quad[0] + quad[2] - quad[3]
+    return TextBox(
+        box=Box(x0=float(x0 / width), y0=float(y0 / height), x1=float(x1 / width), y1=float(y1 / height)),
+        confidence=score,
+        angle_deg=float(np.degrees(np.arctan2(run[1], run[0]))),
+    )
