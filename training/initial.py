@@ -26,9 +26,9 @@ class Initial:
     """Of the network in it that is trained: a codebook or other defaults put in later do not make it another."""
 
     @classmethod
-    def of(cls, directory: Path, recipe: Recipe) -> Self:
-        """A model directory as the start of a recipe's training."""
-        return cls(directory=directory, fingerprint=fingerprint(directory / recipe.component))
+    def of(cls, directory: Path, component: str) -> Self:
+        """A model directory as the start of a training of one of its components, e.g. `transformer`."""
+        return cls(directory=directory, fingerprint=fingerprint(directory / component))
 
 
 def initial_source(recipe: Recipe, run: Path, given: str | None) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,6 @@ from infra.config import ConfigError, persons_mistakes
 from infra.storage.writing import reason_of
 from model.generation.codebook import Codebook
 from model.generation.sampling import Scheduler
-from model.network.transformer import SoulTransformer3DModel
 from model.weights.directory import CODEBOOK_FILE, INDEX_FILE, check_model_directory
 from model.weights.files import give_usual_mode
 from training.distributed.checkpoints import CheckpointError
@@ -26,16 +26,31 @@ from training.distributed.checkpoints import CheckpointError
 CONFIG_FILE: Final = "config.json"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What a stage's model directory has in place of what its initial one has."""
+
+    component: str
+    """Folder of what was trained, `transformer` or `vae`."""
+    weights: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
+    """The component's weights, of those of the trained network; the same by default."""
+    in_fp32: tuple[str, ...] = ()
+    """Parts of names: weights with one of them are stored as fp32, whatever the others are."""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Configuration of the component to be changed, where its shape is not what it was."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Configuration of the pipeline to be changed, e.g. `num_inference_steps`."""
+    scheduler: Scheduler | None = None
+    """The sampler that the pipeline uses; the initial directory's own otherwise."""
+
+
 def write_result(
     target: Path,
     initial: Path,
+    result: Result,
     *,
-    component: str,
     state: Mapping[str, Tensor],
     dtype: torch.dtype,
-    defaults: Mapping[str, Any],
-    config: Mapping[str, Any] | None = None,
-    scheduler: Scheduler | None = None,
     codebook: Path | None = None,
 ) -> None:
     """Write a model directory: that of `initial` with one component's weights replaced. Whole or not at all.
@@ -47,25 +62,22 @@ def write_result(
     Args:
         target: replaced if it exists.
         initial: whose other components are taken over, as hard links where the file system has them.
-        component: folder of what was trained, `transformer` or `vae`.
-        state: its weights.
-        dtype: they are stored as; what has to stay fp32 does.
-        defaults: configuration of the pipeline to be changed, e.g. `num_inference_steps`.
-        config: configuration of the component to be changed, where its shape is not what it was.
-        scheduler: the sampler that the pipeline uses; `initial`'s own otherwise.
+        result: what is not taken over.
+        state: weights of the trained network.
+        dtype: the component's are stored as; what has to stay fp32 does.
         codebook: a codebook file to put in; `initial`'s own otherwise.
     """
     aside = target.with_name(f"{target.name}.tmp")
     shutil.rmtree(aside, ignore_errors=True)
     try:
-        _lay_out(aside, initial, component=component, config=config or {}, defaults=defaults, scheduler=scheduler)
+        _lay_out(aside, initial, result)
         save_torch_state_dict(
-            {name: _stored(name, tensor, dtype) for name, tensor in state.items()},
-            aside / component,
+            {name: _stored(name, tensor, dtype, result) for name, tensor in result.weights(state).items()},
+            aside / result.component,
             filename_pattern="diffusion_pytorch_model{suffix}.safetensors",
             max_shard_size="10GB",
         )
-        give_usual_mode((aside / component).glob("*.safetensors"))
+        give_usual_mode((aside / result.component).glob("*.safetensors"))
         if codebook is not None:
             with persons_mistakes():
                 Codebook.load(codebook)
@@ -105,32 +117,24 @@ def point_to(link: Path, directory: Path) -> None:
     aside.replace(link)
 
 
-def _lay_out(
-    aside: Path,
-    initial: Path,
-    *,
-    component: str,
-    config: Mapping[str, Any],
-    defaults: Mapping[str, Any],
-    scheduler: Scheduler | None,
-) -> None:
+def _lay_out(aside: Path, initial: Path, result: Result) -> None:
     """All of the directory but the weights that were trained."""
-    replaced = (initial / component).resolve()
+    replaced = (initial / result.component).resolve()
     shutil.copytree(
         initial.resolve(),
         aside,
         copy_function=_link,
         ignore=lambda folder, names: _weights(names) if Path(folder).resolve() == replaced else [],
     )
-    if config:
-        described = json.loads((initial / component / CONFIG_FILE).read_text()) | dict(config)
-        _rewrite(aside / component / CONFIG_FILE, json.dumps(described, indent=2))
-    index = json.loads((initial / INDEX_FILE).read_text()) | dict(defaults)
-    if scheduler is not None:
+    if result.config:
+        described = json.loads((initial / result.component / CONFIG_FILE).read_text()) | dict(result.config)
+        _rewrite(aside / result.component / CONFIG_FILE, json.dumps(described, indent=2))
+    index = json.loads((initial / INDEX_FILE).read_text()) | dict(result.defaults)
+    if result.scheduler is not None:
         # Its files may be hard links to the initial directory's.
         shutil.rmtree(aside / "scheduler", ignore_errors=True)
-        scheduler.save_pretrained(aside / "scheduler")
-        index["scheduler"] = ["diffusers", type(scheduler).__name__]
+        result.scheduler.save_pretrained(aside / "scheduler")
+        index["scheduler"] = ["diffusers", type(result.scheduler).__name__]
     _rewrite(aside / INDEX_FILE, json.dumps(index, indent=2))
 
 
@@ -138,9 +142,8 @@ def _weights(names: list[str]) -> list[str]:
     return [name for name in names if name.endswith((".safetensors", ".safetensors.index.json", ".bin"))]
 
 
-def _stored(name: str, tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    keeps_fp32 = any(part in name for part in SoulTransformer3DModel._keep_in_fp32_modules)
-    return tensor.float() if keeps_fp32 else tensor.to(dtype)
+def _stored(name: str, tensor: Tensor, dtype: torch.dtype, result: Result) -> Tensor:
+    return tensor.float() if any(part in name for part in result.in_fp32) else tensor.to(dtype)
 
 
 def _link(source: str, target: str) -> None:

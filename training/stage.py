@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from diffusers.utils import logging as diffusers_logging
 
-from curation.encoding.encoded import EncodedDirectory, Encoding
+from curation.encoding.encoded import EncodedDirectory
 from infra.config import persons_mistakes
 from infra.storage.files import join
-from model.codecs.geometry import latent_frames
 from model.generation.codebook import Codebook
-from model.generation.sampling import Scheduler, build_scheduler
 from model.weights.directory import CODEBOOK_FILE, fingerprint
 from training.data.batch_plan import Plan
 from training.data.index import SampleIndex, read_index
@@ -25,8 +22,7 @@ from training.distributed.ranks import Ranks
 from training.initial import Initial, initial_directory, initial_source
 from training.monitoring.display import Display
 from training.monitoring.validation import load_held_out
-from training.objectives.decoder.decoder import DecoderDistillation
-from training.parts.parts import decoder_parts, network_parts
+from training.parts.by_objective import PARTS_OF
 from training.recipes.recipe import Recipe
 from training.result import check_link, point_to, write_result
 from training.trainer import Trainer
@@ -79,8 +75,7 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
     display.announce(describe_samples(samples))
     plan = Plan(samples=samples, weights=recipe.data.pools, batch_size=recipe.batch_size, seed=recipe.seed)
     reader = SampleReader(directory, samples)
-    build_parts = decoder_parts if recipe.objective == "decoder" else network_parts
-    parts = build_parts(recipe, start, reader, ranks, display)
+    parts = PARTS_OF[recipe.objective](recipe, start, reader, ranks, display.say)
     validation = recipe.validation
     num_held_out = max(validation.videos, validation.loss_samples) if validation.every else 0
     return Trainer(
@@ -90,14 +85,11 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
         share=share,
         plan=plan,
         reader=reader,
-        conditioner=parts.conditioner,
-        objective=parts.objective,
+        parts=parts,
         checkpoints=Checkpoints(folder / "checkpoints", recipe.checkpoint, ranks),
-        throughput=parts.throughput,
         display=display,
         held_out=load_held_out(samples.held_out, reader, parts.conditioner, num_held_out, display.say),
-        viewer=parts.viewer,
-        initial=ranks.on_main(lambda: Initial.of(start, recipe)),
+        initial=ranks.on_main(lambda: Initial.of(start, parts.result.component)),
     )
 
 
@@ -115,52 +107,30 @@ def describe_samples(samples: SampleIndex) -> str:
 
 def _finish(trainer: Trainer, recipe: Recipe, run: Path, start: Path) -> Path:
     """Write the stage's model directory, and lead `RUN/model` to it if it is new."""
-    objective, ranks = trainer.objective, trainer.ranks
-    model = objective.models[0]
+    parts, ranks = trainer.parts, trainer.ranks
+    model = parts.objective.models[0]
     assert model.ema is not None
     target = trainer.folder / "model"
     with model.ema.swapped_in():
         state = full_state_dict(model.module, ranks)
-    codebook, component = run / CODEBOOK_FILE, recipe.component
-    config, defaults = {}, _defaults(recipe, trainer.reader.encoding)
-    scheduler: Scheduler | None = build_scheduler(recipe.generation.scheduler)
-    if isinstance(objective, DecoderDistillation):
-        # How clips are made is not a decoder's business: its directory's defaults are those of the initial one.
-        config, defaults = {"decoder_base_dim": objective.config.decoder_base_dim}, {}
-        scheduler = None
-        state = objective.result(state)
+    codebook, trained = run / CODEBOOK_FILE, target / parts.result.component
 
     def write() -> None:
-        before = fingerprint(target / component)
+        before = fingerprint(trained)
         write_result(
             target,
             start,
-            component=component,
+            parts.result,
             state=state,
             dtype=getattr(torch, recipe.store_dtype),
-            defaults=defaults,
-            config=config,
-            scheduler=scheduler,
             codebook=codebook if codebook.is_file() else None,
         )
         # A stage that was done already says nothing new: the link may lead to the result of a later one.
-        if fingerprint(target / component) != before or not (run / "model").exists():
+        if fingerprint(trained) != before or not (run / "model").exists():
             point_to(run / "model", target)
 
     ranks.on_main(write)
     return target
-
-
-def _defaults(recipe: Recipe, encoding: Encoding) -> dict[str, Any]:
-    """What the pipeline is told to do unless it is told otherwise."""
-    return {
-        "fps": encoding.fps,
-        "clip_latents": latent_frames(encoding.clip_frames),
-        "overlap_latents": recipe.conditioning.overlap_latents,
-        "area": encoding.area,
-        "num_inference_steps": recipe.generation.num_inference_steps,
-        "guidance_scale": recipe.generation.guidance_scale,
-    }
 
 
 def _encoded(recipe: Recipe, run: Path) -> EncodedDirectory:

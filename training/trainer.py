@@ -17,7 +17,6 @@ from infra.command_line import CommandFailedError
 from infra.config import ConfigError
 from infra.storage.writing import NotWrittenError
 from training.data.batch_plan import Plan
-from training.data.conditioning import Conditions
 from training.data.damage import Damage
 from training.data.loader import MicroBatch, SampleReader, Share, load_steps
 from training.distributed.checkpoints import Checkpoints, TrainState
@@ -25,10 +24,8 @@ from training.distributed.ranks import Ranks
 from training.initial import Initial
 from training.monitoring.display import Display
 from training.monitoring.metrics import Averages, MetricsLog
-from training.monitoring.throughput import Throughput
 from training.monitoring.validation import HeldOut, share_of
-from training.objectives.objective import Objective
-from training.parts.viewer import Viewer
+from training.parts.parts import Parts
 from training.recipes.changes import ORDER, Flat, changed, flat, refusal
 from training.recipes.recipe import Recipe
 
@@ -54,13 +51,10 @@ class Trainer:
     share: Share
     plan: Plan
     reader: SampleReader
-    conditioner: Conditions
-    objective: Objective
+    parts: Parts
     checkpoints: Checkpoints
-    throughput: Throughput
     display: Display
     held_out: Sequence[HeldOut]
-    viewer: Viewer
     initial: Initial
     state: TrainState = field(default_factory=TrainState)
     total_steps: int = 0
@@ -84,19 +78,20 @@ class Trainer:
         self.resume()
         signal.signal(signal.SIGTERM, self._ask_to_stop)
         averages = Averages()
+        parts, objective = self.parts, self.parts.objective
         for batches, wait_s in self.steps():
             start = time.perf_counter()
-            conditioned = [self.conditioner(batch.samples).to(self.ranks.device) for batch in batches]
-            averages.merge(self.objective.train_step(conditioned, step=self.state.step, total_steps=self.total_steps))
+            conditioned = [parts.conditioner(batch.samples).to(self.ranks.device) for batch in batches]
+            averages.merge(objective.train_step(conditioned, step=self.state.step, total_steps=self.total_steps))
             self.check_finite(batches)
             self.advance(batches)
             seconds = time.perf_counter() - start + wait_s
-            self.throughput.add(averages, batches, forwards=self.objective.forwards, seconds=seconds, wait_s=wait_s)
+            parts.throughput.add(averages, batches, forwards=objective.forwards, seconds=seconds, wait_s=wait_s)
 
             step, is_last = self.state.step, self.state.step == self.total_steps
             self.show_first(averages, seconds)
             if step % self.recipe.audio_delta_every == 0:
-                self.viewer.measure(conditioned[0], averages)
+                parts.viewer.measure(conditioned[0], averages)
             if self.is_due(self.recipe.validation.every) or (is_last and self.recipe.validation.every):
                 self.validate(averages)
             if self.is_due(self.recipe.log_every) or is_last:
@@ -124,7 +119,9 @@ class Trainer:
     def resume(self) -> None:
         """Take up the newest checkpoint that is whole, if there is one."""
         recipe = flat(self.recipe, encoders=self.reader.encoding.encoders)
-        state, notes = self.checkpoints.resume(self.objective.models, lambda state: self.check_resumable(state, recipe))
+        state, notes = self.checkpoints.resume(
+            self.parts.objective.models, lambda state: self.check_resumable(state, recipe)
+        )
         for note in notes:
             self.display.say(note)
         if state is not None:
@@ -186,7 +183,7 @@ class Trainer:
             self.display.say(f"the recipe has changed since step {state.step}: {told}")
         if state.initial in {"", self.initial.fingerprint}:
             return
-        if self.objective.needs_initial:
+        if self.parts.objective.needs_initial:
             raise ConfigError(
                 f"{self.folder} was begun with another model than {self.initial.directory}, which is its teacher: give "
                 "that one with --model, or move the folder away to begin anew"
@@ -228,7 +225,7 @@ class Trainer:
 
     def check_finite(self, batches: Sequence[MicroBatch]) -> None:
         """Stop before anything is saved of a training that has broken down."""
-        norms = [model.grad_norm for model in self.objective.models]
+        norms = [model.grad_norm for model in self.parts.objective.models]
         if all(math.isfinite(norm) for norm in norms):
             return
         keys = ", ".join(loaded.sample.key for batch in batches for loaded in batch.samples if loaded.weight)
@@ -241,7 +238,7 @@ class Trainer:
     @torch.no_grad()
     def validate(self, averages: Averages) -> None:
         """Loss and videos of held-out samples, under the averaged weights."""
-        model = self.objective.models[0]
+        model = self.parts.objective.models[0]
         if model.ema is None or not self.held_out:
             return
         self.display.say_briefly("validating")
@@ -251,14 +248,14 @@ class Trainer:
         writes = self.ranks.rank % self.ranks.sequence_parallel == 0
         with model.ema.swapped_in():
             for each, counts in share_of(self.held_out[: config.loss_samples], rank, num_ranks):
-                error: Tensor = self.objective.validation_loss(each.batch.to(self.ranks.device))
+                error: Tensor = self.parts.objective.validation_loss(each.batch.to(self.ranks.device))
                 if counts:
                     averages.add("validation_loss", float(error.sum()), len(error))
             problems: list[NotWrittenError] = []
             for each, counts in share_of(self.held_out[: config.videos], rank, num_ranks):
                 path = folder / f"{each.sample.key}.mp4" if counts and writes else None
                 try:
-                    self.viewer.show(each, path, averages)
+                    self.parts.viewer.show(each, path, averages)
                 except NotWrittenError as error:
                     # The others may need this rank for theirs.
                     problems.append(error)
@@ -294,7 +291,7 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint."""
         self.display.say_briefly("saving")
-        self.checkpoints.save(self.state, self.objective.models)
+        self.checkpoints.save(self.state, self.parts.objective.models)
 
     def is_due(self, every: int) -> bool:
         """Whether something done every so many steps is to be done now."""

@@ -66,7 +66,9 @@ def _generate(options: argparse.Namespace) -> None:
         if writes and pipeline.codebook is None and pipeline.num_clips(num_frames) > 1:
             console.print("no codebook: overlaps are not clamped")
         progress = stack.enter_context(_progress(visible=writes))
-        task = progress.add_task("denoising", total=pipeline.num_clips(num_frames) * sampling.num_steps(pipeline))
+        task = progress.add_task(
+            "denoising", total=pipeline.num_clips(num_frames) * sampling.num_steps(pipeline.config.num_inference_steps)
+        )
         made = make_video(
             pipeline,
             inputs,

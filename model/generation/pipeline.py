@@ -188,7 +188,7 @@ class SoulPipeline(DiffusionPipeline):
             fps=config.fps,
             text=text,
             negative_text=negative_text,
-            num_steps=sampling.num_steps(self),
+            num_steps=sampling.num_steps(config.num_inference_steps),
             guidance_scale=scale,
             threshold=threshold,
             seed=int(torch.randint(2**62, (), generator=generator)),

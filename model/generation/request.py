@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
-    from model.generation.pipeline import SoulPipeline
-
 MAX_STEPS: Final = 1000
 """Noise levels that samplers tell apart; more steps would only repeat them."""
 
@@ -88,9 +86,9 @@ class Sampling:
             except ValueError as error:
                 raise ValueError(f"--image is {image.width}x{image.height}: {error}") from error
 
-    def num_steps(self, pipeline: "SoulPipeline") -> int:
-        """Denoising steps of a clip."""
-        return int(self.steps or pipeline.config.num_inference_steps)
+    def num_steps(self, default: int) -> int:
+        """Denoising steps of a clip, `default` being the model directory's."""
+        return default if self.steps is None else self.steps
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

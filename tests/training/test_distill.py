@@ -157,7 +157,7 @@ def test_a_lora_critic_trains_its_adapters_alone(run: Path, monkeypatch: pytest.
     monkeypatch.setattr(trainer.Trainer, "train", train_and_keep)
     distil(run, steps=4, **LORA)
     teacher = load_file(run / "teacher/transformer/diffusion_pytorch_model.safetensors")
-    critic = trained[0].objective.models[1].module
+    critic = trained[0].parts.objective.models[1].module
     assert isinstance(critic, SoulTransformer3DModel)
     adapters = {name: each for name, each in critic.named_parameters() if "lora_" in name}
     base = {name.replace(".base_layer", ""): each for name, each in critic.named_parameters() if name not in adapters}

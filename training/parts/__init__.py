@@ -1,1 +1,1 @@
-"""What of a training depends on the kind of network that is trained, put together from its recipe."""
+"""What of a training depends on its objective, one file each, put together from the recipe."""

@@ -14,35 +14,49 @@ from infra.config import ConfigError
 from model.codecs.geometry import SPATIAL_COMPRESSION
 from model.cost.cost import decoder_cost
 from model.weights.files import read_json
+from training.data.conditioning import OwnLatents
+from training.data.loader import SampleReader
 from training.data.randomness import seed_of
 from training.distributed.ranks import Ranks
 from training.distributed.trained_model import TrainedModel
-from training.monitoring.throughput import Cost
+from training.monitoring.throughput import Cost, Throughput
 from training.objectives.decoder.crop_decoder import StudentDecoder
 from training.objectives.decoder.crops import CropConfig
 from training.objectives.decoder.decoder import DecoderDistillation, student_of
 from training.objectives.decoder.perceptual import load_perceptual
+from training.parts.decoder_viewer import DecoderViewer
+from training.parts.parts import Parts
 from training.recipes.recipe import Recipe
+from training.result import Result
 
 
-def build_decoder(
-    recipe: Recipe, start: Path, ranks: Ranks, *, latent_channels: int, say: Callable[[str], None]
-) -> DecoderDistillation:
-    """Put the objective of the stage evae together.
-
-    Args:
-        recipe: of the stage.
-        start: the model directory whose autoencoder is the teacher.
-        ranks: who trains.
-        latent_channels: of what was encoded.
-        say: takes a line for the person who waits.
+def decoder_parts(recipe: Recipe, start: Path, reader: SampleReader, ranks: Ranks, say: Callable[[str], None]) -> Parts:
+    """See `BuildParts`.
 
     Raises:
         ConfigError: the directory has no decoder to distil, the shards are of another latent space, or LPIPS was asked
             for and is missing.
     """
+    objective = _objective(recipe, start, reader, ranks, say)
+    return Parts(
+        conditioner=OwnLatents(seed=recipe.seed),
+        objective=objective,
+        throughput=Throughput(_crop_cost(objective), ranks.device, num_ranks=ranks.world, ranks_per_sample=1),
+        viewer=DecoderViewer(objective),
+        # How clips are made is not a decoder's business: defaults and sampler stay those of the initial directory.
+        result=Result(
+            component="vae",
+            weights=objective.result,
+            config={"decoder_base_dim": recipe.decoder.decoder_base_dim},
+        ),
+    )
+
+
+def _objective(
+    recipe: Recipe, start: Path, reader: SampleReader, ranks: Ranks, say: Callable[[str], None]
+) -> DecoderDistillation:
     config = recipe.decoder
-    teacher = _load_teacher(start, latent_channels).to(ranks.device)
+    teacher = _load_teacher(start, reader.encoding.latent_channels).to(ranks.device)
     student = student_of(teacher, config.decoder_base_dim, seed=recipe.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(recipe.seed, "feature-projections"))
@@ -57,7 +71,7 @@ def build_decoder(
         micro_batch=recipe.micro_batch,
         accumulation=recipe.share(ranks).accumulation,
     )
-    # The engine has moved the decoder; its encoder and it must lie together to be one autoencoder.
+    # DeepSpeed has moved the decoder alone; the autoencoder needs its encoder on the same device.
     student.to(ranks.device)
     return DecoderDistillation(
         model,
@@ -69,7 +83,7 @@ def build_decoder(
     )
 
 
-def crop_cost(objective: DecoderDistillation) -> Cost:
+def _crop_cost(objective: DecoderDistillation) -> Cost:
     """What the student's forward over a piece costs, and its latent positions; warm-up is not counted."""
     crop = objective.config.crop
 

@@ -17,13 +17,13 @@ from training.objectives.decoder.fidelity import Fidelity
 
 
 class DecoderViewer:
-    """Looks at a decoder under training."""
+    """Looks at a decoder under training; a `Viewer`."""
 
     def __init__(self, objective: DecoderDistillation) -> None:
         self.objective = objective
 
     def measure(self, batch: Batch, averages: Averages) -> None:
-        """Nothing: what a decoder hears of a clip is no question."""
+        """Measure nothing: a decoder is given no sound that could be taken away."""
 
     @torch.no_grad()
     def show(self, held_out: HeldOut, path: Path | None, averages: Averages) -> None:

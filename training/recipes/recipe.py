@@ -19,6 +19,8 @@ from training.objectives.dmd.dmd import DmdConfig
 from training.objectives.flow_matching import FlowMatchingConfig
 from training.recipes import RECIPES, check_stage
 
+ObjectiveName = Literal["flow_matching", "dmd", "decoder"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerationConfig:
@@ -57,7 +59,7 @@ class Recipe:
     """Samples of a forward on one rank."""
     seed: int = 0
     """Of everything random."""
-    objective: Literal["flow_matching", "dmd", "decoder"] = "flow_matching"
+    objective: ObjectiveName = "flow_matching"
     """What is minimised."""
     data: DataConfig = field(default_factory=DataConfig)
     conditioning: ConditioningConfig = field(default_factory=ConditioningConfig)
@@ -87,11 +89,6 @@ class Recipe:
             self._check_dmd()
         if self.objective == "decoder":
             self._check_decoder()
-
-    @property
-    def component(self) -> str:
-        """Folder of a model directory that holds what is trained."""
-        return "vae" if self.objective == "decoder" else "transformer"
 
     def _check_dmd(self) -> None:
         generation = self.generation

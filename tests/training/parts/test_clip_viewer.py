@@ -24,13 +24,13 @@ def test_everything_runs_at_the_precision_of_training(tmp_path: Path, precision:
     display = Display(visible=False)
     trainer = build_trainer(recipe, tmp_path, tmp_path / "train", join_ranks(), start=start, display=display)
     seen: list[torch.dtype] = []
-    network = trainer.objective.models[0].module
+    network = trainer.parts.objective.models[0].module
     layer = network.get_submodule("blocks.0.ffn.net.2")
     assert isinstance(layer, nn.Linear)
     layer.register_forward_hook(lambda _layer, _inputs, output: seen.append(output.dtype))
     held_out = trainer.held_out[0]
-    trainer.objective.validation_loss(held_out.batch)
-    trainer.viewer.measure(held_out.batch, Averages())
-    trainer.viewer.show(held_out, tmp_path / "clip.mp4", Averages())
+    trainer.parts.objective.validation_loss(held_out.batch)
+    trainer.parts.viewer.measure(held_out.batch, Averages())
+    trainer.parts.viewer.show(held_out, tmp_path / "clip.mp4", Averages())
     assert len(seen) == 4 + 2 + 2
     assert set(seen) == {getattr(torch, precision)}

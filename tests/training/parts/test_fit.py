@@ -8,7 +8,7 @@ from infra.config import ConfigError
 from model.pretrained.presets import build_transformer, get_preset
 from tests.worlds.encoded_run import WIDE, SampleSpec, make_encoded_run
 from training.data.index import read_index
-from training.parts.parts import _check_shared
+from training.parts.fit import check_shared
 
 
 def test_ranks_that_do_not_divide_heads_or_tokens_are_refused(tmp_path: Path) -> None:
@@ -16,8 +16,8 @@ def test_ranks_that_do_not_divide_heads_or_tokens_are_refused(tmp_path: Path) ->
     assert transformer.config.num_attention_heads % 4 == 0
     samples = read_index(make_encoded_run(tmp_path, shards=((SampleSpec(),) * 2 + (WIDE,),)), held_out_fraction=0)
     for num_ranks in (1, 2):
-        _check_shared(transformer, samples, num_ranks)
+        check_shared(transformer, samples, num_ranks)
     with pytest.raises(ConfigError, match="5 ranks cannot share the 4 attention heads of the network"):
-        _check_shared(transformer, samples, 5)
+        check_shared(transformer, samples, 5)
     with pytest.raises(ConfigError, match="4 ranks cannot share the 6 tokens of a latent frame of 17x64x96"):
-        _check_shared(transformer, samples, 4)
+        check_shared(transformer, samples, 4)

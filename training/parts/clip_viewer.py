@@ -1,9 +1,8 @@
-"""What is looked at now and then besides the loss: it depends on the kind of network that is trained."""
+"""Held-out clips made into videos while a network is trained, and how much it listens to the sound."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
@@ -16,23 +15,8 @@ from training.monitoring.metrics import Averages
 from training.monitoring.validation import HeldOut, ValidationConfig, decode_clip, make_clip, write_clip
 
 
-class Viewer(Protocol):
-    """Looks at what is trained; nothing of it is differentiated."""
-
-    def measure(self, batch: Batch, averages: Averages) -> None:
-        """Look at a batch of the training, every `audio_delta_every` steps."""
-        ...
-
-    def show(self, held_out: HeldOut, path: Path | None, averages: Averages) -> None:
-        """Make a held-out clip into the video `path`, and log what can be measured of it.
-
-        Without a path it is only made, where ranks need each other, and is another rank's to write.
-        """
-        ...
-
-
 class ClipViewer:
-    """Looks at a network that makes clips.
+    """Looks at a network that makes clips; a `Viewer`.
 
     Args:
         transformer: the network.

@@ -1,0 +1,147 @@
+"""The network that makes latents, under training: what every objective that trains it shares."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLWan
+
+from curation.encoding.encoded import Encoding
+from model.codecs.geometry import latent_frames
+from model.codecs.patch_dct import PatchDCTCodec
+from model.codecs.vae import Autoencoder
+from model.generation.sampling import build_scheduler
+from model.network.sequence_parallel import SequenceParallel
+from model.network.transformer import SoulTransformer3DModel
+from model.pretrained.presets import TransformerConfig
+from training.data.conditioning import Conditioner
+from training.data.loader import SampleReader
+from training.distributed.ema import EmaConfig
+from training.distributed.ranks import Ranks
+from training.distributed.trained_model import OptimizerConfig, TrainedModel
+from training.monitoring.throughput import Throughput, transformer_cost
+from training.objectives.objective import Objective
+from training.parts.clip_viewer import ClipViewer
+from training.parts.fit import check_fit, check_shared
+from training.parts.parts import Parts
+from training.recipes.recipe import Recipe
+from training.result import Result
+
+
+def load_transformer(directory: Path, dtype: torch.dtype = torch.float32) -> SoulTransformer3DModel:
+    """The network of a model directory; what has to stay fp32 does."""
+    transformer: SoulTransformer3DModel = SoulTransformer3DModel.from_pretrained(
+        directory / "transformer", torch_dtype=dtype
+    )
+    transformer.train()
+    return transformer
+
+
+def fitting_transformer(start: Path, reader: SampleReader, ranks: Ranks) -> SoulTransformer3DModel:
+    """The network of a model directory, fp32.
+
+    Raises:
+        ConfigError: it does not fit the samples, or the ranks cannot share it.
+    """
+    transformer = load_transformer(start)
+    check_fit(transformer, reader.encoding, reader.directory.path)
+    check_shared(transformer, reader.samples, ranks.sequence_parallel)
+    return transformer
+
+
+def train_transformer(
+    recipe: Recipe,
+    name: str,
+    transformer: SoulTransformer3DModel,
+    ranks: Ranks,
+    *,
+    optimizer: OptimizerConfig,
+    ema: EmaConfig | None,
+) -> TrainedModel:
+    """A network under training, whose clips are shared where ranks do; it is changed in place."""
+    model = TrainedModel(
+        name,
+        transformer,
+        optimizer=optimizer,
+        parallel=recipe.parallel,
+        ema=ema,
+        ranks=ranks,
+        micro_batch=recipe.micro_batch,
+        accumulation=recipe.share(ranks).accumulation,
+    )
+    share_clips(transformer, ranks)
+    return model
+
+
+def share_clips(transformer: SoulTransformer3DModel, ranks: Ranks) -> None:
+    """Let the ranks of a sequence group share every clip that the network is given."""
+    if ranks.sequence_group is not None:
+        SequenceParallel(transformer, ranks.sequence_group)
+
+
+def transformer_parts(
+    recipe: Recipe,
+    transformer: SoulTransformer3DModel,
+    objective: Objective,
+    *,
+    start: Path,
+    reader: SampleReader,
+    ranks: Ranks,
+) -> Parts:
+    """The parts of any objective that trains the network that makes latents; see `BuildParts`."""
+    encoding, config, validation = reader.encoding, transformer.config, recipe.validation
+    vae = _load_vae(start, ranks.device) if validation.every and validation.videos else None
+    return Parts(
+        conditioner=Conditioner(
+            recipe.conditioning,
+            seed=recipe.seed,
+            audio_window=config.audio_window,
+            audio_dim=config.audio_dim,
+            text_tokens=encoding.text_tokens,
+            free_text=reader.directory.unconditional(),
+        ),
+        objective=objective,
+        throughput=Throughput(
+            transformer_cost(_config_of(transformer), encoding.text_tokens),
+            ranks.device,
+            num_ranks=ranks.world,
+            ranks_per_sample=ranks.sequence_parallel,
+        ),
+        viewer=ClipViewer(
+            transformer, build_scheduler(recipe.generation.scheduler), vae, validation, recipe.parallel.precision
+        ),
+        result=Result(
+            component="transformer",
+            in_fp32=tuple(SoulTransformer3DModel._keep_in_fp32_modules),
+            defaults=_defaults(recipe, encoding),
+            scheduler=build_scheduler(recipe.generation.scheduler),
+        ),
+    )
+
+
+def _defaults(recipe: Recipe, encoding: Encoding) -> dict[str, Any]:
+    """What the pipeline is told to do unless it is told otherwise."""
+    return {
+        "fps": encoding.fps,
+        "clip_latents": latent_frames(encoding.clip_frames),
+        "overlap_latents": recipe.conditioning.overlap_latents,
+        "area": encoding.area,
+        "num_inference_steps": recipe.generation.num_inference_steps,
+        "guidance_scale": recipe.generation.guidance_scale,
+    }
+
+
+def _load_vae(directory: Path, device: torch.device) -> Autoencoder:
+    """The autoencoder of a model directory, fp32."""
+    kind = json.loads((directory / "model_index.json").read_text())["vae"][1]
+    loader = PatchDCTCodec if kind == "PatchDCTCodec" else AutoencoderKLWan
+    vae: Autoencoder = loader.from_pretrained(directory / "vae").to(device).eval()
+    return vae
+
+
+def _config_of(transformer: SoulTransformer3DModel) -> TransformerConfig:
+    values = {name: transformer.config[name] for name in TransformerConfig.__dataclass_fields__}
+    return TransformerConfig(**values | {"patch_size": tuple(values["patch_size"])})
