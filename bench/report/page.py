@@ -17,7 +17,7 @@ from bench.report.contrasts import Slice, contrasts, slice_scores
 from bench.report.drawing import NUM_COLOURS
 from bench.report.evidence import drift_curves, offset_curve_of
 from bench.report.offsets import offset_maps
-from bench.report.watch import gather_evidence, player_data, worst_videos
+from bench.report.viewing import gather_evidence, player_data, worst_videos
 from bench.rows import Row, current
 from bench.stats.slices import slices
 from bench.values import Better

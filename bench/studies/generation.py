@@ -27,7 +27,7 @@ Frames = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sampling:
+class StudySampling:
     """How a video is sampled."""
 
     steps: int | None = None
@@ -37,7 +37,7 @@ class Sampling:
     seed: int = 0
     """Of the noise; each video adds its number."""
 
-    def resolved(self, pipeline: SoulPipeline) -> Sampling:
+    def resolved(self, pipeline: SoulPipeline) -> StudySampling:
         """With the model directory's numbers in place of those not given."""
         config = pipeline.config
         return dataclasses.replace(
@@ -97,7 +97,7 @@ def load_pipeline(model: str, device: str) -> SoulPipeline:
 
 
 def generate(
-    pipeline: SoulPipeline, scene: Scene, sampling: Sampling, *, waveform: Tensor | None = None, **options: Any
+    pipeline: SoulPipeline, scene: Scene, sampling: StudySampling, *, waveform: Tensor | None = None, **options: Any
 ) -> Generated:
     """Make a scene's video.
 
