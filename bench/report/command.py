@@ -19,6 +19,7 @@ from bench.report.page import ReportInput, write_report
 from bench.rows import RowStore
 from bench.samples.method_directories import named_directories
 from bench.samples.samples import Tell, read_samples, untold
+from bench.samples.slices import slices_of
 from infra.storage.out_directory import working_in
 
 
@@ -82,4 +83,4 @@ def report(
 
 
 def _groups(samples: Path, tell: Tell) -> dict[str, dict[str, str]]:
-    return {id_: sample.slices() for id_, sample in read_samples(samples, tell).items()}
+    return {id_: slices_of(sample) for id_, sample in read_samples(samples, tell).items()}

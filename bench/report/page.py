@@ -43,7 +43,7 @@ class ReportInput:
     rows: Sequence[Row]
     """As they are in the store; replaced ones are left out here."""
     samples: Mapping[str, Mapping[str, str]]
-    """Every sample that should be scored → the groups that it belongs to (`Sample.slices()`)."""
+    """Every sample that should be scored → the groups that it belongs to (`bench.samples.slices.slices_of`)."""
     catalogue: Catalogue = field(default_factory=dict)
     """Metric → its values, in the order to show."""
     protocols: Mapping[str, str] = field(default_factory=dict)
