@@ -137,7 +137,7 @@ class RowStore:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Merged:
+class MergedRows:
     """What merging did."""
 
     added: int
@@ -147,7 +147,7 @@ class Merged:
     """Rows of a known key with other values; the ones that were there first stay."""
 
 
-def merge(into: Path, sources: Sequence[Path]) -> Merged:
+def merge(into: Path, sources: Sequence[Path]) -> MergedRows:
     """Add the rows of other directories (other machines' results) to those of `into`.
 
     Raises:
@@ -169,7 +169,7 @@ def merge(into: Path, sources: Sequence[Path]) -> Merged:
             else:
                 conflicts.append(row)
     store.append(added)
-    return Merged(added=len(added), known=same, conflicts=tuple(conflicts))
+    return MergedRows(added=len(added), known=same, conflicts=tuple(conflicts))
 
 
 def current(rows: Iterable[Row]) -> list[Row]:

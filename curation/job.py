@@ -15,8 +15,8 @@ from curation.shards.run_directory import RunDirectory, ShardWriter
 from curation.sources.fetching import NodeCopies
 from curation.stage import Stage
 from infra.jobs.engine import Alive
+from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig
-from infra.jobs.telemetry import Progress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

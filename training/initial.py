@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from infra.config import ConfigError, persons_mistakes
-from infra.storage.writing import NotWrittenError, writing
+from infra.storage.write_errors import NotWrittenError, writing
 from model.pretrained.assemble import build_pipeline
 from model.pretrained.presets import PRESETS
 from model.weights.directory import INDEX_FILE, check_model_directory, fingerprint

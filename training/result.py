@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from infra.config import ConfigError, persons_mistakes
-from infra.storage.writing import reason_of
+from infra.storage.write_errors import reason_of
 from model.generation.codebook import Codebook
 from model.generation.sampling import Scheduler
 from model.weights.directory import CODEBOOK_FILE, INDEX_FILE, check_model_directory

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from infra.command_line import CommandFailedError
 from infra.config import ConfigError
-from infra.storage.writing import NotWrittenError
+from infra.storage.write_errors import NotWrittenError
 from training.data.batch_plan import Plan
 from training.data.damage import Damage
 from training.data.loader import MicroBatch, SampleReader, Share, load_steps

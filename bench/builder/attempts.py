@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.builder import judging, writing
-from bench.builder.build import Build
-from bench.builder.directory import IMAGE, SOUND, holds, store
+from bench.builder.build import IMAGE, SOUND, Build, holds, store
 from bench.builder.failure import StepFailedError
+from bench.builder.image import draw, read_image
 from bench.builder.ledger import Entry, Kind
-from bench.builder.picture import draw, read_picture
 from bench.builder.speech import speak, voice
 from bench.builder.state import STEPS, Attempt, Slot
-from bench.builder.writing import Failure, Texts
+from bench.builder.texts import PROMPT_VERSION as WRITER_VERSION
+from bench.builder.texts import AttemptFailure, Texts, write_texts
+from bench.builder.verdict import PROMPT_VERSION as JUDGE_VERSION
+from bench.builder.verdict import judge
 from bench.served.endpoint import NotNowError
 
 FILES = {Kind.SPOKEN: SOUND, Kind.PICTURED: IMAGE}
@@ -44,7 +45,7 @@ class Maker:
             try:
                 data = self._do(step, slot, attempt)
             except StepFailedError as error:
-                failure = Failure(step=STEPS[step], reason=error.reason, detail=error.detail)
+                failure = AttemptFailure(step=STEPS[step], reason=error.reason, detail=error.detail)
                 self._note(slot, attempt, Kind.FAILED, dataclasses.asdict(failure))
                 is_going_on = told(step, error)
             except NotNowError as error:
@@ -79,8 +80,8 @@ class Maker:
 
     def _write(self, slot: Slot, seed: int) -> dict[str, Any]:
         config = self.build.spec.writer
-        texts = writing.write_texts(config, slot.brief, slot.failures, seed)
-        return {"texts": texts.model_dump(), "model": config.model, "prompt_version": writing.PROMPT_VERSION}
+        texts = write_texts(config, slot.brief, slot.failures, seed)
+        return {"texts": texts.model_dump(), "model": config.model, "prompt_version": WRITER_VERSION}
 
     def _speak(self, slot: Slot, attempt: Attempt, texts: Texts) -> dict[str, Any]:
         config = self.build.spec.speech
@@ -92,22 +93,22 @@ class Maker:
 
     def _draw(self, slot: Slot, attempt: Attempt, texts: Texts, seed: int) -> dict[str, Any]:
         config = self.build.spec.image
-        picture = draw(config, slot.brief, texts.image_prompt, seed)
-        content = store(self._file(slot, attempt, Kind.PICTURED), picture.png)
-        return {"content": content, "model": config.model, "size": list(picture.size), "seed": seed}
+        image = draw(config, slot.brief, texts.image_prompt, seed)
+        content = store(self._file(slot, attempt, Kind.PICTURED), image.png)
+        return {"content": content, "model": config.model, "size": list(image.size), "seed": seed}
 
     def _judge(self, slot: Slot, attempt: Attempt, texts: Texts, seed: int) -> dict[str, Any]:
         config = self.build.spec.verdict
-        pixels = read_picture(self._file(slot, attempt, Kind.PICTURED).read_bytes()).pixels
+        pixels = read_image(self._file(slot, attempt, Kind.PICTURED).read_bytes()).pixels
         duration_s = float(attempt.done[Kind.SPOKEN]["duration_s"])
-        verdict = judging.judge(config, slot.brief, texts, pixels=pixels, duration_s=duration_s, seed=seed)
+        verdict = judge(config, slot.brief, texts, pixels=pixels, duration_s=duration_s, seed=seed)
         return {
             "passed": verdict.passes(config.min_grade),
             "approved": verdict.approved,
             "grades": verdict.grades,
             "reason": verdict.reason,
             "model": config.model,
-            "prompt_version": judging.PROMPT_VERSION,
+            "prompt_version": JUDGE_VERSION,
         }
 
     def _file(self, slot: Slot, attempt: Attempt, step: Kind) -> Path:

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from bench.builder.build import Build
-from bench.builder.directory import IMAGE, SOUND, content_hash, store
+from bench.builder.briefs import sample_id
+from bench.builder.build import IMAGE, SOUND, Build, content_hash, store
 from bench.builder.failure import StepFailedError
+from bench.builder.image import PngImage, check_image, read_image
 from bench.builder.ledger import Entry, Kind
-from bench.builder.picture import Picture, check_picture, read_picture
-from bench.builder.planner import sample_id
 from bench.builder.shares import LANGUAGES
-from bench.builder.speech import Sound, check_sound, read_sound
+from bench.builder.speech import Recording, check_sound, read_sound
 from infra.config import build as read_config
 from infra.config import read_yaml
 
@@ -107,20 +106,20 @@ def add_case(build: Build, description: Path) -> Added:
         ValueError: the description, the image or the sound is not what it should be.
     """
     case = read_config(RealCase, read_yaml(description), str(description))
-    picture, sound = _read_files(build, case, description.parent)
+    decoded, sound = _read_files(build, case, description.parent)
     wav = sound.to_wav()
-    contents = {"image_content": content_hash(picture.png), "sound_content": content_hash(wav)}
+    contents = {"image_content": content_hash(decoded.png), "sound_content": content_hash(wav)}
     texts = case.texts()
     for id_, known in build.state.cases.items():
         if all(known[name] == value for name, value in {"texts": texts, **contents}.items()):
             return Added(id=id_, is_new=False)
     number = build.spec.target + len(build.state.cases) + 1
     id_ = sample_id(number, case.category, case.mode, case.language, case.gender)
-    store(build.directory.case_file(id_, IMAGE), picture.png)
+    store(build.directory.case_file(id_, IMAGE), decoded.png)
     store(build.directory.case_file(id_, SOUND), wav)
     told = {name: getattr(case, name) for name in ("source", "licence", "note", "added_by")}
     files = {"image_file": case.image.name, "audio_file": case.audio.name}
-    measured = {"duration_s": round(sound.duration_s, 3), "size": list(picture.size)}
+    measured = {"duration_s": round(sound.duration_s, 3), "size": list(decoded.size)}
     entry = Entry(
         kind=Kind.ADDED, sample=id_, data={"texts": texts, **contents, "provenance": {**told, **files, **measured}}
     )
@@ -129,12 +128,12 @@ def add_case(build: Build, description: Path) -> Added:
     return Added(id=id_, is_new=True)
 
 
-def _read_files(build: Build, case: RealCase, folder: Path) -> tuple[Picture, Sound]:
+def _read_files(build: Build, case: RealCase, folder: Path) -> tuple[PngImage, Recording]:
     """Image and sound, held to the limits that generated ones are held to, length and shape apart."""
     image, audio = folder / case.image, folder / case.audio
     try:
-        picture = read_picture(image.read_bytes())
-        check_picture(build.spec.image, picture)
+        decoded = read_image(image.read_bytes())
+        check_image(build.spec.image, decoded)
     except (OSError, ValueError, StepFailedError) as error:
         raise ValueError(f"{image}: {_words(error)}") from error
     try:
@@ -142,7 +141,7 @@ def _read_files(build: Build, case: RealCase, folder: Path) -> tuple[Picture, So
         check_sound(build.spec.speech, sound)
     except (OSError, ValueError, StepFailedError) as error:
         raise ValueError(f"{audio}: {_words(error)}") from error
-    return picture, sound
+    return decoded, sound
 
 
 def _words(error: Exception) -> str:

@@ -6,17 +6,16 @@ import argparse
 
 from rich.console import Console
 
-from bench.builder import telling
-from bench.builder.build import Build, begin, lay_out, open_build
+from bench.builder.build import Build, BuildDirectory, begin, lay_out, open_build
 from bench.builder.cases import TEMPLATE, add_case
-from bench.builder.directory import BuildDirectory
+from bench.builder.options import Unsigned
+from bench.builder.progress import show_progress, tell_end, tell_merged, tell_plan, tell_published, tell_status
 from bench.builder.publishing import publish
 from bench.builder.review import write_page
-from bench.builder.running import check_servers
-from bench.builder.running import run as run_slots
 from bench.builder.sign_off import merge_decisions
+from bench.builder.slot_runner import check_servers
+from bench.builder.slot_runner import run as run_slots
 from bench.builder.spec import DEFAULT
-from bench.builder.unsigned import Unsigned
 from bench.pages.results import result_files
 
 
@@ -30,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     if options.action == "plan":
         _plan(options, console)
     elif options.action == "status":
-        telling.tell_status(console, open_build(options.build))
+        tell_status(console, open_build(options.build))
     elif options.action == "add" and not options.cases:
         print(TEMPLATE, end="")
     else:
@@ -46,7 +45,7 @@ def _plan(options: argparse.Namespace, console: Console) -> None:
         build = open_build(options.build)
     else:
         build = lay_out(options.build, options.spec or DEFAULT, options.overrides)
-    telling.tell_plan(console, build)
+    tell_plan(console, build)
 
 
 def _work(build: Build, options: argparse.Namespace, console: Console) -> None:
@@ -57,7 +56,7 @@ def _work(build: Build, options: argparse.Namespace, console: Console) -> None:
         console.print(f"{num} samples: hand out {build.directory.review}", soft_wrap=True, highlight=False)
     elif options.action == "sign-off":
         merged = merge_decisions(build, result_files(options.files))
-        telling.tell_merged(console, merged)
+        tell_merged(console, merged)
         if not merged.num_counted:
             raise ValueError("none of the files counts")
     elif options.action == "add":
@@ -68,13 +67,13 @@ def _work(build: Build, options: argparse.Namespace, console: Console) -> None:
             console.print(f"{description.name}: {added.id}{there}", soft_wrap=True, highlight=False)
     else:
         out = options.out or build.directory.published
-        telling.tell_published(console, out, publish(build, out, Unsigned(options.unsigned)))
+        tell_published(console, out, publish(build, out, Unsigned(options.unsigned)))
 
 
 def _run(build: Build, console: Console) -> None:
     if build.state.open(build.spec.max_attempts):
         check_servers(build)
         begin(build)
-        with telling.progress(console, build) as show:
+        with show_progress(console, build) as show:
             run_slots(build, show)
-    telling.tell_end(console, build)
+    tell_end(console, build)

@@ -69,8 +69,8 @@ class Entry:
             raise ValueError(f"not a line of a ledger: {line[:80]!r} ({error})") from error
 
 
-class Ledger:
-    """The ledger's file. Threads and processes may append at once; what was appended outlives any crash."""
+class BuildLedger:
+    """The file of a build's ledger. Threads and processes may append at once; what was appended outlives any crash."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from bench.builder.unsigned import Unsigned
 from infra.command_line import existing_file
 
 ABOUT: Final = """\
@@ -23,6 +23,14 @@ Make a set like Soul-Bench (paper, Sec. 4.2). In order:
 Endpoints are OpenAI-compatible: /chat/completions, /images/generations, /audio/speech. A step that was finished is
 never asked for again, whatever was killed meanwhile.
 """
+
+
+class Unsigned(StrEnum):
+    """What publishing does with samples that nobody, or not everybody, has decided on."""
+
+    REFUSE = "refuse"
+    LEAVE_OUT = "leave-out"
+    INCLUDE = "include"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import pages
-from bench.builder.build import Build
-from bench.builder.candidates import Candidate, candidates
-from bench.builder.decisions import CHECKS, Standing, sign_offs
-from bench.builder.directory import IMAGE, SOUND
+from bench.builder.build import IMAGE, SOUND, Build
+from bench.builder.candidates import CHECKS, Candidate, Standing, candidates, sign_offs
 from bench.pages import static_page
 from infra.storage.files import write_atomically
 

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.builder.build import Build
-from bench.builder.candidates import Candidate, candidates
-from bench.builder.decisions import NAMES, SignOff, sign_offs
+from bench.builder.candidates import NAMES, Candidate, SignOff, candidates, sign_offs
 from bench.builder.ledger import Entry, Kind
 from bench.pages.results import read_result
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Merged:
+class MergedDecisions:
     """What came of it."""
 
     num_recorded: int
@@ -34,7 +33,7 @@ class Merged:
         return self.num_recorded + self.num_known + self.num_outdated
 
 
-def merge_decisions(build: Build, paths: Iterable[Path]) -> Merged:
+def merge_decisions(build: Build, paths: Iterable[Path]) -> MergedDecisions:
     """Record the decisions in result files. A file counts whole or not at all; of one person's the latest holds.
 
     Neither the order of files nor taking one in twice makes a difference.
@@ -62,7 +61,7 @@ def merge_decisions(build: Build, paths: Iterable[Path]) -> Merged:
         build.ledger.append(recorded)
     build.state.signed.extend(recorded)
     found = sign_offs(current, build.state.signed, build.spec.num_reviewers)
-    return Merged(
+    return MergedDecisions(
         num_recorded=len(recorded),
         num_known=num_known,
         num_outdated=num_outdated,

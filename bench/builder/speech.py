@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from bench.builder.briefs import Brief
 from bench.builder.failure import StepFailedError, refusals
-from bench.builder.planner import Brief
 from bench.builder.spec import SpeechConfig
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sound:
+class Recording:
     """A recording."""
 
     samples: npt.NDArray[np.int16]
@@ -41,7 +41,7 @@ class Sound:
         return file.getvalue()
 
 
-def speak(config: SpeechConfig, brief: Brief, message: str) -> Sound:
+def speak(config: SpeechConfig, brief: Brief, message: str) -> Recording:
     """The message, spoken by the slot's voice.
 
     Raises:
@@ -71,7 +71,7 @@ def voice(config: SpeechConfig, brief: Brief) -> str:
     return voices[brief.number % len(voices)]
 
 
-def read_sound(data: bytes) -> Sound:
+def read_sound(data: bytes) -> Recording:
     """Decode a recording and mix it to mono.
 
     Streaming servers write no length into a wav's head; written again, the file is whole.
@@ -84,10 +84,10 @@ def read_sound(data: bytes) -> Sound:
     except (soundfile.SoundFileError, ValueError, OSError) as error:
         raise ValueError(f"cannot be decoded: {error}") from error
     mono = np.clip(np.round(samples.mean(1) * 32768.0), -32768, 32767).astype(np.int16)
-    return Sound(samples=mono, sample_rate_hz=int(rate))
+    return Recording(samples=mono, sample_rate_hz=int(rate))
 
 
-def check_sound(config: SpeechConfig, sound: Sound) -> None:
+def check_sound(config: SpeechConfig, sound: Recording) -> None:
     """See that a recording can be heard.
 
     Raises:

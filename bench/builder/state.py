@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from bench.builder.briefs import Brief
 from bench.builder.ledger import Entry, Kind
-from bench.builder.planner import Brief
-from bench.builder.writing import Failure
+from bench.builder.texts import AttemptFailure
 
 STEPS: Final = {
     Kind.WRITTEN: "writing",
@@ -28,7 +28,7 @@ class Attempt:
     """From 1."""
     done: dict[Kind, Mapping[str, Any]] = field(default_factory=dict)
     """Finished steps, with what came of them."""
-    failure: Failure | None = None
+    failure: AttemptFailure | None = None
 
     @property
     def is_approved(self) -> bool:
@@ -51,7 +51,7 @@ class Slot:
         return self.attempts[-1] if self.attempts and self.attempts[-1].is_approved else None
 
     @property
-    def failures(self) -> list[Failure]:
+    def failures(self) -> list[AttemptFailure]:
         """Of the attempts so far."""
         return [attempt.failure for attempt in self.attempts if attempt.failure is not None]
 
@@ -80,11 +80,11 @@ class Slot:
             self.attempts.append(attempt)
         self.last_silence = ""
         if entry.kind is Kind.FAILED:
-            attempt.failure = Failure(**entry.data)
+            attempt.failure = AttemptFailure(**entry.data)
             return
         attempt.done[entry.kind] = entry.data
         if entry.kind is Kind.JUDGED and not entry.data["passed"]:
-            attempt.failure = Failure(step=STEPS[Kind.JUDGED], reason="rejected", detail=entry.data["reason"])
+            attempt.failure = AttemptFailure(step=STEPS[Kind.JUDGED], reason="rejected", detail=entry.data["reason"])
 
 
 @dataclass(kw_only=True, slots=True)

@@ -18,8 +18,8 @@ from rich.console import Console
 from bench.efficiency.autoencoders import PAPER_CLIP, compare_autoencoders
 from bench.efficiency.inference import Timing, measure_size
 from bench.efficiency.measure import device_memory_bytes, device_name
-from bench.efficiency.placement import Placement
-from bench.efficiency.results import Conditions, EfficiencyReport, SizeResult
+from bench.efficiency.model_placement import ModelPlacement
+from bench.efficiency.results import EfficiencyReport, MeasuringConditions, SizeResult
 from bench.efficiency.subject import PAPER_SIZES, Subject, load_subject
 from bench.efficiency.table import autoencoder_table, inference_table
 from model.codecs.image import check_size
@@ -93,7 +93,7 @@ def _parsed(size: str) -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _placement(options: argparse.Namespace) -> Placement:
+def _placement(options: argparse.Namespace) -> ModelPlacement:
     name = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -104,10 +104,12 @@ def _placement(options: argparse.Namespace) -> Placement:
         raise ValueError(f"--device {name}: choose cuda or cpu")
     default = "float32" if device.type == "cpu" and options.model != "soul-5b" else "bfloat16"
     dtype = options.dtype or default
-    return Placement(device=device, dtype=getattr(torch, dtype), vae_dtype=getattr(torch, options.vae_dtype or dtype))
+    return ModelPlacement(
+        device=device, dtype=getattr(torch, dtype), vae_dtype=getattr(torch, options.vae_dtype or dtype)
+    )
 
 
-def _prepare(subject: Subject, options: argparse.Namespace, placement: Placement) -> None:
+def _prepare(subject: Subject, options: argparse.Namespace, placement: ModelPlacement) -> None:
     backend = options.attention
     try:
         subject.transformer.set_attention_backend(backend)
@@ -119,8 +121,8 @@ def _prepare(subject: Subject, options: argparse.Namespace, placement: Placement
         subject.transformer.compile_repeated_blocks()
 
 
-def _begin(subject: Subject, options: argparse.Namespace, placement: Placement) -> EfficiencyReport:
-    conditions = Conditions(
+def _begin(subject: Subject, options: argparse.Namespace, placement: ModelPlacement) -> EfficiencyReport:
+    conditions = MeasuringConditions(
         command=options.command_line,
         model=options.model,
         weights=subject.weights,

@@ -23,8 +23,8 @@ from model.generation.sampling import CleanFrames, Condition, build_scheduler, d
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sampling:
-    """How a clip is denoised."""
+class DenoisingLoop:
+    """One way to denoise a clip that is measured: steps, guidance, scheduler."""
 
     name: str
     """As it stands in the table."""
@@ -41,10 +41,10 @@ class Sampling:
         return self.steps * (2 if self.guided else 1)
 
 
-SAMPLINGS: Final = (
-    Sampling(name="25 steps, CFG", steps=25, guided=True, scheduler="unipc"),
-    Sampling(name="4 steps, no CFG", steps=4, guided=False, scheduler="few-step"),
-    Sampling(name="one forward", steps=1, guided=False, scheduler="few-step"),
+DENOISING_LOOPS: Final = (
+    DenoisingLoop(name="25 steps, CFG", steps=25, guided=True, scheduler="unipc"),
+    DenoisingLoop(name="4 steps, no CFG", steps=4, guided=False, scheduler="few-step"),
+    DenoisingLoop(name="one forward", steps=1, guided=False, scheduler="few-step"),
 )
 """The paper's baseline and its distilled model (Tab. 3); one forward is their unit."""
 
@@ -76,7 +76,7 @@ class _Inputs:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Denoising:
-    sampling: Sampling
+    sampling: DenoisingLoop
     forwards: int
     extrapolated: bool
     seconds: float
@@ -104,7 +104,7 @@ def measure_size(subject: Subject, timing: Timing, *, num_frames: int, height: i
         _extrapolated(subject, inputs, sampling, one)
         if timing.extrapolate or sampling.forwards == 1
         else _denoised(subject, inputs, sampling, timing)
-        for sampling in SAMPLINGS
+        for sampling in DENOISING_LOOPS
     ]
     codings = [_coded(measured, inputs, timing) for measured in subject.vaes]
     rows: list[InferenceRow] = []
@@ -146,7 +146,7 @@ def _make_inputs(subject: Subject, num_frames: int, height: int, width: int) -> 
     )
 
 
-def _loop(subject: Subject, inputs: _Inputs, sampling: Sampling, *, steps: int) -> Callable[[], Tensor]:
+def _loop(subject: Subject, inputs: _Inputs, sampling: DenoisingLoop, *, steps: int) -> Callable[[], Tensor]:
     return lambda: denoise(
         subject.transformer,
         build_scheduler(sampling.scheduler),
@@ -174,7 +174,7 @@ def _one_forward(subject: Subject, inputs: _Inputs, timing: Timing) -> float:
     )
 
 
-def _extrapolated(subject: Subject, inputs: _Inputs, sampling: Sampling, forward_s: float) -> _Denoising:
+def _extrapolated(subject: Subject, inputs: _Inputs, sampling: DenoisingLoop, forward_s: float) -> _Denoising:
     return _Denoising(
         sampling=sampling,
         forwards=sampling.forwards,
@@ -184,7 +184,7 @@ def _extrapolated(subject: Subject, inputs: _Inputs, sampling: Sampling, forward
     )
 
 
-def _denoised(subject: Subject, inputs: _Inputs, sampling: Sampling, timing: Timing) -> _Denoising:
+def _denoised(subject: Subject, inputs: _Inputs, sampling: DenoisingLoop, timing: Timing) -> _Denoising:
     device = subject.transformer.device
     # One step warms up as well as all of them.
     median_seconds(_loop(subject, inputs, sampling, steps=1), device, warmup=timing.warmup, repeats=1)
@@ -200,7 +200,7 @@ def _denoised(subject: Subject, inputs: _Inputs, sampling: Sampling, timing: Tim
     )
 
 
-def _denoising_peak(subject: Subject, inputs: _Inputs, sampling: Sampling) -> int:
+def _denoising_peak(subject: Subject, inputs: _Inputs, sampling: DenoisingLoop) -> int:
     """Measured apart from the time, and over one step, which needs as much as all of them."""
     return grown_bytes(_loop(subject, inputs, sampling, steps=1), subject.transformer.device)
 

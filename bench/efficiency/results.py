@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Conditions:
+class MeasuringConditions:
     """What was measured, on what and how."""
 
     command: str
@@ -137,7 +137,7 @@ class SizeResult:
 class EfficiencyReport:
     """A whole run."""
 
-    conditions: Conditions
+    conditions: MeasuringConditions
     """What was measured, on what and how."""
     notes: tuple[str, ...]
     """What a reader must know."""

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLWan
 
-from bench.efficiency.placement import Placement, check_memory, made_on
+from bench.efficiency.model_placement import ModelPlacement, check_memory, made_on
 from model.codecs.image import CLIP_FRAMES, size_for_area
 from model.codecs.text import MAX_TOKENS, HashedTextEncoder, max_text_tokens
 from model.codecs.vae import Autoencoder, efficient_vae_config, wan_vae_config
@@ -77,7 +77,7 @@ class Subject:
 @torch.no_grad()
 def load_subject(
     model: str,
-    placement: Placement,
+    placement: ModelPlacement,
     *,
     evae: str | None,
     sizes: list[tuple[int, int]],
@@ -101,7 +101,7 @@ def load_subject(
 
 
 def _random_subject(
-    model: str, placement: Placement, evae: str | None, sizes: list[tuple[int, int]], num_frames: int | None
+    model: str, placement: ModelPlacement, evae: str | None, sizes: list[tuple[int, int]], num_frames: int | None
 ) -> Subject:
     preset = get_preset(model)
     is_full_size = preset.vae == "wan2.2"
@@ -135,7 +135,7 @@ def _random_subject(
     )
 
 
-def _loaded_subject(model: str, placement: Placement, *, evae: str | None) -> Subject:
+def _loaded_subject(model: str, placement: ModelPlacement, *, evae: str | None) -> Subject:
     directory = locate(model)
     pipeline = SoulPipeline.from_pretrained(
         directory,
@@ -174,13 +174,13 @@ def _stand_ins() -> tuple[dict[str, Any], dict[str, Any]]:
     return common | {"decoder_base_dim": wide}, common | {"decoder_base_dim": narrow}
 
 
-def _random_vae(config: dict[str, Any], placement: Placement) -> MeasuredVae:
+def _random_vae(config: dict[str, Any], placement: ModelPlacement) -> MeasuredVae:
     with made_on(placement.device, placement.vae_dtype):
         vae = AutoencoderKLWan(**config).eval()
     return MeasuredVae(name=_vae_name(vae), weights="random", vae=vae)
 
 
-def _given(evae: str, placement: Placement) -> MeasuredVae:
+def _given(evae: str, placement: ModelPlacement) -> MeasuredVae:
     vae = load_vae(evae).to(placement.device, placement.vae_dtype).eval()
     return MeasuredVae(name=_vae_name(vae), weights=evae, vae=vae)
 

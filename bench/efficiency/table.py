@@ -6,7 +6,7 @@ from rich import box
 from rich.table import Table
 
 from bench.efficiency.measure import GIB
-from bench.efficiency.results import AutoencoderRow, Conditions, SizeResult
+from bench.efficiency.results import AutoencoderRow, MeasuringConditions, SizeResult
 
 
 def autoencoder_table(rows: tuple[AutoencoderRow, ...]) -> Table:
@@ -33,7 +33,7 @@ def autoencoder_table(rows: tuple[AutoencoderRow, ...]) -> Table:
     return table
 
 
-def inference_table(size: SizeResult, conditions: Conditions) -> Table:
+def inference_table(size: SizeResult, conditions: MeasuringConditions) -> Table:
     """Tab. 3 at one size; a star marks extrapolated seconds. One forward is the unit, and makes no video."""
     clip = _clip(f"{conditions.num_frames}x{size.height}x{size.width}")
     table = _table(

@@ -9,9 +9,9 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.evaluation import controls
-from bench.evaluation.job import EvaluationJob, Plan
+from bench.evaluation.job import Evaluation, EvaluationJob
 from bench.metrics.metric import Metric
-from bench.metrics.options import metrics_config
+from bench.metrics.metrics_config import metrics_config
 from bench.metrics.registry import METRICS, build_metrics
 from bench.report.command import write_and_print
 from bench.rows import RowStore, merge
@@ -19,7 +19,7 @@ from bench.samples.method_directories import named_directories
 from bench.samples.samples import read_samples, read_videos
 from infra.jobs.console import Words
 from infra.jobs.workers import Workers
-from infra.storage.out_directory import prepare, writing
+from infra.storage.out_directory import prepare, working_in
 
 EVALUATION = Words(
     doing="evaluating", counts="units", kept="with values", rejected="without", units="videos", clips="rows"
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> None:
     methods = {name: read_videos(path, samples, console.print) for name, path in directories.items()}
     config = metrics_config(options)
     metrics = usable(build_metrics(options.metrics or list(METRICS), config), console, asked=bool(options.metrics))
-    plan = Plan(
+    plan = Evaluation(
         samples=samples,
         methods=methods,
         metrics=metrics,
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
         names=tuple(metric.name for metric in metrics),
         workers=workers,
     )
-    with writing(options.out):
+    with working_in(options.out):
         workers.run(units, job, EVALUATION, console)
         if RowStore(options.out).keys():
             write_and_print(options.out, options.samples, directories, config)

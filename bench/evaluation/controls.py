@@ -19,8 +19,8 @@ import numpy.typing as npt
 import soundfile
 
 from bench.metrics.metric import Input, Metric, NoValueError, VideoInput
-from bench.metrics.sound import hear
 from bench.metrics.timing import frame_rate, shown_times
+from bench.metrics.video_sound import hear
 from bench.samples.samples import Sample
 from curation.media import MediaError, iter_frames
 

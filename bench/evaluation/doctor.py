@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.metrics.options import metrics_config
+from bench.metrics.metrics_config import metrics_config
 from bench.metrics.registry import METRICS, build_metrics
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.metrics.command_line import add_metric_options
+from bench.metrics.options import add_metric_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,15 +18,15 @@ from pathlib import Path
 from bench.evaluation import controls
 from bench.evaluation.trouble import LOG, is_unexpected, log_entry, outcome_of
 from bench.machine_fault import machine_fault
+from bench.metrics.measured_video import file_hash
 from bench.metrics.metric import Input, Metric, Outcome, VideoInput
-from bench.metrics.picture import file_hash
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import CRASHED, Row, RowKey, RowStore
 from bench.samples.samples import Sample
 from bench.served.endpoint import NotNowError
 from infra.jobs.engine import Alive
+from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig
-from infra.jobs.telemetry import Progress
 from infra.jobs.workers import Workers
 from infra.storage.line_files import append_lines
 
@@ -76,8 +76,8 @@ class Unit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
-    """What to evaluate."""
+class Evaluation:
+    """Which videos of which methods are to be measured by which metrics."""
 
     samples: Mapping[str, Sample]
     methods: Mapping[str, Mapping[str, Path | None]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.metrics.command_line import add_metric_options
+from bench.metrics.options import add_metric_options
 from infra.command_line import existing_directory
 from infra.jobs.worker_options import add_worker_options
 

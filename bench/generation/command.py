@@ -12,7 +12,7 @@ from bench.generation.request import plan_requests
 from bench.samples.samples import read_samples
 from infra.jobs.console import Words
 from infra.jobs.workers import Workers
-from infra.storage.out_directory import prepare, writing
+from infra.storage.out_directory import prepare, working_in
 from model.generation.request import Sampling
 from model.pretrained.parts import ModelParts
 
@@ -38,6 +38,6 @@ def run(options: argparse.Namespace) -> None:
     if parts.is_random:
         console.print(f"{parts.model} with random weights: shows that everything runs, not what Soul can do")
     job = GenerationJob(parts=parts, sampling=sampling, workers=workers)
-    with writing(options.out):
+    with working_in(options.out):
         workers.run(requests.to_make, job, GENERATION, console)
     print(options.out)

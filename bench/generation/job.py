@@ -10,8 +10,8 @@ from bench.evaluation.trouble import LOG, outcome_of, traceback_of
 from bench.generation.request import Request
 from bench.machine_fault import machine_fault
 from infra.jobs.engine import Alive
+from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig
-from infra.jobs.telemetry import Progress
 from infra.jobs.workers import Workers
 from infra.storage.line_files import append_lines
 from model.generation.make_video import VideoInputs, make_video

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.metrics.picture import file_hash
+from bench.metrics.measured_video import file_hash
 from bench.samples.samples import Sample
 from infra.storage.files import write_atomically
 from model.generation.request import Sampling

@@ -26,7 +26,7 @@ from bench.samples.method_directories import named_directories
 from bench.samples.samples import read_samples
 from bench.stats.bootstrap import Interval
 from infra.storage.files import write_atomically
-from infra.storage.out_directory import prepare, writing
+from infra.storage.out_directory import prepare, working_in
 
 
 def run(options: argparse.Namespace) -> None:
@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
         tell = Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
         samples, methods = read_samples(options.samples, tell), named_directories(options.videos)
         prepare(options.out)
-        with writing(options.out):
+        with working_in(options.out):
             key = make_study(options.out, samples, methods, config, tell)
         num_videos = sum(trial.method is not None for trial in key.trials)
         print(f"{num_videos} videos and {options.checks} checks: hand out {options.out / 'page'}, keep key.json")

@@ -25,10 +25,10 @@ import numpy.typing as npt
 from librosa import frames_to_time
 from librosa.onset import onset_detect, onset_strength
 
+from bench.metrics.measured_video import MeasuredVideo
 from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
-from bench.metrics.picture import Picture
-from bench.metrics.sound import hear
 from bench.metrics.timing import frame_rate, length_s
+from bench.metrics.video_sound import hear
 from bench.values import Better, Value
 from curation.media import sample_frames
 
@@ -84,7 +84,7 @@ class AvAlign(Metric):
         """See the class. Without onsets there is nothing to align to; a video that never moves scores 0."""
         fps = self.config.fps or frame_rate(video.path)
         sound = hear(video, self.config.sample_rate_hz)
-        motion = mean_flow(Picture.of(video.path), fps, self.config.short_edge)
+        motion = mean_flow(MeasuredVideo.of(video.path), fps, self.config.short_edge)
         onsets_s = find_onsets(sound, self.config.sample_rate_hz)
         peaks_s = find_peaks(motion, fps, self.config.min_motion)
         if not onsets_s:
@@ -112,7 +112,7 @@ def find_onsets(samples: npt.NDArray[np.int16], sample_rate_hz: int) -> list[flo
 
 
 @lru_cache(maxsize=2)
-def mean_flow(picture: Picture, fps: float, short_edge: int) -> npt.NDArray[np.float64]:
+def mean_flow(measured: MeasuredVideo, fps: float, short_edge: int) -> npt.NDArray[np.float64]:
     """Mean length of the optical flow into each frame in pixels, `(F,)`; the first has the second's.
 
     Kept for the last videos: controls change the sound and leave the pictures alone.
@@ -121,10 +121,10 @@ def mean_flow(picture: Picture, fps: float, short_edge: int) -> npt.NDArray[np.f
         MediaError: the video cannot be read.
         NoValueError: it lasts less than three frames at this rate, so that nothing can be a peak.
     """
-    end_s = length_s(picture.path)
+    end_s = length_s(measured.path)
     lengths: list[float] = []
     before: npt.NDArray[np.uint8] | None = None
-    for frame in sample_frames(picture.path, 0.0, end_s, fps=fps, short_edge=short_edge or None):
+    for frame in sample_frames(measured.path, 0.0, end_s, fps=fps, short_edge=short_edge or None):
         grey = enlarge(np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_BGR2GRAY), np.uint8), short_edge)
         if before is not None:
             lengths.append(flow_length(before, grey))

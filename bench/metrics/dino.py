@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from bench.metrics.measured_video import MeasuredVideo, face_clip, file_hash
 from bench.metrics.metric import Metric, NoValueError, Outcome, VideoInput
-from bench.metrics.picture import Picture, face_clip, file_hash
 from bench.values import Better, Value
 from curation.backends.faces.figure import body_box, head_box
 from curation.clip.observations import Box
@@ -81,7 +81,7 @@ class Dino(Metric):
 
     def measure(self, video: VideoInput) -> Outcome:
         """See the class; on keyframes twice a second that show the main face."""
-        clip = face_clip(Picture.of(video.path))
+        clip = face_clip(MeasuredVideo.of(video.path))
         boxes = {time_s: face.box for time_s, face in zip(clip.tracks[0].times_s, clip.tracks[0].faces, strict=True)}
         people = [cut_person(frame.image(), boxes[frame.time_s]) for frame in clip.keyframes if frame.time_s in boxes]
         if len(people) < 2:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from bench.metrics.measured_video import file_hash
 from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
-from bench.metrics.picture import file_hash
 from bench.metrics.reference import reference_image
 from bench.metrics.scrfd import Scrfd
 from bench.metrics.timing import at_least_one, length_s

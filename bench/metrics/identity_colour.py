@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.metrics.appearance import by_second, mean_colour
+from bench.metrics.measured_video import MeasuredVideo, face_clip
 from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
-from bench.metrics.picture import Picture, face_clip
 from bench.metrics.reference import reference_image
 from bench.values import Better, Value
 from curation.backends.registry import FACE_DETECTORS
@@ -47,7 +47,7 @@ class IdentityColour(Metric):
         if not faces:
             raise NoValueError("no face in the reference image")
         portrait = face_colour(image, max(faces, key=lambda face: face.box.area).box)
-        clip = face_clip(Picture.of(video.path))
+        clip = face_clip(MeasuredVideo.of(video.path))
         boxes = dict(zip(clip.tracks[0].times_s, clip.tracks[0].faces, strict=True))
         seen = [frame for frame in clip.keyframes if frame.time_s in boxes]
         colours = np.array([face_colour(frame.image(), boxes[frame.time_s].box) for frame in seen])

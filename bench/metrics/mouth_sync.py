@@ -14,10 +14,10 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
+from bench.metrics.measured_video import MeasuredVideo, face_clip, mouth
 from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
-from bench.metrics.picture import Picture, face_clip, mouth
-from bench.metrics.sound import hear
 from bench.metrics.timing import length_s
+from bench.metrics.video_sound import hear
 from bench.values import Better, Value
 from curation.backends.lips.mouth_motion import MAP_FILE, MIN_FRAMES, MouthMotionScorer, level_features
 from curation.backends.lips.scorer import MARGIN_S, MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_HZ, SyncEvidence
@@ -62,13 +62,13 @@ class MouthSync(Metric):
 
     def measure(self, video: VideoInput) -> Outcome:
         """See the class."""
-        picture = Picture.of(video.path)
+        measured = MeasuredVideo.of(video.path)
         duration_s = length_s(video.path)
         if duration_s * SYNC_FPS + 1e-6 < MIN_FRAMES:
             raise NoValueError("too short", seconds=round(duration_s, 3))
-        face_clip(picture)
+        face_clip(measured)
         samples = hear(video, SYNC_RATE_HZ, start_s=-MARGIN_S, end_s=duration_s + MARGIN_S)
-        first, motion = mouth(picture)
+        first, motion = mouth(measured)
         num_frames = len(motion.features)
         if num_frames < MIN_FRAMES:
             raise NoValueError("face too short", frames=num_frames)

@@ -13,13 +13,14 @@ from rich.console import Console
 from bench.human_study.questions import METRIC, VALUES
 from bench.leaderboard.board import Boards
 from bench.leaderboard.text import leaderboard
-from bench.metrics.options import metrics_config
+from bench.metrics.metrics_config import metrics_config
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.report.page import ReportInput, write_report
 from bench.rows import RowStore
 from bench.samples.method_directories import named_directories
 from bench.samples.samples import Tell, read_samples, untold
-from infra.storage.out_directory import writing
+from bench.samples.slices import slices_of
+from infra.storage.out_directory import working_in
 
 
 def run(options: argparse.Namespace) -> None:
@@ -33,7 +34,7 @@ def run(options: argparse.Namespace) -> None:
         if not directory.is_dir():
             raise ValueError(f"no directory of videos at {directory}")
     tell = Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
-    with writing(options.out):
+    with working_in(options.out):
         write_and_print(options.out, options.samples, directories, metrics_config(options), tell)
 
 
@@ -82,4 +83,4 @@ def report(
 
 
 def _groups(samples: Path, tell: Tell) -> dict[str, dict[str, str]]:
-    return {id_: sample.slices() for id_, sample in read_samples(samples, tell).items()}
+    return {id_: slices_of(sample) for id_, sample in read_samples(samples, tell).items()}

@@ -35,7 +35,7 @@ MIN_BAND_VIDEOS: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
+class EvidencePlot:
     """One piece of evidence."""
 
     title: str
@@ -57,7 +57,7 @@ class Drift:
     """By method."""
 
 
-def pictures(row: Row) -> list[Picture]:
+def pictures(row: Row) -> list[EvidencePlot]:
     """All that can be drawn of a row's detail."""
     drawn = [_meeting(row.detail)]
     drawn.extend(_over_time(name, curve) for name, curve in curves_by_second(row.detail).items())
@@ -140,14 +140,14 @@ def _mean_line(method: str, curves: Sequence[Sequence[float | None]], colour: in
     return Line(name=method, x=x, y=y, low=low, high=high, colour=colour)
 
 
-def _over_time(name: str, curve: Sequence[float | None]) -> Picture:
+def _over_time(name: str, curve: Sequence[float | None]) -> EvidencePlot:
     words = name.replace("_", " ")
     points = [(second + 0.5, value) for second, value in enumerate(curve) if value is not None]
     line = Line(name=words, x=[x for x, _ in points], y=[y for _, y in points])
-    return Picture(title=words, about="", svg=draw(Plot(title=words, x_label="seconds", lines=[line])))
+    return EvidencePlot(title=words, about="", svg=draw(Plot(title=words, x_label="seconds", lines=[line])))
 
 
-def _meeting(detail: Mapping[str, Any]) -> Picture | None:
+def _meeting(detail: Mapping[str, Any]) -> EvidencePlot | None:
     onsets, peaks = _numbers(detail.get("onsets_s")), _numbers(detail.get("peaks_s"))
     if onsets is None or peaks is None:
         return None
@@ -158,10 +158,10 @@ def _meeting(detail: Mapping[str, Any]) -> Picture | None:
     title = f"{len(onsets)} sound onsets, {len(peaks)} motion peaks"
     plot = Plot(title=title, x_label="seconds", lines=lines, marks={"onset": onsets, "peak": peaks})
     about = "Onsets hang from the top, peaks stand on the bottom; a stroke that goes through is a pair that meets."
-    return Picture(title=title, about=about, svg=draw(plot))
+    return EvidencePlot(title=title, about=about, svg=draw(plot))
 
 
-def _by_offset(name: str, content: Any) -> Picture | None:
+def _by_offset(name: str, content: Any) -> EvidencePlot | None:
     curve = offset_curve(name, _numbers(content))
     if curve is None:
         return None
@@ -169,10 +169,10 @@ def _by_offset(name: str, content: Any) -> Picture | None:
     title = "distance by offset" if curve.is_distance else "agreement by offset"
     line = Line(name=title, x=list(range(-reach, reach + 1)), y=curve.values)
     plot = Plot(title=title, x_label="offset in frames", lines=[line], marks={"zero": [0.0]})
-    return Picture(title=title, about="The line at 0 is sound and picture as they are.", svg=draw(plot))
+    return EvidencePlot(title=title, about="The line at 0 is sound and picture as they are.", svg=draw(plot))
 
 
-def _map(name: str, content: Any) -> Picture | None:
+def _map(name: str, content: Any) -> EvidencePlot | None:
     if not name.endswith("_map") or not isinstance(content, list):
         return None
     words = name.replace("_", " ")
@@ -184,7 +184,7 @@ def _map(name: str, content: Any) -> Picture | None:
     reach = values.shape[1] // 2
     labels = [str(index - reach) for index in range(values.shape[1])]
     about = "Time runs down, offset in frames to the right; bright is near, the nearest of each row stands out."
-    return Picture(title=words, about=about, svg=draw_map(words, values[::step], labels, "time", best="low"))
+    return EvidencePlot(title=words, about=about, svg=draw_map(words, values[::step], labels, "time", best="low"))
 
 
 def _numbers(content: Any, *, gaps: bool = False) -> list[Any] | None:

@@ -17,7 +17,7 @@ from bench.report.contrasts import Slice, contrasts, slice_scores
 from bench.report.drawing import NUM_COLOURS
 from bench.report.evidence import drift_curves, offset_curve_of
 from bench.report.offsets import offset_maps
-from bench.report.watch import gather_evidence, player_data, worst_videos
+from bench.report.viewing import gather_evidence, player_data, worst_videos
 from bench.rows import Row, current
 from bench.stats.slices import slices
 from bench.values import Better
@@ -43,7 +43,7 @@ class ReportInput:
     rows: Sequence[Row]
     """As they are in the store; replaced ones are left out here."""
     samples: Mapping[str, Mapping[str, str]]
-    """Every sample that should be scored → the groups that it belongs to (`Sample.slices()`)."""
+    """Every sample that should be scored → the groups that it belongs to (`bench.samples.slices.slices_of`)."""
     catalogue: Catalogue = field(default_factory=dict)
     """Metric → its values, in the order to show."""
     protocols: Mapping[str, str] = field(default_factory=dict)

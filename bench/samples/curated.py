@@ -26,7 +26,7 @@ from curation.media import MediaError, iter_frames
 from curation.shards.clip_table import open_run, read_clips
 from curation.shards.run_directory import RunDirectory
 from infra.storage.files import write_atomically
-from infra.storage.out_directory import prepare, writing
+from infra.storage.out_directory import prepare, working_in
 from model.media.video import add_sound
 
 COLUMNS = ("key", "source", "parent_key", "audio_kept", "audio_type", "shard")
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     """
     tell = Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
     prepare(options.out)
-    with writing(options.out):
+    with working_in(options.out):
         ids = make_samples(options.run, options.out, options.most, tell)
     print(f"{len(ids)} samples of {options.run} in {options.out}, their clips in {options.out / REAL}")
 

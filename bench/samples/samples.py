@@ -9,25 +9,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import cv2
-
 from bench.samples.sample_files import find_beside, image_problem, read_texts, sound_length_s
 from bench.samples.video_files import TAKEN, video_files
-from curation.backends.faces.figure import visible_heads
-from curation.backends.registry import FACE_DETECTORS
-from curation.clip.schema import ShotType
-from curation.stages.pose import PoseConfig
 
 ID = re.compile(
     r"(?P<number>\d+)_(?P<category>[a-z]+)_(?P<mode>talk|sing)_(?P<language>[a-z]{2})_(?P<gender>female|male|unknown)"
 )
-DURATION_EDGES_S = (10.0, 20.0, 27.0, 30.0)
-"""Bounds of the duration slices; [27, 30] is the fullest bin of the paper's Fig. 4."""
-
 Tell: TypeAlias = Callable[[str], object]
 """Given a line that people should see before any work is done."""
 
@@ -84,53 +74,10 @@ class Sample:
         except ValueError:
             return None
 
-    @cached_property
-    def shot(self) -> str | None:
-        """`portrait`, `upper_body` or `full_body`; None where no image can be read or no face is found in it.
-
-        The public files do not say, so it is measured on the image as curation measures shots (figure of eight heads).
-        """
-        try:
-            image = None if self.image is None else cv2.imread(str(self.image))
-            faces = () if image is None else FACE_DETECTORS.build("dlib_hog").detect(image)
-        except (cv2.error, RuntimeError):  # OpenCV's and dlib's, of a picture that neither can hold
-            return None
-        return shot_type(visible_heads(faces[0].box)).value if faces else None
-
-    def slices(self) -> dict[str, str]:
-        """The groups that the sample belongs to, by name of the grouping; `unknown` where it cannot be told."""
-        return {
-            "category": self.category,
-            "mode": self.mode,
-            "language": self.language,
-            "gender": self.gender,
-            "shot": self.shot or "unknown",
-            "duration": duration_slice(self.duration_s),
-        }
-
     def _part(self, name: str) -> str:
         match = ID.fullmatch(self.id)
         assert match is not None, "ids are checked when samples are read"
         return match[name]
-
-
-def shot_type(heads: float) -> ShotType:
-    """The type of a shot that ends `heads` head heights below the crown."""
-    limits = PoseConfig()
-    if heads < limits.portrait_below_heads:
-        return ShotType.PORTRAIT
-    return ShotType.UPPER_BODY if heads < limits.full_body_from_heads else ShotType.FULL_BODY
-
-
-def duration_slice(duration_s: float | None) -> str:
-    """The duration bin, such as `20-27 s`."""
-    if duration_s is None:
-        return "unknown"
-    edges = (0.0, *DURATION_EDGES_S)
-    for low, high in pairwise(edges):
-        if duration_s < high or (high == edges[-1] and duration_s == high):
-            return f"{low:g}-{high:g} s"
-    return f"over {edges[-1]:g} s"
 
 
 def read_sample(path: Path) -> Sample:

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import torch
 
-from bench.studies.generation import Sampling, load_pipeline
+from bench.studies.generation import StudySampling, load_pipeline
 from bench.studies.lip_sync import EvaluationConfig, Result, evaluate, print_table
 from bench.studies.training_run import TrainingRun, rounded
 
@@ -38,7 +38,7 @@ DISTILLATION: Final = (
 )
 """Rates fifty times the published ones: 120 updates of a network of 5M parameters, not a thousand of one of 5B."""
 
-TEACHER: Final = (Sampling(steps=25, guidance=2.0), Sampling(steps=4, guidance=2.0))
+TEACHER: Final = (StudySampling(steps=25, guidance=2.0), StudySampling(steps=4, guidance=2.0))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,7 +99,7 @@ def _run(options: argparse.Namespace) -> int:
 def _compare(teacher: str, student: str, config: EvaluationConfig) -> list[Result]:
     """The truth through the codec, the teacher's two ways, the student's own."""
     by_teacher, _, _ = evaluate(load_pipeline(teacher, "cpu"), config, TEACHER)
-    by_student, _, _ = evaluate(load_pipeline(student, "cpu"), config, [Sampling(steps=None, guidance=None)])
+    by_student, _, _ = evaluate(load_pipeline(student, "cpu"), config, [StudySampling(steps=None, guidance=None)])
     codec, *rows = by_teacher
     named = [replace(row, name=f"teacher, {row.name}") for row in rows]
     return [codec, *named, replace(by_student[1], name=f"student, {by_student[1].name}")]

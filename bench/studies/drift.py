@@ -20,7 +20,7 @@ import torch
 
 from bench.studies.drift_figure import draw_figure
 from bench.studies.drift_scores import DRIFTS, ClipStatistics, Comparison, clip_statistics, compare, verdict
-from bench.studies.generation import Generated, Sampling, Scene, generate, load_pipeline, make_scene
+from bench.studies.generation import Generated, Scene, StudySampling, generate, load_pipeline, make_scene
 from bench.studies.talking_faces.dataset import held_out_performance
 from bench.studies.talking_faces.performance import FPS
 from model.generation.pipeline import SoulPipeline
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure_drift(
-    pipeline: SoulPipeline, scenes: Sequence[Scene], percentiles: Sequence[float | None], sampling: Sampling
+    pipeline: SoulPipeline, scenes: Sequence[Scene], percentiles: Sequence[float | None], sampling: StudySampling
 ) -> tuple[dict[str, list[list[ClipStatistics]]], dict[str, Generated]]:
     """Statistics of each clip of each person under each percentile, and the first person's videos.
 
@@ -100,7 +100,7 @@ def _run(options: argparse.Namespace) -> int:
         make_scene(index, held_out_performance(index, duration_s=duration_s))
         for index in range(DRIFT_FROM, DRIFT_FROM + options.people)
     ]
-    sampling = Sampling(steps=options.steps, guidance=options.guidance).resolved(pipeline)
+    sampling = StudySampling(steps=options.steps, guidance=options.guidance).resolved(pipeline)
     statistics, shown = measure_drift(pipeline, scenes, percentiles, sampling)
     comparisons = compare(statistics, UNTREATED)
     untreated = next(c for c in comparisons if c.treatment == UNTREATED)

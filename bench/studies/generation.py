@@ -21,14 +21,13 @@ from bench.studies.talking_faces.face import Pose, draw_face
 from bench.studies.talking_faces.performance import Performance, Take, perform
 from bench.studies.talking_faces.prompt import captions
 from model.generation.pipeline import GeneratedClip, SoulPipeline
-from model.generation.request import Sampling as RequestSampling
-from model.generation.request import VideoRequest
+from model.generation.request import Sampling, VideoRequest
 
 Frames = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Sampling:
+class StudySampling:
     """How a video is sampled."""
 
     steps: int | None = None
@@ -38,7 +37,7 @@ class Sampling:
     seed: int = 0
     """Of the noise; each video adds its number."""
 
-    def resolved(self, pipeline: SoulPipeline) -> Sampling:
+    def resolved(self, pipeline: SoulPipeline) -> StudySampling:
         """With the model directory's numbers in place of those not given."""
         config = pipeline.config
         return dataclasses.replace(
@@ -100,7 +99,7 @@ def load_pipeline(model: str, device: str) -> SoulPipeline:
 def generate(
     pipeline: SoulPipeline,
     scene: Scene,
-    sampling: Sampling,
+    sampling: StudySampling,
     *,
     waveform: Tensor | None = None,
     percentile: float | None = None,
@@ -119,7 +118,7 @@ def generate(
         image=Image.fromarray(scene.reference),
         audio=scene.take.waveform if waveform is None else waveform,
         prompt=scene.prompt,
-        sampling=RequestSampling(
+        sampling=Sampling(
             steps=sampling.steps,
             guidance_scale=sampling.guidance,
             height=size,

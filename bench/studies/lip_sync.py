@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import torch
 
-from bench.studies.generation import Generated, Sampling, Scene, generate, load_pipeline, make_scene
+from bench.studies.generation import Generated, Scene, StudySampling, generate, load_pipeline, make_scene
 from bench.studies.lip_sync_figure import draw_figure
 from bench.studies.lip_sync_scores import Summary, VideoScore, codec_ceiling, score_videos, summarise
 from bench.studies.talking_faces.dataset import FacesConfig, held_out_performance, make_dataset, read_truth
@@ -49,7 +49,7 @@ class Result:
     """One set of videos under one sampling."""
 
     name: str
-    sampling: Sampling | None
+    sampling: StudySampling | None
     """None for the codec-decoded truth."""
     summary: Summary
     scores: list[VideoScore]
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def evaluate(
-    pipeline: SoulPipeline, config: EvaluationConfig, samplings: Sequence[Sampling]
+    pipeline: SoulPipeline, config: EvaluationConfig, samplings: Sequence[StudySampling]
 ) -> tuple[list[Result], list[Scene], list[Generated]]:
     """All results, and the scenes and videos of the first sampling for the figure."""
     scenes = _scenes(range(config.num_videos), config.duration_s)
@@ -150,7 +150,9 @@ def _run(options: argparse.Namespace) -> int:
     )
     if config.num_videos < 2:
         raise ValueError("controls need another video: --videos must be at least 2")
-    samplings = [Sampling(steps=s, guidance=w) for s in options.steps or [None] for w in options.guidance or [None]]
+    samplings = [
+        StudySampling(steps=s, guidance=w) for s in options.steps or [None] for w in options.guidance or [None]
+    ]
     pipeline = load_pipeline(str(model), options.device)
     pipeline.set_progress_bar_config(disable=True)
     results, scenes, shown = evaluate(pipeline, config, samplings)
@@ -173,7 +175,9 @@ def _scenes(indices: range, duration_s: float) -> list[Scene]:
     return [make_scene(index, held_out_performance(index, duration_s=duration_s)) for index in indices]
 
 
-def _silent(pipeline: SoulPipeline, scenes: Sequence[Scene], sampling: Sampling, num: int) -> list[Generated | None]:
+def _silent(
+    pipeline: SoulPipeline, scenes: Sequence[Scene], sampling: StudySampling, num: int
+) -> list[Generated | None]:
     """The first `num` scenes made without sound, None for the rest."""
     return [
         generate(pipeline, scene, sampling, waveform=torch.zeros_like(scene.take.waveform)) if at < num else None

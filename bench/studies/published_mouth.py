@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from bench.metrics.measured_video import MeasuredVideo, mouth
 from bench.metrics.metric import VideoInput
 from bench.metrics.mouth_sync import TOLERANCE_FRAMES
-from bench.metrics.picture import Picture, mouth
-from bench.metrics.sound import hear
+from bench.metrics.video_sound import hear
 from bench.samples.samples import Sample
 from bench.studies.curation_sync import GENERATED_LAG_FRAMES
 from bench.studies.published_scores import SHIFTS_FRAMES
@@ -58,7 +58,7 @@ def watch(method: str, sample: Sample, path: Path) -> Speaker:
         MediaError: it cannot be read.
         NoValueError: it has no face or no sound.
     """
-    first_frame, motion = mouth(Picture.of(path))
+    first_frame, motion = mouth(MeasuredVideo.of(path))
     sound = hear(VideoInput(path=path, sample=sample), SYNC_RATE_HZ)
     return Speaker(method=method, sample=sample.id, first_frame=first_frame, mouth=motion.features, sound=sound)
 

@@ -15,8 +15,8 @@ from curation.encoding.networks import ClipEncoder
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
 from infra.jobs.engine import Alive
+from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig
-from infra.jobs.telemetry import Progress
 from infra.storage.files import join
 
 

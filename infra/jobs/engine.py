@@ -19,8 +19,8 @@ import ray
 
 from infra.config import ConfigError
 from infra.jobs.cluster import free_name
+from infra.jobs.ledger import Progress, start_ledger
 from infra.jobs.placement import ExecutionConfig, PoolConfig, resolve_pools
-from infra.jobs.telemetry import Progress, start_ledger
 from infra.jobs.watch import Report, not_started, watched
 
 MAX_BLOCKS = 4096

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 import ray
 
 from infra.jobs.cluster import logs_directory
+from infra.jobs.ledger import Progress, Silence
 from infra.jobs.placement import ExecutionConfig, PoolConfig
-from infra.jobs.telemetry import Progress, Silence
 
 REPORT_INTERVAL_S = 1.0
 LEDGER_TIMEOUT_S = 300.0

@@ -1,4 +1,4 @@
-"""Command-line options that say who computes; what they are turned into is in `infra.jobs.workers`."""
+"""The command-line options of `infra.jobs.workers.Workers`, apart from it because `--help` must not import Ray."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WORKER_CPUS: Final = 0.8
 
 
 def add_worker_options(parser: argparse.ArgumentParser) -> None:
-    """Add them to a command."""
+    """Add the options to a command."""
     group = parser.add_argument_group("workers")
     add = group.add_argument
     add("--ray", action="store_true", help="on a Ray cluster: RAY_ADDRESS's, or one started here")

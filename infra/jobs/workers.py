@@ -1,4 +1,4 @@
-"""Who computes: this process, or actors on a Ray cluster. Options and running, the same for every command."""
+"""Where a command of the benchmark does its work: in this process, or in actors on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from infra.jobs.worker_options import WORKER_CPUS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Workers:
-    """What does the work."""
+    """Where the work is done, and with how many actors of what size."""
 
     on_ray: bool = False
-    """On RAY_ADDRESS's cluster or one started here; otherwise in this process."""
+    """Whether to work on a Ray cluster (RAY_ADDRESS's, or one started here) and not in this process."""
     actors: int | None = None
-    """On Ray; None for one a CPU, or as many as the GPUs hold."""
+    """Number of actors on Ray; None for one a CPU, or as many as the GPUs hold."""
     cpus: float = WORKER_CPUS
     """CPUs an actor reserves; below 1 so that Ray's own tasks find room."""
     gpus: float = 0.0
@@ -33,16 +33,20 @@ class Workers:
 
     @classmethod
     def from_options(cls, options: argparse.Namespace) -> Self:
-        """What `add_worker_options` asked for."""
+        """What was typed; `infra.jobs.worker_options.add_worker_options` adds the options."""
         return cls(on_ray=options.ray, actors=options.workers, cpus=options.worker_cpus, gpus=options.worker_gpus)
 
     def execution(self, timeout_s: float) -> ExecutionConfig:
-        """One pool of these; a unit that keeps its actor for `timeout_s` without a sign of life is taken from it."""
+        """The placement of a job on these actors: one pool of them.
+
+        Args:
+            timeout_s: an actor that works on one unit this long without a sign of life is ended.
+        """
         pool = PoolConfig(name="workers", actors=self.actors, num_cpus=self.cpus, num_gpus=self.gpus)
         return ExecutionConfig(pools=(pool,), unit_timeout_s=timeout_s)
 
     def run(self, units: Sequence[Any], job: Job[Any], words: Words, console: Console) -> None:
-        """Do a job's units, with a display.
+        """Process the units of a job and show its progress.
 
         Raises:
             CommandFailedError: the cluster cannot go on.

@@ -25,8 +25,8 @@ def prepare(out: Path) -> None:
 
 
 @contextmanager
-def writing(out: Path) -> Iterator[None]:
-    """Work whose results go into `out`.
+def working_in(out: Path) -> Iterator[None]:
+    """Inside, a command works and writes its results into `out`.
 
     Raises:
         CommandFailedError: one of its files, or what they are made of, cannot be read or written.

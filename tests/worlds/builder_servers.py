@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import soundfile
 
-from bench.builder.writing import is_chinese
+from bench.builder.texts import is_chinese
 from tests.worlds.served_models import Answer, Asked
 
 KEY = "test-key"

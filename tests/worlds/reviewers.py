@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.builder.decisions import NAMES
+from bench.builder.candidates import NAMES
 
 
 def page_data(review: Path) -> Any:

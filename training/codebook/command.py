@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from infra.config import ConfigError, persons_mistakes
 from infra.storage.files import join, remove, write_atomically
-from infra.storage.writing import NotWrittenError, writing
+from infra.storage.write_errors import NotWrittenError, writing
 from model.generation.codebook import Codebook
 from model.weights.directory import CODEBOOK_FILE, INDEX_FILE
 from model.weights.files import read_json

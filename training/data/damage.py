@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from infra.command_line import CommandFailedError
-from infra.storage.writing import writing
+from infra.storage.write_errors import writing
 
 FEW: Final = 2
 """Damaged samples that are no rate yet, at the very beginning of a training."""

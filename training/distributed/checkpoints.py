@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from infra.config import ConfigError
-from infra.storage.writing import ERRORS, NotWrittenError, reason_of
+from infra.storage.write_errors import ERRORS, NotWrittenError, reason_of
 from training.distributed.ranks import Ranks
 from training.distributed.trained_model import TrainedModel
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from curation.encoding.encoded import BadSampleError, EncodedSample
 from infra.storage.files import naming
-from infra.storage.writing import NotWrittenError, writing
+from infra.storage.write_errors import NotWrittenError, writing
 from model.codecs.levels import levels_of
 from model.codecs.vae import Autoencoder, StreamingDecoder
 from model.generation.sampling import CleanFrames, Condition, Scheduler, denoise

@@ -18,7 +18,7 @@ from infra.command_line import CommandFailedError
 from infra.config import ConfigError, persons_mistakes
 from infra.storage.commits import TakenOverError
 from infra.storage.files import join
-from infra.storage.writing import NotWrittenError
+from infra.storage.write_errors import NotWrittenError
 from model.generation.pipeline import SoulPipeline
 from training.negatives.config import NegativesConfig
 from training.negatives.make import NegativeMaker, encode_prompt, settings_digest

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from bench.metrics.measured_video import MeasuredVideo, file_hash
 from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
-from bench.metrics.picture import Picture, file_hash
-from bench.metrics.sound import hear
 from bench.metrics.syncnet.mfcc import RATE_HZ
 from bench.metrics.syncnet.track import FPS, Track, TrackConfig, crop, follow_faces, steady
 from bench.metrics.timing import length_s
+from bench.metrics.video_sound import hear
 from bench.values import Better, Value
 from curation.backends.registry import FACE_DETECTORS
 from curation.media import sample_frames
@@ -59,7 +59,7 @@ class SyncNetMetric(Metric):
     def __init__(self, config: SyncNetConfig | None = None) -> None:
         self.config = config or SyncNetConfig()
         self._network: SyncNet | None = None
-        self._face: tuple[Picture, Track, npt.NDArray[np.uint8]] | None = None
+        self._face: tuple[MeasuredVideo, Track, npt.NDArray[np.uint8]] | None = None
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -120,10 +120,10 @@ class SyncNetMetric(Metric):
 
     def _watch(self, video: VideoInput) -> tuple[Track, npt.NDArray[np.uint8]]:
         """The largest face and its crops `(F, 224, 224, 3)`, kept for the last video: controls change the sound."""
-        picture = Picture.of(video.path)
-        if self._face is None or self._face[0] != picture:
+        measured = MeasuredVideo.of(video.path)
+        if self._face is None or self._face[0] != measured:
             track = largest_face(video.path, self.config)
-            self._face = (picture, track, cut_out(video.path, track, self.config.track.median_frames))
+            self._face = (measured, track, cut_out(video.path, track, self.config.track.median_frames))
         return self._face[1], self._face[2]
 
 

@@ -17,14 +17,14 @@ from bench.builder import publishing
 from bench.builder.build import Build, lay_out, open_build
 from bench.builder.candidates import candidates
 from bench.builder.cases import TEMPLATE, add_case
+from bench.builder.options import Unsigned
 from bench.builder.publishing import publish
 from bench.builder.review import write_page
 from bench.builder.sign_off import merge_decisions
-from bench.builder.unsigned import Unsigned
 from bench.samples.samples import read_samples
 from infra.storage.files import write_atomically
 from tests.bench.builder.conftest import SpecWriter
-from tests.bench.builder.test_running import build, judged
+from tests.bench.builder.test_slot_runner import build, judged
 from tests.worlds.builder_servers import RATE_HZ, StandIn
 from tests.worlds.reviewers import fill_in
 

@@ -13,13 +13,13 @@ import pytest
 
 from bench.builder.build import Build, lay_out, open_build
 from bench.builder.ledger import Kind
+from bench.builder.options import Unsigned
 from bench.builder.publishing import publish
-from bench.builder.running import run
+from bench.builder.slot_runner import run
 from bench.builder.state import STEPS
-from bench.builder.unsigned import Unsigned
 from bench.samples.samples import read_samples
 from tests.bench.builder.conftest import SpecWriter
-from tests.bench.builder.test_running import build, judged
+from tests.bench.builder.test_slot_runner import build, judged
 from tests.worlds.builder_servers import StandIn, completion
 
 WORKERS = 3

@@ -14,12 +14,11 @@ import pytest
 
 from bench.__main__ import main
 from bench.builder.build import Build, open_build
-from bench.builder.candidates import candidates
-from bench.builder.decisions import Standing, sign_offs
+from bench.builder.candidates import Standing, candidates, sign_offs
 from bench.builder.review import write_page
 from bench.builder.sign_off import merge_decisions
 from tests.bench.builder.conftest import SpecWriter
-from tests.bench.builder.test_running import build
+from tests.bench.builder.test_slot_runner import build
 from tests.worlds.html_page import Page
 from tests.worlds.reviewers import fill_in, page_data
 from tests.worlds.scored_rows import HOSTILE

@@ -9,7 +9,7 @@ import soundfile
 from bench.evaluation import controls
 from bench.metrics.metric import NoValueError, VideoInput
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
-from bench.metrics.sound import hear
+from bench.metrics.video_sound import hear
 from bench.samples.samples import Sample, read_samples
 from curation.media import frame_times, sample_frames
 from tests.worlds.bench_samples import FACELESS, OTHER, SILENT, TALKING

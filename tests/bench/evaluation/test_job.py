@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from bench.evaluation.job import EvaluationJob, Plan
+from bench.evaluation.job import Evaluation, EvaluationJob
 from bench.leaderboard.text import leaderboard
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.report.page import ReportInput, write_report
 from bench.rows import Row, RowStore, comparable
 from bench.samples.samples import Sample, read_samples, read_videos
 from infra.jobs.engine import run_inline, run_on_ray
-from infra.jobs.telemetry import Progress
+from infra.jobs.ledger import Progress
 from infra.jobs.workers import Workers
 from tests.paths import ROOT
 from tests.worlds.bench_samples import BROKEN, EMPTY, FACELESS, MISSING, OTHER, SILENT, TALKING
@@ -54,10 +54,12 @@ class Bench:
     def __init__(self, samples_dir: Path, videos_dir: Path) -> None:
         self.samples, self.videos_dir = read_samples(samples_dir), videos_dir
 
-    def plan(self, *names: str, controls: tuple[str, ...] = (), methods: tuple[str, ...] = ("ours",)) -> Plan:
+    def plan(self, *names: str, controls: tuple[str, ...] = (), methods: tuple[str, ...] = ("ours",)) -> Evaluation:
         videos = read_videos(self.videos_dir, self.samples)
         metrics = build_metrics(names, MetricsConfig())
-        return Plan(samples=self.samples, methods=dict.fromkeys(methods, videos), metrics=metrics, controls=controls)
+        return Evaluation(
+            samples=self.samples, methods=dict.fromkeys(methods, videos), metrics=metrics, controls=controls
+        )
 
     def evaluate(self, out: Path, *names: str, controls: tuple[str, ...] = (), ray: int = 0) -> int:
         """Returns how many rows were missing."""

@@ -222,9 +222,10 @@ def test_the_memory_of_a_4k_video_does_not_grow_with_its_length(tmp_path: Path) 
     script = (
         "import resource, sys; from pathlib import Path; from bench.metrics.appearance import Appearance; "
         "from bench.metrics.av_align import mean_flow; from bench.metrics.metric import VideoInput; "
-        "from bench.metrics.picture import Picture; from bench.samples.samples import Sample; "
+        "from bench.metrics.measured_video import MeasuredVideo; from bench.samples.samples import Sample; "
         "path = Path(sys.argv[1]); "
-        "Appearance()(VideoInput(path=path, sample=Sample(id='x', prompt=''))); mean_flow(Picture.of(path), 25, 384); "
+        "Appearance()(VideoInput(path=path, sample=Sample(id='x', prompt=''))); "
+        "mean_flow(MeasuredVideo.of(path), 25, 384); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     picture = np.random.default_rng(0).integers(0, 255, (135, 240, 3)).astype(np.uint8)

@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import pytest
 
-from bench.evaluation.job import EvaluationJob, Plan
+from bench.evaluation.job import Evaluation, EvaluationJob
 from bench.evaluation.trouble import LOG, outcome_of
 from bench.machine_fault import machine_fault
 from bench.metrics.metric import NoValueError
@@ -19,7 +19,7 @@ from bench.rows import Row, RowStore
 from bench.samples.samples import Sample, read_videos
 from curation.media import MediaError
 from infra.jobs.engine import run_inline, run_on_ray
-from infra.jobs.telemetry import Progress
+from infra.jobs.ledger import Progress
 from infra.jobs.workers import Workers
 from tests.worlds.faulty_metrics import Fickle, FickleJob, write_orders
 
@@ -49,9 +49,9 @@ REASONS = {
 """Of the rows there are: a full disk and too little memory are no video's fault."""
 
 
-def plan(videos: Path, *, retry: bool = False) -> Plan:
+def plan(videos: Path, *, retry: bool = False) -> Evaluation:
     samples = {id_: Sample(id=id_, prompt="") for id_ in IDS}
-    return Plan(samples=samples, methods={"ours": read_videos(videos, samples)}, metrics=[Fickle()], retry=retry)
+    return Evaluation(samples=samples, methods={"ours": read_videos(videos, samples)}, metrics=[Fickle()], retry=retry)
 
 
 def evaluate(videos: Path, out: Path, *, retry: bool = False, ray: bool = False) -> tuple[int, Progress]:
@@ -141,7 +141,7 @@ def test_a_control_that_cannot_be_made_costs_its_rows_only(
     samples = {talking: Sample(id=talking, prompt="")}
     controls = ("frozen", "shift+5")
     metrics = build_metrics(["av_align"], MetricsConfig())
-    found = Plan(
+    found = Evaluation(
         samples=samples, methods={"ours": read_videos(videos_dir, samples)}, metrics=metrics, controls=controls
     )
 

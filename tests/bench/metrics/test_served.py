@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from bench.evaluation.job import EvaluationJob, Plan
+from bench.evaluation.job import Evaluation, EvaluationJob
 from bench.metrics.finevq import FineVq, FineVqConfig
 from bench.metrics.metric import VideoInput
 from bench.metrics.registry import MetricsConfig, build_metrics
@@ -164,7 +164,7 @@ def test_a_server_that_fails_is_asked_again_and_leaves_no_row(
     url, served = server
     config = MetricsConfig(vtc=JudgeConfig(url=f"{url}/v1", model=MODEL, num_frames=1))
     samples = read_samples(samples_dir)
-    plan = Plan(
+    plan = Evaluation(
         samples=samples, methods={"ours": read_videos(videos_dir, samples)}, metrics=build_metrics(["vtc"], config)
     )
     job = EvaluationJob(out=tmp_path, metrics=config, names=("vtc",))

@@ -16,8 +16,8 @@ from bench.metrics.av_align import AvAlign, AvAlignConfig
 from bench.metrics.identity_colour import IdentityColour
 from bench.metrics.metric import VideoInput
 from bench.metrics.mouth_sync import MouthSync
-from bench.metrics.sound import hear
 from bench.metrics.timing import frame_rate, length_s, shown_times
+from bench.metrics.video_sound import hear
 from bench.metrics.vtc import spread_frames
 from bench.samples.samples import Sample
 from curation.media import MediaError, probe

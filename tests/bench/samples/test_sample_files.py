@@ -13,6 +13,7 @@ import soundfile
 
 from bench.samples.sample_files import image_problem, sound_length_s
 from bench.samples.samples import Sample, read_samples
+from bench.samples.slices import slices_of
 
 GOOD, BAD = "0001_human_talk_en_male", "0002_human_talk_en_female"
 
@@ -58,8 +59,8 @@ def test_one_broken_file_is_one_line_and_the_others_serve(tmp_path: Path, name: 
     assert "\n" not in said[0]
     assert set(samples[BAD].problems) == {suffix}
     assert samples[GOOD].problems == {}
-    assert samples[GOOD].slices()["duration"] == "0-10 s"
-    slices = samples[BAD].slices()
+    assert slices_of(samples[GOOD])["duration"] == "0-10 s"
+    slices = slices_of(samples[BAD])
     assert slices["gender"] == "female"
     assert slices["duration"] == ("unknown" if suffix == ".wav" else "0-10 s")
     assert slices["shot"] == "unknown"

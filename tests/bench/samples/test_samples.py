@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from bench.samples.samples import duration_slice, read_sample, read_samples, read_videos, shot_type
+from bench.samples.samples import read_sample, read_samples, read_videos
 
 
 def write_sample(directory: Path, id_: str, *, seconds: float | None = 2.0) -> Path:
@@ -22,14 +22,8 @@ def test_sample_and_what_its_id_tells(tmp_path: Path) -> None:
     sample = read_sample(write_sample(tmp_path, "0012_comic_sing_cn_unknown", seconds=12.0))
     assert (sample.prompt, sample.message, sample.attributes) == ("A man speaks.", "Hello", {"age": 40})
     assert sample.image is None
-    assert sample.slices() == {
-        "category": "comic",
-        "mode": "sing",
-        "language": "cn",
-        "gender": "unknown",
-        "shot": "unknown",
-        "duration": "10-20 s",
-    }
+    assert (sample.category, sample.mode, sample.language, sample.gender) == ("comic", "sing", "cn", "unknown")
+    assert sample.duration_s == 12.0
 
 
 @pytest.mark.parametrize("name", ["0012_human_dance_en_male", "0012_human_talk_en", "portrait"])
@@ -65,24 +59,9 @@ def test_videos_of_a_method(tmp_path: Path) -> None:
         read_samples(videos)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "label"),
-    [(0.5, "0-10 s"), (10.0, "10-20 s"), (28.0, "27-30 s"), (30.0, "27-30 s"), (31.0, "over 30 s")],
-)
-def test_duration_slices(seconds: float, label: str) -> None:
-    assert duration_slice(seconds) == label
-    assert duration_slice(None) == "unknown"
-
-
-def test_shot_types_follow_the_figure_of_eight_heads() -> None:
-    assert [shot_type(heads).value for heads in (1.5, 4.0, 7.5)] == ["portrait", "upper_body", "full_body"]
-
-
 @pytest.mark.clips
 def test_public_samples(shared: Path) -> None:
     samples = read_samples(shared / "soul-bench" / "samples")
     assert len(samples) == 7
-    assert {sample.slices()["mode"] for sample in samples.values()} == {"talk", "sing"}
-    assert samples["0041_human_talk_en_male"].shot == "portrait"
-    assert samples["0036_human_talk_en_male"].shot == "upper_body"
+    assert {sample.mode for sample in samples.values()} == {"talk", "sing"}
     assert len(read_samples(shared / "soul-bench" / "prompts")) == 226

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.studies.generation import Generated, Sampling, Scene, generate, load_pipeline, make_scene
+from bench.studies.generation import Generated, Scene, StudySampling, generate, load_pipeline, make_scene
 from bench.studies.lip_sync import main
 from bench.studies.lip_sync_scores import codec_ceiling, score_videos, summarise
 from bench.studies.talking_faces.dataset import held_out_performance
@@ -62,7 +62,7 @@ def test_videos_of_the_wrong_people_lose_the_reference(scenes: list[Scene]) -> N
 
 def test_forwards_are_counted_and_noise_is_fixed(scenes: list[Scene], untrained: Path) -> None:
     pipeline = load_pipeline(str(untrained), "cpu")
-    sampling = Sampling(steps=2, guidance=3.0)
+    sampling = StudySampling(steps=2, guidance=3.0)
     scene = make_scene(0, held_out_performance(0, duration_s=1.0))
     first, second = generate(pipeline, scene, sampling), generate(pipeline, scene, sampling)
     assert np.array_equal(first.frames, second.frames)

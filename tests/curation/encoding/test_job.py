@@ -20,7 +20,7 @@ from curation.encoding.encoded import EncodedDirectory, EncodedSample
 from curation.encoding.job import EncodeJob, EncodeWorker, ShardUnit
 from infra.config import ConfigError, build
 from infra.jobs.engine import Alive, run_in_pool, run_inline, run_on_ray
-from infra.jobs.telemetry import Progress
+from infra.jobs.ledger import Progress
 from tests.curation.encoding.test_encoded import assert_equal
 from tests.worlds.curated_shards import Made, click, curate, flat, source_of, video
 

@@ -20,8 +20,8 @@ from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
 from infra.config import ConfigError, build
 from infra.jobs import engine
+from infra.jobs.ledger import Progress
 from infra.jobs.placement import PoolConfig, resolve_pools
-from infra.jobs.telemetry import Progress
 from tests.worlds.decisions import decisions
 from tests.worlds.videos import write_video
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from curation.encoding.encoded import EncodedDirectory, codebook_vectors
 from infra.config import ConfigError
-from infra.storage.writing import NotWrittenError
+from infra.storage.write_errors import NotWrittenError
 from model.generation.codebook import Codebook
 from tests.worlds.encoded_run import CHANNELS, GENERAL, NEGATIVE, SKIPPED, SampleSpec, make_encoded_run
 from tests.worlds.small_disk import fill, small_disk

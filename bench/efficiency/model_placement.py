@@ -21,7 +21,7 @@ WORKSPACE = 1.2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Placement:
+class ModelPlacement:
     """Where the model lies, and in which types."""
 
     device: torch.device
@@ -46,7 +46,7 @@ def made_on(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
 
 @torch.no_grad()
 def check_memory(
-    network: TransformerConfig, vae: dict[str, Any], placement: Placement, clip: tuple[int, int, int]
+    network: TransformerConfig, vae: dict[str, Any], placement: ModelPlacement, clip: tuple[int, int, int]
 ) -> None:
     """Raise a ValueError if the device cannot hold the weights and the larger need of network and decoder.
 

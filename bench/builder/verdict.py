@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from bench.builder.guided import Reply, ask
-from bench.builder.planner import Brief
+from bench.builder.briefs import Brief
 from bench.builder.spec import VerdictConfig
-from bench.builder.writing import Texts, describe
+from bench.builder.structured_output import Reply, ask
+from bench.builder.texts import Texts, describe
 from bench.served.chat import image_part, text_part
 
 PROMPT_VERSION: Final = "1"

@@ -1,4 +1,4 @@
-"""What the page's players and its lists of worst videos show."""
+"""What a person watches on the page: videos beside each other, the worst of each, and what metrics saw in them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from bench.leaderboard.board import Boards, Column
-from bench.report.evidence import Picture, pictures
+from bench.report.evidence import EvidencePlot, pictures
 from bench.rows import Row
 from bench.samples.video_files import video_files
 from bench.stats.paired import orient
@@ -33,7 +33,7 @@ class Evidence:
     sample: str
     metric: str
     reason: str | None
-    pictures: Sequence[Picture]
+    pictures: Sequence[EvidencePlot]
 
 
 def worst_videos(rows: Iterable[Row], column: Column, limit: int) -> list[Worst]:

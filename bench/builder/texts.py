@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bench.builder.briefs import Brief
 from bench.builder.failure import StepFailedError
-from bench.builder.guided import Reply, ask
-from bench.builder.planner import Brief
 from bench.builder.shares import span
 from bench.builder.spec import WriterConfig
+from bench.builder.structured_output import Reply, ask
 
 PROMPT_VERSION: Final = "1"
 """Raised whenever a word of the instructions changes."""
@@ -55,7 +55,7 @@ class Texts(Reply):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Failure:
+class AttemptFailure:
     """Why an attempt came to nothing."""
 
     step: str
@@ -66,7 +66,7 @@ class Failure:
         return f"{self.step}: {self.reason}" + (f" ({self.detail})" if self.detail else "")
 
 
-def write_texts(config: WriterConfig, brief: Brief, failures: Sequence[Failure], seed: int) -> Texts:
+def write_texts(config: WriterConfig, brief: Brief, failures: Sequence[AttemptFailure], seed: int) -> Texts:
     """Texts that fit the brief.
 
     Args:
@@ -158,7 +158,7 @@ def describe(brief: Brief) -> str:
     return "\n".join(f"{name}: {value}" for name, value in lines.items() if value)
 
 
-def _request(config: WriterConfig, brief: Brief, failures: Sequence[Failure]) -> str:
+def _request(config: WriterConfig, brief: Brief, failures: Sequence[AttemptFailure]) -> str:
     low, high = brief.prompt_words
     wanted = letters(config, brief)
     # Models count words better than letters; those of Chinese are the letters.

@@ -14,13 +14,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from bench.builder.briefs import tally
 from bench.builder.build import Build
-from bench.builder.candidates import candidates
-from bench.builder.decisions import Standing, sign_offs
-from bench.builder.planner import tally
+from bench.builder.candidates import Standing, candidates, sign_offs
 from bench.builder.publishing import Published
-from bench.builder.running import servers
-from bench.builder.sign_off import Merged
+from bench.builder.sign_off import MergedDecisions
+from bench.builder.slot_runner import servers
 from bench.builder.state import STEPS
 
 PLAIN_INTERVAL_S: Final = 15.0
@@ -39,7 +38,7 @@ def tell_plan(console: Console, build: Build) -> None:
 
 
 @contextmanager
-def progress(console: Console, build: Build) -> Iterator[Callable[[], None]]:
+def show_progress(console: Console, build: Build) -> Iterator[Callable[[], None]]:
     """A live bar on a terminal, lines now and then elsewhere; what it gives is to be called when something changes."""
     if not console.is_terminal:
         last_s = time.monotonic()
@@ -96,7 +95,7 @@ def tell_status(console: Console, build: Build) -> None:
             _line(console, f"{'conflict' if one.is_conflict else 'rejected'}: {id_}, {one}")
 
 
-def tell_merged(console: Console, merged: Merged) -> None:
+def tell_merged(console: Console, merged: MergedDecisions) -> None:
     """What came of reviewers' files."""
     for why in merged.excluded:
         _line(console, f"left out: {why}")

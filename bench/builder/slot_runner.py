@@ -1,4 +1,4 @@
-"""A run: several slots in work at once, until none is open or a server fails."""
+"""Finishing all open slots of a build: several at once, until none is open or a server fails."""
 
 from __future__ import annotations
 

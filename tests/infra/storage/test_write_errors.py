@@ -11,7 +11,7 @@ import pytest
 from safetensors import SafetensorError
 
 from infra.command_line import CommandFailedError
-from infra.storage.writing import NotWrittenError, reason_of, writing
+from infra.storage.write_errors import NotWrittenError, reason_of, writing
 from tests.training.test_stage import small_options
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
 from tests.worlds.small_disk import fill, resize, small_disk

@@ -1,4 +1,4 @@
-"""Files that cannot be written: one line that names the file and says why, whatever a library makes of it."""
+"""Errors of writing a file, whatever a library makes of them, as one line that names the file and says why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a video several measures share: the file's state as a cache key, its faces, its mouth."""
+"""What several metrics need of the same video, computed once: its faces, its mouth, its hash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from curation.media import MediaError
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class MeasuredVideo:
     """A video file in one state: what is derived from it may be kept as long as this stays equal."""
 
     path: str
@@ -24,7 +24,7 @@ class Picture:
     modified_ns: int
 
     @classmethod
-    def of(cls, path: Path) -> Picture:
+    def of(cls, path: Path) -> MeasuredVideo:
         """The file as it is now.
 
         Raises:
@@ -38,28 +38,28 @@ class Picture:
 
 
 @lru_cache(maxsize=2)
-def face_clip(picture: Picture) -> Clip:
+def face_clip(measured: MeasuredVideo) -> Clip:
     """The video as one clip with its face tracks, largest first, found twice a second.
 
     Raises:
         MediaError: it cannot be read.
         NoValueError: there is no face on any of them.
     """
-    clip = whole_shot(Path(picture.path))
+    clip = whole_shot(Path(measured.path))
     if not clip.tracks:
         raise NoValueError("no face")
     return clip
 
 
 @lru_cache(maxsize=2)
-def mouth(picture: Picture) -> tuple[int, MouthMotion]:
+def mouth(measured: MeasuredVideo) -> tuple[int, MouthMotion]:
     """First frame at 25 fps on which the largest face is seen, and how its mouth moves from there on.
 
     Raises:
         MediaError: the video cannot be read.
         NoValueError: there is no face.
     """
-    return watch_mouth(face_clip(picture))
+    return watch_mouth(face_clip(measured))
 
 
 def file_hash(path: Path) -> str:

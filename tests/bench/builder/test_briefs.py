@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.builder.planner import APPLIES, fingerprint, plan, tally
+from bench.builder.briefs import APPLIES, fingerprint, plan, tally
 from bench.builder.shares import SUBJECTS, counts, size, span
 from bench.builder.spec import DEFAULT, read_spec
 from bench.samples.samples import ID

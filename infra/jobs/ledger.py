@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: attempts and progress, kept by one actor."""
+"""The ledger of a run: one actor that counts attempts at each unit and adds up the progress of all workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.jobs.cluster import free_name
 
 @dataclass(kw_only=True, slots=True)
 class Progress:
-    """Totals so far."""
+    """Totals of a run so far."""
 
     units: int = 0
     failed: int = 0
@@ -43,7 +43,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Silence:
-    """How long nothing has happened in a run, and what it may be waiting for."""
+    """How long a run has shown no sign of life, and what it may be waiting for."""
 
     seconds: float
     """Since the last sign of life."""

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from bench.builder.briefs import Brief
 from bench.builder.failure import StepFailedError, refusals
-from bench.builder.planner import Brief
 from bench.builder.spec import ImageConfig
 from bench.served.endpoint import NotNowError, get_file
 
@@ -20,8 +20,8 @@ PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
-    """An image."""
+class PngImage:
+    """An image and its PNG file."""
 
     pixels: npt.NDArray[np.uint8]
     """`(H, W, 3)` BGR."""
@@ -33,7 +33,7 @@ class Picture:
         return self.pixels.shape[1], self.pixels.shape[0]
 
 
-def draw(config: ImageConfig, brief: Brief, prompt: str, seed: int) -> Picture:
+def draw(config: ImageConfig, brief: Brief, prompt: str, seed: int) -> PngImage:
     """The image of a prompt.
 
     Raises:
@@ -49,17 +49,17 @@ def draw(config: ImageConfig, brief: Brief, prompt: str, seed: int) -> Picture:
     with refusals():
         answer = config.post("images/generations", {**body, **config.extra})
     try:
-        picture = read_picture(_image_file(answer, config.timeout_s))
+        image = read_image(_image_file(answer, config.timeout_s))
     except ValueError as error:
         raise StepFailedError("not an image", str(error)) from error
-    check_picture(config, picture)
-    aspect, wanted = picture.size[0] / picture.size[1], width / height
+    check_image(config, image)
+    aspect, wanted = image.size[0] / image.size[1], width / height
     if abs(aspect / wanted - 1) > config.aspect_tolerance:
-        raise StepFailedError("the image has another shape", f"{picture.size} instead of {brief.size}")
-    return picture
+        raise StepFailedError("the image has another shape", f"{image.size} instead of {brief.size}")
+    return image
 
 
-def read_picture(data: bytes) -> Picture:
+def read_image(data: bytes) -> PngImage:
     """Decode an image. A PNG keeps its bytes; anything else becomes one.
 
     Raises:
@@ -70,21 +70,21 @@ def read_picture(data: bytes) -> Picture:
         raise ValueError(f"{len(data)} bytes that cannot be decoded")
     pixels = np.asarray(decoded, np.uint8)
     if data.startswith(PNG_SIGNATURE):
-        return Picture(pixels=pixels, png=data)
+        return PngImage(pixels=pixels, png=data)
     ok, png = cv2.imencode(".png", pixels)
     assert ok, "an image in memory can be encoded"
-    return Picture(pixels=pixels, png=png.tobytes())
+    return PngImage(pixels=pixels, png=png.tobytes())
 
 
-def check_picture(config: ImageConfig, picture: Picture) -> None:
+def check_image(config: ImageConfig, image: PngImage) -> None:
     """See that an image is large enough and shows something.
 
     Raises:
         StepFailedError: it does not.
     """
-    if min(picture.size) <= config.min_short_edge_px:
-        raise StepFailedError("the image is too small", f"{picture.size[0]} x {picture.size[1]} pixels")
-    if float(cv2.cvtColor(picture.pixels, cv2.COLOR_BGR2GRAY).std()) < config.min_contrast:
+    if min(image.size) <= config.min_short_edge_px:
+        raise StepFailedError("the image is too small", f"{image.size[0]} x {image.size[1]} pixels")
+    if float(cv2.cvtColor(image.pixels, cv2.COLOR_BGR2GRAY).std()) < config.min_contrast:
         raise StepFailedError("the image is blank")
 
 

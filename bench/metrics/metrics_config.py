@@ -1,0 +1,35 @@
+"""From the options of `bench.metrics.options` to the metrics' configuration."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench.metrics.appearance import AppearanceConfig
+from bench.metrics.av_align import AvAlignConfig
+from bench.metrics.dino import DinoConfig
+from bench.metrics.finevq import FineVqConfig
+from bench.metrics.identity import IdentityConfig
+from bench.metrics.registry import MetricsConfig
+from bench.metrics.syncnet.metric import SyncNetConfig
+from bench.metrics.vtc import JudgeConfig
+
+
+def metrics_config(options: argparse.Namespace) -> MetricsConfig:
+    """What the options say.
+
+    Raises:
+        ValueError: one of them cannot be.
+    """
+    try:
+        first_seam, clip_frames = (int(part) for part in options.seams.split(","))
+    except ValueError as error:
+        raise ValueError(f"--seams {options.seams!r}: expected two numbers of frames, such as 109,100") from error
+    return MetricsConfig(
+        av_align=AvAlignConfig(fps=0, short_edge=0) if options.av_align_native else AvAlignConfig(),
+        syncnet=SyncNetConfig(weights=options.syncnet_weights),
+        identity=IdentityConfig(arcface=options.arcface_weights, detector=options.face_weights),
+        dino=DinoConfig(model=options.dino),
+        vtc=JudgeConfig(url=options.judge_url, **({"model": options.judge_model} if options.judge_model else {})),
+        finevq=FineVqConfig(url=options.finevq_url),
+        appearance=AppearanceConfig(first_seam=first_seam, clip_frames=clip_frames),
+    )

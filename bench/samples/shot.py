@@ -1,0 +1,29 @@
+"""The type of a sample's shot: the public files do not say it, so the image is measured as curation measures clips."""
+
+from __future__ import annotations
+
+import cv2
+
+from bench.samples.samples import Sample
+from curation.backends.faces.figure import visible_heads
+from curation.backends.registry import FACE_DETECTORS
+from curation.clip.schema import ShotType
+from curation.stages.pose import PoseConfig
+
+
+def measure_shot(sample: Sample) -> ShotType | None:
+    """The shot of a sample's image by its largest face; None where no image can be read or no face is found in it."""
+    try:
+        image = None if sample.image is None else cv2.imread(str(sample.image))
+        faces = () if image is None else FACE_DETECTORS.build("dlib_hog").detect(image)
+    except (cv2.error, RuntimeError):  # OpenCV's and dlib's, of a picture that neither can hold
+        return None
+    return shot_type(visible_heads(faces[0].box)) if faces else None
+
+
+def shot_type(heads: float) -> ShotType:
+    """The type of a shot that ends `heads` head heights below the crown (figure of eight heads)."""
+    limits = PoseConfig()
+    if heads < limits.portrait_below_heads:
+        return ShotType.PORTRAIT
+    return ShotType.UPPER_BODY if heads < limits.full_body_from_heads else ShotType.FULL_BODY
