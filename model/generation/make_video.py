@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from model.codecs.audio import load_speech, num_video_frames
-from model.generation.job import ProgressCallback
+from model.generation.encoded_request import ProgressCallback
 from model.generation.pipeline import SoulPipeline
 from model.generation.request import Sampling, VideoRequest
 from model.media.portrait import load_image

@@ -23,7 +23,7 @@ from model.codecs.levels import levels_of
 from model.codecs.text import encode_text
 from model.codecs.vae import Autoencoder, StreamingDecoder, encode_video
 from model.generation.codebook import Codebook
-from model.generation.job import ProgressCallback, VideoJob
+from model.generation.encoded_request import EncodedRequest, ProgressCallback
 from model.generation.request import VideoRequest
 from model.generation.sampling import CleanFrames, Scheduler, denoise
 from model.generation.timeline import ClipPlan, num_clips, plan_clips
@@ -165,9 +165,9 @@ class SoulPipeline(DiffusionPipeline):
         Raises:
             ValueError: something in the request is wrong; one line that says what.
         """
-        return self._clips(self._job(request, on_step))
+        return self._clips(self._encoded(request, on_step))
 
-    def _job(self, request: VideoRequest, on_step: ProgressCallback) -> VideoJob:
+    def _encoded(self, request: VideoRequest, on_step: ProgressCallback) -> EncodedRequest:
         """The request, checked and encoded."""
         sampling, config = request.sampling, self.config
         picture = as_rgb(request.image) if isinstance(request.image, Image.Image) else load_image(request.image)
@@ -180,7 +180,7 @@ class SoulPipeline(DiffusionPipeline):
         features = AudioFeatures(self.audio_encoder, waveform)
         generator = torch.Generator().manual_seed(sampling.seed)
         text, negative_text = self._encode_prompts(request.prompt, sampling.negative_prompt if scale > 1 else None)
-        return VideoJob(
+        return EncodedRequest(
             pivot=self._encode_image(fit_image(picture, *size)),
             audio=features,
             audio_window=int(self.transformer.config.audio_window),
@@ -201,25 +201,25 @@ class SoulPipeline(DiffusionPipeline):
         return num_clips(num_frames, **geometry)
 
     @torch.no_grad()
-    def _clips(self, job: VideoJob) -> Iterator[GeneratedClip]:
+    def _clips(self, request: EncodedRequest) -> Iterator[GeneratedClip]:
         decoder = StreamingDecoder(self.vae)
-        clean = CleanFrames(latents=job.pivot)
+        clean = CleanFrames(latents=request.pivot)
         num_overlap = self.config.overlap_latents
-        plans = plan_clips(job.num_frames, clip_latents=self.config.clip_latents, overlap_latents=num_overlap)
+        plans = plan_clips(request.num_frames, clip_latents=self.config.clip_latents, overlap_latents=num_overlap)
         for plan in plans:
-            latents = self._denoise_clip(job, plan, clean)
+            latents = self._denoise_clip(request, plan, clean)
             # Pivot and overlap of later clips are not decoded: the one is never shown, the other has been.
             # In the first clip the pivot is the image, which is the first frame.
             first = 0 if plan.index == 0 else plan.num_clean
             new = latents[:, :, first : first + len(plan.decoded)]
             frames = np.concatenate([_frames_of(pixels) for pixels in decoder.frames(new)])
             yield GeneratedClip(plan=plan, frames=frames[: len(plan.frames)], latents=latents)
-            overlap = self._clamped(latents[:, :, latents.shape[2] - num_overlap :], job.threshold)
-            clean = CleanFrames(latents=torch.cat([job.pivot, overlap], dim=2))
+            overlap = self._clamped(latents[:, :, latents.shape[2] - num_overlap :], request.threshold)
+            clean = CleanFrames(latents=torch.cat([request.pivot, overlap], dim=2))
 
-    def _denoise_clip(self, job: VideoJob, plan: ClipPlan, clean: CleanFrames) -> Tensor:
-        condition, unconditional = job.conditions(plan)
-        noise, generator = job.noise(plan)
+    def _denoise_clip(self, request: EncodedRequest, plan: ClipPlan, clean: CleanFrames) -> Tensor:
+        condition, unconditional = request.conditions(plan)
+        noise, generator = request.noise(plan)
         return denoise(
             self.transformer,
             self.scheduler,
@@ -227,10 +227,10 @@ class SoulPipeline(DiffusionPipeline):
             clean,
             condition=condition,
             unconditional=unconditional,
-            guidance_scale=job.guidance_scale,
-            num_steps=job.num_steps,
+            guidance_scale=request.guidance_scale,
+            num_steps=request.num_steps,
             generator=generator,
-            on_step=lambda step: job.on_step(plan.index, step),
+            on_step=lambda step: request.on_step(plan.index, step),
         )
 
     @torch.no_grad()

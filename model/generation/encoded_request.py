@@ -20,7 +20,7 @@ ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class VideoJob:
+class EncodedRequest:
     """A request, checked and encoded."""
 
     pivot: Tensor
