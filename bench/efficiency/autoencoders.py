@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.efficiency.measure import median_seconds
 from bench.efficiency.results import AutoencoderRow
 from bench.efficiency.subject import MeasuredVae
-from model.codecs.geometry import latent_frames
+from model.codecs.geometry import latent_frames, latent_sides, pixel_frames
 from model.codecs.patch_dct import PatchDCTCodec
 from model.codecs.vae import Autoencoder, StreamingDecoder, encode_video
 
@@ -84,7 +84,7 @@ def compare_autoencoders(
 def time_decoder(vae: Autoencoder, clip: tuple[int, int, int], *, warmup: int, repeats: int) -> float:
     """Median time to decode a clip of (frames, height, width) as a stream, pixels dropped as they come."""
     num_frames, height, width = clip
-    shape = (1, vae.config.z_dim, latent_frames(num_frames), height // 16, width // 16)
+    shape = (1, vae.config.z_dim, latent_frames(num_frames), *latent_sides(height, width))
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(vae.device)
     return median_seconds(lambda: run_decoder(vae, latents), vae.device, warmup=warmup, repeats=repeats)
 
@@ -96,14 +96,14 @@ def run_decoder(vae: Autoencoder, latents: torch.Tensor) -> None:
 
 
 def _encode_flops(vae: Autoencoder, num_latents: int, height: int, width: int) -> int:
-    pixels = torch.empty(1, 3, 1 + 4 * (num_latents - 1), height, width, device="meta")
+    pixels = torch.empty(1, 3, pixel_frames(num_latents), height, width, device="meta")
     with FlopCounterMode(display=False) as counter:
         encode_video(vae, pixels)
     return int(counter.get_total_flops())
 
 
 def _decode_flops(vae: Autoencoder, num_latents: int, height: int, width: int) -> int:
-    latents = torch.empty(1, vae.config.z_dim, num_latents, height // 16, width // 16, device="meta")
+    latents = torch.empty(1, vae.config.z_dim, num_latents, *latent_sides(height, width), device="meta")
     with FlopCounterMode(display=False) as counter:
         run_decoder(vae, latents)
     return int(counter.get_total_flops())

@@ -22,6 +22,7 @@ from bench.efficiency.model_placement import ModelPlacement
 from bench.efficiency.results import EfficiencyReport, MeasuringConditions, SizeResult
 from bench.efficiency.subject import PAPER_SIZES, Subject, load_subject
 from bench.efficiency.table import autoencoder_table, inference_table
+from model.codecs.geometry import fills_latents
 from model.codecs.image import check_size
 from model.device import peak_bf16_flops
 
@@ -79,7 +80,7 @@ def run(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     if options.repeats < 1 or options.warmup < 0:
         raise ValueError(f"--repeats {options.repeats} --warmup {options.warmup}: at least 1 and 0")
-    if options.frames is not None and (options.frames < 1 or options.frames % 4 != 1):
+    if options.frames is not None and not fills_latents(options.frames):
         raise ValueError(f"--frames {options.frames}: the number must be 4k + 1")
     if options.out is not None and not options.out.parent.is_dir():
         raise ValueError(f"--out: no such directory: {options.out.parent}")

@@ -16,7 +16,7 @@ from bench.efficiency.autoencoders import run_decoder
 from bench.efficiency.measure import count_forwards, grown_bytes, median_seconds, weight_bytes
 from bench.efficiency.results import InferenceRow, SizeResult
 from bench.efficiency.subject import MeasuredVae, Subject
-from model.codecs.geometry import latent_frames
+from model.codecs.geometry import latent_frames, latent_sides
 from model.codecs.vae import encode_video
 from model.cost.flops import count_transformer_flops
 from model.generation.sampling import CleanFrames, Condition, build_scheduler, denoise
@@ -134,7 +134,7 @@ def _make_inputs(subject: Subject, num_frames: int, height: int, width: int) -> 
         return torch.randn(shape, generator=generator).to(device)
 
     frames = latent_frames(num_frames)
-    latent = (height // 16, width // 16)
+    latent = latent_sides(height, width)
     text = random(1, subject.num_text_tokens, network.text_dim)
     audio = random(1, frames, network.audio_window, network.audio_dim)
     return _Inputs(

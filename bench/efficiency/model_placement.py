@@ -12,7 +12,7 @@ from diffusers import AutoencoderKLWan
 
 from bench.efficiency.live_memory import LiveMemory
 from bench.efficiency.measure import GIB, free_memory_bytes, weight_bytes
-from model.codecs.geometry import latent_frames
+from model.codecs.geometry import latent_frames, latent_sides
 from model.codecs.vae import StreamingDecoder
 from model.pretrained.presets import TransformerConfig, build_transformer
 
@@ -67,7 +67,7 @@ def check_memory(
     weights = weight_bytes(transformer, autoencoder)
     tokens = latent_frames(num_frames) * (height // 32) * (width // 32)
     block = tokens * (network.ffn_dim + 8 * network.num_attention_heads * network.attention_head_dim)
-    latents = torch.empty(1, network.in_channels, 4, height // 16, width // 16, device="meta")
+    latents = torch.empty(1, network.in_channels, 4, *latent_sides(height, width), device="meta")
     with LiveMemory() as decoding:
         for pixels in StreamingDecoder(autoencoder).frames(latents):
             del pixels

@@ -11,6 +11,7 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from bench.efficiency.model_placement import ModelPlacement, check_memory, made_on
+from model.codecs.geometry import pixel_frames
 from model.codecs.image import CLIP_FRAMES, size_for_area
 from model.codecs.text import MAX_TOKENS, HashedTextEncoder, max_text_tokens
 from model.codecs.vae import Autoencoder, efficient_vae_config, wan_vae_config
@@ -162,7 +163,7 @@ def _loaded_subject(model: str, placement: ModelPlacement, *, evae: str | None) 
         vaes=tuple(vaes),
         num_text_tokens=_text_tokens(directory),
         fps=pipeline.config.fps,
-        num_frames=1 + 4 * (pipeline.config.clip_latents - 1),
+        num_frames=pixel_frames(pipeline.config.clip_latents),
         sizes=PAPER_SIZES if is_wan else (area,),
         notes=tuple(notes),
     )

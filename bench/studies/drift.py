@@ -23,6 +23,7 @@ from bench.studies.drift_scores import DRIFTS, ClipStatistics, Comparison, clip_
 from bench.studies.generation import Generated, Scene, StudySampling, generate, load_pipeline, make_scene
 from bench.studies.talking_faces.dataset import held_out_performance
 from bench.studies.talking_faces.performance import FPS
+from model.codecs.geometry import pixel_frames
 from model.generation.pipeline import SoulPipeline
 
 UNTREATED: Final = "none"
@@ -75,7 +76,7 @@ def measure_drift(
 def frames_of_clips(pipeline: SoulPipeline, num_clips: int) -> int:
     """Pixel frames of the longest video of `num_clips` clips."""
     length, overlap = int(pipeline.config.clip_latents), int(pipeline.config.overlap_latents)
-    return 1 + 4 * (length + (num_clips - 1) * (length - 1 - overlap) - 1)
+    return pixel_frames(length + (num_clips - 1) * (length - 1 - overlap))
 
 
 def print_table(comparisons: Sequence[Comparison], statistics: dict[str, list[list[ClipStatistics]]]) -> None:

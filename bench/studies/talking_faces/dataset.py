@@ -27,6 +27,7 @@ from bench.studies.talking_faces.performance import FPS, Performance, Take, draw
 from bench.studies.talking_faces.prompt import captions
 from curation.encoding.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
 from model.codecs.audio import SAMPLE_RATE_HZ, STEP_RATE_HZ, AudioFeatures
+from model.codecs.geometry import fills_latents
 from model.codecs.levels import pixels_of
 from model.codecs.text import HashedTextEncoder
 from model.codecs.vae import Autoencoder, encode_video
@@ -67,7 +68,7 @@ class FacesConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be encoded."""
-        if self.clip_frames % 4 != 1 or self.size % 32:
+        if not fills_latents(self.clip_frames) or self.size % 32:
             raise ValueError(f"clips have 4k + 1 frames and sides divide by 32, not {self.clip_frames} and {self.size}")
 
     @property
