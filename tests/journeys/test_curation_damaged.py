@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from curation.clip.schema import Pool, Source
 from curation.job import CurationJob
 from curation.pipeline import CurationConfig
 from curation.planning import plan_units
 from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
-from infra.jobs.engine import run_on_ray
+from infra.config import build
+from infra.jobs.engine import run_inline, run_on_ray
 from tests.worlds.videos import write_video
 
+Engine = Callable[[Sequence[Source], CurationJob, Callable[[object], None]], None]
 
-def variants(folder: Path, talking: Path, every: int) -> Iterator[Path]:
+
+def variants(folder: Path, whole: Path, every: int) -> Iterator[Path]:
     """Write damaged and odd files, one in `every` of the damaged ones."""
-    good = talking.read_bytes()
+    good = whole.read_bytes()
     rng = random.Random(7)
     for percent in range(1, 100, every):
         yield save(folder / f"cut_off_{percent:02d}.mp4", good[: len(good) * percent // 100])
@@ -77,13 +81,10 @@ def save(path: Path, data: bytes) -> Path:
     return path
 
 
-def run_all(folder: Path, run: Path, talking: Path, every: int) -> Counter[str]:
-    folder.mkdir()
-    files = list(variants(folder, talking, every))
-    config = CurationConfig()
-    plan = plan_units(list_sources(str(folder)), set(), config.planning)
+def run_all(files: Sequence[Path], run: Path, config: CurationConfig, pool: Pool, engine: Engine) -> Counter[str]:
+    plan = plan_units(list_sources(str(files[0].parent), pool), set(), config.planning)
     assert len(plan.units) == len(files)
-    run_on_ray(plan.units, CurationJob(run=str(run), config=config), lambda _: None)
+    engine(plan.units, CurationJob(run=str(run), config=config), lambda _: None)
     rows = RunDirectory(str(run)).index().to_pylist()
     assert {row["source"] for row in rows} == {str(path) for path in files}
     lost = [row for row in rows if not row["kept"]]
@@ -99,9 +100,15 @@ def run_all(folder: Path, run: Path, talking: Path, every: int) -> Counter[str]:
     return Counter("kept" if row["kept"] else f"{row['reject_stage']}/{row['reject_rule']}" for row in rows)
 
 
-def test_damaged_and_odd_inputs(ray_cluster: None, sample_bucket: Path, tmp_path: Path) -> None:
-    outcomes = run_all(tmp_path / "bucket", tmp_path / "run", sample_bucket / "rotated.mp4", every=17)
-    assert outcomes["kept"] >= 2  # the two renamed films
+def test_damaged_and_odd_inputs(tmp_path: Path) -> None:
+    """One second without people, which the general pool takes: every stage sees what is left of it."""
+    (tmp_path / "bucket").mkdir()
+    whole = write_video(tmp_path / "whole.mp4", size=(640, 496), seconds=1, audio_seconds=1)
+    files = list(variants(tmp_path / "bucket", whole, every=17))
+    stages = {"split": {"min_clip_s": 0.5}, "quality": {"min_score": 0.0}, "defects": {"max_still_s": 9.0}}
+    config = build(CurationConfig, {"stages": stages}, "test")
+    outcomes = run_all(files, tmp_path / "run", config, Pool.GENERAL, run_inline)
+    assert outcomes["kept"] >= 2, outcomes  # the two renamed films
     assert outcomes["probe/no_video_stream"] == 1
     assert outcomes["probe/empty_file"] == 1
 
@@ -109,6 +116,9 @@ def test_damaged_and_odd_inputs(ray_cluster: None, sample_bucket: Path, tmp_path
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_two_hundred_damaged_inputs(ray_cluster: None, sample_bucket: Path, tmp_path: Path) -> None:
-    outcomes = run_all(tmp_path / "bucket", tmp_path / "run", sample_bucket / "rotated.mp4", every=1)
+    (tmp_path / "bucket").mkdir()
+    files = list(variants(tmp_path / "bucket", sample_bucket / "rotated.mp4", every=1))
+    outcomes = run_all(files, tmp_path / "run", CurationConfig(), Pool.HUMAN, run_on_ray)
     print(sum(outcomes.values()), outcomes)
     assert sum(outcomes.values()) >= 200
+    assert outcomes["kept"] >= 2  # the two renamed films

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from curation.__main__ import main
 from curation.job import CurationJob
 from curation.pipeline import CurationConfig
 from curation.planning import plan_units
@@ -21,6 +22,7 @@ from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
 from infra.jobs.engine import run_inline
 from tests.worlds.decisions import decisions
+from tests.worlds.videos import write_video
 
 ROUNDS = 20
 VIDEOS = ("exactly_480p.mp4", "frozen.mp4", "random_bytes.mp4", "scenery.webm", "too_short.mp4", "no_audio_track.mp4")
@@ -110,22 +112,44 @@ def disturb(bucket: Path, run: Path, victim: str, moment_s: float) -> bool:
     return hit
 
 
-def check(run: Path, undisturbed: list[tuple[object, ...]]) -> None:
+def check(run: Path, undisturbed: list[tuple[object, ...]], *, num_quarantined: int) -> None:
     assert decisions(str(run)) == undisturbed
     RunDirectory(str(run)).committed()  # raises when a unit is in two shards
     names = {path.name for path in (run / "shards").iterdir()}
     indices = {name.removesuffix(".parquet") for name in names if name.endswith(".parquet")}
     assert {name.removesuffix(".tar") for name in names if name.endswith(".tar")} <= indices
     assert not any(name.endswith(".tmp") for name in names)
-    assert len(list((run / "quarantine").iterdir())) == 3
+    assert len(list((run / "quarantine").iterdir())) == num_quarantined
 
 
-@pytest.mark.parametrize("victim", ["driver"])
-def test_a_killed_run_resumes_to_the_same(
-    bucket: Path, undisturbed: list[tuple[object, ...]], tmp_path: Path, victim: str
-) -> None:
-    disturb(bucket, tmp_path / "run", victim, 4.0)
-    check(tmp_path / "run", undisturbed)
+STUCK = """
+import sys, time
+from curation.__main__ import main
+from curation.runner import StageRunner
+run = StageRunner.run
+StageRunner.run = lambda self, source: time.sleep(600) if source.uri.endswith("4.mp4") else run(self, source)
+main(sys.argv[1:])
+"""
+"""A run in one process that does not get beyond the fifth source."""
+
+
+def test_a_killed_run_resumes_to_the_same(tmp_path: Path) -> None:
+    folder, undisturbed, killed = (tmp_path / name for name in ("bucket", "undisturbed", "killed"))
+    folder.mkdir()
+    for number in range(6):
+        write_video(folder / f"{number}.mp4", size=(320, 240), seconds=0.2)
+    (folder / "1.mp4").write_bytes(b"no video at all")
+    words = ["--engine", "inline", "--set", "shards.sources_per_shard=2"]
+    assert main(["run", str(folder), "--run", str(undisturbed), *words]) == 0
+    command = [sys.executable, "-c", STUCK, "run", str(folder), "--run", str(killed), *words]
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while len(list(killed.glob("shards/*.parquet"))) < 2:
+        assert driver.poll() is None
+        time.sleep(0.01)
+    driver.kill()
+    driver.wait()
+    assert main(["run", str(folder), "--run", str(killed), *words]) == 0
+    check(killed, decisions(str(undisturbed)), num_quarantined=1)
 
 
 @pytest.mark.slow
@@ -137,7 +161,7 @@ def test_many_kills_at_random_moments(bucket: Path, undisturbed: list[tuple[obje
         victim = sorted(VICTIMS)[number % len(VICTIMS)]
         run = tmp_path / str(number)
         hits[victim] += disturb(bucket, run, victim, random.uniform(0, 12))
-        check(run, undisturbed)
+        check(run, undisturbed, num_quarantined=3)
         shutil.rmtree(run)
     print(f"killed: {hits}")
     assert min(hits.values()) >= ROUNDS // 6

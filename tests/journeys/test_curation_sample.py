@@ -1,4 +1,4 @@
-"""The whole pipeline on the sample bucket, on Ray: decisions equal the known truth, and shards hold what they say."""
+"""The whole pipeline on the sample bucket: decisions equal the known truth, and shards hold what they say."""
 
 from __future__ import annotations
 
@@ -21,10 +21,18 @@ from curation.report.summary import summarise
 from curation.sample import SampleTruth, bucket_truth
 from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
-from infra.jobs.engine import run_inline, run_on_ray
+from infra.config import build
+from infra.jobs.engine import run_inline
 
 Rows = dict[str, list[dict[str, Any]]]
 TRUTH = {truth.name: truth for truth in bucket_truth()}
+
+
+def curate(location: Path, run: Path, pool: Pool = Pool.HUMAN) -> None:
+    """Half of the time would go into encoding small files, which is beside the point."""
+    config = build(CurationConfig, {"stages": {"export": {"preset": "ultrafast"}}}, "test")
+    units = plan_units(list_sources(str(location), pool), set(), config.planning).units
+    run_inline(units, CurationJob(run=str(run), config=config), lambda _: None)
 
 
 def by_video(run: Path) -> Rows:
@@ -35,10 +43,9 @@ def by_video(run: Path) -> Rows:
 
 
 @pytest.fixture(scope="module")
-def run(ray_cluster: None, sample_bucket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory, config = tmp_path_factory.mktemp("run"), CurationConfig()
-    plan = plan_units(list_sources(str(sample_bucket)), set(), config.planning)
-    run_on_ray(plan.units, CurationJob(run=str(directory), config=config), lambda _: None)
+def run(sample_bucket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("run")
+    curate(sample_bucket, directory)
     return directory
 
 
@@ -123,12 +130,9 @@ def test_the_summary_adds_up(run: Path, rows: Rows) -> None:
 
 
 def test_the_general_pool_needs_no_faces_and_keeps_no_sound(sample_bucket: Path, tmp_path: Path) -> None:
-    config = CurationConfig()
     names = ("scenery.webm", "cut_montage.mp4", "letterboxed.mp4", "exactly_480p.mp4")
     for name in names:
-        sources = list_sources(str(sample_bucket / name), Pool.GENERAL)
-        units = plan_units(sources, set(), config.planning).units
-        run_inline(units, CurationJob(run=str(tmp_path), config=config), lambda _: None)
+        curate(sample_bucket / name, tmp_path, Pool.GENERAL)
     general = by_video(tmp_path)
     for name in names:
         assert {row["kept"] for row in general[name]} == {TRUTH[name].keep_general}, name

@@ -20,7 +20,7 @@ class Traffic:
     num_bytes: int = 0
     """Of their answers' bodies."""
     delay_s: float = 0.0
-    """Every answer waits this long."""
+    """Every answer to a GET waits this long."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def clear(self) -> None:
@@ -47,7 +47,7 @@ def counted(store: str) -> Iterator[Traffic]:
                 with traffic.lock:
                     traffic.num_gets += 1
                     traffic.num_bytes += len(content)
-            threading.Event().wait(traffic.delay_s)
+                threading.Event().wait(traffic.delay_s)
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in ("connection", "transfer-encoding", "content-length", "date", "server"):

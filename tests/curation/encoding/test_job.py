@@ -93,6 +93,7 @@ def test_other_settings_or_encoders_are_refused(tmp_path: Path) -> None:
                 refuses()
 
 
+@pytest.mark.slow
 def test_ray_and_inline_encode_alike(ray_cluster: None, tmp_path: Path) -> None:
     jobs = [job_on(str(tmp_path / name)) for name in ("inline", "ray")]
     for job in jobs:
@@ -114,6 +115,57 @@ def test_a_mistake_found_by_a_worker_is_the_persons(ray_cluster: None, tmp_path:
         run_in_pool(job, job.describe)
 
 
+def test_a_shard_that_no_worker_survived_is_skipped_and_its_attempts_are_gone(tmp_path: Path) -> None:
+    run = str(tmp_path)
+    for name in ("crash", "good"):
+        curate(run, source_of(f"{name}.mp4", [made(50), made(60)]))
+    job = job_on(run)
+    job.open()
+    worker = job.worker(job.stages, debug=False)
+    first, second = (worker.run(unit, lambda: None) for unit in job.pending())
+    assert len(list((tmp_path / "encoded").rglob("*.tar"))) == 2
+    assert first.rows is not None
+    crashed, good = (first, second) if first.rows[0]["source"] == "crash.mp4" else (second, first)
+    progress = job.commit([job.give_up(crashed, "its worker died"), good])
+    assert (progress.units, progress.clips, progress.kept, dict(progress.rejected)) == (2, 4, 2, {"crashed": 2})
+    rows = job.directory.index().to_pylist()
+    assert {(row["source"], row["reason"]) for row in rows} == {
+        ("crash.mp4", "crashed: its worker died"),
+        ("good.mp4", None),
+    }
+    assert len(rows) == 4
+    assert len(list((tmp_path / "encoded").rglob("*.tar"))) == 1
+    assert not job.pending()
+
+
+class Stopped(BaseException):
+    """Ends a run as a person does."""
+
+
+def test_a_run_that_was_stopped_resumes_to_the_same(tmp_path: Path) -> None:
+    undisturbed, stopped = (job_on(str(tmp_path / name)) for name in ("undisturbed", "stopped"))
+    for job in (undisturbed, stopped):
+        curate(job.run, *(source_of(f"{name}.mp4", [made(50), made(90)]) for name in "abc"))
+        job.describe()
+    run_inline(undisturbed.pending(), undisturbed, nothing)
+
+    def stop(progress: Progress) -> None:
+        if (progress.units, progress.in_work) == (1, 1):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        run_inline(stopped.pending(), stopped, stop)
+    assert len(stopped.directory.names()) == 1
+    assert len(stopped.pending()) == 2
+    run_inline(stopped.pending(), stopped, nothing)
+    one, two = samples(undisturbed.directory), samples(stopped.directory)
+    assert len(one) == 6
+    assert one.keys() == two.keys()
+    for key, sample in one.items():
+        assert_equal(sample, two[key])
+    assert not list(Path(stopped.directory.path).rglob("*.tmp"))
+
+
 class FaultyWorker(EncodeWorker):
     """Some shards crash or hang the process in the middle of their work."""
 
@@ -132,6 +184,7 @@ class FaultyJob(EncodeJob):
         return FaultyWorker(self)
 
 
+@pytest.mark.slow
 def test_clips_of_a_shard_that_kills_its_worker_are_skipped_and_none_is_lost(ray_cluster: None, tmp_path: Path) -> None:
     run = str(tmp_path)
     for name in ("crash", "good", "hang"):
@@ -165,6 +218,7 @@ def test_runs_on_s3(object_store: str, tmp_path: Path) -> None:
     assert not job.pending()
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_to_the_same(tmp_path: Path) -> None:
     runs = [str(tmp_path / name) for name in ("undisturbed", "killed")]
     for run in runs:

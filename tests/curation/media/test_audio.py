@@ -30,6 +30,7 @@ from tests.worlds.recordings import (
 )
 from tests.worlds.videos import tone, write_video
 
+SMALL = (64, 64)
 SINE = Track(samples=sine(4.4, RATE_HZ))
 AC3, MP2 = Track(codec="ac3"), Track(codec="mp2")
 FRAGMENTED = "frag_keyframe+empty_moov+default_base_moof"
@@ -74,15 +75,15 @@ def test_resampled_audio_has_the_span_s_length(tmp_path: Path) -> None:
     ],
     ids=["mkv AAC", "mkv AAC 44.1", "mkv PCM", "flv", "webm Opus", "ts", "mp4", "mov PCM", "avi PCM"],
 )
-@pytest.mark.parametrize("start_s", [0.0, 1.7])
-def test_a_tone_stays_a_tone(tmp_path: Path, name: str, recording: Recording, start_s: float) -> None:
-    path = write_recording(tmp_path / name, recording)
-    samples, rate_hz = read_audio(str(path), start_s, 4.0)
-    assert rate_hz == recording.tracks[0].rate_hz
-    # Its very beginning may belong to the encoder's start.
-    inner = samples[rate_hz // 10 :, 0]
-    assert distortion_db(inner, rate_hz) < -50
-    assert np.diff(np.flatnonzero(inner == 0)).min(initial=9) > 1
+def test_a_tone_stays_a_tone(tmp_path: Path, name: str, recording: Recording) -> None:
+    path = write_recording(tmp_path / name, replace(recording, size=SMALL))
+    for start_s in (0.0, 1.7):
+        samples, rate_hz = read_audio(str(path), start_s, 4.0)
+        assert rate_hz == recording.tracks[0].rate_hz
+        # Its very beginning may belong to the encoder's start.
+        inner = samples[rate_hz // 10 :, 0]
+        assert distortion_db(inner, rate_hz) < -50
+        assert np.diff(np.flatnonzero(inner == 0)).min(initial=9) > 1
 
 
 def test_rate_and_channels_may_change_on_the_way(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ from curation.media import Cut, check_video, cut_clips, iter_raw_frames, probe, 
 from tests.curation.media.test_colour import accurately
 from tests.worlds.recordings import burst_times, distortion_db
 
+pytestmark = [pytest.mark.clips, pytest.mark.slow]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Right:

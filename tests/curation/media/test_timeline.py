@@ -38,20 +38,20 @@ SEEKING = {
 }
 
 
-@pytest.mark.parametrize("kind", sorted(SEEKING))
-def test_segments_have_every_frame_once(tmp_path: Path, kind: str) -> None:
-    name, recording = SEEKING[kind]
-    path = write_recording(tmp_path / name, recording)
-    segments = [numbers_seen(path, start, start + 5.0) for start in (0.0, 5.0, 10.0)]
+@pytest.fixture(scope="module", params=sorted(SEEKING))
+def seekable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    name, recording = SEEKING[request.param]
+    return write_recording(tmp_path_factory.mktemp("seeking") / name, recording)
+
+
+def test_segments_have_every_frame_once(seekable: Path) -> None:
+    segments = [numbers_seen(seekable, start, start + 5.0) for start in (0.0, 5.0, 10.0)]
     assert segments == [list(range(125)), list(range(125, 250)), list(range(250, 330))]
 
 
-@pytest.mark.parametrize("kind", sorted(SEEKING))
-def test_sound_and_picture_are_exported_together(tmp_path: Path, kind: str) -> None:
-    name, recording = SEEKING[kind]
-    path = write_recording(tmp_path / name, recording)
+def test_sound_and_picture_are_exported_together(seekable: Path) -> None:
     # AAC and MP2 smear a burst by a fraction of a millisecond, Flash and Matroska round times to one.
-    offsets = exported_offsets_ms(path, 5.2, 9.6)
+    offsets = exported_offsets_ms(seekable, 5.2, 9.6)
     assert len(offsets) == 5
     assert all(abs(offset) <= 0.6 for offset in offsets), offsets
 

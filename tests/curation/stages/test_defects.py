@@ -133,12 +133,14 @@ def test_an_unknown_backend_names_the_known() -> None:
 
 
 @pytest.mark.clips
+@pytest.mark.slow
 def test_a_still_image_under_speech_is_frozen(defects: DefectFilter, shared: Path) -> None:
     path = shared / "clips" / "video" / "derived-still_image_speech.mp4"
     assert rule(defects(clip_from_video(str(path)))) == "frozen"
 
 
 @pytest.mark.clips
+@pytest.mark.slow
 def test_real_clips_to_keep_have_no_defect(defects: DefectFilter, shared: Path) -> None:
     labels = json.loads((shared / "clips" / "labels.json").read_text())
     kept = [label["file"] for label in labels if label["expect"] == "keep"]

@@ -57,6 +57,7 @@ def test_bad_settings_are_named() -> None:
 
 
 @pytest.mark.clips
+@pytest.mark.slow
 def test_real_clips_to_keep_pass_and_fail_once_blurred(quality: QualityFilter, shared: Path) -> None:
     labels = json.loads((shared / "clips" / "labels.json").read_text())
     wrong, blurred_scores = [], []

@@ -146,6 +146,7 @@ def test_an_unknown_backend_names_the_known() -> None:
 
 
 @pytest.mark.clips
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "start_s", "end_s"),
     [
@@ -165,6 +166,7 @@ def test_heavy_text_of_real_clips_is_rejected(
 
 
 @pytest.mark.clips
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["video-retalking-2.mp4", "wan2.2-video.mp4", "facenet-pytorch-video.mp4"])
 def test_filmed_text_of_real_clips_is_kept(subtitles: SubtitleFilter, shared: Path, file: str) -> None:
     assert subtitles(clip_from_video(str(shared / "clips" / "video" / file), 0.0, 5.0)).kept

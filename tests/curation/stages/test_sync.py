@@ -13,7 +13,7 @@ from curation.clip.observations import Box, FaceBox, FaceTrack
 from curation.clip.schema import AudioType, Clip, Pool, Source, Verdict
 from curation.pipeline import StagesConfig, build_stages
 from curation.runner import StageRunner
-from curation.stages.sync import SyncConfig, SyncFilter
+from curation.stages.sync import Speech, SyncConfig, SyncFilter
 from tests.worlds.moving_mouth import frames, source_of, syllables, voice, write_video
 
 SECONDS = 10.0
@@ -149,6 +149,54 @@ def test_one_bad_clip_does_not_cost_a_shot_its_sound(talk: Path) -> None:
     assert drop_rules(done) == [None, None]
 
 
+@pytest.mark.parametrize(
+    ("offset", "verdict", "rule"),
+    [
+        (-7, Verdict.MISMATCH, "offset"),
+        (-6, Verdict.IN_SYNC, "peak"),
+        (6, Verdict.IN_SYNC, "peak"),
+        (7, Verdict.MISMATCH, "offset"),
+    ],
+)
+def test_sound_that_is_early_is_as_wrong_as_sound_that_is_late(
+    stage: SyncFilter, offset: int, verdict: Verdict, rule: str
+) -> None:
+    judgement = stage.judge(evidence_of({offset: 0.9}, 200), Speech(fraction=1.0, clear=True))
+    assert (judgement.verdict, judgement.rule) == (verdict, rule)
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "clear", "agreement", "verdict"),
+    [
+        (150, True, 0.119, Verdict.MISMATCH),
+        (149, True, 0.119, Verdict.UNSURE),
+        (150, False, 0.119, Verdict.UNSURE),
+        (150, True, 0.121, Verdict.UNSURE),
+    ],
+)
+def test_only_long_clear_talk_is_contradicted_by_no_peak(
+    stage: SyncFilter, num_frames: int, clear: bool, agreement: float, verdict: Verdict
+) -> None:
+    evidence = evidence_of({0: agreement}, num_frames)
+    assert stage.judge(evidence, Speech(fraction=1.0, clear=clear)).verdict is verdict
+
+
+def test_where_nobody_is_heard_there_is_no_speech(stage: SyncFilter) -> None:
+    in_sync = evidence_of({0: 0.9}, 200)
+    below = stage.judge(in_sync, Speech(fraction=0.099, clear=True))
+    assert (below.verdict, below.value, below.threshold) == (Verdict.NO_SPEECH, 0.099, 0.1)
+    assert stage.judge(in_sync, Speech(fraction=0.1, clear=True)).verdict is Verdict.IN_SYNC
+
+
+def test_still_lips_are_a_mismatch_unless_they_follow_the_voice(stage: SyncFilter) -> None:
+    speech = Speech(fraction=1.0, clear=True)
+    still = stage.judge(evidence_of({0: 0.2}, 100, speed=0.024), speech)
+    assert (still.verdict, still.rule) == (Verdict.MISMATCH, "still_lips")
+    assert stage.judge(evidence_of({0: 0.2}, 100, speed=0.025), speech).verdict is Verdict.UNSURE
+    assert stage.judge(evidence_of({0: 0.2}, 100, speed=None), speech).verdict is Verdict.UNSURE
+    assert stage.judge(evidence_of({0: 0.9}, 100, speed=0.0), speech).verdict is Verdict.IN_SYNC
+
+
 def test_short_clips_need_a_higher_peak() -> None:
     stage = SyncFilter(SyncConfig(min_confidence=0.2, confidence_frames=200))
     assert stage.confidence_bar(50) == pytest.approx(0.4)
@@ -165,6 +213,7 @@ def test_bad_configuration_is_named() -> None:
 
 
 @pytest.mark.clips
+@pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "clips" / "video").is_dir(), reason="no labelled clips (SOUL_SHARED)")
 @pytest.mark.parametrize(
     ("name", "drop"),
