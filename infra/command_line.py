@@ -103,35 +103,83 @@ class CommandLine:
             commands: in place of all of them under their own names.
         """
         quiet, words = self.quiet(), sys.argv[1:] if arguments is None else arguments
+
+        def work() -> None:
+            run, options = parse_command(
+                prog or self.prog, self.description, commands or self.commands, words, quiet=quiet
+            )
+            run(options)
+
+        return exit_status(work, mistakes=self.mistakes, interrupted=self.interrupted, quiet=quiet)
+
+
+def run_alone(
+    module: str,
+    about: str | None,
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    arguments: Sequence[str] | None = None,
+) -> int:
+    """`python -m MODULE`, of a module that is one command by itself; returns the exit status, as `CommandLine.main`.
+
+    The module calls this ahead of its imports that take seconds. Once what was typed is in order, it is imported whole
+    under its own name, and its `run` is called with the options. A ValueError is a person's mistake.
+
+    Args:
+        module: its name.
+        about: shown above the options.
+        add_arguments: adds the options; needs nothing heavy.
+        arguments: in place of those of this process.
+    """
+
+    def work() -> None:
+        parser = Parser(
+            prog=f"python -m {module}", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        add_arguments(parser)
+        options = parser.parse_args(arguments)
+        importlib.import_module(module).run(options)
+
+    return exit_status(work, mistakes=ValueError, interrupted="")
+
+
+def exit_status(
+    work: Callable[[], None], *, mistakes: type[Exception] = ConfigError, interrupted: str, quiet: bool = False
+) -> int:
+    """Do the work of a command, and say in one line why it was not done; returns the exit status.
+
+    Args:
+        work: reads what was typed and does it.
+        mistakes: what else than `ConfigError` is a person's mistake.
+        interrupted: what to say after ctrl-C: what is kept, and how to go on.
+        quiet: whether another process talks to people.
+    """
+    try:
         try:
-            try:
-                run, options = parse_command(
-                    prog or self.prog, self.description, commands or self.commands, words, quiet=quiet
-                )
-                run(options)
-            finally:
-                sys.stdout.flush()
-        except (ConfigError, self.mistakes) as error:
-            status = say(error, 2, quiet=quiet)
-        except CommandFailedError as error:
-            status = say(error, error.status, quiet=quiet)
-        except KeyboardInterrupt as error:
-            # A command that keeps something of what it had begun says so by the interrupt's own message.
-            status = say(f"interrupted; {str(error) or self.interrupted}", 130, quiet=quiet)
-        except BrokenPipeError:
-            # What it wrote to has gone, as with `| head`: there is nobody to tell, and what is left must go nowhere.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            status = 1
-        except ConnectionError as error:
-            # No cluster at RAY_ADDRESS, no store at that address.
-            status = say(error, 2, quiet=quiet)
-        except OSError as error:
-            # A full disk, a read-only directory, a store that does not answer: it says which file. It may have happened
-            # to one process alone, and nobody else would tell.
-            status = say(error, 1)
-        else:
-            status = 0
-        return status
+            work()
+        finally:
+            sys.stdout.flush()
+    except (ConfigError, mistakes) as error:
+        status = say(error, 2, quiet=quiet)
+    except CommandFailedError as error:
+        status = say(error, error.status, quiet=quiet)
+    except KeyboardInterrupt as error:
+        # A command that keeps something of what it had begun says so by the interrupt's own message.
+        kept = str(error) or interrupted
+        status = say(f"interrupted; {kept}" if kept else "interrupted", 130, quiet=quiet)
+    except BrokenPipeError:
+        # What it wrote to has gone, as with `| head`: there is nobody to tell, and what is left must go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 1
+    except ConnectionError as error:
+        # No cluster at RAY_ADDRESS, no store at that address.
+        status = say(error, 2, quiet=quiet)
+    except OSError as error:
+        # A full disk, a read-only directory, a store that does not answer: it says which file. It may have happened
+        # to one process alone, and nobody else would tell.
+        status = say(error, 1)
+    else:
+        status = 0
+    return status
 
 
 def say(problem: object, status: int, *, quiet: bool = False) -> int:

@@ -30,18 +30,26 @@ COMMANDS = (
     *((part,) for part in ("curation", "training", "model", "bench")),
 )
 
+ALONE = tuple(
+    (f"bench.{room}.{path.stem}",)
+    for room in ("speed", "studies")
+    for path in sorted((ROOT / "bench" / room).glob("*.py"))
+    if '__name__ == "__main__"' in path.read_text()
+)
+"""Modules that are one command each, by themselves."""
+
 ASK = """
-import contextlib, importlib, io, json, sys
-told = []
-for command in json.loads(sys.argv[1]):
-    main = importlib.import_module(command[0] + ".__main__").main
+import contextlib, io, json, runpy, sys
+told, commands, heavy = [], json.loads(sys.argv[1]), sys.argv[2].split()
+for command in commands:
+    sys.argv[1:] = command[1:]
     said, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(errors):
         try:
-            status = main(command[1:])
+            runpy.run_module(command[0], run_name="__main__", alter_sys=True)
         except SystemExit as end:
             status = end.code
-    loaded = [name for name in sys.argv[2].split() if name in sys.modules]
+    loaded = [name for name in heavy if name in sys.modules]
     told.append([status, said.getvalue(), errors.getvalue(), loaded])
 print(json.dumps(told))
 """
@@ -55,8 +63,8 @@ def ask(*commands: tuple[str, ...]) -> list[tuple[int, str, str, list[str]]]:
 
 
 def test_help_of_every_command_loads_nothing_heavy() -> None:
-    answers = ask(*((*command, "--help") for command in COMMANDS))
-    for command, (status, said, errors, loaded) in zip(COMMANDS, answers, strict=True):
+    answers = ask(*((*command, "--help") for command in (*COMMANDS, *ALONE)))
+    for command, (status, said, errors, loaded) in zip((*COMMANDS, *ALONE), answers, strict=True):
         assert (status, errors, loaded) == (0, "", []), command
         assert said.startswith(f"usage: python -m {' '.join(command)} "), command
 
@@ -103,6 +111,9 @@ def test_mistakes_are_one_line_before_anything_heavy_is_loaded(tmp_path: Path, i
         ("bench", "generate", "--samples", samples, "--model", gone): f"--model: {gone}: no such directory",
         ("bench", "efficiency", "--model", gone): f"--model: {gone}: no such directory",
         ("bench", "build", "plan"): "the following arguments are required: --build; see python -m bench build plan",
+        ("bench.studies.drift", "--clips", "2"): "the following arguments are required: --model",
+        ("bench.studies.lip_sync", "--vidoes=2"): "unrecognized arguments: --vidoes=2 (did you mean --videos?)",
+        ("bench.speed.block", "--width", "x"): "--width: invalid int value: 'x'",
     }
     for command, (status, said, errors, loaded) in zip(cases, ask(*cases), strict=True):
         assert (status, said, loaded) == (2, "", []), command

@@ -1,4 +1,4 @@
-"""The type of a sample's shot: the public files do not say it, so the image is measured as curation measures clips."""
+"""The type of a sample's shot: the public files do not say it, so it is measured on the image as in curation."""
 
 from __future__ import annotations
 

@@ -5,12 +5,34 @@
 Letters: F latent frames, S tokens of a latent frame, D model width.
 """
 
+from __future__ import annotations
+
 import argparse
 import dataclasses
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from infra.command_line import run_alone
+
+SIZES = ("num_frames", "height", "width", "num_heads", "ffn_dim", "num_text_tokens", "audio_window", "repeats")
+"""Fields of `BlockBenchConfig` that can be given."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    for size in SIZES:
+        parser.add_argument(
+            f"--{size.replace('_', '-')}",
+            type=int,
+            help="default: the 5B block's on a CUDA device, a small one's on a CPU",
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(run_alone("bench.speed.block", __doc__, add_arguments))  # ahead of the imports that take seconds
 
 import torch
 from diffusers.models.transformers.transformer_wan import WanTransformerBlock
@@ -170,18 +192,10 @@ def _time(forward: Callable[[], Tensor], device: torch.device) -> float:
     return time.perf_counter() - start_s
 
 
-def main() -> None:
+def run(options: argparse.Namespace) -> None:
     """Measure with the sizes given on the command line and print the table."""
     defaults = SOUL_5B_1080P if torch.cuda.is_available() else BlockBenchConfig()
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    for field in dataclasses.fields(BlockBenchConfig):
-        if field.type is int:
-            option = f"--{field.name.replace('_', '-')}"
-            parser.add_argument(option, type=int, default=getattr(defaults, field.name))
-    config = dataclasses.replace(defaults, **vars(parser.parse_args()))
+    given = {name: getattr(options, name) for name in SIZES if getattr(options, name) is not None}
+    config = dataclasses.replace(defaults, **given)
     print(f"{config.num_frames} × {config.height * config.width} tokens of {config.dim}, {config.dtype}")
     print(format_costs(measure_blocks(config)))
-
-
-if __name__ == "__main__":
-    main()

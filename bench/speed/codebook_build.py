@@ -9,9 +9,24 @@ the same sample, which lies in memory already. The centroids of both are compare
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
+
+from infra.command_line import run_alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("--vectors", type=int, default=200_000, help="default: %(default)s")
+    parser.add_argument("--centroids", type=int, default=500, help="default: %(default)s; paper: 40000")
+    parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
+    parser.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
+
+
+if __name__ == "__main__":
+    sys.exit(run_alone("bench.speed.codebook_build", __doc__, add_arguments))  # ahead of the imports that take seconds
 
 import faiss
 import numpy as np
@@ -25,9 +40,8 @@ from training.codebook.vectors import EncodedVectors
 CHANNELS, VECTORS_A_CLIP, CLIPS_A_SHARD = 48, 10, 250
 
 
-def main() -> None:
+def run(options: argparse.Namespace) -> None:
     """Print seconds of both, their ratio, and where ours spends the rest."""
-    options = _parser().parse_args()
     torch.set_num_threads(options.threads)
     faiss.omp_set_num_threads(options.threads)
     config = CodebookConfig(centroids=options.centroids)
@@ -99,16 +113,3 @@ def _clips(keys: range, centres: np.ndarray) -> Iterator[EncodedClip]:
             width=32,
             codebook_vectors=(near + random.normal(0, 0.5, near.shape)).astype(np.float16),
         )  # fmt: skip
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.speed.codebook_build", description=__doc__)
-    parser.add_argument("--vectors", type=int, default=200_000, help="default: %(default)s")
-    parser.add_argument("--centroids", type=int, default=500, help="default: %(default)s; paper: 40000")
-    parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
-    parser.add_argument("--repeats", type=int, default=3, help="default: %(default)s")
-    return parser
-
-
-if __name__ == "__main__":
-    main()

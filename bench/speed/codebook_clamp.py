@@ -7,10 +7,26 @@ paper's 40,000 centroids of 48 channels. faiss and the matrix only search; ours 
 pulling back.
 """
 
+from __future__ import annotations
+
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
+
+from infra.command_line import run_alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("--centroids", type=int, default=40_000, help="default: %(default)s, the paper's")
+    parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
+    parser.add_argument("--repeats", type=int, default=5, help="default: %(default)s, after one to warm up")
+
+
+if __name__ == "__main__":
+    sys.exit(run_alone("bench.speed.codebook_clamp", __doc__, add_arguments))  # ahead of the imports that take seconds
 
 import faiss
 import torch
@@ -22,9 +38,8 @@ from model.generation.codebook import Codebook
 FRAMES, HEIGHT, WIDTH, CHANNELS = 2, 68, 120, 48
 
 
-def main() -> None:
+def run(options: argparse.Namespace) -> None:
     """Print seconds of each method, ratios, and whether all find the same centroids."""
-    options = _parser().parse_args()
     torch.set_num_threads(options.threads)
     faiss.omp_set_num_threads(options.threads)
     generator = torch.Generator().manual_seed(0)
@@ -65,15 +80,3 @@ def _time_in_turn(methods: dict[str, Callable[[], Tensor | None]], repeats: int)
             method()
             taken[name].append(time.perf_counter() - start)
     return {name: statistics.median(seconds[1:]) for name, seconds in taken.items()}
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench.speed.codebook_clamp", description=__doc__)
-    parser.add_argument("--centroids", type=int, default=40_000, help="default: %(default)s, the paper's")
-    parser.add_argument("--threads", type=int, default=2, help="default: %(default)s")
-    parser.add_argument("--repeats", type=int, default=5, help="default: %(default)s, after one to warm up")
-    return parser
-
-
-if __name__ == "__main__":
-    main()

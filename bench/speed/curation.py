@@ -12,9 +12,25 @@ import argparse
 import os
 import statistics
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
+
+from infra.command_line import run_alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    default = Path(os.environ.get("SOUL_SHARED", "../shared")) / "clips" / "video"
+    parser.add_argument(
+        "videos", nargs="?", type=Path, default=default, help="directory of videos (default: %(default)s)"
+    )
+    parser.add_argument("--runs", type=int, default=3, help="repetitions; the median counts (default: %(default)s)")
+
+
+if __name__ == "__main__":
+    sys.exit(run_alone("bench.speed.curation", __doc__, add_arguments))  # ahead of the imports that take seconds
 
 import imageio_ffmpeg
 
@@ -25,15 +41,8 @@ from curation.pipeline import StagesConfig, build_stages
 from curation.runner import StageRunner
 
 
-def main() -> None:
+def run(options: argparse.Namespace) -> None:
     """Print source-seconds per second, each stage's share and the ratio to ffmpeg."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    default = Path(os.environ.get("SOUL_SHARED", "../shared")) / "clips" / "video"
-    parser.add_argument(
-        "videos", nargs="?", type=Path, default=default, help="directory of videos (default: %(default)s)"
-    )
-    parser.add_argument("--runs", type=int, default=3, help="repetitions; the median counts (default: %(default)s)")
-    options = parser.parse_args()
     paths = sorted(str(path) for path in options.videos.iterdir() if path.is_file())
     runner = StageRunner(build_stages(StagesConfig()), raise_bugs=True)
 
@@ -66,7 +75,3 @@ def bare_decode(paths: list[str]) -> float:
         command = [ffmpeg, "-v", "quiet", "-threads", "1", "-i", path, "-map", "0:v:0", "-f", "null", "-"]
         subprocess.run(command, check=False, stdin=subprocess.DEVNULL)
     return time.perf_counter() - start
-
-
-if __name__ == "__main__":
-    main()

@@ -9,9 +9,22 @@ tar and reads its bytes in order. The files lie in the page cache for both.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from pathlib import Path
+
+from infra.command_line import run_alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("--samples", type=int, default=48, help="of 109 frames at 704 × 1280 (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="processes that read (default: %(default)s)")
+
+
+if __name__ == "__main__":
+    sys.exit(run_alone("bench.speed.data_loading", __doc__, add_arguments))  # ahead of the imports that take seconds
 
 import numpy as np
 import torch
@@ -25,16 +38,8 @@ from training.data.loader import DataConfig, SampleReader, Share, load_steps
 TEXT_DIM, TEXT_TOKENS, AUDIO_DIM = 4096, 512, 6400
 
 
-def main() -> None:
+def run(options: argparse.Namespace) -> None:
     """Make shards, read them both ways, print the ratio."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.speed.data_loading",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--samples", type=int, default=48, help="of 109 frames at 704 × 1280 (default: %(default)s)")
-    parser.add_argument("--workers", type=int, default=2, help="processes that read (default: %(default)s)")
-    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         directory = _make(Path(folder) / "encoded", options.samples)
         tars = sorted(Path(directory.path).rglob("*.tar"))
@@ -96,7 +101,3 @@ def _read_as_training(directory: EncodedDirectory, num: int, workers: int) -> fl
     for _ in range(num):
         conditioner(next(steps)[0].samples)
     return time.perf_counter() - start
-
-
-if __name__ == "__main__":
-    main()

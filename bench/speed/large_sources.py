@@ -20,6 +20,18 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from infra.command_line import run_alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("--heights", nargs="+", type=int, default=[720, 1080, 2160, 4320], metavar="LINES")
+    parser.add_argument("--hours", type=float, default=2.0, help="length of the long source; 0 leaves it out")
+
+
+if __name__ == "__main__":
+    sys.exit(run_alone("bench.speed.large_sources", __doc__, add_arguments))  # ahead of the imports that take seconds
+
 import av
 import imageio_ffmpeg
 
@@ -51,12 +63,8 @@ print(json.dumps({"seconds": seconds, "peak_mib": peak / 1024, "kept": kept, "cl
 """
 
 
-def main() -> None:
+def run(options: argparse.Namespace) -> None:
     """Print a line for each size, and the long source's."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--heights", nargs="+", type=int, default=[720, 1080, 2160, 4320], metavar="LINES")
-    parser.add_argument("--hours", type=float, default=2.0, help="length of the long source; 0 leaves it out")
-    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="soul-large-") as folder:
         for height in options.heights:
             path = write_face(Path(folder) / f"{height}.mp4", height)
@@ -136,7 +144,3 @@ def bare_decode(path: Path) -> float:
     begin = time.perf_counter()
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     return time.perf_counter() - begin
-
-
-if __name__ == "__main__":
-    main()

@@ -13,9 +13,27 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Literal
+
+from infra.command_line import run_alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    add = parser.add_argument
+    add("--preset", default="tiny", help="tiny or soul-5b (default: %(default)s)")
+    add("--size", default="224x128", help="WIDTHxHEIGHT (default: %(default)s)")
+    add("--frames", type=int, default=109, help="pixel frames (default: %(default)s)")
+    add("--micro-batch", type=int, default=2, help="samples of a step (default: %(default)s)")
+    add("--repeats", type=int, default=7, help="timed steps (default: %(default)s)")
+    add("--checkpointing", action="store_true", help="compute blocks again in the backward pass, in both")
+
+
+if __name__ == "__main__":
+    sys.exit(run_alone("bench.speed.training_step", __doc__, add_arguments))  # ahead of the imports that take seconds
 
 import torch
 from diffusers import WanTransformer3DModel
@@ -29,9 +47,8 @@ from training.distributed.trained_model import OptimizerConfig, ParallelConfig, 
 from training.objectives.flow_matching import FlowMatching, FlowMatchingConfig
 
 
-def main() -> None:
+def run(options: argparse.Namespace) -> None:
     """Time both and print the ratio."""
-    options = _parser().parse_args()
     ranks = join_ranks()
     config = get_preset(options.preset).transformer
     width, height = (int(side) for side in options.size.split("x"))
@@ -116,23 +133,3 @@ def _timed(step: Callable[[], Any], repeats: int, device: torch.device) -> float
             torch.cuda.synchronize(device)
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[2:])
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.speed.training_step",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--preset", default="tiny", help="tiny or soul-5b (default: %(default)s)")
-    add("--size", default="224x128", help="WIDTHxHEIGHT (default: %(default)s)")
-    add("--frames", type=int, default=109, help="pixel frames (default: %(default)s)")
-    add("--micro-batch", type=int, default=2, help="samples of a step (default: %(default)s)")
-    add("--repeats", type=int, default=7, help="timed steps (default: %(default)s)")
-    add("--checkpointing", action="store_true", help="compute blocks again in the backward pass, in both")
-    return parser
-
-
-if __name__ == "__main__":
-    main()

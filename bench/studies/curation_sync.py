@@ -18,6 +18,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infra.command_line import run_alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("--fit", action="store_true", help="fit the map again and write it into the package")
+
+
+if __name__ == "__main__":
+    sys.exit(run_alone("bench.studies.curation_sync", __doc__, add_arguments))  # ahead of the imports that take seconds
+
 import numpy as np
 import numpy.typing as npt
 
@@ -30,6 +41,7 @@ from curation.backends.lips.scorer import MAX_SHIFT_FRAMES, SYNC_FPS, SYNC_RATE_
 from curation.backends.lips.sound_features import band_levels
 from curation.media import read_audio
 from curation.stages.sync import SyncConfig
+from infra.config import ConfigError
 
 CLIP_FRAMES = 100
 """4 s, the paper's shortest sub-clip."""
@@ -199,19 +211,18 @@ def evaluate(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
     return areas
 
 
-def main() -> None:
-    """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.studies.curation_sync", description=__doc__.split("\n")[0])
-    parser.add_argument("--fit", action="store_true", help="fit the map again and write it into the package")
-    arguments = parser.parse_args()
+def run(options: argparse.Namespace) -> None:
+    """Fit where that is asked for, and print the table.
+
+    Raises:
+        ConfigError: there are no clips.
+    """
     shared = Path(os.environ.get("SOUL_SHARED", "../shared"))
     if not (shared / "clips" / "video").is_dir():
-        sys.exit(f"no clips under {shared}: set SOUL_SHARED to the directory that holds clips/ and soul-bench/")
+        raise ConfigError(
+            f"no clips under {shared}: set SOUL_SHARED to the directory that holds clips/ and soul-bench/"
+        )
     recordings = measure(shared)
-    if arguments.fit:
+    if options.fit:
         fit_map([pair for r in recordings if r.material == "generated" for pair in r.pairs()]).save(MAP_FILE)
     evaluate(recordings)
-
-
-if __name__ == "__main__":
-    main()

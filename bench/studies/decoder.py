@@ -17,6 +17,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from infra.command_line import run_alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    add = parser.add_argument
+    add("--run", type=Path, required=True, help="run directory of the study")
+    add("--out", type=Path, help="where figures go (default: RUN/bench)")
+    add("--videos", type=int, default=96, help="videos that are trained on (default: %(default)s)")
+    add(
+        "--vae-steps",
+        type=int,
+        default=1_400,
+        help="steps of the autoencoder; 0: random weights (default: %(default)s)",
+    )
+    add("--steps", type=int, default=600, help="steps of the distillation (default: %(default)s)")
+    add("--held-out", type=int, default=8, help="unseen people to measure on (default: %(default)s)")
+    add("--threads", type=int, default=1, help="of torch on a CPU (default: %(default)s)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the study; returns the exit status."""
+    return run_alone("bench.studies.decoder", __doc__, add_arguments, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())  # ahead of the imports that take seconds
+
 import torch
 from diffusers import AutoencoderKLWan
 
@@ -54,35 +82,13 @@ DISTILLATION: Final = (
 """Overrides of the recipe for a student of minutes on a CPU."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the study; returns the exit status."""
-    options = _parser().parse_args(arguments)
+def run(options: argparse.Namespace) -> None:
+    """Run the study.
+
+    Raises:
+        ValueError: a mistake in what was asked for; one line.
+    """
     torch.set_num_threads(options.threads)
-    try:
-        return _run(options)
-    except ValueError as error:
-        print(f"decoder: {error}", file=sys.stderr)
-        return 2
-
-
-def training_figures(run: TrainingRun, vae_steps: int) -> dict[str, Any]:
-    """What teacher and student were trained with, and how far apart they were on the way."""
-    recipe, every = run.recipe(), max(run.steps // 10, 1)
-    return {
-        "vae_people": VAE_PEOPLE,
-        "vae_steps": vae_steps,
-        "clips": len(read_truth(run.run)),
-        "steps": run.steps,
-        "batch_size": recipe.batch_size,
-        "lr": recipe.optimizer.lr,
-        "ema_decay": recipe.ema.decay,
-        "median_s_per_step": statistics.median(run.logged("s_per_step").values()),
-        **{name: rounded(run.logged(name, every=every)) for name in ("pixel_loss", "feature_loss")},
-        **{name: rounded(run.logged(name)) for name in ("validation_loss", "validation_psnr", "validation_ssim")},
-    }
-
-
-def _run(options: argparse.Namespace) -> int:
     teacher_directory = _make_teacher(options)
     run = TrainingRun(
         run=options.run, stage="evae", start=str(teacher_directory), steps=options.steps, settings=DISTILLATION
@@ -111,7 +117,23 @@ def _run(options: argparse.Namespace) -> int:
     draw_figure(out / "decoder.png", run, shown)
     _print(report)
     print(f"{out / 'decoder.json'}\n{out / 'decoder.png'}")
-    return 0
+
+
+def training_figures(run: TrainingRun, vae_steps: int) -> dict[str, Any]:
+    """What teacher and student were trained with, and how far apart they were on the way."""
+    recipe, every = run.recipe(), max(run.steps // 10, 1)
+    return {
+        "vae_people": VAE_PEOPLE,
+        "vae_steps": vae_steps,
+        "clips": len(read_truth(run.run)),
+        "steps": run.steps,
+        "batch_size": recipe.batch_size,
+        "lr": recipe.optimizer.lr,
+        "ema_decay": recipe.ema.decay,
+        "median_s_per_step": statistics.median(run.logged("s_per_step").values()),
+        **{name: rounded(run.logged(name, every=every)) for name in ("pixel_loss", "feature_loss")},
+        **{name: rounded(run.logged(name)) for name in ("validation_loss", "validation_psnr", "validation_ssim")},
+    }
 
 
 def _make_teacher(options: argparse.Namespace) -> Path:
@@ -146,29 +168,3 @@ def _print(report: dict[str, Any]) -> None:
         print(f"{name + ', streamed':<26} at most {error:.1e} from decoding at once")
     forgotten = "  ".join(f"{warmup}: {value:.3f}" for warmup, value in report["forgetting"].items())
     print(f"{'error after warm-up':<26} {forgotten}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.studies.decoder",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--run", type=Path, required=True, help="run directory of the study")
-    add("--out", type=Path, help="where figures go (default: RUN/bench)")
-    add("--videos", type=int, default=96, help="videos that are trained on (default: %(default)s)")
-    add(
-        "--vae-steps",
-        type=int,
-        default=1_400,
-        help="steps of the autoencoder; 0: random weights (default: %(default)s)",
-    )
-    add("--steps", type=int, default=600, help="steps of the distillation (default: %(default)s)")
-    add("--held-out", type=int, default=8, help="unseen people to measure on (default: %(default)s)")
-    add("--threads", type=int, default=1, help="of torch on a CPU (default: %(default)s)")
-    return parser
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

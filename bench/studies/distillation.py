@@ -17,6 +17,28 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
+from infra.command_line import run_alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    add = parser.add_argument
+    add("--run", type=Path, required=True, help="run directory of the lip-sync study")
+    add("--out", type=Path, help="where figures go (default: RUN/bench)")
+    add("--train-steps", type=int, default=600, help="critic updates, five for each of the student (default: 600)")
+    add("--videos", type=int, default=24, help="held-out videos (default: %(default)s)")
+    add("--seconds", type=float, default=6.0, help="length of each (default: %(default)s)")
+    add("--threads", type=int, default=2, help="of torch on a CPU (default: %(default)s)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the study; returns the exit status."""
+    return run_alone("bench.studies.distillation", __doc__, add_arguments, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())  # ahead of the imports that take seconds
+
 import torch
 
 from bench.studies.generation import StudySampling, load_pipeline
@@ -41,39 +63,13 @@ DISTILLATION: Final = (
 TEACHER: Final = (StudySampling(steps=25, guidance=2.0), StudySampling(steps=4, guidance=2.0))
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the study; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.studies.distillation",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--run", type=Path, required=True, help="run directory of the lip-sync study")
-    add("--out", type=Path, help="where figures go (default: RUN/bench)")
-    add("--train-steps", type=int, default=600, help="critic updates, five for each of the student (default: 600)")
-    add("--videos", type=int, default=24, help="held-out videos (default: %(default)s)")
-    add("--seconds", type=float, default=6.0, help="length of each (default: %(default)s)")
-    add("--threads", type=int, default=2, help="of torch on a CPU (default: %(default)s)")
-    options = parser.parse_args(arguments)
+def run(options: argparse.Namespace) -> None:
+    """Run the study.
+
+    Raises:
+        ValueError: a mistake in what was asked for; one line.
+    """
     torch.set_num_threads(options.threads)
-    try:
-        return _run(options)
-    except ValueError as error:
-        print(f"distillation: {error}", file=sys.stderr)
-        return 2
-
-
-def training_figures(run: TrainingRun) -> dict[str, Any]:
-    """How long the student was trained, and how far the teacher moved its clips on the way."""
-    return {
-        "steps": run.steps,
-        "student_updates": -(-run.steps // run.recipe().dmd.critic_updates),
-        "validation_loss": rounded(run.logged("validation_loss")),
-    }
-
-
-def _run(options: argparse.Namespace) -> int:
     teacher = options.run / "train" / "720p" / "model"
     if not teacher.is_dir():
         raise ValueError(f"{teacher} is not there: run bench.studies.lip_sync on {options.run} first")
@@ -93,7 +89,15 @@ def _run(options: argparse.Namespace) -> int:
     out.write_text(json.dumps(report, indent=1))
     print_table(results)
     print(out)
-    return 0
+
+
+def training_figures(run: TrainingRun) -> dict[str, Any]:
+    """How long the student was trained, and how far the teacher moved its clips on the way."""
+    return {
+        "steps": run.steps,
+        "student_updates": -(-run.steps // run.recipe().dmd.critic_updates),
+        "validation_loss": rounded(run.logged("validation_loss")),
+    }
 
 
 def _compare(teacher: str, student: str, config: EvaluationConfig) -> list[Result]:
@@ -103,7 +107,3 @@ def _compare(teacher: str, student: str, config: EvaluationConfig) -> list[Resul
     codec, *rows = by_teacher
     named = [replace(row, name=f"teacher, {row.name}") for row in rows]
     return [codec, *named, replace(by_student[1], name=f"student, {by_student[1].name}")]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,6 +16,31 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+from infra.command_line import run_alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    add = parser.add_argument
+    add("--model", type=Path, required=True, help="model directory with a codebook")
+    add("--out", type=Path, help="where figures go (default: DIR/../bench)")
+    add("--clips", type=int, default=20, help="of each video (default: %(default)s)")
+    add("--people", type=int, default=10, help="held-out people (default: %(default)s)")
+    add("--percentiles", nargs="+", default=["none", "99", "95"], help="of the clamp (default: none 99 95)")
+    add("--steps", type=int, help="denoising steps (default: the model's)")
+    add("--guidance", type=float, help="guidance scale (default: the model's)")
+    add("--device", default="cpu", help="default: %(default)s")
+    add("--threads", type=int, default=2, help="of torch on a CPU (default: %(default)s)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the study; returns the exit status."""
+    return run_alone("bench.studies.drift", __doc__, add_arguments, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())  # ahead of the imports that take seconds
+
 import torch
 
 from bench.studies.drift_figure import draw_figure
@@ -31,15 +56,44 @@ DRIFT_FROM: Final = 2_000
 """Held-out performances from this number on are those of this study."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the study; returns the exit status."""
-    options = _parser().parse_args(arguments)
+def run(options: argparse.Namespace) -> None:
+    """Run the study.
+
+    Raises:
+        ValueError: a mistake in what was asked for; one line.
+    """
     torch.set_num_threads(options.threads)
-    try:
-        return _run(options)
-    except ValueError as error:
-        print(f"drift: {error}", file=sys.stderr)
-        return 2
+    percentiles = [_percentile(text) for text in options.percentiles]
+    if None not in percentiles or options.clips < 2:
+        raise ValueError("drift compares with no clamp over several clips: --percentiles needs none, --clips 2 or more")
+    pipeline = load_pipeline(str(options.model), options.device)
+    pipeline.set_progress_bar_config(disable=True)
+    duration_s = frames_of_clips(pipeline, options.clips) / FPS
+    scenes = [
+        make_scene(index, held_out_performance(index, duration_s=duration_s))
+        for index in range(DRIFT_FROM, DRIFT_FROM + options.people)
+    ]
+    sampling = StudySampling(steps=options.steps, guidance=options.guidance).resolved(pipeline)
+    statistics, shown = measure_drift(pipeline, scenes, percentiles, sampling)
+    comparisons = compare(statistics, UNTREATED)
+    untreated = next(c for c in comparisons if c.treatment == UNTREATED)
+    verdicts = [verdict(c, untreated) for c in comparisons if c.treatment != UNTREATED]
+    out = options.out or options.model.absolute().parent / "bench"
+    out.mkdir(parents=True, exist_ok=True)
+    report = {
+        "sampling": asdict(sampling),
+        "clips": options.clips,
+        "people": options.people,
+        "comparisons": [asdict(comparison) for comparison in comparisons],
+        "verdicts": verdicts,
+    }
+    (out / "drift.json").write_text(json.dumps(report, indent=1))
+    clips = {name: [[asdict(clip) for clip in clips] for clips in people] for name, people in statistics.items()}
+    (out / "drift_clips.json").write_text(json.dumps(clips, indent=1))
+    draw_figure(out / "drift.png", statistics, shown)
+    print_table(comparisons, statistics)
+    print("\n".join(verdicts))
+    print(f"{out / 'drift.json'}\n{out / 'drift.png'}")
 
 
 def measure_drift(
@@ -90,41 +144,6 @@ def print_table(comparisons: Sequence[Comparison], statistics: dict[str, list[li
         print(f"{comparison.treatment:<8} " + " ".join(f"{cell:>24}" for cell in cells) + f" {beyond:18.1%}")
 
 
-def _run(options: argparse.Namespace) -> int:
-    percentiles = [_percentile(text) for text in options.percentiles]
-    if None not in percentiles or options.clips < 2:
-        raise ValueError("drift compares with no clamp over several clips: --percentiles needs none, --clips 2 or more")
-    pipeline = load_pipeline(str(options.model), options.device)
-    pipeline.set_progress_bar_config(disable=True)
-    duration_s = frames_of_clips(pipeline, options.clips) / FPS
-    scenes = [
-        make_scene(index, held_out_performance(index, duration_s=duration_s))
-        for index in range(DRIFT_FROM, DRIFT_FROM + options.people)
-    ]
-    sampling = StudySampling(steps=options.steps, guidance=options.guidance).resolved(pipeline)
-    statistics, shown = measure_drift(pipeline, scenes, percentiles, sampling)
-    comparisons = compare(statistics, UNTREATED)
-    untreated = next(c for c in comparisons if c.treatment == UNTREATED)
-    verdicts = [verdict(c, untreated) for c in comparisons if c.treatment != UNTREATED]
-    out = options.out or options.model.absolute().parent / "bench"
-    out.mkdir(parents=True, exist_ok=True)
-    report = {
-        "sampling": asdict(sampling),
-        "clips": options.clips,
-        "people": options.people,
-        "comparisons": [asdict(comparison) for comparison in comparisons],
-        "verdicts": verdicts,
-    }
-    (out / "drift.json").write_text(json.dumps(report, indent=1))
-    clips = {name: [[asdict(clip) for clip in clips] for clips in people] for name, people in statistics.items()}
-    (out / "drift_clips.json").write_text(json.dumps(clips, indent=1))
-    draw_figure(out / "drift.png", statistics, shown)
-    print_table(comparisons, statistics)
-    print("\n".join(verdicts))
-    print(f"{out / 'drift.json'}\n{out / 'drift.png'}")
-    return 0
-
-
 def _percentile(text: str) -> float | None:
     if text == UNTREATED:
         return None
@@ -135,24 +154,3 @@ def _percentile(text: str) -> float | None:
     if not 0 <= value <= 100:
         raise ValueError(f"a percentile is none or a number of 0 to 100, not {text!r}")
     return value
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.studies.drift", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--model", type=Path, required=True, help="model directory with a codebook")
-    add("--out", type=Path, help="where figures go (default: DIR/../bench)")
-    add("--clips", type=int, default=20, help="of each video (default: %(default)s)")
-    add("--people", type=int, default=10, help="held-out people (default: %(default)s)")
-    add("--percentiles", nargs="+", default=["none", "99", "95"], help="of the clamp (default: none 99 95)")
-    add("--steps", type=int, help="denoising steps (default: the model's)")
-    add("--guidance", type=float, help="guidance scale (default: the model's)")
-    add("--device", default="cpu", help="default: %(default)s")
-    add("--threads", type=int, default=2, help="of torch on a CPU (default: %(default)s)")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

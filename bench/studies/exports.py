@@ -22,6 +22,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.command_line import run_alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument(
+        "--run", required=True, metavar="RUN", help="a local run directory whose sources are still there"
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE", help="write every clip's figures as JSON")
+
+
+if __name__ == "__main__":
+    sys.exit(run_alone("bench.studies.exports", __doc__, add_arguments))  # ahead of the imports that take seconds
+
 import imageio_ffmpeg
 import numpy as np
 import numpy.typing as npt
@@ -64,27 +78,19 @@ class Fidelity:
         return None if self.sound_ms is None else self.sound_ms - self.picture_ms
 
 
-def main() -> int:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(prog="python -m bench.studies.exports", description=__doc__)
-    parser.add_argument(
-        "--run", required=True, metavar="RUN", help="a local run directory whose sources are still there"
-    )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="write every clip's figures as JSON")
-    options = parser.parse_args()
+def run(options: argparse.Namespace) -> None:
+    """Measure and print.
+
+    Raises:
+        ConfigError: it is not a run directory, or nothing in it can be measured.
+    """
     console = Console(markup=False)
-    try:
-        results = list(measure_run(options.run, console))
-    except ConfigError as error:
-        print(f"soul: {error}", file=sys.stderr)
-        return 2
+    results = list(measure_run(options.run, console))
     if not results:
-        print(f"soul: {options.run} holds no whole clip whose source is here", file=sys.stderr)
-        return 2
+        raise ConfigError(f"{options.run} holds no whole clip whose source is here")
     print_results(results, console)
     if options.out is not None:
         options.out.write_text(json.dumps([asdict(result) for result in results], indent=1) + "\n")
-    return 0
 
 
 def measure_run(run: str, console: Console) -> Iterator[Fidelity]:
@@ -206,7 +212,3 @@ def print_results(results: list[Fidelity], console: Console) -> None:
 def _ffmpeg(*arguments: str | Path) -> bytes:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-nostdin", *map(str, arguments), "-"]
     return subprocess.run(command, capture_output=True, check=True).stdout
-
-
-if __name__ == "__main__":
-    sys.exit(main())

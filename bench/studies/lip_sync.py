@@ -18,6 +18,37 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from infra.command_line import run_alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    add = parser.add_argument
+    add("--run", type=Path, help="run directory: dataset and training go there")
+    add("--model", type=Path, help="model directory to evaluate, without training")
+    add("--out", type=Path, help="where figures go")
+    add("--train-steps", type=int, default=5_000, help="optimizer steps (default: %(default)s)")
+    add("--train-videos", type=int, default=600, help="videos drawn (default: %(default)s)")
+    add("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="override of the recipe")
+    add("--steps", type=int, nargs="+", help="denoising steps, one evaluation for each (default: the model's)")
+    add("--guidance", type=float, nargs="+", help="guidance scales, likewise (default: the model's)")
+    add("--videos", type=int, default=24, help="held-out videos (default: %(default)s)")
+    add("--seconds", type=float, default=6.0, help="length of each (default: %(default)s)")
+    add("--long-videos", type=int, default=4, help="long ones, 0 for none (default: %(default)s)")
+    add("--long-seconds", type=float, default=20.0, help="length of each (default: %(default)s)")
+    add("--silent-videos", type=int, default=8, help="made again without sound (default: %(default)s)")
+    add("--device", default="cpu", help="default: %(default)s")
+    add("--threads", type=int, default=2, help="of torch on a CPU (default: %(default)s)")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the study; returns the exit status."""
+    return run_alone("bench.studies.lip_sync", __doc__, add_arguments, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())  # ahead of the imports that take seconds
+
 import torch
 
 from bench.studies.generation import Generated, Scene, StudySampling, generate, load_pipeline, make_scene
@@ -29,6 +60,53 @@ from model.generation.pipeline import SoulPipeline
 
 LONG_FROM: Final = 1_000
 """Held-out performances from this number on are the long ones."""
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the study.
+
+    Raises:
+        ValueError: a mistake in what was asked for; one line.
+    """
+    torch.set_num_threads(options.threads)
+    if (options.run is None) == (options.model is None):
+        raise ValueError("give --run to train, or --model to evaluate what has been trained")
+    training: dict[str, Any] | None = None
+    if options.run is not None:
+        make_dataset(options.run, FacesConfig(num_videos=options.train_videos))
+        run = TrainingRun(run=options.run, steps=options.train_steps, overrides=tuple(options.overrides))
+        run.train()
+        training = training_figures(run)
+        model, out = run.model, options.out or options.run / "bench"
+    else:
+        model, out = options.model, options.out or options.model.absolute().parent / "bench"
+    config = EvaluationConfig(
+        num_videos=options.videos,
+        duration_s=options.seconds,
+        num_long=options.long_videos,
+        long_duration_s=options.long_seconds,
+        num_silent=options.silent_videos,
+    )
+    if config.num_videos < 2:
+        raise ValueError("controls need another video: --videos must be at least 2")
+    samplings = [
+        StudySampling(steps=s, guidance=w) for s in options.steps or [None] for w in options.guidance or [None]
+    ]
+    pipeline = load_pipeline(str(model), options.device)
+    pipeline.set_progress_bar_config(disable=True)
+    results, scenes, shown = evaluate(pipeline, config, samplings)
+    out.mkdir(parents=True, exist_ok=True)
+    report = {
+        "training": training,
+        "evaluation": asdict(config),
+        "results": [result.figures() for result in results],
+    }
+    (out / "lip_sync.json").write_text(json.dumps(report, indent=1))
+    videos = {result.name: [asdict(score) for score in result.scores] for result in results}
+    (out / "lip_sync_videos.json").write_text(json.dumps(videos, indent=1))
+    draw_figure(out / "lip_sync.png", scenes, shown, results[1].scores)
+    print_table(results)
+    print(f"{out / 'lip_sync.json'}\n{out / 'lip_sync.png'}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,17 +136,6 @@ class Result:
         """What of it belongs in a results file: all but the scores of each video."""
         sampling = None if self.sampling is None else asdict(self.sampling)
         return {"name": self.name, "sampling": sampling, "summary": asdict(self.summary)}
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the study; returns the exit status."""
-    options = _parser().parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    try:
-        return _run(options)
-    except ValueError as error:
-        print(f"lip_sync: {error}", file=sys.stderr)
-        return 2
 
 
 def evaluate(
@@ -129,48 +196,6 @@ def print_table(results: Sequence[Result]) -> None:
         )
 
 
-def _run(options: argparse.Namespace) -> int:
-    if (options.run is None) == (options.model is None):
-        raise ValueError("give --run to train, or --model to evaluate what has been trained")
-    training: dict[str, Any] | None = None
-    if options.run is not None:
-        make_dataset(options.run, FacesConfig(num_videos=options.train_videos))
-        run = TrainingRun(run=options.run, steps=options.train_steps, overrides=tuple(options.overrides))
-        run.train()
-        training = training_figures(run)
-        model, out = run.model, options.out or options.run / "bench"
-    else:
-        model, out = options.model, options.out or options.model.absolute().parent / "bench"
-    config = EvaluationConfig(
-        num_videos=options.videos,
-        duration_s=options.seconds,
-        num_long=options.long_videos,
-        long_duration_s=options.long_seconds,
-        num_silent=options.silent_videos,
-    )
-    if config.num_videos < 2:
-        raise ValueError("controls need another video: --videos must be at least 2")
-    samplings = [
-        StudySampling(steps=s, guidance=w) for s in options.steps or [None] for w in options.guidance or [None]
-    ]
-    pipeline = load_pipeline(str(model), options.device)
-    pipeline.set_progress_bar_config(disable=True)
-    results, scenes, shown = evaluate(pipeline, config, samplings)
-    out.mkdir(parents=True, exist_ok=True)
-    report = {
-        "training": training,
-        "evaluation": asdict(config),
-        "results": [result.figures() for result in results],
-    }
-    (out / "lip_sync.json").write_text(json.dumps(report, indent=1))
-    videos = {result.name: [asdict(score) for score in result.scores] for result in results}
-    (out / "lip_sync_videos.json").write_text(json.dumps(videos, indent=1))
-    draw_figure(out / "lip_sync.png", scenes, shown, results[1].scores)
-    print_table(results)
-    print(f"{out / 'lip_sync.json'}\n{out / 'lip_sync.png'}")
-    return 0
-
-
 def _scenes(indices: range, duration_s: float) -> list[Scene]:
     return [make_scene(index, held_out_performance(index, duration_s=duration_s)) for index in indices]
 
@@ -183,32 +208,3 @@ def _silent(
         generate(pipeline, scene, sampling, waveform=torch.zeros_like(scene.take.waveform)) if at < num else None
         for at, scene in enumerate(scenes)
     ]
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.studies.lip_sync",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--run", type=Path, help="run directory: dataset and training go there")
-    add("--model", type=Path, help="model directory to evaluate, without training")
-    add("--out", type=Path, help="where figures go")
-    add("--train-steps", type=int, default=5_000, help="optimizer steps (default: %(default)s)")
-    add("--train-videos", type=int, default=FacesConfig().num_videos, help="videos drawn (default: %(default)s)")
-    add("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="override of the recipe")
-    add("--steps", type=int, nargs="+", help="denoising steps, one evaluation for each (default: the model's)")
-    add("--guidance", type=float, nargs="+", help="guidance scales, likewise (default: the model's)")
-    add("--videos", type=int, default=24, help="held-out videos (default: %(default)s)")
-    add("--seconds", type=float, default=6.0, help="length of each (default: %(default)s)")
-    add("--long-videos", type=int, default=4, help="long ones, 0 for none (default: %(default)s)")
-    add("--long-seconds", type=float, default=20.0, help="length of each (default: %(default)s)")
-    add("--silent-videos", type=int, default=8, help="made again without sound (default: %(default)s)")
-    add("--device", default="cpu", help="default: %(default)s")
-    add("--threads", type=int, default=2, help="of torch on a CPU (default: %(default)s)")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

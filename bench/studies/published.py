@@ -18,6 +18,26 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
+from infra.command_line import run_alone
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    add = parser.add_argument
+    add("--samples", type=Path, required=True, help="<id>.json, <id>.png, <id>.wav")
+    add("--videos", nargs="+", required=True, metavar="NAME=DIR", help="methods and their videos")
+    add("--out", type=Path, required=True, help="where rows and figures go")
+    add("--original", type=Path, metavar="FILE", help="CSV of the original script's scores: method,sample,av_align")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the study; returns the exit status."""
+    return run_alone("bench.studies.published", __doc__, add_arguments, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())  # ahead of the imports that take seconds
+
 import numpy as np
 
 from bench.__main__ import main as bench
@@ -51,14 +71,38 @@ FREEZE_VALUES: Final = ("frozen", "longest_freeze", "mouth_speed", "mouth_agreem
 """What a frozen video should show in."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the study; returns the exit status."""
-    options = _parser().parse_args(arguments)
-    try:
-        return _run(options)
-    except ValueError as error:
-        print(f"published: {error}", file=sys.stderr)
-        return 2
+def run(options: argparse.Namespace) -> None:
+    """Run the study.
+
+    Raises:
+        ValueError: a mistake in what was asked for; one line.
+    """
+    original = None if options.original is None else read_original(options.original)
+    rows = _evaluate(options, "standard", "--controls", "all")
+    native_rows = _evaluate(options, "native", "--metrics", "av_align", "--av-align-native")
+    protocols: dict[str, Scores] = {
+        name: values_of([row for row in group if row.metric == "av_align" and not row.control], "av_align")
+        for name, group in (("standard", rows), ("native", native_rows))
+    }
+    if original is not None:
+        protocols["original"] = original
+    speakers = _watch_all(options)
+    report: dict[str, Any] = {
+        "videos": {method: sorted(scores) for method, scores in protocols["standard"].items()},
+        "av_align": compare_protocols(protocols),
+        "original": None if original is None else compare_with_original(protocols["native"], original),
+        "threshold": threshold_means(rows),
+        "real and chance": method_means(meetings(rows)),
+        "wrong sound": control_effects(rows, speakers),
+        "frozen": freeze_detection(rows),
+        "controls": suite_contrasts(rows, list(read_samples(options.samples))),
+        "per video": protocols,
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "published.json").write_text(json.dumps(report, indent=1))
+    draw_figure(options.out / "published.png", meetings(rows), protocols, report["wrong sound"])
+    _print(report)
+    print(f"{options.out / 'published.json'}\n{options.out / 'published.png'}")
 
 
 def compare_protocols(protocols: Mapping[str, Scores]) -> dict[str, Any]:
@@ -184,36 +228,6 @@ def _watch_all(options: argparse.Namespace) -> list[Speaker]:
     return speakers
 
 
-def _run(options: argparse.Namespace) -> int:
-    original = None if options.original is None else read_original(options.original)
-    rows = _evaluate(options, "standard", "--controls", "all")
-    native_rows = _evaluate(options, "native", "--metrics", "av_align", "--av-align-native")
-    protocols: dict[str, Scores] = {
-        name: values_of([row for row in group if row.metric == "av_align" and not row.control], "av_align")
-        for name, group in (("standard", rows), ("native", native_rows))
-    }
-    if original is not None:
-        protocols["original"] = original
-    speakers = _watch_all(options)
-    report: dict[str, Any] = {
-        "videos": {method: sorted(scores) for method, scores in protocols["standard"].items()},
-        "av_align": compare_protocols(protocols),
-        "original": None if original is None else compare_with_original(protocols["native"], original),
-        "threshold": threshold_means(rows),
-        "real and chance": method_means(meetings(rows)),
-        "wrong sound": control_effects(rows, speakers),
-        "frozen": freeze_detection(rows),
-        "controls": suite_contrasts(rows, list(read_samples(options.samples))),
-        "per video": protocols,
-    }
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "published.json").write_text(json.dumps(report, indent=1))
-    draw_figure(options.out / "published.png", meetings(rows), protocols, report["wrong sound"])
-    _print(report)
-    print(f"{options.out / 'published.json'}\n{options.out / 'published.png'}")
-    return 0
-
-
 def _print(report: Mapping[str, Any]) -> None:
     for method, means in report["av_align"]["means"].items():
         cells = [f"{name} {value if name == 'paper' else round(value['value'], 3)}" for name, value in means.items()]
@@ -226,21 +240,3 @@ def _print(report: Mapping[str, Any]) -> None:
                 f"{value}: {control}: {one['real']:.3f} → {one['wrong']:.3f}, lower in {one['lower']} of "
                 f"{one['num_videos']}, p {one['p_by_video']:.2g} by video, {one['p_by_sample']:.2g} by sample"
             )
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.studies.published",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--samples", type=Path, required=True, help="<id>.json, <id>.png, <id>.wav")
-    add("--videos", nargs="+", required=True, metavar="NAME=DIR", help="methods and their videos")
-    add("--out", type=Path, required=True, help="where rows and figures go")
-    add("--original", type=Path, metavar="FILE", help="CSV of the original script's scores: method,sample,av_align")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())
