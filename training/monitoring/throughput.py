@@ -14,6 +14,7 @@ from training.data.loader import MicroBatch
 from training.monitoring.metrics import Averages
 
 Cost = Callable[[int, int, int], tuple[float, float]]
+"""Pixel frames, height and width of a bucket to the operations and tokens of a forward for one of its samples."""
 
 
 class Throughput:
@@ -23,8 +24,8 @@ class Throughput:
     memory.
 
     Args:
-        cost: of one forward for a sample of a bucket: frames, height and width in pixels to operations and tokens.
-        device: what it runs on; where its peak is not known there is no MFU.
+        cost: see `Cost`.
+        device: what it runs on; there is no MFU for a device whose peak is not known.
         num_ranks: that train, all with as much to do.
         ranks_per_sample: ranks that share a sample (sequence parallelism).
     """
@@ -56,7 +57,7 @@ class Throughput:
         """
         flops = tokens = 0.0
         for batch in batches:
-            frames, height, width = (int(side) for side in batch.plan.bucket.split("x"))
+            frames, height, width = (int(side) for side in batch.planned.bucket.split("x"))
             cost = self.cost(frames, height, width)
             flops += forwards * cost[0] * len(batch.samples) / self.ranks_per_sample
             tokens += cost[1] * len(batch.samples) / self.ranks_per_sample
