@@ -1,4 +1,4 @@
-"""The model directory that a training starts from, and how it is told from others when the training goes on."""
+"""The model directory that a training starts from, and the fingerprint that tells it from others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Initial:
     directory: Path
     """A model directory."""
     fingerprint: str
-    """Of the network in it that is trained: a codebook or other defaults put in later do not make it another."""
+    """Of the component that is trained. A codebook or defaults that are put into the directory do not change it."""
 
     @classmethod
     def of(cls, directory: Path, component: str) -> Self:

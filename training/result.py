@@ -1,4 +1,4 @@
-"""What a stage ends with: a model directory that `SoulPipeline` loads."""
+"""The model directory that a stage ends with, which `SoulPipeline` loads."""
 
 from __future__ import annotations
 

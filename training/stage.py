@@ -12,7 +12,7 @@ from infra.config import persons_mistakes
 from infra.storage.files import join
 from model.generation.codebook import Codebook
 from model.weights.directory import CODEBOOK_FILE, fingerprint
-from training.data.batch_plan import Plan
+from training.data.batch_plan import BatchPlan
 from training.data.index import SampleIndex, read_index
 from training.data.loader import SampleReader
 from training.distributed.checkpoints import Checkpoints
@@ -73,7 +73,7 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
     display.announce(f"loading  the data {directory.path}")
     samples = read_index(directory, held_out_fraction=recipe.data.held_out_fraction)
     display.announce(describe_samples(samples))
-    plan = Plan(samples=samples, weights=recipe.data.pools, batch_size=recipe.batch_size, seed=recipe.seed)
+    plan = BatchPlan(samples=samples, weights=recipe.data.pools, batch_size=recipe.batch_size, seed=recipe.seed)
     reader = SampleReader(directory, samples)
     parts = PARTS_OF[recipe.objective](recipe, start, reader, ranks, display.say)
     validation = recipe.validation

@@ -16,7 +16,7 @@ from torch import Tensor
 from infra.command_line import CommandFailedError
 from infra.config import ConfigError
 from infra.storage.write_errors import NotWrittenError
-from training.data.batch_plan import Plan
+from training.data.batch_plan import BatchPlan
 from training.data.damage import Damage
 from training.data.loader import MicroBatch, SampleReader, Share, load_steps
 from training.distributed.checkpoints import Checkpoints, TrainState
@@ -49,7 +49,7 @@ class Trainer:
     """Of the stage: checkpoints, metrics, validation videos."""
     ranks: Ranks
     share: Share
-    plan: Plan
+    plan: BatchPlan
     reader: SampleReader
     parts: Parts
     checkpoints: Checkpoints
@@ -199,13 +199,14 @@ class Trainer:
         Raises:
             DamagedError: too much of it.
         """
-        plan, state = batches[0].plan, self.state
+        planned, state = batches[0].planned, self.state
         num_skipped, num_asked_to_stop = self.ranks.sum(sum(len(each.skipped) for each in batches), self._asked_to_stop)
         self._stops = num_asked_to_stop > 0
         state.step += 1
-        state.samples += len(plan.draws)
+        state.samples += len(planned.draws)
         state.skipped += int(num_skipped)
-        state.epoch, state.batch = (plan.epoch + 1, 0) if plan.is_last else (plan.epoch, plan.index + 1)
+        is_last = planned.is_last
+        state.epoch, state.batch = (planned.epoch + 1, 0) if is_last else (planned.epoch, planned.index + 1)
         if num_skipped:
             self.record_skipped(batches)
             self.damage.check(state.skipped, state.samples)

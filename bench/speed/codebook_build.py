@@ -33,7 +33,7 @@ import numpy as np
 import torch
 
 from curation.encoding.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
-from training.codebook.build import MAX_POINTS, Reservoir, build_codebook
+from training.codebook.clustering import MAX_POINTS, Reservoir, build_codebook
 from training.codebook.config import CodebookConfig
 from training.codebook.vectors import EncodedVectors
 

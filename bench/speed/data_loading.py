@@ -30,8 +30,8 @@ import numpy as np
 import torch
 
 from curation.encoding.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
-from training.data.batch_plan import Plan
-from training.data.conditioning import Conditioner, ConditioningConfig
+from training.data.batch_plan import BatchPlan
+from training.data.conditioning import ClipConditioner, ConditioningConfig
 from training.data.index import read_index
 from training.data.loader import DataConfig, SampleReader, Share, load_steps
 
@@ -89,8 +89,8 @@ def _read_raw(tars: list[Path]) -> float:
 
 def _read_as_training(directory: EncodedDirectory, num: int, workers: int) -> float:
     samples = read_index(directory, held_out_fraction=0)
-    plan = Plan(samples=samples, weights={"human": 1.0}, batch_size=1, seed=0)
-    conditioner = Conditioner(
+    plan = BatchPlan(samples=samples, weights={"human": 1.0}, batch_size=1, seed=0)
+    conditioner = ClipConditioner(
         ConditioningConfig(), seed=0, audio_window=16, audio_dim=AUDIO_DIM, text_tokens=TEXT_TOKENS,
         free_text=directory.unconditional(),
     )  # fmt: skip

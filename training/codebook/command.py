@@ -16,14 +16,7 @@ from infra.storage.write_errors import NotWrittenError, writing
 from model.generation.codebook import Codebook
 from model.weights.directory import CODEBOOK_FILE, INDEX_FILE
 from model.weights.files import read_json
-from training.codebook.build import (
-    MIN_POINTS,
-    BuiltCodebook,
-    Iteration,
-    Vectors,
-    build_codebook,
-    num_gpus,
-)
+from training.codebook.clustering import MIN_POINTS, BuiltCodebook, Iteration, Vectors, build_codebook, num_gpus
 from training.codebook.config import CodebookConfig
 from training.codebook.plot import PERCENTILES, plot_codebook
 from training.codebook.vectors import EncodedVectors
@@ -132,7 +125,7 @@ def _write(codebook: Codebook, run: str, model: Path | None) -> list[str]:
 
 
 def _check_model(model: Path, channels: int) -> None:
-    """Refuse before the work what would be refused after it."""
+    """Refuse before the clustering what would be refused after it."""
     if not (model / INDEX_FILE).is_file():
         raise ConfigError(f"--model {model}: not a model directory, it has no {INDEX_FILE}")
     with persons_mistakes():

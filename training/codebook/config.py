@@ -1,4 +1,4 @@
-"""How the codebook is clustered; apart from the clustering, whose libraries take seconds to import."""
+"""How the codebook is clustered. A module of its own, because the libraries that cluster take seconds to import."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from model.generation.codebook import Codebook
 
 PERCENTILES: Final = (95, 99)
-"""Where a threshold of the clamp may lie: 99 is the pipeline's default."""
+"""Percentiles at which the clamp's threshold may be set; 99 is the pipeline's default."""
 
 
 def plot_codebook(codebook: Codebook) -> bytes:

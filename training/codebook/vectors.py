@@ -10,7 +10,7 @@ from curation.encoding.encoded import ABOUT_FILE, NEGATIVE, EncodedDirectory, co
 from infra.config import ConfigError
 from infra.storage.commits import list_folders
 from infra.storage.files import join, list_files
-from training.codebook.build import Vectors
+from training.codebook.clustering import Vectors
 
 
 class EncodedVectors:

@@ -1,8 +1,8 @@
 """Which samples make up which effective batch: the same for any number of ranks, and known in advance.
 
-An epoch is one pass over the pool with the largest weight. The others are drawn at their weights, each without
-replacement: every sample of a pool is seen once before any is seen again. A batch has samples of one bucket; what is
-left of a bucket at the end of an epoch makes a smaller batch, so that nothing is dropped.
+An epoch is one pass over the pool with the largest weight; the other pools are drawn in proportion to their weights.
+Every sample of a pool is seen once before any is seen again. A batch has samples of one bucket; what is left of a
+bucket at the end of an epoch makes a smaller batch, so that nothing is dropped.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from training.data.index import Integers, SampleIndex
 
 _ORDER: Final = 0
 _POOL: Final = 1
+"""Set apart the random numbers of the order within an epoch and of the order within a pool."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,11 +32,11 @@ class Draw:
     row: int
     """Row of the index."""
     number: int
-    """Running number of the draw since training began: all that is random about it derives from this."""
+    """Number of the draw since training began, from 0: all that is random about it follows from this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BatchPlan:
+class PlannedBatch:
     """One effective batch: one optimizer step."""
 
     epoch: int
@@ -49,7 +50,7 @@ class BatchPlan:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class BatchPlan:
     """All epochs of a training.
 
     Raises:
@@ -92,7 +93,7 @@ class Plan:
         total = len(self.samples.pools[anchor]) / share
         return {pool: max(1, round(total * share)) for pool, share in self._shares.items()}
 
-    def epoch(self, epoch: int) -> Iterator[BatchPlan]:
+    def epoch(self, epoch: int) -> Iterator[PlannedBatch]:
         """The batches of an epoch, in order."""
         batches = self._batches(epoch)
         planned = next(batches)
@@ -101,7 +102,7 @@ class Plan:
             planned = following
         yield replace(planned, is_last=True)
 
-    def _batches(self, epoch: int) -> Iterator[BatchPlan]:
+    def _batches(self, epoch: int) -> Iterator[PlannedBatch]:
         rows = self._rows(epoch)
         first = epoch * len(rows)
         waiting: dict[Bucket, list[Draw]] = {}
@@ -110,12 +111,12 @@ class Plan:
             draws = waiting.setdefault(bucket, [])
             draws.append(Draw(row=row, number=first + position))
             if len(draws) == self.batch_size:
-                yield BatchPlan(epoch=epoch, index=index, bucket=bucket, draws=tuple(draws))
+                yield PlannedBatch(epoch=epoch, index=index, bucket=bucket, draws=tuple(draws))
                 index += 1
                 draws.clear()
         for bucket, draws in sorted(waiting.items(), key=lambda item: str(item[0])):
             if draws:
-                yield BatchPlan(epoch=epoch, index=index, bucket=bucket, draws=tuple(draws))
+                yield PlannedBatch(epoch=epoch, index=index, bucket=bucket, draws=tuple(draws))
                 index += 1
 
     def num_batches(self, epoch: int) -> int:
@@ -124,8 +125,10 @@ class Plan:
         return sum(-(-count // self.batch_size) for count in per_bucket.values())
 
     def num_left(self, epochs: float, *, epoch: int = 0, batch: int = 0) -> int:
-        """Optimizer steps from batch `batch` of epoch `epoch` to the end of so many epochs; of the last a part is done
-        where they are no whole number."""
+        """Optimizer steps that are left of `epochs` epochs, from batch `batch` of epoch `epoch` on.
+
+        Of one and a half epochs, the second is half done.
+        """
         left = 0
         for number in range(epoch, math.ceil(epochs)):
             steps = math.ceil(round(min(1.0, epochs - number) * self.num_batches(number), 6))
@@ -133,18 +136,30 @@ class Plan:
         return left
 
     def _rows(self, epoch: int) -> Integers:
-        """Rows of the index in the order in which an epoch draws them, the pools evenly interleaved."""
-        rows, places = [], []
-        for number, (pool, count) in enumerate(sorted(self.counts.items())):
-            rows.append(self._of_pool(pool, number, first=epoch * count, count=count))
-            jitter = np.random.default_rng([self.seed, _ORDER, number, epoch]).random(count)
-            places.append((np.arange(count) + jitter) / count)
-        return np.concatenate(rows)[np.argsort(np.concatenate(places), kind="stable")]
+        """Rows of the index in the order in which an epoch draws them.
 
-    def _of_pool(self, pool: str, number: int, *, first: int, count: int) -> Integers:
-        """Draws `first` … `first + count − 1` of an endless series of shuffled passes over a pool."""
+        The pools are evenly interleaved: of the n draws of a pool, number i comes at a random moment within the i-th of
+        n equal parts of the epoch.
+        """
+        rows, moments = [], []
+        for number, (pool, count) in enumerate(sorted(self.counts.items())):
+            rows.append(self._rows_of(pool, number, first=epoch * count, count=count))
+            within_part = np.random.default_rng([self.seed, _ORDER, number, epoch]).random(count)
+            moments.append((np.arange(count) + within_part) / count)
+        in_order = np.argsort(np.concatenate(moments), kind="stable")
+        return np.concatenate(rows)[in_order]
+
+    def _rows_of(self, pool: str, number: int, *, first: int, count: int) -> Integers:
+        """Rows of the draws `first` … `first + count − 1` from a pool, counted since training began.
+
+        A pool is gone through again and again, in another order each time. An epoch may begin and end in the middle of
+        such a pass.
+        """
         samples = self.samples.pools[pool]
-        passes = range(first // len(samples), (first + count - 1) // len(samples) + 1)
-        shuffled = [np.random.default_rng([self.seed, _POOL, number, turn]).permutation(samples) for turn in passes]
-        begin = first - passes.start * len(samples)
-        return np.concatenate(shuffled)[begin : begin + count]
+        first_pass, last_pass = first // len(samples), (first + count - 1) // len(samples)
+        shuffled = [
+            np.random.default_rng([self.seed, _POOL, number, each]).permutation(samples)
+            for each in range(first_pass, last_pass + 1)
+        ]
+        num_before = first - first_pass * len(samples)
+        return np.concatenate(shuffled)[num_before : num_before + count]

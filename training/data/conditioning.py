@@ -38,13 +38,23 @@ class ConditioningConfig:
     drop_audio: float = 0.05
     """How often only the audio is dropped."""
     drop_both: float = 0.1
-    """How often both are: what the unconditional branch of guidance is told when videos are made."""
+    """How often both are dropped: so the network learns the unconditional branch of guidance."""
 
     def __post_init__(self) -> None:
         """Refuse what is not a probability."""
         shares = (self.drop_text, self.drop_audio, self.drop_both)
         if min(shares) < 0 or sum(shares) > 1 or not 0 <= self.overlap_probability <= 1 or self.overlap_latents < 0:
             raise ValueError("dropout shares must be at least 0 and sum to at most 1, probabilities lie in 0 … 1")
+
+    def drops(self, uniform: float) -> tuple[bool, bool]:
+        """Whether text and audio are dropped, decided by one number that was drawn uniformly from [0, 1).
+
+        The shares lie in [0, 1) one after the other: both, text alone, audio alone, and the rest drops nothing.
+        """
+        both_end = self.drop_both
+        text_end = self.drop_both + self.drop_text
+        audio_end = self.drop_both + self.drop_text + self.drop_audio
+        return uniform < text_end, uniform < both_end or text_end <= uniform < audio_end
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +72,7 @@ class Batch:
     free_text: Tensor
     """(L, D): the empty prompt's, for the unconditional branch."""
     weights: Tensor
-    """(B,): of each sample's loss; 0 for what only fills up a batch."""
+    """(B,): of each sample's loss, see `LoadedSample.weight`."""
     numbers: tuple[int, ...]
     """(B,): numbers of the draws."""
     seed: int
@@ -87,20 +97,20 @@ class Batch:
         return (~self.clean).float()[:, None, :, None, None]
 
 
-class Conditions(Protocol):
-    """What makes samples into batches; which one depends on what is trained."""
+class Conditioner(Protocol):
+    """Makes samples into batches; which one does depends on what is trained."""
 
     def __call__(self, samples: Sequence[LoadedSample]) -> Batch:
         """A micro-batch to train on."""
         ...
 
     def unvaried(self, sample: EncodedSample) -> Batch:
-        """One sample as it is, for validation; its noise follows from its key, and is its own."""
+        """One sample as it is, for validation; its noise follows from its key alone."""
         ...
 
 
-class OwnLatents:
-    """Makes batches for what is trained on latents alone: each clip's own, its frame 0 included, and nothing else.
+class LatentsConditioner:
+    """Makes batches of nothing but the clips' latents, frame 0 included, for what is trained on latents alone.
 
     Args:
         seed: the training's.
@@ -110,7 +120,7 @@ class OwnLatents:
         self.seed = seed
 
     def __call__(self, samples: Sequence[LoadedSample]) -> Batch:
-        """See `Conditions`."""
+        """See `Conditioner`."""
         return self._batch(
             _stacked([loaded.sample.latents.float() for loaded in samples]),
             weights=torch.tensor([loaded.weight for loaded in samples]),
@@ -118,7 +128,7 @@ class OwnLatents:
         )
 
     def unvaried(self, sample: EncodedSample) -> Batch:
-        """See `Conditions`."""
+        """See `Conditioner`."""
         return self._batch(sample.latents.float()[None], weights=torch.ones(1), numbers=(own_number(sample),))
 
     def _batch(self, latents: Tensor, *, weights: Tensor, numbers: tuple[int, ...]) -> Batch:
@@ -135,8 +145,22 @@ class OwnLatents:
         )
 
 
-class Conditioner:
-    """Makes batches of loaded samples.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Conditioned:
+    """One clip of a batch, with what it is to be made from."""
+
+    latents: Tensor
+    """(C, F, H, W)"""
+    clean: Tensor
+    """(F,) bool"""
+    text: Tensor
+    """(L, D)"""
+    audio: Tensor
+    """(F, T, A)"""
+
+
+class ClipConditioner:
+    """Makes batches of clips with their pivot, overlap, text and sound.
 
     Args:
         config: see `ConditioningConfig`.
@@ -165,48 +189,48 @@ class Conditioner:
         self.free_text = self._padded(free_text)
 
     def __call__(self, samples: Sequence[LoadedSample]) -> Batch:
-        """Condition a micro-batch."""
-        parts = [self._condition(loaded.sample, loaded.number) for loaded in samples]
-        latents, clean, text, audio = (_stacked(tensors) for tensors in zip(*parts, strict=True))
-        return Batch(
-            latents=latents,
-            clean=clean,
-            text=text,
-            audio=audio,
-            free_text=self.free_text,
+        """See `Conditioner`."""
+        return self._batch(
+            [self._drawn(loaded.sample, loaded.number) for loaded in samples],
             weights=torch.tensor([loaded.weight for loaded in samples]),
             numbers=tuple(loaded.number for loaded in samples),
-            seed=self.seed,
         )
 
-    def unvaried(self, sample: EncodedSample, *, reference: int = 0) -> Batch:
-        """One sample as it is: its first caption, its sound, no overlap (for validation)."""
-        return Batch(
-            latents=_with_pivot(sample, reference)[None],
-            clean=self._clean(sample, num_overlap=0)[None],
-            text=self._padded(sample.text_states[0])[None],
-            audio=self._audio(sample)[None],
-            free_text=self.free_text,
-            weights=torch.ones(1),
-            numbers=(own_number(sample),),
-            seed=self.seed,
+    def unvaried(self, sample: EncodedSample) -> Batch:
+        """See `Conditioner`: its first reference, its first caption, its sound, no overlap."""
+        conditioned = _Conditioned(
+            latents=_with_pivot(sample, reference=0),
+            clean=self._clean(sample, num_overlap=0),
+            text=self._padded(sample.text_states[0]),
+            audio=self._audio(sample),
         )
+        return self._batch([conditioned], weights=torch.ones(1), numbers=(own_number(sample),))
 
-    def _condition(self, sample: EncodedSample, number: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        config, choose = self.config, random.Random(seed_of(self.seed, "conditioning", number))
-        reference = choose.randrange(len(sample.reference_latents))
-        has_overlap = choose.random() < config.overlap_probability
-        text = self._padded(choose.choice(sample.text_states))
-        dropped = choose.random()
-        drop_both = dropped < config.drop_both
-        drop_text = drop_both or dropped < config.drop_both + config.drop_text
-        drop_audio = drop_both or (not drop_text and dropped < config.drop_both + config.drop_text + config.drop_audio)
+    def _drawn(self, sample: EncodedSample, number: int) -> _Conditioned:
+        """A sample under the conditions that follow from the number of its draw."""
+        config, random_of_draw = self.config, random.Random(seed_of(self.seed, "conditioning", number))
+        reference = random_of_draw.randrange(len(sample.reference_latents))
+        has_overlap = random_of_draw.random() < config.overlap_probability
+        text = self._padded(random_of_draw.choice(sample.text_states))
         audio = self._audio(sample)
-        return (
-            _with_pivot(sample, reference),
-            self._clean(sample, num_overlap=config.overlap_latents if has_overlap else 0),
-            self.free_text if drop_text else text,
-            torch.zeros_like(audio) if drop_audio else audio,
+        drops_text, drops_audio = config.drops(random_of_draw.random())
+        return _Conditioned(
+            latents=_with_pivot(sample, reference),
+            clean=self._clean(sample, num_overlap=config.overlap_latents if has_overlap else 0),
+            text=self.free_text if drops_text else text,
+            audio=torch.zeros_like(audio) if drops_audio else audio,
+        )
+
+    def _batch(self, conditioned: Sequence[_Conditioned], *, weights: Tensor, numbers: tuple[int, ...]) -> Batch:
+        return Batch(
+            latents=_stacked([each.latents for each in conditioned]),
+            clean=_stacked([each.clean for each in conditioned]),
+            text=_stacked([each.text for each in conditioned]),
+            audio=_stacked([each.audio for each in conditioned]),
+            free_text=self.free_text,
+            weights=weights,
+            numbers=numbers,
+            seed=self.seed,
         )
 
     def _clean(self, sample: EncodedSample, *, num_overlap: int) -> Tensor:
@@ -222,7 +246,7 @@ class Conditioner:
 
 
 def own_number(sample: EncodedSample) -> int:
-    """What stands for a draw's number where a sample is not drawn: the same whatever else there is."""
+    """A number for a sample that is not drawn, in place of a draw's: it follows from the sample's key alone."""
     return seed_of(0, "held-out", sample.key)
 
 
@@ -254,5 +278,5 @@ def _with_pivot(sample: EncodedSample, reference: int) -> Tensor:
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:
-    """(B, …) of B tensors; one alone, which is the usual micro-batch at full size, is not copied."""
+    """(B, …) of B tensors. A single one, which is the usual micro-batch at full size, is not copied."""
     return tensors[0][None] if len(tensors) == 1 else torch.stack(tuple(tensors))

@@ -1,4 +1,4 @@
-"""How many damaged samples a training bears before it stops: what it learns of the rest would not be what was asked."""
+"""How many damaged samples a training bears before it stops."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from infra.command_line import CommandFailedError
 from infra.storage.write_errors import writing
 
 FEW: Final = 2
-"""Damaged samples that are no rate yet, at the very beginning of a training."""
+"""So few damaged samples never stop a training: at its beginning they say nothing about the share."""
 
 
 class DamagedError(CommandFailedError):
@@ -20,12 +20,12 @@ class DamagedError(CommandFailedError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Damage:
-    """What a training knows of its damaged samples."""
+    """How many damaged samples a training bears, and where it writes them down."""
 
     path: Path
     """Where each is written down."""
     limit: float
-    """The share that is borne."""
+    """Share of the samples that may be damaged before training stops."""
 
     def record(self, lines: Sequence[str]) -> None:
         """Write samples down, a line each.
@@ -52,7 +52,7 @@ class Damage:
             )
 
     def check_result(self, skipped: int, seen: int) -> None:
-        """See at the end whether there is a result: few steps end before their damaged samples are a rate.
+        """See at the end whether there is a result: a training of few steps ends before `check` would stop it.
 
         Raises:
             DamagedError: less than half of the samples could be learnt from, or none.

@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from curation.encoding.encoded import BadSampleError, EncodedDirectory, EncodedSample, Encoding
-from training.data.batch_plan import BatchPlan, Draw, Plan
+from training.data.batch_plan import BatchPlan, PlannedBatch
 from training.data.index import Location, SampleIndex
 
 
@@ -55,36 +55,42 @@ class Share:
     accumulation: int
     """Forwards of an optimizer step."""
 
+    @property
+    def batch_size(self) -> int:
+        """Samples of a full effective batch, over all ranks."""
+        return self.micro_batch * self.num_ranks * self.accumulation
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedSample:
-    """A draw with its sample."""
+    """A place in a micro-batch: a sample that was drawn, or zeros that fill the place."""
 
     sample: EncodedSample
     number: int
     """Of the draw."""
     weight: float
-    """Of its loss: 1, less for none: 0 fills up a batch, and more than 1 where the batch is not full."""
+    """Of the sample's loss: 0 for zeros that fill a place. All samples of an effective batch have the same weight: 1 if
+    the batch is full, and more if it is smaller, so that every batch weighs the same in all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MicroBatch:
     """What a rank takes through the network at once."""
 
-    plan: BatchPlan = field(repr=False)
+    planned: PlannedBatch = field(repr=False)
     """The effective batch that it is a part of."""
     index: int
     """Its number among the rank's micro-batches of the step."""
     samples: tuple[LoadedSample, ...] = field(repr=False)
     skipped: tuple[str, ...] = ()
-    """Damaged samples, each with the reason; they have weight 0."""
+    """Damaged samples, each with the reason; zeros fill their places."""
 
 
 def read_sample(directory: EncodedDirectory, encoding: Encoding, location: Location) -> EncodedSample:
     """The sample that lies at a place.
 
     Raises:
-        BadSampleError: it cannot be read, is not what was written, or not of the shape that its bucket stands for.
+        BadSampleError: it cannot be read, is not what was written, or does not have the shape of its bucket.
     """
     try:
         data = directory.read(location.tar, location.offset, location.size, location.sha256)
@@ -134,7 +140,7 @@ class SampleReader:
         return read_wav(self.directory, self.samples.location(row))
 
     def placeholder(self, row: int) -> EncodedSample:
-        """Zeros of a row's shape, which take a damaged or missing sample's place in a batch, with weight 0."""
+        """Zeros of a row's shape, to fill a place in a batch for which there is no sample."""
         frames, height, width = self.samples.location(row).bucket.latent_shape
         channels = self.encoding.latent_channels
         return EncodedSample(
@@ -152,35 +158,38 @@ class MicroBatches(Dataset[MicroBatch]):
         self.reader = reader
         self.share = share
 
-    def __getitem__(self, item: tuple[BatchPlan, int]) -> MicroBatch:
-        """Load a micro-batch; a damaged sample is replaced by zeros of no weight."""
-        plan, index = item
+    def __getitem__(self, item: tuple[PlannedBatch, int]) -> MicroBatch:
+        """Load a micro-batch; zeros of weight 0 fill the places of damaged samples and those beyond the last draw."""
+        planned, index = item
         share = self.share
-        begin = (index * share.num_ranks + share.rank) * share.micro_batch
-        full = share.micro_batch * share.num_ranks * share.accumulation
+        # For every forward each rank takes the next micro-batch, in the order of ranks.
+        first = (index * share.num_ranks + share.rank) * share.micro_batch
+        samples: list[LoadedSample] = []
         skipped: list[str] = []
-        samples = [
-            self._load(plan.draws[place] if place < len(plan.draws) else None, plan, full / len(plan.draws), skipped)
-            for place in range(begin, begin + share.micro_batch)
-        ]
-        return MicroBatch(plan=plan, index=index, samples=tuple(samples), skipped=tuple(skipped))
-
-    def _load(self, draw: Draw | None, plan: BatchPlan, weight: float, skipped: list[str]) -> LoadedSample:
-        if draw is not None:
+        for draw in planned.draws[first : first + share.micro_batch]:
             try:
-                return LoadedSample(sample=self.reader.read(draw.row), number=draw.number, weight=weight)
+                sample = self.reader.read(draw.row)
             except BadSampleError as error:
                 skipped.append(f"{self.reader.samples.location(draw.row).key}: {error}")
-        first = plan.draws[0]
+                samples.append(self._filler(planned))
+            else:
+                weight = share.batch_size / len(planned.draws)
+                samples.append(LoadedSample(sample=sample, number=draw.number, weight=weight))
+        while len(samples) < share.micro_batch:
+            samples.append(self._filler(planned))
+        return MicroBatch(planned=planned, index=index, samples=tuple(samples), skipped=tuple(skipped))
+
+    def _filler(self, planned: PlannedBatch) -> LoadedSample:
+        first = planned.draws[0]
         return LoadedSample(sample=self.reader.placeholder(first.row), number=first.number, weight=0.0)
 
 
 def load_steps(
-    plan: Plan, reader: SampleReader, share: Share, config: DataConfig, *, epoch: int = 0, batch: int = 0
+    plan: BatchPlan, reader: SampleReader, share: Share, config: DataConfig, *, epoch: int = 0, batch: int = 0
 ) -> Iterator[list[MicroBatch]]:
     """One rank's micro-batches of each optimizer step, from batch `batch` of epoch `epoch` on, without end."""
 
-    def items() -> Iterator[tuple[BatchPlan, int]]:
+    def items() -> Iterator[tuple[PlannedBatch, int]]:
         number = epoch
         while True:
             for planned in plan.epoch(number):
@@ -206,11 +215,11 @@ def load_steps(
             step = []
 
 
-class _Endless(torch.utils.data.Sampler[tuple[BatchPlan, int]]):
-    def __init__(self, items: Iterator[tuple[BatchPlan, int]]) -> None:
+class _Endless(torch.utils.data.Sampler[tuple[PlannedBatch, int]]):
+    def __init__(self, items: Iterator[tuple[PlannedBatch, int]]) -> None:
         self.items = items
 
-    def __iter__(self) -> Iterator[tuple[BatchPlan, int]]:
+    def __iter__(self) -> Iterator[tuple[PlannedBatch, int]]:
         return self.items
 
 

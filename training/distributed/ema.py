@@ -48,8 +48,8 @@ class Ema:
     def update(self, step: int) -> None:
         """Take in the weights after update `step`, from 0.
 
-        An average from the very start follows faster early on, (1 + n) / (10 + n), so that random weights are soon
-        forgotten; one that starts later is a copy until then.
+        An average from the very start has a smaller decay early on, (1 + n) / (10 + n), so that random weights are soon
+        forgotten. One that starts later is a copy of the weights until then.
         """
         decay = self.config.decay
         if step < self.config.start_step:

@@ -1,4 +1,4 @@
-"""One training at a time in a stage's folder: a second would take the first one's files for remains of its own."""
+"""One training at a time in a stage's folder: a second one would delete files that the first is writing."""
 
 from __future__ import annotations
 

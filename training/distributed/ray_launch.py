@@ -1,4 +1,4 @@
-"""Training on a Ray cluster: as many processes as asked for, a GPU each, joined as `torchrun` would join them."""
+"""Training on a Ray cluster: as many processes as were asked for, a GPU each, joined as `torchrun` joins them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from infra.config import ConfigError
 from infra.jobs.cluster import free_name, stopped
 
 GRACE_S: Final = 30.0
-"""What the others have to save and stop when one process has failed."""
+"""When one process has failed, the others have so long to save and stop."""
 PLACES_TIMEOUT_S: Final = 3600.0
 """How long the cluster may take to make room, or to start machines."""
 START_TIMEOUT_S: Final = 600.0

@@ -34,7 +34,7 @@ class OptimizerConfig:
     warmup_steps: int = 500
     """Steps over which the rate rises from 0."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """What it does afterwards; `cosine` ends at a tenth."""
+    """What the rate does afterwards; `cosine` ends at a tenth of it."""
 
     def factor(self, step: int, total_steps: int) -> float:
         """What the rate is multiplied by in step `step`, counted from 0."""
@@ -47,7 +47,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ParallelConfig:
-    """How a network lies on the devices."""
+    """How a network is laid out over the devices, and how precisely it computes."""
 
     zero_stage: Literal[1, 2, 3] = 2
     """What the ranks share out: 1 optimizer states, 2 gradients too (6B parameters fit 80 GB), 3 weights too."""
@@ -62,7 +62,7 @@ class ParallelConfig:
 
 
 def matrix_products(precision: Precision, device: torch.device) -> torch.autocast:
-    """Inside, matrix products are of this precision, outside an engine too."""
+    """Inside, matrix products are of this precision, as DeepSpeed's engine makes them."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
@@ -119,7 +119,7 @@ class TrainedModel:
     @torch.no_grad()
     def predict(self, latents: Tensor, timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
         """The same without a gradient."""
-        # Not by the engine, which takes a forward for the beginning of a backward.
+        # Not through the engine, which expects a backward after every forward.
         with matrix_products(self.precision, self.ranks.device):
             prediction: Tensor = self.module(latents, timesteps, text, audio, return_dict=False)[0]
         return prediction
@@ -161,7 +161,7 @@ class TrainedModel:
             path, _ = self.engine.load_checkpoint(str(folder), tag=self.name, load_module_strict=not self.is_adapted)
             if path is None:
                 raise ConfigError(f"{folder} does not fit this training: it has no states of {self.name!r}")
-            # The checkpoint has those that it was written under; the recipe's count.
+            # The engine has loaded those that the checkpoint was written with; those of the recipe count.
             for group, settings in zip(self.engine.optimizer.param_groups, told, strict=True):
                 group.update(settings)
             if self.ema is not None:

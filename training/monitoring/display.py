@@ -64,19 +64,20 @@ class Display:
         self.console.print(f"step {step}  {text}", soft_wrap=True, highlight=False)
 
     def announce(self, line: str) -> None:
-        """A line on what is about to take long, at once; on standard output, the other is for progress and trouble."""
+        """Print a line on what is about to take long, at once. It goes to standard output; progress and problems go to
+        standard error."""
         if self.visible:
             print(line, flush=True)
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self.console.print(line, soft_wrap=True, highlight=False)
 
     def say_briefly(self, what: str) -> None:
-        """What goes on just now, in place of the bar's name."""
+        """Show what is being done just now, in place of the progress bar's name."""
         if self.task is not None:
             self.progress.update(self.task, description=what)
 
     def stop(self) -> None:
-        """Draw no more."""
+        """Stop drawing."""
         self.progress.stop()

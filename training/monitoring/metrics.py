@@ -21,7 +21,7 @@ from training.distributed.ranks import Ranks
 
 
 class Averages:
-    """Weighted means of named values, over what was added on all ranks since the last look."""
+    """Weighted means of named values, over all that was added on all ranks since they were last collected."""
 
     def __init__(self) -> None:
         self._sums: dict[str, tuple[float, float]] = {}
@@ -37,11 +37,11 @@ class Averages:
             self.add(name, total, count)
 
     def means(self) -> dict[str, float]:
-        """The means on this rank so far; goes on."""
+        """The means on this rank so far; nothing is forgotten."""
         return {name: total / count for name, (total, count) in self._sums.items() if count}
 
     def collect(self, ranks: Ranks) -> dict[str, float]:
-        """The means over all ranks, by name; begins anew. All ranks call it."""
+        """The means over all ranks, by name, of what was added since the last call. All ranks call it."""
         merged: dict[str, tuple[float, float]] = {}
         for part in ranks.gather(self._sums):
             for name, (total, count) in part.items():
@@ -52,11 +52,13 @@ class Averages:
 
 
 class MetricsLog:
-    """`metrics.jsonl` and TensorBoard's files in one folder; lines after the step gone on from are dropped.
+    """`metrics.jsonl` and TensorBoard's files in one folder.
+
+    Lines of steps after the one that training goes on from are dropped, for they are made again.
 
     Args:
         folder: of the stage.
-        first_step: the step that training goes on from: what was logged beyond it is not part of it.
+        first_step: the step that training goes on from.
 
     Raises:
         OSError: a file cannot be written; it names the file. So do the methods.
@@ -68,7 +70,7 @@ class MetricsLog:
         lines = self._path.read_text().splitlines(keepends=True) if self._path.is_file() else []
         kept = [line for line in lines if _step(line) is not None and (_step(line) or 0) <= first_step]
         if len(kept) != len(lines):
-            # Not in place: on a full disk nothing would be left of them.
+            # Written in place, nothing would be left of them on a full disk.
             write_atomically(str(self._path), "".join(kept).encode())
         self._file = self._path.open("ab")
         self._board = Board(folder / "tensorboard", first_step + 1)
@@ -84,7 +86,7 @@ class MetricsLog:
 
     def close(self) -> None:
         """Finish the files."""
-        # Everything has been written: what is left to write is what could not be.
+        # Every write is flushed: what is left in the buffer is what could not be written.
         with suppress(OSError):
             self._file.close()
         self._board.close()
@@ -93,11 +95,11 @@ class MetricsLog:
 class Board:
     """A file of scalars for TensorBoard.
 
-    Torch's `SummaryWriter` writes in a thread, which would meet a full disk with a traceback of its own.
+    Torch's `SummaryWriter` writes in a thread, where a full disk would be a traceback that nobody can catch.
 
     Args:
         folder: of the files, a new one for each process.
-        first_step: what earlier files say of it and later ones is void.
+        first_step: the first step of this file; what earlier files say of it and of later ones is void.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:

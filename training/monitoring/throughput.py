@@ -25,8 +25,8 @@ class Throughput:
     memory.
 
     Args:
-        cost: of one forward for a sample of a bucket.
-        device: what it runs on; where its peak is not known there is no MFU.
+        cost: see `Cost`.
+        device: what it runs on; there is no MFU for a device whose peak is not known.
         num_ranks: that train, all with as much to do.
         ranks_per_sample: ranks that share a sample (sequence parallelism).
     """
@@ -58,7 +58,7 @@ class Throughput:
         """
         flops = tokens = 0.0
         for batch in batches:
-            operations, num_tokens = self.cost(batch.plan.bucket)
+            operations, num_tokens = self.cost(batch.planned.bucket)
             flops += forwards * operations * len(batch.samples) / self.ranks_per_sample
             tokens += num_tokens * len(batch.samples) / self.ranks_per_sample
         averages.add("s_per_step", seconds)

@@ -1,4 +1,4 @@
-"""Looking at a training while it goes on: the loss of held-out samples, and the videos they become."""
+"""Validation while a training goes on: held-out samples, and the videos that are made of them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from model.codecs.vae import Autoencoder, StreamingDecoder
 from model.generation.sampling import CleanFrames, Condition, Scheduler, denoise
 from model.media.video import VideoWriter
 from model.network.transformer import SoulTransformer3DModel
-from training.data.conditioning import Batch, Conditions
+from training.data.conditioning import Batch, Conditioner
 from training.data.index import Integers
 from training.data.loader import SampleReader
 from training.data.randomness import seed_of
@@ -29,10 +29,10 @@ from training.data.randomness import seed_of
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ValidationConfig:
-    """What is looked at, and how often."""
+    """What is validated, and how often."""
 
     every: int = 500
-    """Optimizer steps between two looks; 0 looks never."""
+    """Optimizer steps between two validations; 0 never validates."""
     videos: int = 4
     """Held-out clips that are made into videos."""
     loss_samples: int = 32
@@ -43,7 +43,7 @@ class ValidationConfig:
     """w of uncond + w·(cond − uncond); 1 is none."""
 
     def __post_init__(self) -> None:
-        """Refuse less than nothing."""
+        """Refuse negative numbers."""
         if min(self.every, self.videos, self.loss_samples) < 0 or self.steps < 1:
             raise ValueError("validation.every, videos and loss_samples are at least 0, validation.steps at least 1")
 
@@ -58,9 +58,9 @@ class HeldOut:
 
 
 def load_held_out(
-    rows: Integers, reader: SampleReader, conditioner: Conditions, num: int, say: Callable[[str], None]
+    rows: Integers, reader: SampleReader, conditioner: Conditioner, num: int, say: Callable[[str], None]
 ) -> list[HeldOut]:
-    """Up to `num` held-out samples, evenly chosen; damaged ones are left out, which is said in a line."""
+    """Up to `num` held-out samples, evenly chosen. Damaged ones are left out, and `say` is given a line on them."""
     chosen = rows[np.linspace(0, len(rows) - 1, min(num, len(rows))).astype(int)] if len(rows) else rows
     loaded, damaged = [], []
     for row in dict.fromkeys(chosen.tolist()):
@@ -126,10 +126,11 @@ def write_clip(path: Path, frames: np.ndarray, *, fps: int, wav: bytes | None) -
 
 
 def share_of(items: Sequence[HeldOut], rank: int, num_ranks: int) -> list[tuple[HeldOut, bool]]:
-    """A rank's part, as many for each, and whether what comes of it counts.
+    """A rank's items, as many as every other rank's, each with whether its outcome counts.
 
-    With ZeRO-3 the ranks need each other in every forward, so all must make as many. Where they do not divide, some are
-    made again by ranks that would be idle; two that wrote the same video would spoil it.
+    With ZeRO-3 the ranks need each other in every forward, so all must make the same number of them. Where the items
+    cannot be shared out evenly, ranks without an item repeat another rank's, and what comes of that does not count: two
+    ranks must not write the same video.
     """
     places = range(rank, -(-len(items) // num_ranks) * num_ranks, num_ranks)
     return [(items[place % len(items)], place < len(items)) for place in places]

@@ -20,13 +20,13 @@ from infra.storage.commits import TakenOverError
 from infra.storage.files import join
 from infra.storage.write_errors import NotWrittenError
 from model.generation.pipeline import SoulPipeline
+from training.negatives.candidates import Candidates, choose_candidates
 from training.negatives.config import NegativesConfig
 from training.negatives.make import NegativeMaker, encode_prompt, settings_digest
-from training.negatives.plan import NegativesPlan, plan_negatives
 
 
 def run(options: argparse.Namespace) -> None:
-    """Make what is missing of the failure cases asked for; stopping and starting again loses one commit at most.
+    """Make the failure cases that were asked for and are not there yet. A stop loses what one commit would have held.
 
     Raises:
         ConfigError: nothing encoded, a model that is incomplete or does not fit, or another job on the same directory.
@@ -46,20 +46,20 @@ def run(options: argparse.Namespace) -> None:
     directory.encoding()
     pipeline = _load(options)
     states = encode_prompt(pipeline.text_encoder, pipeline.tokenizer, config.prompt)
-    # UMT5 is larger than the network, and has said all that it will be asked.
+    # It is not needed any more, and UMT5 takes more memory than the network.
     pipeline.register_modules(text_encoder=None)
-    plan = plan_negatives(
+    candidates = choose_candidates(
         directory,
         settings_digest(config, pipeline.transformer),
         count=config.count,
         seed=config.seed,
         clips_per_commit=config.clips_per_commit,
     )
-    _announce(console, plan, config)
-    if not plan.units:
+    _announce(console, candidates, config)
+    if not candidates.commits:
         return
     with _progress(console) as bar:
-        task = bar.add_task("denoising", total=plan.num_missing * config.num_steps)
+        task = bar.add_task("denoising", total=candidates.num_missing * config.num_steps)
         maker = NegativeMaker(
             pipeline.transformer,
             pipeline.scheduler,
@@ -68,9 +68,9 @@ def run(options: argparse.Namespace) -> None:
             config=config,
             on_steps=lambda steps: bar.advance(task, steps),
         )
-        rows = _write(directory, plan, maker, lambda line: _say(console, line), log=bar.disable)
+        rows = _write(directory, candidates, maker, lambda line: _say(console, line), log=bar.disable)
     made = sum(row["encoded"] for row in rows)
-    _say(console, f"made  {made:,} clips in {len(plan.units):,} commits of {directory.path}")
+    _say(console, f"made  {made:,} clips in {len(candidates.commits):,} commits of {directory.path}")
     reasons = [row["reason"] for row in rows if not row["encoded"]]
     for kind, number in Counter(reason.partition(":")[0] for reason in reasons).most_common():
         first = next(reason for reason in reasons if reason.partition(":")[0] == kind)
@@ -80,9 +80,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _write(
-    directory: EncodedDirectory, plan: NegativesPlan, maker: NegativeMaker, say: Callable[[str], None], *, log: bool
+    directory: EncodedDirectory, candidates: Candidates, maker: NegativeMaker, say: Callable[[str], None], *, log: bool
 ) -> list[dict[str, Any]]:
-    """Make and commit what is planned; with `log`, say so after each commit. Returns the committed rows."""
+    """Make a failure case of each candidate that has none, and commit them; with `log`, tell each commit.
+
+    Returns:
+        The committed rows.
+    """
     session = uuid.uuid4().hex
     removed = directory.open_session(session)
     if removed:
@@ -90,10 +94,10 @@ def _write(
     writer = EncodedShardWriter(directory, session)
     rows: list[dict[str, Any]] = []
     try:
-        for name, candidates in plan.units:
-            rows += writer.write(name, maker.clips(candidates))
+        for name, locations in candidates.commits:
+            rows += writer.write(name, maker.clips(locations))
             if log:
-                say(f"committed  {len(rows):,} of {plan.num_missing:,}")
+                say(f"committed  {len(rows):,} of {candidates.num_missing:,}")
     except TakenOverError as error:
         raise ConfigError(f"stopped: {error}; encoding and negatives cannot run at once") from error
     except torch.OutOfMemoryError as error:
@@ -104,7 +108,7 @@ def _write(
 
 
 def _load(options: argparse.Namespace) -> SoulPipeline:
-    """What denoising needs of a model directory: no autoencoder, no ear."""
+    """The pipeline of a model directory, without what denoising does not need: autoencoder and audio encoder."""
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = getattr(torch, options.dtype or ("float32" if device == "cpu" else "bfloat16"))
     diffusers_logging.disable_progress_bar()
@@ -117,16 +121,17 @@ def _load(options: argparse.Namespace) -> SoulPipeline:
     return on_device
 
 
-def _announce(console: Console, plan: NegativesPlan, config: NegativesConfig) -> None:
-    if plan.num_chosen < config.count:
-        _say(console, f"{plan.num_human:,} human samples are fewer than {config.count:,}: each is used once")
-    if plan.num_others:
-        _say(console, f"{plan.num_others:,} negatives of other settings or weights stay in the pool")
-    done = plan.num_chosen - plan.num_missing
-    if plan.num_missing == 0:
-        _say(console, f"nothing to do: all {done:,} negatives are there")
-    else:
-        _say(console, f"to make  {plan.num_missing:,} clips" + (f"; {done:,} are there" if done else ""))
+def _announce(console: Console, candidates: Candidates, config: NegativesConfig) -> None:
+    if candidates.num_chosen < config.count:
+        _say(console, f"{candidates.num_human:,} human samples are fewer than {config.count:,}: each is used once")
+    if candidates.num_others:
+        _say(console, f"{candidates.num_others:,} negatives of other settings or weights stay in the pool")
+    num_done = candidates.num_chosen - candidates.num_missing
+    if candidates.num_missing == 0:
+        _say(console, f"nothing to do: all {num_done:,} negatives are there")
+        return
+    done = f"; {num_done:,} are there" if num_done else ""
+    _say(console, f"to make  {candidates.num_missing:,} clips{done}")
 
 
 def _progress(console: Console) -> Progress:

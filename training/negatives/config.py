@@ -1,4 +1,4 @@
-"""How failure cases are made; apart from the making, whose libraries take seconds to import."""
+"""How failure cases are made. A module of its own, because the libraries that make them take seconds to import."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ class NegativesConfig:
     prompt: str = NEGATIVE_PROMPT
     """What the clips are made from, and their caption."""
     count: int = 64
-    """Clips; no more than there are human samples. The paper says not how many: the mixture weighs the pool."""
+    """Clips to make, at most one of each human sample. The paper gives no number; `data.pools` of a recipe sets how
+    often they are drawn."""
     num_steps: int = 10
     """Denoising steps: fewer than the paper's 25 of a good video, which these need not be."""
     guidance_scale: float = 1.0
-    """w of uncond + w·(cond − uncond); 1, no guidance, costs half and leaves more failures in."""
+    """w of uncond + w·(cond − uncond); 1 is no guidance, which costs half and gives more failures."""
     seed: int = 0
     """Of the choice of samples, of their references and of the noise."""
     batch_size: int = 1
     """Clips that are denoised at once."""
     clips_per_commit: int = 8
-    """Clips that an interrupted run loses at most."""
+    """Clips that are committed together: an interrupted run loses at most so many."""
 
     def __post_init__(self) -> None:
         if not self.prompt.strip():

@@ -38,12 +38,12 @@ from training.data.conditioning import audio_windows, padded
 from training.data.index import Location
 from training.data.loader import read_sample, read_wav
 from training.data.randomness import seed_of
+from training.negatives.candidates import digest, negative_key
 from training.negatives.config import NegativesConfig
-from training.negatives.plan import digest, negative_key
 
 
 def settings_digest(config: NegativesConfig, transformer: SoulTransformer3DModel) -> str:
-    """Eight digits that change with anything that changes the clips, the network's weights included."""
+    """Eight hexadecimal digits that change with anything that changes the clips, the network's weights included."""
     weights = _weights_digest(transformer)
     return digest(config.prompt, config.num_steps, config.guidance_scale, config.seed, weights)[:8]
 
@@ -57,7 +57,7 @@ class NegativeMaker:
         directory: where the samples lie.
         states: (L, D) text states of the negative prompt, see `encode_prompt`.
         config: steps, guidance and seed.
-        on_steps: told the number of denoising steps that have been done or saved, a clip's each.
+        on_steps: takes a number of denoising steps that are done, counted for each clip, or that a damaged clip spares.
 
     Raises:
         ConfigError: the network does not fit the encoded shards.
@@ -86,7 +86,7 @@ class NegativeMaker:
         self._free_text = padded(directory.unconditional(), self.encoding.text_tokens)
 
     def clips(self, candidates: Sequence[Location]) -> Iterator[EncodedClip | Skipped]:
-        """A failure case of each candidate; a damaged one becomes the record of why there is none."""
+        """A failure case of each candidate; of a damaged one, a record that says why there is none."""
         for bucket, group in groupby(candidates, key=lambda candidate: candidate.bucket):
             same_shape = list(group)
             for start in range(0, len(same_shape), self.config.batch_size):
@@ -202,6 +202,7 @@ def check_fit(transformer: SoulTransformer3DModel, encoding: Encoding) -> None:
 
 
 def _weights_digest(transformer: SoulTransformer3DModel) -> str:
-    """Changes with the first values of every weight: training moves all of them, reading all would take long."""
+    """A digest of the first values of every tensor of weights: training changes all tensors, and reading them whole
+    would take long."""
     heads = [weight.detach().flatten()[:16].bfloat16() for _, weight in sorted(transformer.named_parameters())]
     return digest(torch.cat([head.cpu() for head in heads]).view(torch.int16).tolist())

@@ -13,12 +13,12 @@ from training.monitoring.metrics import Averages
 
 
 class Objective(Protocol):
-    """Something to be minimised, with the networks that it trains."""
+    """What a stage minimises, with the networks that it trains."""
 
     models: Sequence[TrainedModel]
-    """All trained networks; the first is what the stage is about: its average becomes the result."""
+    """All trained networks. The average of the first one becomes the stage's result."""
     needs_initial: bool
-    """Whether the model that training began with is needed while it goes on, as a teacher."""
+    """Whether training needs the model that it began with all along, as a teacher."""
     forwards: float
     """Work of the last step, in forwards of the network for each sample; a backward counts as two."""
 
@@ -33,6 +33,6 @@ class Objective(Protocol):
         ...
 
     def validation_loss(self, batch: Batch) -> Tensor:
-        """(B,) errors of held-out samples under fixed noise; the same every time for the same weights. What is an error
-        is the objective's to say; less is better."""
+        """(B,) errors of held-out samples, the same every time for the same weights. Each objective says what its error
+        is; less is better."""
         ...

@@ -42,7 +42,7 @@ class ClipViewer:
 
     @torch.no_grad()
     def measure(self, batch: Batch, averages: Averages) -> None:
-        """How much the prediction changes, relative to its size, when the sound is taken away."""
+        """Measure how much the prediction changes, relative to its size, when the sound is taken away."""
         noise = batch.random("audio-delta").normal(*batch.latents.shape[1:])
         mask = batch.frame_mask()
         latents = batch.latents * (1 - mask) + noise * mask
@@ -57,7 +57,7 @@ class ClipViewer:
                 averages.add("audio_delta", float((heard - unheard).norm() / heard.norm().clamp(min=1e-12)))
 
     def show(self, held_out: HeldOut, path: Path | None, averages: Averages) -> None:  # noqa: ARG002 (nothing to measure)
-        """Make a clip under its own pivot, text and sound."""
+        """Make a clip from its own pivot, text and sound."""
         if self.vae is None:
             return
         batch = held_out.batch.to(self.vae.device)

@@ -1,4 +1,4 @@
-"""A recipe's decoder distillation: teacher, student and what they are compared by, out of a model directory."""
+"""A recipe's decoder distillation: the decoder that makes pixels of latents, trained against a model directory's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.config import ConfigError
 from model.codecs.geometry import SPATIAL_COMPRESSION
 from model.cost.cost import decoder_cost
 from model.weights.files import read_json
-from training.data.conditioning import OwnLatents
+from training.data.conditioning import LatentsConditioner
 from training.data.loader import SampleReader
 from training.data.randomness import seed_of
 from training.distributed.ranks import Ranks
@@ -39,7 +39,7 @@ def decoder_parts(recipe: Recipe, start: Path, reader: SampleReader, ranks: Rank
     """
     objective = _objective(recipe, start, reader, ranks, say)
     return Parts(
-        conditioner=OwnLatents(seed=recipe.seed),
+        conditioner=LatentsConditioner(seed=recipe.seed),
         objective=objective,
         throughput=Throughput(_crop_cost(objective), ranks.device, num_ranks=ranks.world, ranks_per_sample=1),
         viewer=DecoderViewer(objective),
@@ -84,7 +84,7 @@ def _objective(
 
 
 def _crop_cost(objective: DecoderDistillation) -> Cost:
-    """What the student's forward over a piece costs, and its latent positions; warm-up is not counted."""
+    """What a forward of the student over a piece costs, without the warm-up; tokens are its latent positions."""
     crop = objective.config.crop
 
     @cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from training.data.conditioning import Batch, Conditions
+from training.data.conditioning import Batch, Conditioner
 from training.data.loader import SampleReader
 from training.distributed.ranks import Ranks
 from training.monitoring.metrics import Averages
@@ -37,7 +37,7 @@ class Viewer(Protocol):
 class Parts:
     """What of a training depends on its objective."""
 
-    conditioner: Conditions
+    conditioner: Conditioner
     """Makes samples into batches."""
     objective: Objective
     throughput: Throughput

@@ -17,7 +17,7 @@ from model.generation.sampling import build_scheduler
 from model.network.sequence_parallel import SequenceParallel
 from model.network.transformer import SoulTransformer3DModel
 from model.pretrained.presets import TransformerConfig
-from training.data.conditioning import Conditioner
+from training.data.conditioning import ClipConditioner
 from training.data.loader import SampleReader
 from training.distributed.ema import EmaConfig
 from training.distributed.ranks import Ranks
@@ -95,7 +95,7 @@ def transformer_parts(
     encoding, config, validation = reader.encoding, transformer.config, recipe.validation
     vae = _load_vae(start, ranks.device) if validation.every and validation.videos else None
     return Parts(
-        conditioner=Conditioner(
+        conditioner=ClipConditioner(
             recipe.conditioning,
             seed=recipe.seed,
             audio_window=config.audio_window,

@@ -1,4 +1,4 @@
-"""A recipe that has changed since a training was begun: what may change is told, what may not is refused."""
+"""How a recipe has changed since a training was begun, and which changes are refused."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ FIXED: Final = {
 """What cannot change under a checkpoint, and why."""
 
 ORDER: Final = frozenset({"data.held_out_fraction"})
-"""What changes which samples an epoch has, beside what the plan's fingerprint stands for."""
+"""Fields that change which samples an epoch has and are not part of the plan's fingerprint."""
 
 
 def flat(recipe: Recipe, *, encoders: str) -> dict[str, Any]:
-    """All of a recipe, as it is kept in a checkpoint."""
+    """A whole recipe as it is kept in a checkpoint."""
     return {**_flattened(json.loads(json.dumps(asdict(recipe)))), "encoders": encoders}
 
 
 def changed(before: Flat, now: Flat) -> dict[str, str]:
-    """What differs, each as "before, now after". What one of them does not know is not compared: a checkpoint from
-    before recipes were kept knows nothing."""
+    """What differs, each as "before, now after". Names that only one of the two has are not compared: checkpoints from
+    before recipes were kept have none."""
     return {name: f"{before[name]}, now {now[name]}" for name in now if name in before and before[name] != now[name]}
 
 

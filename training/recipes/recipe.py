@@ -31,7 +31,7 @@ class GenerationConfig:
     guidance_scale: float = 5.0
     """Wan2.2's; 1 is none."""
     scheduler: Literal["unipc", "euler", "few-step"] = "unipc"
-    """What makes the steps, in validation videos too: `unipc` is Wan2.2's, `few-step` a distilled model's."""
+    """The sampler, of validation videos too: `unipc` is Wan2.2's, `few-step` a distilled model's."""
 
     def __post_init__(self) -> None:
         """Refuse no steps."""
@@ -75,7 +75,7 @@ class Recipe:
     log_every: int = 10
     """Steps between two lines of the log."""
     audio_delta_every: int = 50
-    """Steps between two looks at how much the prediction changes when the sound is taken away."""
+    """Steps between two measurements of how much the prediction changes when the sound is taken away."""
     store_dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Of the weights in the model directory; modulation and norms stay fp32."""
 
@@ -110,7 +110,7 @@ class Recipe:
             )
 
     def share(self, ranks: Ranks) -> Share:
-        """What this rank takes of each effective batch.
+        """This rank's part of each effective batch.
 
         Raises:
             ConfigError: the ranks' micro-batches do not add up to the effective batch.

@@ -17,7 +17,7 @@ from infra.storage.write_errors import NotWrittenError
 from model.generation.codebook import Codebook
 from tests.worlds.encoded_run import CHANNELS, GENERAL, NEGATIVE, SKIPPED, SampleSpec, make_encoded_run
 from tests.worlds.small_disk import fill, small_disk
-from training.codebook.build import MIN_POINTS
+from training.codebook.clustering import MIN_POINTS
 from training.codebook.command import run as run_codebook
 from training.codebook.options import add_arguments
 from training.codebook.vectors import EncodedVectors

@@ -9,7 +9,7 @@ import pytest
 from curation.encoding.encoded import EncodedDirectory
 from infra.config import ConfigError
 from tests.worlds.encoded_run import GENERAL, NEGATIVE, WIDE, SampleSpec, make_encoded_run
-from training.data.batch_plan import Plan
+from training.data.batch_plan import BatchPlan
 from training.data.index import SampleIndex, read_index
 from training.data.loader import DataConfig, MicroBatch, SampleReader, Share, load_steps
 
@@ -28,12 +28,12 @@ def uneven(tmp_path_factory: pytest.TempPathFactory) -> EncodedDirectory:
     return make_encoded_run(tmp_path_factory.mktemp("uneven"), shards=UNEVEN)
 
 
-def plan_of(directory: EncodedDirectory, batch_size: int = 12, **weights: float) -> Plan:
+def plan_of(directory: EncodedDirectory, batch_size: int = 12, **weights: float) -> BatchPlan:
     samples = read_index(directory, held_out_fraction=0)
-    return Plan(samples=samples, weights=weights or {"human": 1.0}, batch_size=batch_size, seed=3)
+    return BatchPlan(samples=samples, weights=weights or {"human": 1.0}, batch_size=batch_size, seed=3)
 
 
-def epoch_of(plan: Plan, directory: EncodedDirectory, share: Share, epoch: int) -> list[MicroBatch]:
+def epoch_of(plan: BatchPlan, directory: EncodedDirectory, share: Share, epoch: int) -> list[MicroBatch]:
     reader = SampleReader(directory, plan.samples)
     steps = load_steps(plan, reader, share, DataConfig(workers=0), epoch=epoch)
     return [batch for _ in range(plan.num_batches(epoch)) for batch in next(steps)]
@@ -103,7 +103,7 @@ def large_index(**pools: int) -> SampleIndex:
 def test_shares_of_pools_are_met_within_a_hundredth_over_any_10000_draws() -> None:
     samples = large_index(human=14_000, general=900, negative=300)
     weights = {"human": 0.75, "general": 0.2, "negative": 0.05}
-    plan = Plan(samples=samples, weights=weights, batch_size=64, seed=1)
+    plan = BatchPlan(samples=samples, weights=weights, batch_size=64, seed=1)
     draws = [draw for epoch in (0, 1) for batch in plan.epoch(epoch) for draw in batch.draws]
     pool_of = {row: pool for pool, rows in samples.pools.items() for row in rows.tolist()}
     for start in (0, 5_000, 20_000):
@@ -114,7 +114,7 @@ def test_shares_of_pools_are_met_within_a_hundredth_over_any_10000_draws() -> No
 
 def test_a_pool_that_is_too_small_comes_round_evenly() -> None:
     samples = large_index(human=1_000, general=30)
-    plan = Plan(samples=samples, weights={"human": 0.8, "general": 0.2}, batch_size=10, seed=1)
+    plan = BatchPlan(samples=samples, weights={"human": 0.8, "general": 0.2}, batch_size=10, seed=1)
     rows = Counter(draw.row for epoch in range(3) for batch in plan.epoch(epoch) for draw in batch.draws)
     assert {rows[row] for row in samples.pools["human"].tolist()} == {3}
     assert {rows[row] for row in samples.pools["general"].tolist()} == {25}  # 250 draws an epoch from 30

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from curation.encoding.encoded import EncodedSample
-from training.data.conditioning import Batch, Conditioner, ConditioningConfig, OwnLatents
+from training.data.conditioning import Batch, ClipConditioner, ConditioningConfig, LatentsConditioner
 from training.data.loader import LoadedSample
 from training.data.randomness import DrawRandom
 
@@ -28,8 +28,8 @@ def sample(**changes: object) -> EncodedSample:
     return EncodedSample(**(values | changes))  # type: ignore[arg-type]
 
 
-def conditioner(**config: float) -> Conditioner:
-    return Conditioner(
+def conditioner(**config: float) -> ClipConditioner:
+    return ClipConditioner(
         ConditioningConfig(**config),  # type: ignore[arg-type]
         seed=1,
         audio_window=WINDOW,
@@ -122,7 +122,7 @@ def test_the_unconditional_branch_has_neither_text_nor_sound() -> None:
 
 
 def test_held_out_samples_have_noise_of_their_own_always_the_same() -> None:
-    for conditions in (OwnLatents(seed=1), conditioner()):
+    for conditions in (LatentsConditioner(seed=1), conditioner()):
         first, again, other = (conditions.unvaried(sample(key=key)) for key in ("a", "a", "b"))
         noise = [batch.random("flow-matching").normal(4) for batch in (first, again, other)]
         assert torch.equal(noise[0], noise[1])

@@ -13,7 +13,7 @@ from curation.encoding.bucket import Bucket
 from model.cost.flops import count_transformer_flops
 from model.pretrained.presets import get_preset
 from tests.worlds.encoded_run import SampleSpec, make_sample
-from training.data.batch_plan import BatchPlan, Draw
+from training.data.batch_plan import Draw, PlannedBatch
 from training.data.loader import LoadedSample, MicroBatch
 from training.distributed.ranks import join_ranks
 from training.distributed.trained_model import OptimizerConfig
@@ -87,11 +87,15 @@ def test_the_rate_warms_up_and_ends_at_a_tenth() -> None:
 def test_speed_counts_three_forwards_of_each_sample() -> None:
     config = get_preset("tiny").transformer
     throughput = Throughput(transformer_cost(config, 64), torch.device("cpu"), num_ranks=6, ranks_per_sample=2)
-    plan = BatchPlan(epoch=0, index=0, bucket=Bucket(17, 64, 96), draws=(Draw(row=0, number=0),))
+    planned = PlannedBatch(epoch=0, index=0, bucket=Bucket(17, 64, 96), draws=(Draw(row=0, number=0),))
     loaded = LoadedSample(sample=make_sample(SampleSpec(), "a", 0), number=0, weight=1.0)
     averages = Averages()
     throughput.add(
-        averages, [MicroBatch(plan=plan, index=0, samples=(loaded, loaded))], seconds=2.0, wait_s=0.5, forwards=3.0
+        averages,
+        [MicroBatch(planned=planned, index=0, samples=(loaded, loaded))],
+        seconds=2.0,
+        wait_s=0.5,
+        forwards=3.0,
     )
     values = averages.collect(join_ranks())
     flops = count_transformer_flops(config, num_frames=17, height=64, width=96, num_text_tokens=64).total

@@ -29,9 +29,9 @@ from tests.worlds.encoded_run import (
 from training.codebook.vectors import EncodedVectors
 from training.data.index import Location
 from training.negatives import command, options
+from training.negatives.candidates import choose_candidates
 from training.negatives.config import NEGATIVE_PROMPT, NegativesConfig
 from training.negatives.make import NegativeMaker, encode_prompt, settings_digest
-from training.negatives.plan import plan_negatives
 
 QUIET = SampleSpec(has_audio=False)
 SHARDS = ((SampleSpec(), SampleSpec(), WIDE, GENERAL, SKIPPED), (SampleSpec(), WIDE, QUIET))
@@ -123,9 +123,9 @@ class Recorder:
         )
         (self.candidates,) = (
             candidates
-            for _, candidates in plan_negatives(
+            for _, candidates in choose_candidates(
                 directory_of(run), self.maker.settings, count=6, seed=0, clips_per_commit=8
-            ).units
+            ).commits
             if candidates[0].bucket == Bucket(17, 64, 64)
         )
 

@@ -1,4 +1,4 @@
-"""The decoding half of a Wan autoencoder, as training runs it: on pieces of clips, with what happens inside.
+"""The decoding half of a Wan autoencoder, as training runs it: on pieces of clips, with the features of its blocks.
 
 Letters: C latent channels, F latent frames, T pixel frames, H and W latent sides.
 """
@@ -68,7 +68,7 @@ class CropDecoder(nn.Module):
 
 
 class StudentDecoder(nn.Module):
-    """What is trained: a narrow decoder, and maps from its features to those of the teacher.
+    """The network under training: a narrow decoder, and maps from its features to those of the teacher.
 
     The maps, one matrix for each watched block, belong to training and are not part of the result.
 

@@ -20,7 +20,7 @@ from training.data.conditioning import Batch
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CropConfig:
-    """How large pieces are; a clip that is smaller is taken whole. The paper says nothing; these are ours."""
+    """How large the pieces are; a smaller clip is taken whole. The paper says nothing; these are ours."""
 
     latent_frames: int = 5
     """In the loss: 17 or 20 pixel frames."""
@@ -29,11 +29,11 @@ class CropConfig:
     latent_width: int = 16
     """256 pixels."""
     warmup: int = 4
-    """Latent frames decoded before them, if the clip has as many, to fill the causal cache. After 4 a small trained
-    decoder was 2 % of the picture's spread from what it gives after all, after none 35 %
+    """Latent frames that are decoded before the piece to fill the causal cache, or as many as the clip has. With 4, a
+    small trained decoder differed from decoding the whole clip by 2 % of the picture's spread, with none by 35 %
     (`bench.studies.decoder`)."""
     first_share: float = 0.25
-    """How often a piece begins where the clip does: by chance it would hardly ever, and the first frame of a video is
+    """How often a piece begins where the clip does. It would hardly ever by chance, and the first frame of a video is
     decoded in its own way."""
 
     def __post_init__(self) -> None:

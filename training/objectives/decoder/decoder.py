@@ -1,7 +1,7 @@
 """Decoder distillation: a narrow decoder learns to decode as the full one does (stage evae; paper, Sec. 3.3).
 
-Both decode the same random pieces of real latents. Encoder and latent space are the teacher's, untouched: neither the
-network nor the codebook notices.
+Both decode the same random pieces of real latents. Encoder and latent space stay the teacher's, so that network and
+codebook need no change.
 
 Letters: B batch.
 """
@@ -34,12 +34,12 @@ class DecoderConfig:
     crop: CropConfig = field(default_factory=CropConfig)
     loss: DecoderLossConfig = field(default_factory=DecoderLossConfig)
     feature_blocks: tuple[int, ...] = (0, 1, 2)
-    """Up blocks whose outputs are compared, from 0; after the last comes little more than the pixels."""
+    """Up blocks, numbered from 0, whose outputs are compared; that of the last is little more than the pixels."""
     lpips: Wanted = "auto"
-    """Whether LPIPS is in the loss and measured: `on`, `off`, or `auto`, where package and weights are there; if they
-    are not, that is said."""
+    """Whether LPIPS is in the loss and measured: `on`, `off`, or `auto`, which uses it if its package and weights are
+    there and says so if they are not."""
     lpips_network: Network = "vgg"
-    """What it stands on; its authors suggest `vgg` for a loss."""
+    """The network whose features LPIPS compares; its authors suggest `vgg` for a loss."""
 
     def __post_init__(self) -> None:
         """Refuse what is no decoder."""

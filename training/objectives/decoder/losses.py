@@ -26,7 +26,7 @@ class DecoderLossConfig:
     perceptual_weight: float = 0.1
     """Of LPIPS, where it is there."""
     charbonnier: float = 1e-3
-    """ε of √(d² + ε²): differences below it count as squares, those above as they are."""
+    """ε of √(d² + ε²): differences far below it count squared, those far above it as they are."""
 
     def __post_init__(self) -> None:
         """Refuse what trains nothing."""
@@ -50,7 +50,7 @@ def decoder_loss(
     student: DecodedCrop, teacher: DecodedCrop, config: DecoderLossConfig, perceptual: Perceptual | None
 ) -> DecoderLoss:
     """Compare a piece: the student's features have the teacher's channels already."""
-    # What is seen of the teacher is clamped; where it is, the student need not follow it any further.
+    # Videos show the teacher's pixels clamped to [-1, 1]: beyond that the student need not follow.
     target = teacher.pixels.clamp(-1, 1)
     terms = {"pixel_loss": charbonnier(student.pixels, target, config.charbonnier)}
     weights = {"pixel_loss": config.pixel_weight}
@@ -70,7 +70,7 @@ def charbonnier(pixels: Tensor, target: Tensor, epsilon: float) -> Tensor:
 
 
 def feature_distance(projected: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
-    """Mean over blocks of the squared distance relative to the target's mean square: 1 for a projection of nothing."""
+    """Mean over blocks of the squared distance relative to the target's mean square: 1 for features that are all 0."""
     distances = [
         (ours - theirs).square().mean() / theirs.square().mean().clamp(min=1e-12)
         for ours, theirs in zip(projected, target, strict=True)

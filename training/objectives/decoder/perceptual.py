@@ -42,11 +42,11 @@ class Perceptual(nn.Module):
 def load_perceptual(
     wanted: Wanted, network: Network, device: torch.device, say: Callable[[str], None]
 ) -> Perceptual | None:
-    """LPIPS, or None, of which one line is said.
+    """LPIPS; or None, and if it was wanted `say` is given a line on that.
 
     Args:
-        wanted: `auto` does without where it is missing, `on` does not, `off` does not look for it.
-        network: what it stands on.
+        wanted: `on` needs it, `auto` does without if it is missing, `off` does not look for it.
+        network: whose features it compares.
         device: where it computes.
         say: takes the line.
 

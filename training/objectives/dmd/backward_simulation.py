@@ -1,8 +1,8 @@
-"""What the student makes while it is trained: its own sampler, stopped at a random step (DMD2's backward simulation).
+"""The clips that the student is trained on: its own samples, stopped at a random step (DMD2's backward simulation).
 
-So the student is trained on the inputs that it meets when videos are made, and not on noised training data. From pure
-noise each forward gives x₀ = x_t − σ·v, and the next input is (1 − σ′)·x₀ + σ′·fresh noise: the `few-step` scheduler of
-`model.generation.sampling`, with clean frames put back before every forward and after the last.
+So the student is trained on the inputs that it meets when videos are made, not on noised training data. Starting from
+pure noise, each forward gives x₀ = x_t − σ·v, and the next input is (1 − σ′)·x₀ + σ′·fresh noise. This is the
+`few-step` scheduler of `model.generation.sampling`, with clean frames put back before every forward and after the last.
 
 Letters: B batch, C latent channels, F latent frames, H and W latent sides. σ runs over [0, 1], timesteps over
 [0, 1000].
@@ -21,8 +21,8 @@ from training.objectives.flow_matching import VelocityModel, add_noise
 def draw_exit_step(seed: int, phase: str, step: int, num_steps: int) -> int:
     """The step at which all simulations of an update stop, uniform in 0 … num_steps − 1.
 
-    It follows from the training's seed and the update's number alone, so all ranks know it without asking each other:
-    with ZeRO-3 they must make as many forwards.
+    It follows from the training's seed and the update's number alone, so that it is the same on all ranks: with ZeRO-3
+    they must all make the same number of forwards.
     """
     return seed_of(seed, "exit-step", phase, step) % num_steps
 
@@ -33,15 +33,15 @@ def simulate(
     """The student's x₀ (B, C, F, H, W) fp32 at step `exit_step`, clean frames as given.
 
     Args:
-        batch: what clips are made from; of its latents only the clean frames are looked at.
+        batch: what clips are made from; of its latents only the clean frames are used.
         sigmas: (N,) noise levels of the student's steps, from 1 downwards.
         phase: names the noise: the generator's and the critic's simulations have their own.
-        exit_step: the last one that is made.
-        student: makes the steps before it; no gradient flows through them.
-        last: makes that one: the student with its gradient, or without.
+        exit_step: the last step that is made.
+        student: the student without a gradient, for the steps before it.
+        last: the student, with a gradient or without, for the last step.
     """
     random, shape = batch.random(f"{phase}-simulation"), batch.latents.shape[1:]
-    # At σ = 1 they weigh nothing, so what they are does not matter.
+    # At σ = 1 they have no weight, so their values do not matter.
     x0 = torch.zeros_like(batch.latents)
     for step, sigma in enumerate(sigmas[: exit_step + 1]):
         levels = sigma.expand(len(x0))

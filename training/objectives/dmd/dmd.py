@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import torch
 from torch import Tensor
@@ -31,6 +32,10 @@ from training.objectives.dmd.loss import (
 from training.objectives.dmd.teacher import Placement, Teacher
 from training.objectives.flow_matching import FlowMatchingConfig, flow_matching_loss, log_by_noise_level
 
+_FORWARD: Final = 1.0
+_BACKWARD: Final = 2.0
+"""Work of one pass through the network, in forwards."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DmdConfig:
@@ -45,8 +50,8 @@ class DmdConfig:
     )
     """Its optimizer (published: 4e-7 or 2e-7)."""
     critic_lora_rank: int = 0
-    """Above 0 the critic is the teacher with LoRA adapters of this rank: one copy of the weights, in fp32, serves both.
-    0 trains a whole copy, as published."""
+    """Above 0, the critic is the teacher with LoRA adapters of this rank, and both share one copy of the weights, in
+    fp32. At 0, the critic is a copy of its own, all of which is trained, as published."""
     teacher: Placement = "resident"
     """Where the teacher's weights are: on the device, in host memory between its forwards, or shared out over the
     ranks."""
@@ -106,32 +111,40 @@ class Dmd:
         self.forwards = 0.0
 
     def train_step(self, batches: Sequence[Batch], *, step: int, total_steps: int) -> Averages:
-        """See `Objective.train_step`: one critic update, before every fifth or so one of the student.
+        """See `Objective.train_step`: one update of the critic, before it in every `critic_updates`-th step one of the
+        student.
 
-        Where both are updated, both simulate from the conditions of one batch, each with noise of its own;
+        Where both are updated, both simulate from the conditions of the same batch, each with noise of its own;
         Self-Forcing draws a batch for each.
 
-        Logs the critic's loss, by noise level too, and in steps that have them the student's loss, mean |g| and
-        normaliser; gradient norms and rates of both.
+        Logs the critic's loss, by noise level too, its gradient's norm and its rate; in steps that update the student
+        also the student's loss, mean |g|, normaliser, gradient norm and rate.
         """
         averages = Averages()
         self.forwards = 0.0
         every = self.config.critic_updates
         if step % every == 0:
-            self._update_student(batches, averages, update=step // every, total_updates=-(-total_steps // every))
-        self._update_critic(batches, averages, step=step, total_steps=total_steps)
+            update, total_updates = step // every, -(-total_steps // every)
+            exit_step = draw_exit_step(self.seed, "generator", update, len(self.sigmas))
+            self._update_student(batches, averages, exit_step, update=update, total_updates=total_updates)
+            self.forwards += self._forwards_of_student_update(exit_step)
+        exit_step = draw_exit_step(self.seed, "critic", step, len(self.sigmas))
+        self._update_critic(batches, averages, exit_step, step=step, total_steps=total_steps)
+        self.forwards += self._forwards_of_critic_update(exit_step)
         return averages
 
     @torch.no_grad()
     def validation_loss(self, batch: Batch) -> Tensor:
-        """(B,): how far the guided teacher moves what the student makes of held-out conditions in all its steps.
+        """(B,): how far the guided teacher moves the clips that the student makes of held-out samples in all its steps.
 
-        A distillation has no error against data: the student's clips need not be those that the conditions came from.
-        So its finished clips are noised to fixed levels, and mean |x₀ − x₀_real| is taken over predicted frames and
-        levels: the teacher's error in denoising them. It falls while clips that the teacher finds impossible become
-        possible. Beyond that it is no measure of quality: what noise hides and nobody can guess counts too, so that
-        smooth clips score lower than the teacher's own, and it rises as detail and motion come back. A distillation is
-        not judged by it, but by its videos; a value that leaps says that it has fallen apart.
+        A distillation has no error against data: from the same conditions the student may make another clip than the
+        one they were taken from. So its finished clips are noised to fixed levels, and the teacher denoises them. The
+        value is mean |x₀ − x₀_real| over predicted frames and levels.
+
+        It falls as long as the teacher finds the clips implausible. After that it says nothing about quality: details
+        that the noise hides cannot be guessed and count as errors, so smooth clips have lower values than the teacher's
+        own, and the value rises as detail and motion come back. Judge a distillation by its videos; a sudden rise means
+        that it has broken down.
         """
         exit_step, predict = len(self.sigmas) - 1, self.student.predict
         x0 = simulate(batch, self.sigmas, phase="validation", exit_step=exit_step, student=predict, last=predict)
@@ -145,16 +158,30 @@ class Dmd:
                 moves.append(distance_to_real(x0, real, batch.clean))
         return torch.stack(moves).mean(dim=0)
 
-    def _update_student(self, batches: Sequence[Batch], averages: Averages, *, update: int, total_updates: int) -> None:
-        exit_step = draw_exit_step(self.seed, "generator", update, len(self.sigmas))
+    def _forwards_of_student_update(self, exit_step: int) -> float:
+        """Work for each sample, see `Objective.forwards`."""
+        before_exit = exit_step
+        exit_with_gradient = _FORWARD + _BACKWARD
+        teacher = _FORWARD if self.config.real_guidance_scale == 1 else 2 * _FORWARD
+        critic = _FORWARD
+        return before_exit + exit_with_gradient + teacher + critic
+
+    def _forwards_of_critic_update(self, exit_step: int) -> float:
+        """Work for each sample, see `Objective.forwards`."""
+        simulation = exit_step + 1
+        # Half of a backward are the gradients of the weights, of which adapters have next to none.
+        backward = _BACKWARD / 2 if self.config.critic_lora_rank else _BACKWARD
+        return simulation + _FORWARD + backward
+
+    def _update_student(
+        self, batches: Sequence[Batch], averages: Averages, exit_step: int, *, update: int, total_updates: int
+    ) -> None:
         for batch in batches:
             result = self._generator_loss(batch, exit_step)
             self.student.backward(result.loss, step=update, total_steps=total_updates)
             _log_student(averages, result, batch.weights)
         averages.add("grad_norm", self.student.grad_norm)
         averages.add("lr", self.student.lr)
-        teacher = 1 if self.config.real_guidance_scale == 1 else 2
-        self.forwards += exit_step + 3 + teacher + 1
 
     def _generator_loss(self, batch: Batch, exit_step: int) -> GeneratorLoss:
         config, student = self.config, self.student
@@ -176,8 +203,9 @@ class Dmd:
         fake = predict_x0(model, x0.detach(), noise=noise, sigmas=sigmas, clean=batch.clean)
         return generator_loss(x0, batch, matching_gradient(x0, real=real, fake=fake, clean=batch.clean))
 
-    def _update_critic(self, batches: Sequence[Batch], averages: Averages, *, step: int, total_steps: int) -> None:
-        exit_step = draw_exit_step(self.seed, "critic", step, len(self.sigmas))
+    def _update_critic(
+        self, batches: Sequence[Batch], averages: Averages, exit_step: int, *, step: int, total_steps: int
+    ) -> None:
         predict = self.student.predict
         for batch in batches:
             x0 = simulate(batch, self.sigmas, phase="critic", exit_step=exit_step, student=predict, last=predict)
@@ -191,8 +219,6 @@ class Dmd:
             log_by_noise_level(averages, result, batch.weights, name="critic_loss")
         averages.add("critic_grad_norm", self.critic.grad_norm)
         averages.add("critic_lr", self.critic.lr)
-        # Frozen weights need no gradient, which is a third of a whole network's work.
-        self.forwards += exit_step + 1 + (2 if self.config.critic_lora_rank else 3)
 
     def _score_sigmas(self, batch: Batch, phase: str) -> Tensor:
         config = self.config

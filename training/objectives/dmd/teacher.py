@@ -1,4 +1,4 @@
-"""The frozen teacher of a distillation, wherever its weights are kept between the moments when they are needed."""
+"""The frozen teacher of a distillation, and where its weights are kept while they are not needed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Teacher(Protocol):
     """A network that is asked and never trained; all ranks ask it alike."""
 
     def present(self) -> AbstractContextManager[VelocityModel]:
-        """Inside, the weights are there; what is given predicts velocities without a gradient."""
+        """Inside, the weights are on the device; the value predicts velocities without a gradient."""
         ...
 
 
@@ -46,9 +46,9 @@ class PlacedTeacher:
         if placement == "zero3":
             import deepspeed  # noqa: PLC0415 (see ranks.py)
 
-            # Without an optimizer the engine only partitions; its hooks gather a layer before it runs.
-            # Its own linear layer, which it would put in place of torch's for every network of the process, saves
-            # memory in a backward that there is none of, and rounds otherwise.
+            # Without an optimizer the engine only partitions the weights; its hooks gather each layer before it runs.
+            # DeepSpeed's own linear layer would replace torch's in every network of the process. It rounds differently,
+            # and the memory that it saves is that of a backward, which a teacher has not.
             zero = {"stage": 3, "memory_efficient_linear": False}
             config: dict[str, Any] = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": zero}
             self.engine, *_ = deepspeed.initialize(model=self.module, config=config, dist_init_required=False)

@@ -10,7 +10,7 @@ from scipy.stats import chisquare
 
 from infra.config import ConfigError
 from model.generation.codebook import Codebook
-from training.codebook.build import MIN_POINTS, Iteration, Reservoir, Vectors, build_codebook, cluster
+from training.codebook.clustering import MIN_POINTS, Iteration, Reservoir, Vectors, build_codebook, cluster
 from training.codebook.config import CodebookConfig
 
 CENTRES = np.array([[0, 0, 0], [9, 0, 0], [0, 9, 0], [0, 0, 9]], np.float32)

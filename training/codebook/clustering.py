@@ -51,11 +51,11 @@ class Iteration:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuiltCodebook:
-    """The codebook, and what was met on the way."""
+    """A codebook, and what of the vectors it was made from."""
 
     codebook: Codebook
     num_vectors: int
-    """Finite vectors: what counts and quantiles are of."""
+    """Finite vectors; counts and quantiles are taken over all of them."""
     num_sampled: int
     """Vectors that were clustered."""
     num_bad: int
@@ -112,7 +112,7 @@ def build_codebook(
 
 
 class Reservoir:
-    """A uniform sample, without repetition, of a stream whose length nobody knows."""
+    """A uniform sample, without repetition, of a stream of unknown length."""
 
     def __init__(self, capacity: int, seed: int) -> None:
         self.num_seen = 0
@@ -165,7 +165,7 @@ def cluster(
 ) -> tuple[Tensor, tuple[Iteration, ...]]:
     """faiss K-Means of vectors (N, C), on its GPUs when it has any: centroids (K, C) fp32 and what each pass did.
 
-    The passes are asked for one by one, so that there is something to show: the centroids are those of one call.
+    faiss is called once for each pass, so that progress can be shown; the centroids are those of a single call.
     """
     kmeans = faiss.Kmeans(
         vectors.shape[1],
@@ -173,7 +173,7 @@ def cluster(
         niter=1,
         seed=config.seed,
         gpu=num_gpus() > 0,
-        # The vectors have been checked and chosen: faiss need not warn, nor sample them again.
+        # The vectors have been checked and sampled already.
         check_input_data_for_NaNs=False,
         min_points_per_centroid=1,
         max_points_per_centroid=len(vectors),
@@ -200,8 +200,10 @@ def cluster(
 def measure(vectors: Iterable[Vectors], centroids: Tensor) -> tuple[Codebook, int]:
     """Assign vectors (N_i, C) to centroids (K, C): the codebook with their counts and the quantiles of distances.
 
-    Centroids to which no vector is nearest are left out: they would pull latents to where no data is. Returns how
-    many they were, too.
+    Centroids to which no vector is nearest are left out: they would pull latents to where no data is.
+
+    Returns:
+        The codebook, and how many centroids were left out.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # The search is the clamp's own, so that a percentile is one of the very distances that it compares.
@@ -225,7 +227,7 @@ def measure(vectors: Iterable[Vectors], centroids: Tensor) -> tuple[Codebook, in
 
 
 def _pieces(vectors: Iterable[Vectors], device: str) -> Iterator[Tensor]:
-    """The same vectors on the device, so many at a time that what is computed of them stays small beside them."""
+    """The same vectors on the device, in pieces small enough that what is computed from one fits into memory."""
     for chunk in vectors:
         for start in range(0, len(chunk), _PIECE):
             yield torch.from_numpy(chunk[start : start + _PIECE]).to(device)

@@ -1,4 +1,4 @@
-"""Which human samples become failure cases, and which of them have already."""
+"""Which human samples are to become failure cases, and which of them have become one already."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ HUMAN: Final = "human"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NegativesPlan:
-    """What is to be done."""
+class Candidates:
+    """The human samples that are to become failure cases, and how many have become one."""
 
     num_human: int
-    """Human samples there are to choose from."""
+    """Human samples that could be chosen."""
     num_chosen: int
-    """Those chosen: as many as asked for, if there are."""
+    """Human samples that were chosen: as many as were asked for, or all."""
     num_others: int
     """Failure cases of other settings, which stay."""
-    units: tuple[tuple[str, tuple[Location, ...]], ...]
-    """Commits to be made, each a name and the candidates of one bucket; what is committed is not among them."""
+    commits: tuple[tuple[str, tuple[Location, ...]], ...]
+    """The commits that are still to be made, each with its name and its candidates, which are of one bucket."""
 
     @property
     def num_missing(self) -> int:
         """Clips to be made."""
-        return sum(len(candidates) for _, candidates in self.units)
+        return sum(len(candidates) for _, candidates in self.commits)
 
 
-def plan_negatives(
+def choose_candidates(
     directory: EncodedDirectory, settings: str, *, count: int, seed: int, clips_per_commit: int
-) -> NegativesPlan:
+) -> Candidates:
     """Choose human samples at random and leave out those whose failure case is committed.
 
     Samples are taken in the order of a hash of their key and the seed, so that the same ones are chosen whatever has
@@ -55,11 +55,11 @@ def plan_negatives(
     chosen = [location_of(row) for row in table.take(ordered[:count]).to_pylist()]
     made = {key for key, pool in zip(keys, pools, strict=True) if pool == NEGATIVE}
     missing = [candidate for candidate in chosen if negative_key(candidate, settings) not in made]
-    return NegativesPlan(
+    return Candidates(
         num_human=len(human),
         num_chosen=len(chosen),
         num_others=sum(not key.endswith(f"-negative-{settings}") for key in made),
-        units=tuple(_units(missing, settings, clips_per_commit)),
+        commits=tuple(_commits(missing, settings, clips_per_commit)),
     )
 
 
@@ -73,12 +73,14 @@ def digest(*parts: Any) -> str:
     return hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).hexdigest()
 
 
-def _units(missing: Sequence[Location], settings: str, clips_per_commit: int) -> list[tuple[str, tuple[Location, ...]]]:
+def _commits(
+    missing: Sequence[Location], settings: str, clips_per_commit: int
+) -> list[tuple[str, tuple[Location, ...]]]:
     """Candidates of one bucket, so many at a time, under a name that no other set of candidates has."""
-    units = []
+    commits = []
     for bucket in sorted({candidate.bucket for candidate in missing}, key=str):
         same = [candidate for candidate in missing if candidate.bucket == bucket]
         for start in range(0, len(same), clips_per_commit):
             candidates = tuple(same[start : start + clips_per_commit])
-            units.append((f"negative-{settings}-{digest(*(candidate.key for candidate in candidates))}", candidates))
-    return units
+            commits.append((f"negative-{settings}-{digest(*(candidate.key for candidate in candidates))}", candidates))
+    return commits
