@@ -28,8 +28,8 @@ from torch import Tensor
 
 from curation.encoding.bucket import Bucket
 from infra.config import ConfigError
-from infra.storage.commits import CommitDirectory, StagedTar, list_folders, staged_tar
-from infra.storage.files import filesystem, join, list_files, read_bytes, remove, write_atomically
+from infra.storage.commits import CommitDirectory, StagedTar, staged_tar
+from infra.storage.files import filesystem, join, list_files, list_folders, read_bytes, remove, write_atomically
 from model.codecs.geometry import pixel_frames
 
 ABOUT_FILE: Final = "encoding.json"

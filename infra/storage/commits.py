@@ -19,7 +19,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.config import ConfigError
-from infra.storage.files import filesystem, is_local, join, list_files, naming, read_bytes, remove, write_atomically
+from infra.storage.files import (
+    filesystem,
+    is_local,
+    join,
+    list_files,
+    list_folders,
+    naming,
+    read_bytes,
+    remove,
+    write_atomically,
+)
 
 SESSION_FILE = "_session"
 
@@ -151,17 +161,6 @@ def staged_tar(path: str) -> Iterator[StagedTar]:
         with suppress(OSError):  # what did not fit before does not fit now
             file.close()
         Path(staged).unlink(missing_ok=True)
-
-
-def list_folders(directory: str) -> list[str]:
-    """Names of the folders directly in a directory, sorted; [] when there is none."""
-    fs, plain = filesystem(directory)
-    fs.invalidate_cache()
-    try:
-        entries = fs.ls(plain, detail=True)
-    except FileNotFoundError:
-        return []
-    return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "directory")
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:

@@ -101,14 +101,22 @@ def read_bytes(path: str) -> bytes:
 
 def list_files(directory: str, suffix: str = "") -> list[str]:
     """Names of the files directly in a directory whose name ends in `suffix`, sorted; [] when there is none."""
+    return [name for name in _names(directory, "file") if name.endswith(suffix)]
+
+
+def list_folders(directory: str) -> list[str]:
+    """Names of the folders directly in a directory, sorted; [] when there is none."""
+    return _names(directory, "directory")
+
+
+def _names(directory: str, kind: str) -> list[str]:
     fs, plain = filesystem(directory)
     fs.invalidate_cache()
     try:
         entries = fs.ls(plain, detail=True)
     except FileNotFoundError:
         return []
-    names = [entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == "file"]
-    return sorted(name for name in names if name.endswith(suffix))
+    return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == kind)
 
 
 def remove(path: str) -> None:
