@@ -8,8 +8,7 @@ import torch
 
 from curation.encoding.encoded import ABOUT_FILE, NEGATIVE, EncodedDirectory, codebook_vectors
 from infra.config import ConfigError
-from infra.storage.commits import list_folders
-from infra.storage.files import join, list_files
+from infra.storage.files import join, list_files, list_folders
 from training.codebook.clustering import Vectors
 
 
