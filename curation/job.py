@@ -12,7 +12,7 @@ from curation.clip.schema import Source
 from curation.pipeline import STAGES, CurationConfig, build_stages
 from curation.runner import StageRunner
 from curation.shards.run_directory import RunDirectory, ShardWriter
-from curation.sources.fetching import NodeCopies
+from curation.sources.node_copies import NodeCopies
 from curation.stage import Stage
 from infra.jobs.engine import Alive
 from infra.jobs.ledger import Progress

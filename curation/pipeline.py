@@ -10,7 +10,7 @@ from curation.backends.registry import FACE_DETECTORS
 from curation.planning import PlanningConfig
 from curation.shards.run_directory import ShardsConfig
 from curation.sources import SourcesConfig
-from curation.sources.fetching import FetchConfig
+from curation.sources.node_copies import FetchConfig
 from curation.stage import EachClip, InOrder, Stage
 from curation.stages.caption import CaptionConfig, CaptionStage
 from curation.stages.consistency import ConsistencyConfig, ConsistencyFilter

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from curation.clip.schema import Media, Source
 from curation.media import MediaError, probe
-from curation.sources.fetching import NodeCopies
+from curation.sources.node_copies import NodeCopies
 from curation.stage import Stage
 from infra.storage.files import NotAFileError, local_copy
 

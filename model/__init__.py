@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from model.generation.pipeline import SoulPipeline
     from model.generation.request import Sampling, VideoRequest
     from model.network.transformer import SoulTransformer3DModel
-    from model.weights.wan import export_wan, load_wan
+    from model.weights.wan_checkpoints import export_wan, load_wan
 
 __all__ = [
     "Codebook",
@@ -43,8 +43,8 @@ _HOMES = {
     "VideoRequest": "model.generation.request",
     "WhisperAudioEncoder": "model.codecs.audio_encoders",
     "efficient_vae_config": "model.codecs.vae",
-    "export_wan": "model.weights.wan",
-    "load_wan": "model.weights.wan",
+    "export_wan": "model.weights.wan_checkpoints",
+    "load_wan": "model.weights.wan_checkpoints",
 }
 
 

@@ -14,7 +14,7 @@ from infra.jobs.console import Words
 from infra.jobs.workers import Workers
 from infra.storage.out_directory import prepare, working_in
 from model.generation.request import Sampling
-from model.pretrained.parts import ModelParts
+from model.pretrained.model_parts import ModelParts
 
 GENERATION = Words(doing="generating", counts="units", kept="made", rejected="not made", units="videos")
 

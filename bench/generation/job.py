@@ -17,7 +17,7 @@ from infra.storage.line_files import append_lines
 from model.generation.make_video import VideoInputs, make_video
 from model.generation.pipeline import SoulPipeline
 from model.generation.request import Sampling
-from model.pretrained.parts import ModelParts
+from model.pretrained.model_parts import ModelParts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

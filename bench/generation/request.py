@@ -18,7 +18,7 @@ from bench.metrics.measured_video import file_hash
 from bench.samples.samples import Sample
 from infra.storage.files import write_atomically
 from model.generation.request import Sampling
-from model.pretrained.parts import ModelParts
+from model.pretrained.model_parts import ModelParts
 from model.weights.directory import fingerprint
 from model.weights.files import locate
 

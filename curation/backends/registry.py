@@ -77,7 +77,7 @@ def _no_reference() -> QualityScorer:
 
 
 def _measured_defects() -> DefectDetector:
-    from curation.backends.defects.measured import MeasuredDefects
+    from curation.backends.defects.measured_defects import MeasuredDefects
 
     return MeasuredDefects()
 
@@ -95,7 +95,7 @@ def _colour_edges() -> FrameDescriptor:
 
 
 def _measured_captions() -> Captioner:
-    from curation.backends.caption.measured import MeasuredCaptioner
+    from curation.backends.caption.measured_captioner import MeasuredCaptioner
 
     return MeasuredCaptioner()
 

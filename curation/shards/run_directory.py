@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from curation.clip.schema import Clip, Source
-from curation.shards.records import index_rows, sample_json
+from curation.shards.clip_rows import index_rows, sample_json
 from infra.config import ConfigError
 from infra.storage.commits import CommitDirectory, staged_tar
 from infra.storage.files import filesystem, join, write_atomically

@@ -51,7 +51,7 @@ def _generate(options: argparse.Namespace) -> None:
     SoundTrack.open(options.audio)
     from model.codecs.audio import load_speech  # noqa: PLC0415
     from model.generation.make_video import VideoInputs, make_video  # noqa: PLC0415
-    from model.pretrained.parts import ModelParts  # noqa: PLC0415
+    from model.pretrained.model_parts import ModelParts  # noqa: PLC0415
 
     parts = ModelParts.from_options(options)
     sampling.check_portrait(portrait, parts.default_area())

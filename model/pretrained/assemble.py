@@ -17,7 +17,7 @@ from model.generation.sampling import build_scheduler
 from model.pretrained.presets import Preset, build_transformer, get_preset
 from model.weights.directory import INDEX_FILE, check_component
 from model.weights.files import locate
-from model.weights.wan import load_wan
+from model.weights.wan_checkpoints import load_wan
 
 ENCODERS: Final = ("vae", "audio_encoder", "text_encoder", "tokenizer")
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from model.__main__ import main
-from model.pretrained.parts import ModelParts
+from model.pretrained.model_parts import ModelParts
 from tests.worlds.pipelines import click, make_codebook, noise, picture, small_pipeline, write_wav
 
 
@@ -96,7 +96,7 @@ def test_names_are_no_markup(inputs: Path, tmp_path: Path, capsys: pytest.Captur
 def test_what_cannot_be_is_refused_before_the_model_is_loaded(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: str, image: str
 ) -> None:
-    monkeypatch.setattr("model.pretrained.parts.ModelParts.load", lambda _: pytest.fail("it was loaded"))
+    monkeypatch.setattr("model.pretrained.model_parts.ModelParts.load", lambda _: pytest.fail("it was loaded"))
     more = ("--steps", steps)
     assert generate(inputs, tmp_path / "out.mp4", *more, model="tiny", image=str(inputs / image)) == 2
     assert ModelParts(model=str(inputs / "model")).default_area() == small_pipeline().config.area

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from model import SoulTransformer3DModel
 from model.network.blocks import SoulTransformerBlock
-from model.weights.wan import load_wan
+from model.weights.wan_checkpoints import load_wan
 
 WAN: dict[str, Any] = {
     "num_attention_heads": 4,

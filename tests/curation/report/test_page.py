@@ -16,7 +16,7 @@ import pytest
 from curation.report import ReportConfig, write_report
 from curation.report.page import number, span, stage_times
 from curation.report.summary import summarise
-from curation.shards.records import THUMBNAIL_WIDTH_PX
+from curation.shards.clip_rows import THUMBNAIL_WIDTH_PX
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
 from infra.storage.files import read_bytes

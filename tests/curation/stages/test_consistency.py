@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curation.backends.caption.measured import MeasuredCaptioner
+from curation.backends.caption.measured_captioner import MeasuredCaptioner
 from curation.clip.caption import Caption
 from curation.clip.motion import CameraMotion, SubjectMotion
 from curation.clip.schema import AudioType, Clip, Pool, Score, ShotType

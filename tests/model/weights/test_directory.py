@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from model.generation.pipeline import SoulPipeline
 from model.pretrained.assemble import build_pipeline
 from model.weights.directory import fingerprint
-from model.weights.wan import export_wan
+from model.weights.wan_checkpoints import export_wan
 from tests.worlds.pipelines import asked, make_codebook, noise, small_pipeline
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"

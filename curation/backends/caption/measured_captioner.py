@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from curation.backends.caption.light import describe_light
+from curation.backends.caption.light_words import describe_light
 from curation.backends.motion.words import camera_movement, movement_direction
 from curation.clip.caption import NONE, CameraMovement, Caption, HumanAction, MovementDirection
 from curation.clip.motion import CameraMotion, SubjectMotion

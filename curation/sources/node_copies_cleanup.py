@@ -1,4 +1,4 @@
-"""Sweeps up behind the processes that share a folder: `python broom.py FOLDER`.
+"""Deletes the folder that processes share once the last of them is gone: `python node_copies_cleanup.py FOLDER`.
 
 It detaches itself, waits until the last of those processes is gone, however it ended, and deletes the folder. It is run
 as a file of its own, so that it holds a bare interpreter and none of what the workers import.
@@ -12,14 +12,15 @@ import sys
 
 ALIVE = "alive"
 """Every process that uses the folder holds a shared lock on this file in it; the kernel drops a dead one's."""
-BROOM = "broom"
+CLEANER = "cleaner"
+"""The one process that waits to delete the folder holds an exclusive lock on this file in it."""
 
 
-def sweep(folder: str) -> None:
-    """Wait for the last user and delete the folder; at once if another broom waits already."""
+def clean_up(folder: str) -> None:
+    """Wait for the last user and delete the folder; at once if another cleaner waits already."""
     with (
         contextlib.suppress(FileNotFoundError, BlockingIOError),
-        open(os.path.join(folder, BROOM), "a") as own,  # noqa: PTH118, PTH123 (pathlib is slow to import)
+        open(os.path.join(folder, CLEANER), "a") as own,  # noqa: PTH118, PTH123 (pathlib is slow to import)
         open(os.path.join(folder, ALIVE)) as alive,  # noqa: PTH118, PTH123
     ):
         fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -32,5 +33,5 @@ if __name__ == "__main__":
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            sweep(sys.argv[1])
+            clean_up(sys.argv[1])
     os._exit(0)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from model.network.audio_injection import AudioEmbedder
 from model.network.transformer import SoulTransformer3DModel
 from model.weights.files import WEIGHTS, check_fit, give_usual_mode, locate, read_json, read_shapes, weight_files
-from model.weights.wan_layout import Layout, config_of, detect_layout, stored_config, to_diffusers, to_official
+from model.weights.wan_names import Layout, config_of, detect_layout, stored_config, to_diffusers, to_official
 
 WanSource: TypeAlias = str | PathLike[str] | WanTransformer3DModel
 """A directory, a Hub id (`owner/name`) or a model."""

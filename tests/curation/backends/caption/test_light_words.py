@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from curation.backends.caption.light import colour_temperature, describe_light
+from curation.backends.caption.light_words import colour_temperature, describe_light
 from tests.worlds.people_clips import Image, make_keyframe
 
 

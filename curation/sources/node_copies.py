@@ -2,7 +2,7 @@
 
 The copies lie in a folder of the run that all its processes on the node share. Locks of the kernel say who uses one, so
 a killed worker leaves nothing locked: a shared lock is held on a copy while it is read, an exclusive one while it is
-fetched or deleted. When the last process of the run is gone the folder goes too (see `curation.sources.broom`).
+fetched or deleted. When the last process of the run is gone the folder goes too (see `node_copies_cleanup`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from curation.sources import broom
+from curation.sources import node_copies_cleanup as cleanup
 from infra.storage.files import fetch, is_local, local_copy
 
 PARTIAL, LOCK = ".part", ".lock"
@@ -84,24 +84,24 @@ class NodeCopies:
                     copy.unlink(missing_ok=True)
 
     def _join(self) -> None:
-        """Make the folder and note that this process uses it, before or after a broom has swept it away."""
-        while self._alive is None or not _is_at(self._alive, self.folder / broom.ALIVE):
+        """Make the folder and note that this process uses it, before or after a cleaner has taken it away."""
+        while self._alive is None or not _is_at(self._alive, self.folder / cleanup.ALIVE):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                self._alive = (self.folder / broom.ALIVE).open("a+b")
+                self._alive = (self.folder / cleanup.ALIVE).open("a+b")
             except FileNotFoundError:
                 continue
             fcntl.flock(self._alive, fcntl.LOCK_SH)
             weakref.finalize(self, self._alive.close)
-            if _is_at(self._alive, self.folder / broom.ALIVE):
-                _start_broom(self.folder)
-                self._sweep_others()
+            if _is_at(self._alive, self.folder / cleanup.ALIVE):
+                _start_cleanup(self.folder)
+                self._clean_up_others()
 
-    def _sweep_others(self) -> None:
-        """Delete what runs left behind whose brooms died with them, as in a power cut."""
+    def _clean_up_others(self) -> None:
+        """Delete what runs left behind whose cleaners died with them, as in a power cut."""
         for folder in self.folder.parent.iterdir():
-            if folder != self.folder and (folder / broom.ALIVE).exists():
-                _start_broom(folder)
+            if folder != self.folder and (folder / cleanup.ALIVE).exists():
+                _start_cleanup(folder)
 
     def _hold(self, copy: Path, lock: BinaryIO, uri: str) -> None:
         """Return with a shared lock on a whole copy."""
@@ -139,7 +139,7 @@ class NodeCopies:
         for path, status in sorted(found, key=lambda item: item[1].st_mtime):
             if total - deleted <= max_bytes:
                 break
-            if path.name in (broom.ALIVE, broom.BROOM):
+            if path.name in (cleanup.ALIVE, cleanup.CLEANER):
                 continue
             with _lock_of(path).open("ab") as lock:
                 if _taken(lock):
@@ -169,9 +169,9 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
         return False
 
 
-def _start_broom(folder: Path) -> None:
+def _start_cleanup(folder: Path) -> None:
     subprocess.run(
-        [sys.executable, "-I", "-S", broom.__file__, str(folder)],
+        [sys.executable, "-I", "-S", cleanup.__file__, str(folder)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

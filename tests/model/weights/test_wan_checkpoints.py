@@ -16,8 +16,8 @@ from torch import Tensor
 
 from model import SoulTransformer3DModel
 from model.weights import files as weights
-from model.weights.wan import export_wan, load_wan
-from model.weights.wan_layout import Layout, to_diffusers, to_official
+from model.weights.wan_checkpoints import export_wan, load_wan
+from model.weights.wan_names import Layout, to_diffusers, to_official
 from tests.worlds.networks import AUDIO, WAN, blocks_of, random_inputs, random_soul, random_wan
 
 DIM = WAN["num_attention_heads"] * WAN["attention_head_dim"]
@@ -220,7 +220,7 @@ def test_memory_holds_the_weights_once(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(big))
     program = f"""
 from pathlib import Path
-from model.weights.wan import load_wan
+from model.weights.wan_checkpoints import load_wan
 
 def peak():
     status = Path("/proc/self/status").read_text()

@@ -19,8 +19,8 @@ import s3fs
 from curation.clip.schema import Source
 from curation.job import CurationJob
 from curation.pipeline import CurationConfig
-from curation.sources.fetching import FetchConfig, NodeCopies
 from curation.sources.headers import BLOCK_BYTES, header_duration
+from curation.sources.node_copies import FetchConfig, NodeCopies
 from tests.paths import ROOT
 from tests.worlds.counting_store import Traffic, counted
 from tests.worlds.videos import write_video
@@ -61,7 +61,7 @@ def start(code: str) -> subprocess.Popen[str]:
 def user(folder: Path, then: str) -> str:
     return f"""
         import time
-        from curation.sources.fetching import FetchConfig, NodeCopies
+        from curation.sources.node_copies import FetchConfig, NodeCopies
         copies = NodeCopies(FetchConfig(directory={str(folder)!r}), "run")
         with copies.open({uri("a")!r}) as path:
             print(len(open(path, "rb").read()), flush=True)

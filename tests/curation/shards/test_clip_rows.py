@@ -9,8 +9,8 @@ import pytest
 
 from curation.clip.observations import Box, Keyframe
 from curation.clip.schema import Decision, ShotType
+from curation.shards.clip_rows import INDEX_ONLY, THUMBNAIL_WIDTH_PX, index_rows, sample_json, thumbnail
 from curation.shards.clip_table import COLUMNS
-from curation.shards.records import INDEX_ONLY, THUMBNAIL_WIDTH_PX, index_rows, sample_json, thumbnail
 from tests.worlds.synthetic_run import clip, export, keyframe, source
 
 MADE = source("/in/a.mp4", 1280, 720, 15.0)
