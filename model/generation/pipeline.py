@@ -29,7 +29,7 @@ from model.generation.sampling import CleanFrames, Scheduler, denoise
 from model.generation.timeline import ClipPlan, num_clips, plan_clips
 from model.media.portrait import as_rgb, load_image
 from model.network.transformer import SoulTransformer3DModel
-from model.weights.directory import CODEBOOK_FILE, check_model_directory
+from model.weights.directory import CODEBOOK_FILE, check_model_directory, public_home
 from model.weights.files import give_usual_mode, locate
 
 
@@ -136,6 +136,17 @@ class SoulPipeline(DiffusionPipeline):
         pipeline: Self = super().from_pretrained(str(directory), **kwargs)
         pipeline.codebook = codebook
         return pipeline
+
+    @classmethod
+    def load_config(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The directory's `model_index.json`; classes of ours are found wherever they lay when it was written."""
+        config: dict[str, Any] = super().load_config(*args, **kwargs)
+        return {name: _at_home(entry) for name, entry in config.items()}
+
+    def register_modules(self, **components: Any) -> None:
+        """Set components, and note where their classes are imported from."""
+        super().register_modules(**components)
+        self.register_to_config(**{name: _at_home(self.config[name]) for name in components})
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Write a model directory, the codebook included."""
@@ -262,6 +273,13 @@ class SoulPipeline(DiffusionPipeline):
                 raise ValueError(f"the codebook threshold is a distance, got {threshold}")
             return threshold
         return self.codebook.threshold_at(self.config.codebook_percentile if percentile is None else percentile)
+
+
+def _at_home(entry: Any) -> Any:
+    """What `model_index.json` says of a component: library and class; anything else stays as it is."""
+    if not isinstance(entry, list | tuple) or len(entry) != 2 or not isinstance(entry[0], str):
+        return entry
+    return public_home(entry[0]), entry[1]
 
 
 def _frames_of(pixels: Tensor) -> np.ndarray:

@@ -39,10 +39,10 @@ def check_model_directory(directory: Path, *, given: Collection[str] = ()) -> No
     for name, entry in index.items():
         if name.startswith("_") or name in given or not isinstance(entry, list) or entry[0] is None:
             continue
-        library, class_name = entry
+        library, class_name = public_home(entry[0]), entry[1]
         if not (directory / name).is_dir():
             raise ValueError(f"{directory}: incomplete, it has no {name}/ ({class_name})")
-        if library.partition(".")[0] not in _CHECKED_LIBRARIES:
+        if library not in _CHECKED_LIBRARIES:
             continue
         try:
             component = getattr(importlib.import_module(library), class_name)
@@ -50,6 +50,14 @@ def check_model_directory(directory: Path, *, given: Collection[str] = ()) -> No
             raise ValueError(f"{directory / INDEX_FILE}: {library} has no {class_name} (component {name!r})") from None
         if issubclass(component, ModelMixin):
             check_component(component, directory / name)
+
+
+def public_home(library: str) -> str:
+    """Where a class that a model directory names is imported from: ours from `model`, wherever in it they lie.
+
+    diffusers writes down the file, which may move while directories stay.
+    """
+    return "model" if library.partition(".")[0] == "model" else library
 
 
 def check_component(component: type[Any], folder: Path) -> None:

@@ -61,6 +61,23 @@ def test_defaults_and_weights_come_back(directory: Path) -> None:
     assert torch.equal(loaded.codebook.centroids, make_codebook().centroids)
 
 
+def test_a_directory_does_not_depend_on_where_our_files_lie(directory: Path) -> None:
+    index = json.loads((directory / "model_index.json").read_text())
+    ours = {name: tuple(entry) for name, entry in index.items() if isinstance(entry, list) and entry[0] == "model"}
+    assert ours == {
+        "transformer": ("model", "SoulTransformer3DModel"),
+        "vae": ("model", "PatchDCTCodec"),
+        "audio_encoder": ("model", "LogMelAudioEncoder"),
+        "text_encoder": ("model", "HashedTextEncoder"),
+    }
+    # As directories were written while these classes lay in other files.
+    edit_json(directory / "model_index.json", lambda c: c.update(vae=["model.codec", "PatchDCTCodec"]))
+    loaded = SoulPipeline.from_pretrained(directory)
+    assert type(loaded.vae).__name__ == "PatchDCTCodec"
+    loaded.save_pretrained(directory / "again")
+    assert json.loads((directory / "again" / "model_index.json").read_text()) == index
+
+
 def test_half_precision_keeps_modulation_in_fp32(directory: Path) -> None:
     loaded = SoulPipeline.from_pretrained(directory, dtype=torch.bfloat16)
     assert loaded.transformer.dtype == torch.bfloat16
