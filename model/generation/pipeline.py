@@ -3,6 +3,7 @@
 Letters: N samples, T pixel frames, C latent channels, F latent frames, H and W latent sides.
 """
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,12 +142,7 @@ class SoulPipeline(DiffusionPipeline):
     def load_config(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """The directory's `model_index.json`; classes of ours are found wherever they lay when it was written."""
         config: dict[str, Any] = super().load_config(*args, **kwargs)
-        return {name: _at_home(entry) for name, entry in config.items()}
-
-    def register_modules(self, **components: Any) -> None:
-        """Set components, and note where their classes are imported from."""
-        super().register_modules(**components)
-        self.register_to_config(**{name: _at_home(self.config[name]) for name in components})
+        return {name: _found(entry) for name, entry in config.items()}
 
     def save_pretrained(self, save_directory: str | Path, **kwargs: Any) -> None:
         """Write a model directory, the codebook included."""
@@ -275,11 +271,11 @@ class SoulPipeline(DiffusionPipeline):
         return self.codebook.threshold_at(self.config.codebook_percentile if percentile is None else percentile)
 
 
-def _at_home(entry: Any) -> Any:
-    """What `model_index.json` says of a component: library and class; anything else stays as it is."""
-    if not isinstance(entry, list | tuple) or len(entry) != 2 or not isinstance(entry[0], str):
+def _found(entry: Any) -> Any:
+    """What `model_index.json` says of a component, library and class, with the module in which the class lies now."""
+    if not isinstance(entry, list | tuple) or not isinstance(entry[0], str) or public_home(entry[0]) != "model":
         return entry
-    return public_home(entry[0]), entry[1]
+    return getattr(importlib.import_module("model"), entry[1]).__module__, entry[1]
 
 
 def _frames_of(pixels: Tensor) -> np.ndarray:

@@ -61,21 +61,21 @@ def test_defaults_and_weights_come_back(directory: Path) -> None:
     assert torch.equal(loaded.codebook.centroids, make_codebook().centroids)
 
 
-def test_a_directory_does_not_depend_on_where_our_files_lie(directory: Path) -> None:
-    index = json.loads((directory / "model_index.json").read_text())
-    ours = {name: tuple(entry) for name, entry in index.items() if isinstance(entry, list) and entry[0] == "model"}
-    assert ours == {
-        "transformer": ("model", "SoulTransformer3DModel"),
-        "vae": ("model", "PatchDCTCodec"),
-        "audio_encoder": ("model", "LogMelAudioEncoder"),
-        "text_encoder": ("model", "HashedTextEncoder"),
-    }
-    # As directories were written while these classes lay in other files.
-    edit_json(directory / "model_index.json", lambda c: c.update(vae=["model.codec", "PatchDCTCodec"]))
+def test_a_directory_does_not_depend_on_where_our_files_lay(directory: Path) -> None:
+    written = json.loads((directory / "model_index.json").read_text())
+    edit_json(
+        directory / "model_index.json",
+        lambda c: c.update(
+            transformer=["model.transformer", "SoulTransformer3DModel"],
+            vae=["model.codec", "PatchDCTCodec"],
+            audio_encoder=["model.audio_encoders", "LogMelAudioEncoder"],
+            text_encoder=["model.text", "HashedTextEncoder"],
+        ),
+    )
     loaded = SoulPipeline.from_pretrained(directory)
-    assert type(loaded.vae).__name__ == "PatchDCTCodec"
     loaded.save_pretrained(directory / "again")
-    assert json.loads((directory / "again" / "model_index.json").read_text()) == index
+    again = json.loads((directory / "again" / "model_index.json").read_text())
+    assert {name: again[name] for name in written} == written
 
 
 def test_half_precision_keeps_modulation_in_fp32(directory: Path) -> None:
