@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from moto.server import ThreadedMotoServer
 
-from curation.sample import make_bucket
 from infra.jobs.cluster import ray_session
+from tests.worlds.sample_videos import LONG, SHORT, make_videos
 
 torch.set_num_threads(1)
 
@@ -39,11 +39,26 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def sample_bucket(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with every video of the sample bucket; its truth is `bucket_truth()`."""
-    directory = tmp_path_factory.mktemp("sample") / "bucket"
-    make_bucket(directory)
-    return directory
+def short_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the videos of the sample bucket but for the long ones."""
+    return make_videos(tmp_path_factory.mktemp("short"), SHORT)
+
+
+@pytest.fixture(scope="session")
+def long_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the long ones: for slow tests."""
+    return make_videos(tmp_path_factory.mktemp("long"), LONG)
+
+
+@pytest.fixture(scope="session")
+def sample(request: pytest.FixtureRequest) -> Callable[[str], Path]:
+    """Where a video of the sample bucket is, by its name."""
+
+    def find(name: str) -> Path:
+        folder: Path = request.getfixturevalue("long_samples" if name in LONG else "short_samples")
+        return folder / name
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ class PatientPool(ProcessPoolExecutor):
 
     def submit(self, function: Callable[..., float | None], /, *args: str) -> Future[float | None]:  # type: ignore[override]
         future = super().submit(function, *args)
-        if "hang" not in args[0]:
+        if Path(args[0]).stem != "hang":
             wait = future.result
             future.result = lambda timeout=None: wait(None)  # type: ignore[method-assign]
         return future

@@ -109,15 +109,15 @@ def test_damaged_and_odd_inputs(tmp_path: Path) -> None:
     config = build(CurationConfig, {"stages": stages}, "test")
     outcomes = run_all(files, tmp_path / "run", config, Pool.GENERAL, run_inline)
     assert outcomes["kept"] >= 2, outcomes  # the two renamed films
-    assert outcomes["probe/no_video_stream"] == 1
+    assert outcomes["probe/no_video_stream"] >= 1
     assert outcomes["probe/empty_file"] == 1
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_two_hundred_damaged_inputs(ray_cluster: None, sample_bucket: Path, tmp_path: Path) -> None:
+def test_two_hundred_damaged_inputs(ray_cluster: None, short_samples: Path, tmp_path: Path) -> None:
     (tmp_path / "bucket").mkdir()
-    files = list(variants(tmp_path / "bucket", sample_bucket / "rotated.mp4", every=1))
+    files = list(variants(tmp_path / "bucket", short_samples / "rotated.mp4", every=1))
     outcomes = run_all(files, tmp_path / "run", CurationConfig(), Pool.HUMAN, run_on_ray)
     print(sum(outcomes.values()), outcomes)
     assert sum(outcomes.values()) >= 200

@@ -29,12 +29,12 @@ VIDEOS = ("exactly_480p.mp4", "frozen.mp4", "random_bytes.mp4", "scenery.webm", 
 
 
 @pytest.fixture(scope="module")
-def bucket(sample_bucket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bucket(short_samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kill") / "bucket"
     folder.mkdir()
     for copy in range(3):
         for name in VIDEOS:
-            shutil.copy(sample_bucket / name, folder / f"{copy}-{name}")
+            shutil.copy(short_samples / name, folder / f"{copy}-{name}")
     return folder
 
 

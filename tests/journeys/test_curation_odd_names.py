@@ -23,9 +23,9 @@ SMALL = (320, 240)
 MARKUP = "<img src=x onerror=alert(1)>\"'&lt; {{ 7 * 7 }} [red]Title [id] a::b 50% #1?.mp4"
 
 
-def curate(location: Path | str, run: Path) -> dict[str, dict[str, Any]]:
+def curate(location: Path | str, run: Path, *more: str) -> dict[str, dict[str, Any]]:
     """Rows of the index by source, after `python -m curation run --engine inline`."""
-    assert main(["run", str(location), "--run", str(run), "--engine", "inline"]) == 0
+    assert main(["run", str(location), "--run", str(run), "--engine", "inline", *more]) == 0
     return {row["source"]: row for row in RunDirectory(str(run)).index().to_pylist()}
 
 
@@ -87,10 +87,11 @@ def test_every_entry_of_an_odd_directory_is_in_the_index(tmp_path: Path) -> None
     assert curate(folder, tmp_path / "run") == rows
 
 
-def test_a_manifest_of_every_type_comes_out_as_json(sample_bucket: Path, tmp_path: Path) -> None:
+def test_a_manifest_of_every_type_comes_out_as_json(tmp_path: Path) -> None:
+    kept = write_video(tmp_path / "kept.mp4", seconds=1)
     table = pa.table(
         {
-            "path": [str(sample_bucket / "rotated.mp4"), "gone.mp4"],
+            "path": [str(kept), "gone.mp4"],
             "taken": pa.array([datetime.datetime(2024, 1, 2), None], pa.timestamp("us")),
             "score": [float("nan"), 1.0],
             "price": pa.array(["1.50", "2"]).cast(pa.decimal128(5, 2)),
@@ -98,7 +99,9 @@ def test_a_manifest_of_every_type_comes_out_as_json(sample_bucket: Path, tmp_pat
         }
     )
     pq.write_table(table, tmp_path / "list.parquet")
-    rows = curate(tmp_path / "list.parquet", tmp_path / "run")
+    lenient = ("stages.split.min_clip_s=0.5", "stages.quality.min_score=0.0", "stages.defects.max_still_s=9.0")
+    sets = [word for each in lenient for word in ("--set", each)]
+    rows = curate(tmp_path / "list.parquet", tmp_path / "run", "--pool", "general", *sets)
     assert rows[f"{tmp_path}/gone.mp4"]["reject_rule"] == "missing"
     tars = list((tmp_path / "run" / "shards").glob("*.tar"))
     assert tars, "the clip must be kept for its JSON to be seen"

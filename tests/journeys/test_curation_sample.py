@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,15 @@ from curation.job import CurationJob
 from curation.pipeline import CurationConfig
 from curation.planning import plan_units
 from curation.report.summary import summarise
-from curation.sample import SampleTruth, bucket_truth
+from curation.sample import SampleTruth
 from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
 from infra.config import build
 from infra.jobs.engine import run_inline
+from tests.worlds.sample_videos import LONG, SHORT, TRUTH, each
 
 Rows = dict[str, list[dict[str, Any]]]
-TRUTH = {truth.name: truth for truth in bucket_truth()}
+RowsOf = Callable[[str], list[dict[str, Any]]]
 
 
 def curate(location: Path, run: Path, pool: Pool = Pool.HUMAN) -> None:
@@ -43,15 +45,23 @@ def by_video(run: Path) -> Rows:
 
 
 @pytest.fixture(scope="module")
-def run(sample_bucket: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(short_samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("run")
-    curate(sample_bucket, directory)
+    curate(short_samples, directory)
     return directory
 
 
 @pytest.fixture(scope="module")
-def rows(run: Path) -> Rows:
-    return by_video(run)
+def long_run(long_samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("long_run")
+    curate(long_samples, directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def rows_of(request: pytest.FixtureRequest) -> RowsOf:
+    """The rows of a video by its name."""
+    return lambda name: by_video(request.getfixturevalue("long_run" if name in LONG else "run"))[name]
 
 
 def in_rejected_span(row: dict[str, Any], truth: SampleTruth) -> bool:
@@ -59,11 +69,12 @@ def in_rejected_span(row: dict[str, Any], truth: SampleTruth) -> bool:
     return any(start <= middle < end for start, end in truth.rejected_spans_s)
 
 
-@pytest.mark.parametrize("name", sorted(TRUTH))
-def test_decisions_equal_the_truth(rows: Rows, name: str) -> None:
+@pytest.mark.parametrize("name", each(TRUTH))
+def test_decisions_equal_the_truth(rows_of: RowsOf, name: str) -> None:
     truth = TRUTH[name]
-    assert rows[name]
-    for row in rows[name]:
+    rows = rows_of(name)
+    assert rows
+    for row in rows:
         expected = truth.keep and not in_rejected_span(row, truth)
         assert row["kept"] == expected, row["reject_rule"]
         if row["kept"]:
@@ -74,11 +85,11 @@ def test_decisions_equal_the_truth(rows: Rows, name: str) -> None:
             assert not truth.reject_rules or row["reject_rule"] in truth.reject_rules
 
 
-@pytest.mark.parametrize("name", sorted(name for name, truth in TRUTH.items() if truth.keep))
-def test_kept_clips_are_described_right(rows: Rows, name: str) -> None:
+@pytest.mark.parametrize("name", each(name for name, truth in TRUTH.items() if truth.keep))
+def test_kept_clips_are_described_right(rows_of: RowsOf, name: str) -> None:
     truth = TRUTH[name]
-    kept = [row for row in rows[name] if row["kept"]]
-    cuts = {row["shot_start_s"] for row in rows[name]} - {0.0}
+    kept = [row for row in rows_of(name) if row["kept"]]
+    cuts = {row["shot_start_s"] for row in rows_of(name)} - {0.0}
     assert sorted(cuts) == pytest.approx(truth.cuts_s, abs=0.05)
     for row in kept:
         assert row["num_people"] == truth.num_people
@@ -89,25 +100,32 @@ def test_kept_clips_are_described_right(rows: Rows, name: str) -> None:
         assert row["audio_type"] in (truth.audio_type, "unknown")
 
 
-def test_every_stage_keeps_and_rejects(rows: Rows) -> None:
-    stages = {row["reject_stage"] for video in rows.values() for row in video if not row["kept"]}
+def test_every_stage_keeps_and_rejects(run: Path) -> None:
+    rows = RunDirectory(str(run)).index().to_pylist()
+    stages = {row["reject_stage"] for row in rows if not row["kept"]}
     assert stages >= {"probe", "resolution", "split", "quality", "subtitles", "defects"}
-    assert any(row["parent_key"] for video in rows.values() for row in video if row["kept"])
-    assert any((row["audio_reason"] or "").startswith("sync/") for video in rows.values() for row in video)
+    assert any((row["audio_reason"] or "").startswith("sync/") for row in rows)
 
 
-def test_captions_tell_the_camera(rows: Rows, run: Path) -> None:
-    directory = RunDirectory(str(run))
-    for name, truth in TRUTH.items():
-        for row in rows[name]:
-            if row["kept"] and row["parent_key"] is None and truth.camera_movement is not None:
-                record = json.loads(directory.sample(row["shard"], row["key"])["json"])
-                assert record["caption"]["camera_movement"] in (truth.camera_movement, "none"), name
+@pytest.mark.slow
+def test_a_full_body_is_cropped(long_run: Path) -> None:
+    assert any(row["parent_key"] and row["kept"] for row in RunDirectory(str(long_run)).index().to_pylist())
 
 
-def test_shards_stream_through_plain_webdataset_and_hold_what_they_say(run: Path, rows: Rows) -> None:
+@pytest.mark.parametrize(
+    "name", each(name for name, truth in TRUTH.items() if truth.keep and truth.camera_movement is not None)
+)
+def test_captions_tell_the_camera(request: pytest.FixtureRequest, rows_of: RowsOf, name: str) -> None:
+    directory = RunDirectory(str(request.getfixturevalue("long_run" if name in LONG else "run")))
+    for row in rows_of(name):
+        if row["kept"] and row["parent_key"] is None:
+            record = json.loads(directory.sample(row["shard"], row["key"])["json"])
+            assert record["caption"]["camera_movement"] in (TRUTH[name].camera_movement, "none")
+
+
+def test_shards_stream_through_plain_webdataset_and_hold_what_they_say(run: Path) -> None:
     tars = [str(path) for path in sorted((run / "shards").glob("*.tar"))]
-    kept = {row["key"]: row for video in rows.values() for row in video if row["kept"]}
+    kept = {row["key"]: row for row in RunDirectory(str(run)).index().to_pylist() if row["kept"]}
     seen = set()
     for sample in wds.WebDataset(tars, shardshuffle=False):
         record, row = json.loads(sample["json"]), kept[sample["__key__"]]
@@ -123,19 +141,28 @@ def test_shards_stream_through_plain_webdataset_and_hold_what_they_say(run: Path
     assert seen == set(kept)
 
 
-def test_the_summary_adds_up(run: Path, rows: Rows) -> None:
+def test_the_summary_adds_up(run: Path) -> None:
     summary = summarise(str(run))
-    assert summary.num_sources == len(TRUTH)
-    assert summary.num_kept == sum(row["kept"] for video in rows.values() for row in video)
+    assert summary.num_sources == len(SHORT)
+    assert summary.num_kept == sum(row["kept"] for row in RunDirectory(str(run)).index().to_pylist())
 
 
-def test_the_general_pool_needs_no_faces_and_keeps_no_sound(sample_bucket: Path, tmp_path: Path) -> None:
-    names = ("scenery.webm", "cut_montage.mp4", "letterboxed.mp4", "exactly_480p.mp4")
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["scenery.webm", "letterboxed.mp4", "exactly_480p.mp4"],
+        pytest.param(["cut_montage.mp4"], marks=pytest.mark.slow),
+    ],
+)
+def test_the_general_pool_needs_no_faces_and_keeps_no_sound(
+    sample: Callable[[str], Path], tmp_path: Path, names: list[str]
+) -> None:
     for name in names:
-        curate(sample_bucket / name, tmp_path, Pool.GENERAL)
+        curate(sample(name), tmp_path, Pool.GENERAL)
     general = by_video(tmp_path)
     for name in names:
         assert {row["kept"] for row in general[name]} == {TRUTH[name].keep_general}, name
     kept = [row for video in general.values() for row in video if row["kept"]]
     assert {(row["audio_kept"], row["pool"]) for row in kept} == {(False, "general")}
-    assert {row["audio_reason"] for row in general["cut_montage.mp4"]} == {"sync/general_pool"}
+    reasons = {"sync/no_audio_stream"} if "scenery.webm" in names else {"sync/general_pool"}
+    assert {row["audio_reason"] for row in kept} == reasons

@@ -10,15 +10,18 @@ from pathlib import Path
 
 from tests.paths import ROOT
 
-DROP = """
-import locale, os
+BEGUN = "the code begins"
+DROP = f"""
+import locale, os, sys
 import curation.__main__, curation.commands.run, curation.commands.curating, curation.commands.prepare
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
+print({BEGUN!r}, file=sys.stderr, flush=True)
 """
-"""Our code is imported before: it may lie where nobody may look."""
+"""Our code is imported before: it may lie where nobody may look. What libraries say on the way is not ours: on a busy
+machine, matplotlib tells after five seconds that it is still looking for fonts."""
 
 
 def run_as_nobody(reach: Path, code: str) -> subprocess.CompletedProcess[str]:
@@ -32,7 +35,7 @@ def run_as_nobody(reach: Path, code: str) -> subprocess.CompletedProcess[str]:
         if parent.stat().st_uid == os.getuid() and str(parent) not in ("/", "/tmp"):
             parent.chmod(parent.stat().st_mode | 0o711)
     reach.chmod(reach.stat().st_mode | 0o711)
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", DROP + textwrap.dedent(code)],
         cwd=ROOT,
         capture_output=True,
@@ -40,3 +43,6 @@ def run_as_nobody(reach: Path, code: str) -> subprocess.CompletedProcess[str]:
         timeout=300,
         check=False,
     )
+    assert BEGUN in done.stderr, done.stderr
+    done.stderr = done.stderr.partition(f"{BEGUN}\n")[2]
+    return done

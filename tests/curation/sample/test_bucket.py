@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -14,25 +15,16 @@ import pytest
 
 from curation.clip.schema import AudioType
 from curation.media import MediaError, iter_frames, probe, read_audio, sample_frames
-from curation.sample import SampleTruth, bucket_truth, make_bucket
+from curation.sample import SampleTruth, make_bucket
 from curation.sample.video import speech_of
+from tests.worlds.sample_videos import LONG, TRUTH, each
 
 Floats = npt.NDArray[np.float64]
-
-
-TRUTH = {truth.name: truth for truth in bucket_truth()}
-
-
-READABLE = [truth for truth in TRUTH.values() if truth.readable]
-
-
-SHOWN_FACES = [truth for truth in READABLE if truth.keep and truth.num_people]
-
-
+Sample = Callable[[str], Path]
+READABLE = [name for name, truth in TRUTH.items() if truth.readable]
+SHOWN_FACES = [name for name in READABLE if TRUTH[name].keep and TRUTH[name].num_people]
 LAGS = range(-20, 21)
-
-
-FACES_PER_S = 1.0
+FACES_PER_S = 0.5
 
 
 @cache
@@ -58,6 +50,7 @@ def _envelope(path: Path, truth: SampleTruth) -> Floats:
     return np.array([np.sqrt(squares[a:b].mean()) for a, b in itertools.pairwise(edges)])
 
 
+@cache
 def _darkness_of_mouth(path: Path) -> Floats:
     """Per frame, how much of the mouth's region is dark: the throat seen between the lips."""
     dark, mouth = [], None
@@ -81,20 +74,25 @@ def _best_lag(motion: Floats, sound: Floats) -> tuple[int, float]:
     return LAGS[best], scores[best]
 
 
-def test_bucket_holds_exactly_the_listed_videos(sample_bucket: Path) -> None:
-    assert {path.name for path in sample_bucket.iterdir()} == set(TRUTH)
-    assert sum(path.stat().st_size for path in sample_bucket.iterdir()) < 30e6
+@pytest.mark.slow
+def test_bucket_holds_exactly_the_listed_videos(short_samples: Path, long_samples: Path) -> None:
+    made = [*short_samples.iterdir(), *long_samples.iterdir()]
+    assert sorted(path.name for path in made) == sorted(TRUTH)
+    assert sum(path.stat().st_size for path in made) < 30e6
 
 
-def test_a_second_call_makes_only_what_is_missing(sample_bucket: Path, tmp_path: Path) -> None:
-    for path in sample_bucket.iterdir():
-        (tmp_path / path.name).symlink_to(path)
+def test_a_second_call_makes_only_what_is_missing(short_samples: Path, tmp_path: Path) -> None:
+    for name in TRUTH:
+        (tmp_path / name).symlink_to(short_samples / name)
+    for name in LONG:
+        (tmp_path / name).unlink()
+        (tmp_path / name).touch()
     (tmp_path / "too_short.mp4").unlink()
     calls: list[tuple[int, int, str]] = []
     truths = make_bucket(tmp_path, progress=lambda done, total, name: calls.append((done, total, name)))
     assert calls == [(len(TRUTH), len(TRUTH), "too_short.mp4")]
     assert {path.name for path in tmp_path.iterdir()} == {truth.name for truth in truths} == set(TRUTH)
-    again, before = (list(iter_frames(str(d / "too_short.mp4"))) for d in (tmp_path, sample_bucket))
+    again, before = (list(iter_frames(str(d / "too_short.mp4"))) for d in (tmp_path, short_samples))
     assert len(again) == len(before)
     assert all(np.array_equal(a.image, b.image) for a, b in zip(again, before, strict=True))
 
@@ -105,9 +103,9 @@ def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
         make_bucket(tmp_path / "bucket")
 
 
-@pytest.mark.parametrize("truth", READABLE, ids=lambda truth: truth.name)
-def test_size_rate_length_and_tracks(sample_bucket: Path, truth: SampleTruth) -> None:
-    path = str(sample_bucket / truth.name)
+@pytest.mark.parametrize("name", each(READABLE))
+def test_size_rate_length_and_tracks(sample: Sample, name: str) -> None:
+    path, truth = str(sample(name)), TRUTH[name]
     info = probe(path)
     assert (info.width, info.height) == truth.size
     assert info.fps == pytest.approx(truth.fps, abs=0.01)
@@ -119,15 +117,16 @@ def test_size_rate_length_and_tracks(sample_bucket: Path, truth: SampleTruth) ->
 
 
 @pytest.mark.parametrize("truth", [t for t in TRUTH.values() if not t.readable], ids=lambda truth: truth.name)
-def test_broken_files_are_unreadable_for_the_stated_reason(sample_bucket: Path, truth: SampleTruth) -> None:
+def test_broken_files_are_unreadable_for_the_stated_reason(sample: Sample, truth: SampleTruth) -> None:
     with pytest.raises(MediaError) as caught:
-        probe(str(sample_bucket / truth.name))
+        probe(str(sample(truth.name)))
     assert caught.value.rule in truth.reject_rules
 
 
-def test_cuts_stand_out_of_the_frame_differences(sample_bucket: Path) -> None:
+@pytest.mark.slow
+def test_cuts_stand_out_of_the_frame_differences(sample: Sample) -> None:
     truth = TRUTH["cut_montage.mp4"]
-    frames = list(iter_frames(str(sample_bucket / truth.name), short_edge=120))
+    frames = list(iter_frames(str(sample(truth.name)), short_edge=120))
     images = np.stack([frame.image for frame in frames]).astype(np.float32)
     change = np.abs(np.diff(images, axis=0)).mean(axis=(1, 2, 3))
     largest = np.argsort(change)[::-1][: len(truth.cuts_s)]
@@ -135,51 +134,52 @@ def test_cuts_stand_out_of_the_frame_differences(sample_bucket: Path) -> None:
     assert change[largest].min() > 5 * np.delete(change, largest).max()
 
 
-@pytest.mark.parametrize("truth", SHOWN_FACES, ids=lambda truth: truth.name)
-def test_faces_are_found_where_people_are(sample_bucket: Path, truth: SampleTruth) -> None:
+@pytest.mark.parametrize("name", each(SHOWN_FACES))
+def test_faces_are_found_where_people_are(sample: Sample, name: str) -> None:
+    truth = TRUTH[name]
     found: list[int] = []
     absent: list[int] = []
-    for frame in sample_frames(str(sample_bucket / truth.name), 0.0, truth.duration_s, fps=FACES_PER_S, short_edge=480):
+    for frame in sample_frames(str(sample(truth.name)), 0.0, truth.duration_s, fps=FACES_PER_S, short_edge=480):
         empty = any(start <= frame.time_s < end for start, end in truth.rejected_spans_s)
         (absent if empty else found).append(len(_faces(frame.image)))
     assert np.mean(np.array(found) == truth.num_people) >= 0.9
     assert not any(absent)
 
 
-@pytest.mark.parametrize("name", ["talking_portrait.mp4", "anamorphic.mp4"])
-def test_the_mouth_opens_with_the_sound(sample_bucket: Path, name: str) -> None:
-    lag, correlation = _best_lag(_darkness_of_mouth(sample_bucket / name), _envelope(sample_bucket / name, TRUTH[name]))
+@pytest.mark.parametrize("name", each(["talking_portrait.mp4", "anamorphic.mp4", "rotated.mp4"]))
+def test_the_mouth_opens_with_the_sound(sample: Sample, name: str) -> None:
+    lag, correlation = _best_lag(_darkness_of_mouth(sample(name)), _envelope(sample(name), TRUTH[name]))
     assert abs(lag) <= 1
     assert correlation > 0.6
 
 
-def test_the_shifted_sound_is_late_by_the_stated_time(sample_bucket: Path) -> None:
+def test_the_shifted_sound_is_late_by_the_stated_time(sample: Sample) -> None:
     truth = TRUTH["shifted_audio.mp4"]
-    path = sample_bucket / truth.name
+    path = sample(truth.name)
     lag, correlation = _best_lag(_darkness_of_mouth(path), _envelope(path, truth))
     assert lag == pytest.approx(truth.audio_lag_s * truth.fps, abs=1)
     assert correlation > 0.6
 
 
-def test_lips_on_screen_follow_the_known_opening(sample_bucket: Path) -> None:
+def test_lips_on_screen_follow_the_known_opening(sample: Sample) -> None:
     truth = TRUTH["shifted_audio.mp4"]
-    seen = _darkness_of_mouth(sample_bucket / truth.name)
+    seen = _darkness_of_mouth(sample(truth.name))
     speech = speech_of(truth)
     known = np.array([speech.mouth(i / truth.fps + truth.audio_lag_s)[0] for i in range(len(seen))])
     assert np.corrcoef(seen, known)[0, 1] > 0.8
 
 
-def test_silent_track_is_silent_and_its_mouth_shut(sample_bucket: Path) -> None:
+def test_silent_track_is_silent_and_its_mouth_shut(sample: Sample) -> None:
     truth = TRUTH["silent.mp4"]
     assert truth.audio_type is AudioType.NONE
-    assert _envelope(sample_bucket / truth.name, truth).max() < 2
-    assert np.ptp(_darkness_of_mouth(sample_bucket / truth.name)) < 0.05
+    assert _envelope(sample(truth.name), truth).max() < 2
+    assert np.ptp(_darkness_of_mouth(sample(truth.name))) < 0.05
 
 
-def test_frozen_video_does_not_move_and_the_logo_stays(sample_bucket: Path) -> None:
-    still = [frame.image.astype(int) for frame in iter_frames(str(sample_bucket / "frozen.mp4"), short_edge=240)]
+def test_frozen_video_does_not_move_and_the_logo_stays(sample: Sample) -> None:
+    still = [frame.image.astype(int) for frame in iter_frames(str(sample("frozen.mp4")), short_edge=240)]
     assert max(np.abs(image - still[0]).mean() for image in still) < 1.5
-    panned = list(sample_frames(str(sample_bucket / "corner_logo.mp4"), 0.0, 4.0, fps=2, short_edge=360))
+    panned = list(sample_frames(str(sample("corner_logo.mp4")), 0.0, 4.0, fps=2, short_edge=360))
     spread = np.stack([frame.image for frame in panned]).astype(float).std(axis=0).mean(axis=2)
     logo = spread[24:42, 540:620]
     assert logo.mean() < 3 < spread.mean()

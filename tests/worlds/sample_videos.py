@@ -1,0 +1,33 @@
+"""Part of the sample bucket: most of the time that making and curating it takes goes into eight of its videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from curation.sample import bucket
+
+LONG = frozenset(
+    {
+        *("full_body.mp4", "talking_pan.mp4", "talking_zoom.mkv", "cut_montage.mp4"),
+        *("talking_portrait.mp4", "two_people.mp4", "shop_sign.mp4", "anamorphic.mp4"),
+    }
+)
+"""What only the slow tests see. One kept video of each kind of sound is left, and all that are to be rejected."""
+TRUTH = {truth.name: truth for truth in bucket.bucket_truth()}
+SHORT = frozenset(TRUTH) - LONG
+
+
+def make_videos(folder: Path, names: frozenset[str]) -> Path:
+    """Make these videos of the bucket and no others."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bucket, "VIDEOS", tuple(video for video in bucket.VIDEOS if video.truth.name in names))
+        bucket.make_bucket(folder)
+    return folder
+
+
+def each(names: Iterable[str]) -> list[object]:
+    """Names as parameters of a test, in order, the long ones marked slow."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in sorted(names)]
