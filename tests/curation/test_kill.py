@@ -20,7 +20,7 @@ from curation.planning import plan_units
 from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
 from infra.jobs.engine import run_inline
-from tests.infra.jobs.test_engine import decisions
+from tests.worlds.decisions import decisions
 
 ROUNDS = 20
 VIDEOS = ("exactly_480p.mp4", "frozen.mp4", "random_bytes.mp4", "scenery.webm", "too_short.mp4", "no_audio_track.mp4")
