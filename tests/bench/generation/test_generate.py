@@ -70,10 +70,18 @@ def states(out: Path) -> dict[str, int]:
     return {path.stem: path.stat().st_mtime_ns for path in out.glob("*.mp4")}
 
 
+@pytest.fixture(scope="module")
+def made(model: Path, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The samples' videos by the model."""
+    out = tmp_path_factory.mktemp("made") / "videos"
+    assert generate(model, prepared, out) == 0
+    return out
+
+
 @pytest.fixture
-def videos(model: Path, samples: Path, tmp_path: Path) -> Path:
-    assert generate(model, samples, tmp_path / "videos") == 0
-    return tmp_path / "videos"
+def videos(made: Path, tmp_path: Path) -> Path:
+    """A copy of them that a test may spoil; a file keeps its time."""
+    return Path(shutil.copytree(made, tmp_path / "videos"))
 
 
 def test_every_whole_sample_has_a_video_as_long_as_its_sound(
