@@ -167,7 +167,9 @@ def test_a_changed_video_is_measured_again_and_a_changed_prompt_only_where_it_is
     }
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_workers_on_ray_give_the_same_table(
     ray_cluster: None, bench: Bench, inline: Path, tmp_path: Path, workers: int
 ) -> None:

@@ -224,6 +224,7 @@ def test_mistakes_are_one_line(
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_what_ends_a_run_on_ray_is_one_line(
     samples: Path, tmp_path: Path, ray_cluster: None, capsys: pytest.CaptureFixture[str]
 ) -> None:

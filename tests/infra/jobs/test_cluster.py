@@ -13,6 +13,7 @@ import psutil
 import pytest
 import ray
 
+from infra.command_line import CommandFailedError
 from infra.jobs import cluster
 from tests.paths import ROOT
 
@@ -71,6 +72,16 @@ def test_a_cluster_of_our_own_knows_its_workers_and_nobody_elses(
     assert worker in {process.pid for process in cluster.started_here()}
     monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
     assert cluster.started_here() == []
+
+
+def test_what_ends_a_run_is_told_in_one_line(ray_cluster: None) -> None:
+    @ray.remote(num_cpus=0.1, max_retries=0)
+    def fail() -> None:
+        raise ValueError("needs a codebook")
+
+    with pytest.raises(CommandFailedError) as told, cluster.telling_why_it_stopped():
+        ray.get(fail.remote())
+    assert str(told.value) == "the run stopped: ValueError: needs a codebook; the same command goes on"
 
 
 def test_a_process_that_does_not_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
