@@ -11,6 +11,7 @@ import torch
 from moto.server import ThreadedMotoServer
 
 from infra.jobs.cluster import ray_session
+from tests.worlds.bench_samples import write_method, write_samples
 from tests.worlds.sample_videos import LONG, SHORT, make_videos
 
 torch.set_num_threads(1)
@@ -79,3 +80,15 @@ def ray_cluster(object_store: str) -> Iterator[None]:
     """One small cluster for all tests: starting one takes longer than most tests."""
     with ray_session("tests", num_cpus=2, dashboard=False):
         yield
+
+
+@pytest.fixture(scope="session")
+def samples_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven samples; see `tests.worlds.bench_samples`."""
+    return write_samples(tmp_path_factory.mktemp("soul-bench") / "samples")
+
+
+@pytest.fixture(scope="session")
+def videos_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A method's videos of them, good and bad."""
+    return write_method(tmp_path_factory.mktemp("method") / "videos")

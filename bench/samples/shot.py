@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import cv2
 
 from bench.samples.samples import Sample
+from curation.backends.faces.detector import FaceDetector
 from curation.backends.faces.figure import visible_heads
 from curation.backends.registry import FACE_DETECTORS
 from curation.clip.schema import ShotType
@@ -15,7 +18,7 @@ def measure_shot(sample: Sample) -> ShotType | None:
     """The shot of a sample's image by its largest face; None where no image can be read or no face is found in it."""
     try:
         image = None if sample.image is None else cv2.imread(str(sample.image))
-        faces = () if image is None else FACE_DETECTORS.build("dlib_hog").detect(image)
+        faces = () if image is None else _detector().detect(image)
     except (cv2.error, RuntimeError):  # OpenCV's and dlib's, of a picture that neither can hold
         return None
     return shot_type(visible_heads(faces[0].box)) if faces else None
@@ -27,3 +30,9 @@ def shot_type(heads: float) -> ShotType:
     if heads < limits.portrait_below_heads:
         return ShotType.PORTRAIT
     return ShotType.UPPER_BODY if heads < limits.full_body_from_heads else ShotType.FULL_BODY
+
+
+@cache
+def _detector() -> FaceDetector:
+    """Loaded once: that takes longer than to look at an image."""
+    return FACE_DETECTORS.build("dlib_hog")

@@ -71,7 +71,7 @@ def ray_session(
     if ray.is_initialized():
         yield _dashboard()
         return
-    with _interrupted_once() as arm:
+    with interrupted_once() as arm:
         try:
             _start(name, num_cpus=num_cpus, dashboard=dashboard, log_to_driver=log_to_driver)
             arm()  # Ray has put a handler of its own for SIGTERM
@@ -83,9 +83,9 @@ def ray_session(
             logging.getLogger("ray.data").setLevel(logging.CRITICAL)
             yield _dashboard()
         finally:
-            started = _started_here()
+            started = started_here()
             ray.shutdown()
-            _see_off(started)
+            end_processes(started)
 
 
 def stopped(error: ray.exceptions.RayError) -> str:
@@ -110,8 +110,8 @@ def telling_why_it_stopped() -> Iterator[None]:
         raise CommandFailedError(stopped(error)) from error
 
 
-def _started_here() -> list[psutil.Process]:
-    """The processes of a cluster of our own, and theirs."""
+def started_here() -> list[psutil.Process]:
+    """The processes of a cluster that this process started, and theirs; none where it joined another's."""
     node = ray._private.worker._global_node
     if given_address() is not None or node is None:
         return []
@@ -123,8 +123,8 @@ def _started_here() -> list[psutil.Process]:
     return processes
 
 
-def _see_off(processes: Sequence[psutil.Process]) -> None:
-    """Let no process outlive its cluster: a worker that is loading a library does not notice the end for a while."""
+def end_processes(processes: Sequence[psutil.Process]) -> None:
+    """Wait a while for processes to end, then kill them: one that is loading a library does not notice the end."""
     _, left = psutil.wait_procs(processes, timeout=ENDING_TIMEOUT_S)
     for process in left:
         with suppress(psutil.NoSuchProcess):
@@ -158,7 +158,7 @@ def logs_directory() -> str:
 def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: bool) -> None:
     address = given_address()
     if address is not None:
-        _knock(address)
+        check_listens(address)
     for setting, value in OWN_SETTINGS.items():
         os.environ.setdefault(setting, value)
     if address is None:
@@ -168,7 +168,7 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
         # has the address 127.0.0.1, and its ports are open to this machine alone.
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] != "0"
     # There is no setting for what Ray prints of its own.
-    ray._private.worker.print_to_stdstream = _print_what_is_ours
+    ray._private.worker.print_to_stdstream = print_our_lines
     root = str(Path(__file__).resolve().parents[2])
     try:
         with off_the_terminal():
@@ -189,15 +189,15 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
         raise ClusterError(f"Ray does not start: {reason}; its logs are in {logs_directory()}") from error
 
 
-def _print_what_is_ours(data: dict[str, Any], *, ignore_prefix: bool) -> None:
+def print_our_lines(data: dict[str, Any], *, ignore_prefix: bool) -> None:
     """Print lines of workers, without what Ray's libraries say there and the exceptions that it raises here anyway."""
     lines = [line for line in data["lines"] if not RAYS_LINE.search(line)]
     if lines and data["pid"] != "raylet":
         PRINT({**data, "lines": lines}, ignore_prefix=ignore_prefix)
 
 
-def _knock(address: str) -> None:
-    """Ray itself tries for minutes, and says nothing.
+def check_listens(address: str) -> None:
+    """See that somebody listens at the address of a cluster: Ray itself tries for minutes, and says nothing.
 
     Raises:
         ConnectionError: nobody listens at the address.
@@ -212,7 +212,7 @@ def _knock(address: str) -> None:
 
 
 @contextmanager
-def _interrupted_once() -> Iterator[Callable[[], None]]:
+def interrupted_once() -> Iterator[Callable[[], None]]:
     """What asks this process to end is a `KeyboardInterrupt` the first time and nothing after; yields what arms it."""
 
     def interrupt(*_: object) -> None:

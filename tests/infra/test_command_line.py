@@ -70,8 +70,13 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_quiet_process_still_tells_what_only_it_has_met(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("time.sleep", waited.append)
     end = ending(monkeypatch, quiet=True)
-    assert (end(ConfigError("all have met it")), end(KeyboardInterrupt())) == (2, 130)
+    assert end(ConfigError("all have met it")) == 2
+    assert waited == [command_line.SPEAKER_TIMEOUT_S], "the one that talks has time for its line"
+    assert end(KeyboardInterrupt()) == 130
+    assert len(waited) == 1, "a signal ended all of them"
     assert capsys.readouterr().err == ""
     assert end(OSError("this disk is full")) == 1
     assert capsys.readouterr().err == "soul: this disk is full\n"

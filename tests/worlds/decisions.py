@@ -1,4 +1,4 @@
-"""What a run decided, to be held against what another one did."""
+"""What a run decided about its sources and clips, to be compared with another run of the same."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ DECISION = ["key", "source_key", "kept", "reject_stage", "reject_rule", "start_s
 
 
 def decisions(run: str) -> list[tuple[Any, ...]]:
-    """One entry a clip and a source, in an order that does not depend on the run."""
+    """The columns of `DECISION` of every row, sorted."""
     table = RunDirectory(run).index(DECISION)
     return sorted(tuple(row[name] for name in DECISION) for row in table.to_pylist())

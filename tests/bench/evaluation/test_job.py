@@ -1,74 +1,17 @@
-"""Runs over the tiny Soul-Bench: what is computed, what is not again, and that workers and kills change nothing."""
+"""Runs over the tiny Soul-Bench: what is computed, what is not again, and every bad video's reason."""
 
 from __future__ import annotations
 
-import io
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from bench.evaluation.job import Evaluation, EvaluationJob
-from bench.leaderboard.text import leaderboard
-from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
-from bench.report.page import ReportInput, write_report
-from bench.rows import Row, RowStore, comparable
-from bench.samples.samples import Sample, read_samples, read_videos
-from infra.jobs.engine import run_inline, run_on_ray
-from infra.jobs.ledger import Progress
-from infra.jobs.workers import Workers
-from tests.paths import ROOT
+from bench.evaluation.job import EvaluationJob
+from bench.metrics.registry import MetricsConfig
+from bench.rows import RowStore
 from tests.worlds.bench_samples import BROKEN, EMPTY, FACELESS, MISSING, OTHER, SILENT, TALKING
-
-
-def nothing(_: Progress) -> None:
-    """Ignores progress."""
-
-
-def table(out: Path) -> list[Row]:
-    return sorted((comparable(row) for row in RowStore(out).read()), key=lambda row: row.key)
-
-
-def rendered(out: Path, samples: dict[str, Sample], rows: Iterable[Row] | None = None) -> str:
-    """The leaderboard as people get it: terminal and CSV. Of `rows`, where they are given, put into `out`."""
-    if rows is not None:
-        RowStore(out).append(rows)
-    catalogue = {metric.name: metric.values for metric in build_metrics(list(METRICS), MetricsConfig())}
-    groups: dict[str, dict[str, str]] = {id_: {} for id_ in samples}
-    boards = write_report(out, ReportInput(rows=RowStore(out).read(), samples=groups, catalogue=catalogue))
-    console = Console(width=160, record=True, file=io.StringIO())
-    console.print(leaderboard(boards))
-    return console.export_text() + (out / "leaderboard.csv").read_text()
-
-
-class Bench:
-    """One directory of samples and one method, evaluated with cheap metrics."""
-
-    def __init__(self, samples_dir: Path, videos_dir: Path) -> None:
-        self.samples, self.videos_dir = read_samples(samples_dir), videos_dir
-
-    def plan(self, *names: str, controls: tuple[str, ...] = (), methods: tuple[str, ...] = ("ours",)) -> Evaluation:
-        videos = read_videos(self.videos_dir, self.samples)
-        metrics = build_metrics(names, MetricsConfig())
-        return Evaluation(
-            samples=self.samples, methods=dict.fromkeys(methods, videos), metrics=metrics, controls=controls
-        )
-
-    def evaluate(self, out: Path, *names: str, controls: tuple[str, ...] = (), ray: int = 0) -> int:
-        """Returns how many rows were missing."""
-        units = self.plan(*names, controls=controls).units(RowStore(out))
-        job = EvaluationJob(
-            out=out, metrics=MetricsConfig(), names=names, workers=Workers(actors=ray or None, cpus=0.5)
-        )
-        (run_on_ray if ray else run_inline)(units, job, nothing)
-        return sum(len(unit.work) for unit in units)
+from tests.worlds.evaluations import Bench, rendered, table
 
 
 @pytest.fixture(scope="module")
@@ -165,44 +108,6 @@ def test_a_changed_video_is_measured_again_and_a_changed_prompt_only_where_it_is
         (TALKING, "vtc"),
         (OTHER, "identity_colour"),
     }
-
-
-@pytest.mark.parametrize("workers", [1, 2, 3])
-def test_workers_on_ray_give_the_same_table(
-    ray_cluster: None, bench: Bench, inline: Path, tmp_path: Path, workers: int
-) -> None:
-    out = tmp_path / "ray"
-    bench.evaluate(out, "appearance", ray=workers)
-    alone = [row for row in table(inline) if row.metric == "appearance" and not row.control]
-    assert table(out) == alone
-    assert rendered(out, bench.samples) == rendered(tmp_path / "alone", bench.samples, alone)
-
-
-def test_a_killed_run_goes_on_to_the_same_table(bench: Bench, inline: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    script = (
-        "import sys; from pathlib import Path; from tests.bench.evaluation.test_job import Bench; "
-        "Bench(Path(sys.argv[1]), Path(sys.argv[2])).evaluate(Path(sys.argv[3]), 'av_align', 'appearance', "
-        "controls=('shift+5', 'frozen'))"
-    )
-    samples_dir = next(s.image for s in bench.samples.values() if s.image).parent
-    command = [sys.executable, "-c", script, str(samples_dir), str(bench.videos_dir), str(out)]
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    deadline = time.monotonic() + 120
-    while not RowStore(out).read():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    killed = table(out)
-    assert 0 < len(killed) < len(table(inline))
-    with (out / "ours.jsonl").open("a") as file:
-        file.write('{"method": "ours", "sam')
-    missing = bench.evaluate(out, "av_align", "appearance", controls=("shift+5", "frozen"))
-    assert missing == len(table(inline)) - len(killed)
-    assert table(out) == table(inline)
-    assert rendered(out, bench.samples) == rendered(tmp_path / "undisturbed", bench.samples, table(inline))
 
 
 def test_a_video_that_no_worker_survives_is_named(bench: Bench, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.jobs.ledger import Ledger, Progress, Silence
+from infra.jobs.ledger import Silence
 from infra.jobs.placement import ExecutionConfig, PoolConfig
 from infra.jobs.watch import complaint_of
 
@@ -39,30 +39,3 @@ def test_a_complaint_is_one_line_that_says_where_to_look(ready: tuple[str, ...])
     assert complaint is not None
     assert "\n" not in complaint
     assert "/ray/session_latest/logs" in complaint
-
-
-def test_the_ledger_knows_what_is_in_hand_from_the_beginning_to_the_commit() -> None:
-    ledger = Ledger()
-    ledger.started("all")
-    assert ledger.begin("all", "a") == 1
-    assert ledger.begin("all", "a") == 2  # its worker died
-    ledger.advance("a")
-    assert ledger.silence().in_hand == ("a",)
-    assert (ledger.snapshot().units_in_work, ledger.snapshot().in_work, ledger.snapshot().units_finished) == (1, 1, 0)
-    ledger.end("all", "a", finished=True)
-    assert ledger.silence().in_hand == ()
-    assert (ledger.snapshot().units_in_work, ledger.snapshot().in_work, ledger.snapshot().units_finished) == (0, 1, 1)
-    ledger.write(["a"])
-    assert ledger.silence().in_hand == ("a",)
-    ledger.committed(["a"], Progress(units=1, clips=1))
-    assert (ledger.silence().in_hand, ledger.silence().ready) == ((), frozenset({"all"}))
-    totals = ledger.snapshot()
-    assert (totals.units, totals.clips, totals.in_work, totals.units_in_work, totals.units_finished) == (1, 1, 0, 0, 0)
-
-
-def test_a_unit_between_two_pools_is_in_work_and_in_nobodys_hand() -> None:
-    ledger = Ledger()
-    ledger.begin("cuts", "a")
-    ledger.end("cuts", "a", finished=False)
-    assert ledger.snapshot().units_in_work == 1
-    assert ledger.silence().in_hand == ()

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
-from bench.__main__ import main
 from bench.samples.samples import read_samples, read_videos
-from curation.media import frame_times, iter_frames
+from curation.media import frame_times
 from model.generation.make_video import VideoInputs
-from tests.paths import ROOT
+from tests.worlds.generation_samples import BAD, NO_SOUND, ONE, TWO, generate, write_samples
 from tests.worlds.pipelines import noise, picture, small_pipeline, write_wav
-
-ONE, TWO, BAD, NO_SOUND = (
-    "0001_human_talk_en_female",
-    "0002_human_sing_cn_male",
-    "0003_comic_talk_en_unknown",
-    "0004_human_talk_en_male",
-)
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four samples: two whole ones, one with a broken image, one without sound."""
-    directory = tmp_path_factory.mktemp("prepared") / "samples"
-    directory.mkdir()
-    for number, id_ in enumerate((ONE, TWO, BAD, NO_SOUND)):
-        (directory / f"{id_}.json").write_text(json.dumps({"en_prompt": f"Person {number} speaks."}))
-        picture(64 + 16 * number, 64).save(directory / f"{id_}.png")
-        if id_ != NO_SOUND:
-            write_wav(directory / f"{id_}.wav", noise(0.3 + 0.1 * number, seed=number))
-    (directory / f"{BAD}.png").write_bytes(b"not an image")
-    return directory
+    return write_samples(tmp_path_factory.mktemp("prepared") / "samples")
 
 
 @pytest.fixture
@@ -57,23 +34,22 @@ def samples(prepared: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(prepared, tmp_path / "samples"))
 
 
-def generate(model: Path | str, samples: Path, out: Path, *more: str) -> int:
-    return main(["generate", "--model", str(model), "--samples", str(samples), "--out", str(out), *more])
-
-
-def pixels(out: Path, id_: str) -> npt.NDArray[np.int16]:
-    """(F, H, W, 3); x264 itself does not give the same bytes twice on every processor."""
-    return np.stack([frame.image for frame in iter_frames(str(out / f"{id_}.mp4"))]).astype(np.int16)
-
-
 def states(out: Path) -> dict[str, int]:
     return {path.stem: path.stat().st_mtime_ns for path in out.glob("*.mp4")}
 
 
+@pytest.fixture(scope="module")
+def made(model: Path, prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The samples' videos by the model."""
+    out = tmp_path_factory.mktemp("made") / "videos"
+    assert generate(model, prepared, out) == 0
+    return out
+
+
 @pytest.fixture
-def videos(model: Path, samples: Path, tmp_path: Path) -> Path:
-    assert generate(model, samples, tmp_path / "videos") == 0
-    return tmp_path / "videos"
+def videos(made: Path, tmp_path: Path) -> Path:
+    """A copy of them that a test may spoil; a file keeps its time."""
+    return Path(shutil.copytree(made, tmp_path / "videos"))
 
 
 def test_every_whole_sample_has_a_video_as_long_as_its_sound(
@@ -162,23 +138,6 @@ def test_a_model_that_was_trained_further_makes_every_video_again(samples: Path,
     assert all(states(out)[id_] != before[id_] for id_ in (ONE, TWO))
 
 
-def test_a_killed_run_goes_on_where_it_was(model: Path, samples: Path, videos: Path, tmp_path: Path) -> None:
-    out = tmp_path / "killed"
-    command = [sys.executable, "-m", "bench", "generate", "--model", model, "--samples", samples, "--out", out]
-    process = subprocess.Popen(
-        list(map(str, command)), cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, stderr=subprocess.DEVNULL
-    )
-    deadline = time.monotonic() + 120
-    while not list(out.glob("*.part.mp4")) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.002)
-    process.kill()
-    process.wait()
-    assert generate(model, samples, out) == 0
-    for id_ in (ONE, TWO):
-        assert np.abs(pixels(out, id_) - pixels(videos, id_)).mean() < 2
-    assert not list(out.glob("*.part.mp4"))
-
-
 def test_a_mistake_in_the_options_leaves_what_is_there(
     model: Path, samples: Path, videos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,22 +173,3 @@ def test_mistakes_are_one_line(
     model, *more = words
     assert generate(model, samples, tmp_path / "videos", *more) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
-
-
-def test_what_ends_a_run_on_ray_is_one_line(
-    samples: Path, tmp_path: Path, ray_cluster: None, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status = generate("tiny", samples, tmp_path / "videos", "--threshold", "1", "--ray", "--workers", "1")
-    assert status == 1
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert "needs a codebook" in last
-    assert last.startswith("soul: the run stopped")
-
-
-def test_actors_on_ray_make_the_same_videos(
-    model: Path, samples: Path, videos: Path, tmp_path: Path, ray_cluster: None
-) -> None:
-    out = tmp_path / "ray"
-    assert generate(model, samples, out, "--ray", "--workers", "1") == 0
-    for id_ in (ONE, TWO):
-        assert np.abs(pixels(out, id_) - pixels(videos, id_)).mean() < 2

@@ -27,20 +27,16 @@ WORKERS = 3
 
 def run_and_kill(folder: Path, served: StandIn, after: int) -> None:
     """Run the command in a process of its own and kill it at its `after`-th request."""
-    run_and_send(folder, served, after, signal.SIGKILL, -signal.SIGKILL)
-
-
-def run_and_send(folder: Path, served: StandIn, after: int, sent: signal.Signals, status: int) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "bench", "build", "run", "--build", str(folder)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
     already = len(served.asked)
-    served.on_asked = lambda num: os.kill(process.pid, sent) if num == already + after else None
+    served.on_asked = lambda num: os.kill(process.pid, signal.SIGKILL) if num == already + after else None
     _, said = process.communicate(timeout=60)
     served.on_asked = lambda _: None
-    assert process.returncode == status, said.decode()
+    assert process.returncode == -signal.SIGKILL, said.decode()
 
 
 def finished(folder: Path) -> Counter[tuple[str, int, int]]:
@@ -96,9 +92,16 @@ def test_killed_twice_and_torn(tmp_path: Path, served: StandIn, write_spec: Spec
 
 
 def test_interrupted_it_finishes_what_is_in_flight(tmp_path: Path, served: StandIn, write_spec: SpecWriter) -> None:
+    """By an interrupt that comes while the run waits for its servers, where ctrl-C finds it."""
     folder = tmp_path / "build"
-    lay_out(folder, write_spec(workers=WORKERS))
-    run_and_send(folder, served, 6, signal.SIGINT, 130)
+    found = lay_out(folder, write_spec(workers=WORKERS))
+
+    def show() -> None:
+        if len(served.asked) >= 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(found, show)
     assert set(finished(folder)) == set(served.counts), "what was asked for is kept"
     assert len(served.asked) < 24
     build_on(folder)

@@ -208,7 +208,7 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("infra.storage.line_files._write_all", full)
+    monkeypatch.setattr(os, "write", full)
     assert evaluate(samples_dir, videos_dir, tmp_path, metrics=("appearance",)) == 1
     assert capsys.readouterr().err.splitlines()[-1].endswith("No space left on device; the same command goes on")
     monkeypatch.undo()

@@ -1,0 +1,62 @@
+"""Evaluations of the tiny Soul-Bench, and what they come to."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+
+from bench.evaluation.job import Evaluation, EvaluationJob
+from bench.leaderboard.text import leaderboard
+from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
+from bench.report.page import ReportInput, write_report
+from bench.rows import Row, RowStore, comparable
+from bench.samples.samples import Sample, read_samples, read_videos
+from infra.jobs.engine import run_inline, run_on_ray
+from infra.jobs.ledger import Progress
+from infra.jobs.workers import Workers
+
+
+def nothing(_: Progress) -> None:
+    """Ignores progress."""
+
+
+def table(out: Path) -> list[Row]:
+    return sorted((comparable(row) for row in RowStore(out).read()), key=lambda row: row.key)
+
+
+def rendered(out: Path, samples: dict[str, Sample], rows: Iterable[Row] | None = None) -> str:
+    """The leaderboard as people get it: terminal and CSV. Of `rows`, where they are given, put into `out`."""
+    if rows is not None:
+        RowStore(out).append(rows)
+    catalogue = {metric.name: metric.values for metric in build_metrics(list(METRICS), MetricsConfig())}
+    groups: dict[str, dict[str, str]] = {id_: {} for id_ in samples}
+    boards = write_report(out, ReportInput(rows=RowStore(out).read(), samples=groups, catalogue=catalogue))
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(leaderboard(boards))
+    return console.export_text() + (out / "leaderboard.csv").read_text()
+
+
+class Bench:
+    """One directory of samples and one method, evaluated with cheap metrics."""
+
+    def __init__(self, samples_dir: Path, videos_dir: Path) -> None:
+        self.samples, self.videos_dir = read_samples(samples_dir), videos_dir
+
+    def plan(self, *names: str, controls: tuple[str, ...] = (), methods: tuple[str, ...] = ("ours",)) -> Evaluation:
+        videos = read_videos(self.videos_dir, self.samples)
+        metrics = build_metrics(names, MetricsConfig())
+        return Evaluation(
+            samples=self.samples, methods=dict.fromkeys(methods, videos), metrics=metrics, controls=controls
+        )
+
+    def evaluate(self, out: Path, *names: str, controls: tuple[str, ...] = (), ray: int = 0) -> int:
+        """Returns how many rows were missing."""
+        units = self.plan(*names, controls=controls).units(RowStore(out))
+        job = EvaluationJob(
+            out=out, metrics=MetricsConfig(), names=names, workers=Workers(actors=ray or None, cpus=0.5)
+        )
+        (run_on_ray if ray else run_inline)(units, job, nothing)
+        return sum(len(unit.work) for unit in units)

@@ -1,0 +1,92 @@
+"""A job over nothing but names, whose workers load nothing: what the engine does with units, pools and commits."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from infra.config import ConfigError
+from infra.jobs.engine import Alive
+from infra.jobs.ledger import Progress
+from infra.jobs.placement import ExecutionConfig
+from infra.storage.line_files import append_lines, read_lines
+
+COMMITS: Final = "commits"
+ATTEMPTS: Final = "attempts"
+GIVEN_UP: Final = "given up"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unit:
+    """A name, and the stages that have had it; `crash` and `hang` do that to whoever takes them up."""
+
+    name: str
+    stages: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToyJob:
+    """Writes a line for each commit, and one for each attempt."""
+
+    out: Path
+    execution: ExecutionConfig = ExecutionConfig()
+    units_per_commit: int = 2
+    starts: bool = True
+    """Whether workers ever come up."""
+    name: str = "toy"
+    stages: tuple[str, ...] = ("first", "second")
+
+    def open(self) -> None:
+        self.out.mkdir(parents=True, exist_ok=True)
+
+    def key(self, unit: Unit) -> str:
+        return unit.name
+
+    def worker(self, stages: Sequence[str], *, debug: bool) -> ToyWorker:
+        if not self.starts:
+            time.sleep(3600)
+        return ToyWorker(out=self.out, stages=tuple(stages))
+
+    def give_up(self, unit: Unit, detail: str) -> Unit:
+        return replace(unit, problem=f"{GIVEN_UP}: {detail}")
+
+    def commit(self, units: Sequence[Unit]) -> Progress:
+        append_lines(self.out / COMMITS, [" ".join(sorted(unit.name for unit in units))])
+        append_lines(self.out / "units", [f"{unit.name}: {unit.problem or ' '.join(unit.stages)}" for unit in units])
+        kept = sum(not unit.problem for unit in units)
+        return Progress(units=len(units), clips=len(units), kept=kept)
+
+    def results(self) -> dict[str, str]:
+        """Name → the stages that it has been through, or its problem; each unit must have been committed once."""
+        pairs = [line.split(": ", 1) for line in read_lines(self.out / "units")]
+        found = dict(pairs)
+        assert len(found) == len(pairs), "a unit was committed twice"
+        return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ToyWorker:
+    """Adds its stages to a unit."""
+
+    out: Path
+    stages: tuple[str, ...]
+
+    def run(self, unit: Unit, alive: Alive) -> Unit:
+        append_lines(self.out / ATTEMPTS, [unit.name])
+        if unit.name == "crash":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if unit.name == "hang":
+            time.sleep(3600)
+        alive()
+        return replace(unit, stages=(*unit.stages, *self.stages))
+
+
+def refuse() -> None:
+    """What a person has asked for cannot be, as only a worker finds out."""
+    raise ConfigError("not with this model")
