@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from infra.config import ConfigError
-from model.pretrained.assemble import build_pipeline
 from model.weights.directory import INDEX_FILE
-from tests.training.test_resume import rewrite_state
+from tests.worlds.checkpoints import rewrite_state
 from tests.worlds.decoders import distil_decoder, make_teacher
 from tests.worlds.distillation import distil, make_distillation
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
 from tests.worlds.recipes import train
+from tests.worlds.small_model import make_small_model
 
 TOLD = "training was begun with another model than"
 
@@ -28,7 +28,7 @@ def retrain(component: Path) -> None:
 def test_flow_matching_goes_on_and_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     make_encoded_run(tmp_path, shards=((SampleSpec(),) * 6,))
     for name, seed in (("first", 0), ("second", 1)):
-        build_pipeline("tiny", seed=seed).save_pretrained(tmp_path / name)
+        make_small_model(tmp_path / name, seed=seed)
     train(tmp_path, steps=1, initial=tmp_path / "first")
     train(tmp_path, steps=2, initial=tmp_path / "first")
     assert TOLD not in capfd.readouterr().err

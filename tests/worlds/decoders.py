@@ -1,6 +1,5 @@
 """Decoder distillations small enough for tests: a Wan autoencoder of a few channels, whose latents are drawn."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +7,11 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from model.codecs.vae import wan_vae_config
+from model.network.transformer import SoulTransformer3DModel
 from model.pretrained.assemble import build_pipeline
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
 from tests.worlds.recipes import small_overrides
+from tests.worlds.small_model import small_model
 from training.distributed.ranks import join_ranks
 from training.recipes.recipe import Recipe, load_recipe
 from training.stage import run_stage
@@ -46,7 +47,8 @@ def make_teacher(run: Path) -> Path:
     """Encoded shards and a model directory with a small Wan autoencoder, which is returned."""
     make_encoded_run(run, shards=SHARDS)
     pipeline = build_pipeline("tiny", area=64 * 64, clip_latents=5, num_inference_steps=4, guidance_scale=1.0)
-    pipeline.register_modules(vae=small_wan())
+    transformer = SoulTransformer3DModel.from_pretrained(small_model() / "transformer")
+    pipeline.register_modules(vae=small_wan(), transformer=transformer)
     pipeline.save_pretrained(run / "teacher")
     return run / "teacher"
 
@@ -62,7 +64,3 @@ def evae_recipe(run: Path, **changes: Any) -> Recipe:
 def distil_decoder(run: Path, **changes: Any) -> Path:
     """Distil in this process, alone."""
     return run_stage("evae", evae_recipe(run, **changes), run, join_ranks())
-
-
-def metrics(run: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (run / "train/evae/metrics.jsonl").read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""Trainings in this rank, one after the other: `torchrun … rank_worker.py '{"folder": ["override", …], …}' [STAGE]`."""
+"""Trainings in this rank, one after the other: `torchrun … rank_worker.py '[["stage", "run", ["override", …]], …]'`."""
 
 import json
 import sys
@@ -13,8 +13,7 @@ from training.stage import run_stage
 
 def main() -> None:
     torch.set_num_threads(1)
-    stage = sys.argv[2] if len(sys.argv) > 2 else "720p"
-    for run, overrides in json.loads(sys.argv[1]).items():
+    for stage, run, overrides in json.loads(sys.argv[1]):
         recipe = load_recipe(stage, "local", overrides)
         run_stage(stage, recipe, Path(run), join_ranks(recipe.parallel.sequence_parallel))
 

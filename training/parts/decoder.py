@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import torch
@@ -114,8 +115,13 @@ def _load_teacher(start: Path, latent_channels: int) -> AutoencoderKLWan:
 
 
 def _next_flops(vae: AutoencoderKLWan, crop: CropConfig) -> int:
+    config = {name: value for name, value in vae.config.items() if not name.startswith("_")}
+    return _next_flops_of(json.dumps(config, sort_keys=True), crop.latent_height, crop.latent_width)
+
+
+@lru_cache(maxsize=256)
+def _next_flops_of(config: str, latent_height: int, latent_width: int) -> int:
+    """Counting runs the decoder without its weights, which takes about a second."""
     with torch.device("meta"):
-        empty = AutoencoderKLWan.from_config(vae.config)
-    return decoder_cost(
-        empty, SPATIAL_COMPRESSION * crop.latent_height, SPATIAL_COMPRESSION * crop.latent_width
-    ).next_flops
+        empty = AutoencoderKLWan.from_config(json.loads(config))
+    return decoder_cost(empty, SPATIAL_COMPRESSION * latent_height, SPATIAL_COMPRESSION * latent_width).next_flops

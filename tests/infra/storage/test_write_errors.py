@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 
 from infra.command_line import CommandFailedError
 from infra.storage.write_errors import NotWrittenError, reason_of, writing
-from tests.training.test_stage import small_options
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
+from tests.worlds.recipes import small_options
 from tests.worlds.small_disk import fill, resize, small_disk
 from training.__main__ import main
 from training.distributed.lock import locked
@@ -119,7 +119,9 @@ def test_a_training_on_a_full_disk_goes_on_when_there_is_space(
     make_encoded_run(tmp_path / "data", shards=((SampleSpec(),) * 6,))
     looks = {"validation.every": 1, "validation.videos": 1, "validation.steps": 1, "validation.loss_samples": 1}
     with small_disk(tmp_path / "disk", mib << 10) as disk:
-        options = small_options(disk, **{"data.run": tmp_path / "data", "steps": 3, "checkpoint.every": 2} | looks)
+        options = small_options(
+            disk, initial="tiny", **{"data.run": tmp_path / "data", "steps": 3, "checkpoint.every": 2} | looks
+        )
         assert main(options) == 1
         line = capsys.readouterr().err.splitlines()[-1]
         assert re.search(rf": .*{disk}/train/720p/{what} could not be written: {FULL}|os error 28", line)

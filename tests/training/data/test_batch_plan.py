@@ -170,3 +170,59 @@ def test_missing_shards_are_named_before_training(tmp_path: Path) -> None:
         read_index(directory, held_out_fraction=0)
     with pytest.raises(ConfigError, match="holds no encoded shards"):
         read_index(EncodedDirectory(str(tmp_path / "elsewhere")), held_out_fraction=0)
+
+
+def test_what_is_left_of_epochs(uneven: EncodedDirectory) -> None:
+    plan = plan_of(uneven, batch_size=2)
+    per_epoch = plan.num_batches(0)
+    assert per_epoch == 7 + 3 + 2  # 13, 5 and 3 samples of three buckets
+    assert plan.num_left(1) == per_epoch
+    assert plan.num_left(2, epoch=1) == per_epoch
+    assert plan.num_left(2, epoch=1, batch=5) == per_epoch - 5
+    assert plan.num_left(2, epoch=0, batch=5) == 2 * per_epoch - 5
+    assert plan.num_left(0.5) == per_epoch / 2
+    assert plan.num_left(1.5, epoch=1, batch=2) == per_epoch / 2 - 2
+    assert plan.num_left(0.25, batch=4) == plan.num_left(1, epoch=1) == 0
+    # A part of an epoch that is no whole number of batches is rounded up, and 0.1 + 0.2 is no more than 0.3.
+    assert plan.num_left(0.3) == 4
+    assert plan_of(uneven, batch_size=12).num_left(0.1) == 1
+
+
+def test_small_batches_come_at_the_end_of_an_epoch_and_nothing_is_dropped(uneven: EncodedDirectory) -> None:
+    batches = list(plan_of(uneven, batch_size=4).epoch(0))
+    sizes = [len(batch.draws) for batch in batches]
+    assert sizes == [4] * 4 + [1, 1, 3]
+    assert [batch.index for batch in batches] == list(range(7))
+    assert [str(batch.bucket) for batch in batches[-3:]] == ["17x64x64", "17x64x96", "17x96x64"]
+
+
+def test_pools_are_interleaved_evenly_within_an_epoch() -> None:
+    samples = large_index(human=400, general=100)
+    plan = BatchPlan(samples=samples, weights={"human": 0.8, "general": 0.2}, batch_size=1, seed=2)
+    rows = [draw.row for batch in plan.epoch(0) for draw in batch.draws]
+    # Each fifth of the epoch has a fifth of each pool, give or take one at its ends.
+    for part in np.array_split(np.array(rows), 5):
+        assert abs(int(np.isin(part, samples.pools["general"]).sum()) - 20) <= 1
+
+
+def test_each_pass_over_a_pool_has_an_order_of_its_own() -> None:
+    samples = large_index(human=60, general=10)
+    plan = BatchPlan(samples=samples, weights={"human": 0.6, "general": 0.4}, batch_size=1, seed=2)
+    general = set(samples.pools["general"].tolist())
+    drawn = [draw.row for epoch in (0, 1) for batch in plan.epoch(epoch) for draw in batch.draws if draw.row in general]
+    passes = [drawn[start : start + 10] for start in range(0, 80, 10)]
+    assert len(drawn) == 80
+    assert all(set(each) == general for each in passes)
+    assert len({tuple(each) for each in passes}) == 8
+
+
+def test_the_fingerprint_changes_with_all_that_changes_the_batches(uneven: EncodedDirectory) -> None:
+    samples = read_index(uneven, held_out_fraction=0)
+
+    def fingerprint(*, weights: dict[str, float] | None = None, batch_size: int = 4, seed: int = 3) -> str:
+        return BatchPlan(
+            samples=samples, weights=weights or {"human": 1.0}, batch_size=batch_size, seed=seed
+        ).fingerprint
+
+    assert fingerprint() == fingerprint(weights={"human": 5.0, "general": 0.0}), "shares are relative"
+    assert len({fingerprint(), fingerprint(batch_size=2), fingerprint(seed=4)}) == 3

@@ -1,5 +1,6 @@
 """What a clip is made from: pivot, overlap, dropout, sound."""
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -9,6 +10,12 @@ from training.data.loader import LoadedSample
 from training.data.randomness import DrawRandom
 
 FRAMES, WINDOW, AUDIO_DIM, TEXT_DIM, TOKENS = 6, 16, 5, 8, 7
+
+PIVOTS = [12, 11, 11, 12, 13, 13, 12, 10, 11, 11, 13, 12]
+CLEAN = [1, 3, 3, 3, 1, 1, 3, 1, 3, 3, 3, 3]
+TEXTS = [1, 1, -1, 2, 1, 2, 2, 2, 2, 1, -1, 2]
+HEARD = [1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 0, 0]
+"""Of the first twelve draws of seed 1: first value of the pivot, clean frames, text (-1 dropped), whether it sounds."""
 
 
 def sample(**changes: object) -> EncodedSample:
@@ -127,3 +134,53 @@ def test_held_out_samples_have_noise_of_their_own_always_the_same() -> None:
         noise = [batch.random("flow-matching").normal(4) for batch in (first, again, other)]
         assert torch.equal(noise[0], noise[1])
         assert not torch.equal(noise[0], noise[2])
+
+
+@pytest.mark.parametrize(
+    ("uniform", "drops"),
+    [
+        (0.0, (True, True)),
+        (0.249, (True, True)),
+        (0.25, (True, False)),
+        (0.374, (True, False)),
+        (0.375, (False, True)),
+        (0.874, (False, True)),
+        (0.875, (False, False)),
+        (0.999, (False, False)),
+    ],
+)
+def test_one_number_decides_what_is_dropped(uniform: float, drops: tuple[bool, bool]) -> None:
+    assert ConditioningConfig(drop_both=0.25, drop_text=0.125, drop_audio=0.5).drops(uniform) == drops
+
+
+def test_a_draw_has_the_conditions_that_it_always_had() -> None:
+    """A training that is gone on with must not draw otherwise than the one that was stopped."""
+    batch = conditioned(num=12)
+    assert batch.latents[:, 0, 0, 0, 0].int().tolist() == PIVOTS
+    assert batch.clean.sum(dim=1).tolist() == CLEAN
+    assert batch.text[:, 0, 0].int().tolist() == TEXTS
+    assert batch.audio.flatten(1).any(dim=1).int().tolist() == HEARD
+
+
+def test_a_held_out_sample_is_as_it_is() -> None:
+    batch = conditioner(overlap_probability=1.0, drop_both=1.0, drop_text=0, drop_audio=0).unvaried(sample())
+    assert batch.latents[0, 0, 0, 0, 0] == 10
+    assert torch.equal(batch.latents[0, :, 1:], sample().latents[:, 1:])
+    assert batch.clean.tolist() == [[True] + [False] * (FRAMES - 1)]
+    assert batch.text[0, :3].eq(1).all()
+    assert batch.audio[0, 1:].any()
+    assert batch.weights.tolist() == [1.0]
+
+
+def test_batches_carry_the_weights_and_numbers_of_their_samples() -> None:
+    loaded = [LoadedSample(sample=sample(), number=number, weight=number / 2) for number in (3, 0)]
+    for batch in (conditioner()(loaded), LatentsConditioner(seed=1)(loaded)):
+        assert batch.weights.tolist() == [1.5, 0.0]
+        assert batch.numbers == (3, 0)
+
+
+def test_what_is_trained_on_latents_alone_has_the_clips_own_first_frame_and_predicts_all() -> None:
+    batch = LatentsConditioner(seed=1)([LoadedSample(sample=sample(), number=0, weight=1.0)])
+    assert torch.equal(batch.latents[0], sample().latents)
+    assert not batch.clean.any()
+    assert batch.frame_mask().eq(1).all()

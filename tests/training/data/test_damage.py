@@ -1,6 +1,5 @@
 """Damaged samples: found wherever they are read, skipped and written down, and no result where little was learnt."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +11,8 @@ import pytest
 
 from curation.encoding.encoded import BadSampleError, EncodedDirectory
 from infra.config import ConfigError
-from tests.training.test_stage import small_options
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
-from tests.worlds.recipes import train
+from tests.worlds.recipes import metrics, small_options, train
 from training.__main__ import main
 from training.data.damage import Damage, DamagedError
 from training.data.index import read_index
@@ -90,7 +88,7 @@ def test_what_is_damaged_goes_into_no_step(tmp_path: Path) -> None:
     (recorded,) = (tmp_path / "train/720p/skipped.txt").read_text().splitlines()
     step = int(recorded.split()[1].rstrip(":"))
     assert "shard-000-clip-001: damaged: its" in recorded
-    lines = [json.loads(line) for line in (tmp_path / "train/720p/metrics.jsonl").read_text().splitlines()]
+    lines = metrics(tmp_path)
     assert [line["step"] for line in lines if "loss" not in line] == [step]
     assert [line["grad_norm"] for line in lines if not line["grad_norm"]] == [0.0]
 

@@ -8,21 +8,21 @@ from pathlib import Path
 import pytest
 
 from infra.config import ConfigError
-from tests.training.test_stage import small_options
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
+from tests.worlds.recipes import small_options
 from training.__main__ import main
-from training.distributed.lock import locked
+from training.distributed.lock import LOCK_FILE, locked
 from training.distributed.ranks import join_ranks
 
 HOLD = """
-import sys, time
-from pathlib import Path
-from training.distributed.lock import locked
-from training.distributed.ranks import join_ranks
-with locked(Path(sys.argv[1]), join_ranks()):
+import fcntl, os, socket, sys
+with open(sys.argv[1], "wb", buffering=0) as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
     print("held", flush=True)
-    time.sleep(300)
+    sys.stdin.read()
 """
+"""What a training does, without the seconds that its libraries take to import."""
 
 
 def test_a_second_training_is_refused_until_the_first_is_gone(
@@ -32,7 +32,9 @@ def test_a_second_training_is_refused_until_the_first_is_gone(
     folder = tmp_path / "train/720p"
     aside = folder / "checkpoints/step-00000009.tmp"
     aside.mkdir(parents=True)
-    first = subprocess.Popen([sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True)
+    first = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder / LOCK_FILE)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
     assert first.stdout is not None
     assert first.stdout.readline() == "held\n"
     assert main(small_options(tmp_path, steps=1)) == 2

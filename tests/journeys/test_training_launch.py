@@ -56,7 +56,7 @@ def test_one_process_needs_no_launcher() -> None:
 
 def test_make_passes_sigterm_on(tmp_path: Path) -> None:
     make_encoded_run(tmp_path, shards=((SampleSpec(),) * 7,))
-    overrides = small_overrides(steps=3000, checkpoint__every=10000)
+    overrides = small_overrides(steps=100_000, checkpoint__every=10000)
     options = " ".join(f"--set '{override}'" for override in overrides)
     process = subprocess.Popen(
         ["make", "train", "STAGE=720p", f"RUN={tmp_path}", "INSTALLED=", f"PY={sys.executable}", f"ARGS={options}"],

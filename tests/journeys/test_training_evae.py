@@ -13,16 +13,16 @@ from diffusers import AutoencoderKLWan
 from PIL import Image
 from safetensors.torch import load_file
 
-from infra.config import ConfigError
 from model import SoulPipeline
 from model.__main__ import main as model_main
 from model.codecs.vae import StreamingDecoder, decode_video, encode_video
-from tests.worlds.decoders import distil_decoder, evae_overrides, make_teacher, metrics
+from tests.worlds.decoders import distil_decoder, evae_overrides, make_teacher
+from tests.worlds.recipes import metrics, options_of
+from tests.worlds.small_model import small_model
 from training.__main__ import main
-from training.recipes.recipe import load_recipe
 
 WEIGHTS = "vae/diffusion_pytorch_model.safetensors"
-STEPS = 45
+STEPS = 30
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def distilled(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("distilled") / "run"))
-    looks = {"validation__every": 15, "validation__videos": 1, "validation__loss_samples": 1}
+    looks = {"validation__every": 10, "validation__videos": 1, "validation__loss_samples": 1}
     distil_decoder(run, steps=STEPS, checkpoint__every=STEPS, **looks)
     return run
 
@@ -46,13 +46,13 @@ def run(prepared: Path, tmp_path: Path) -> Path:
 
 
 def test_the_error_against_the_teacher_falls_steadily(distilled: Path) -> None:
-    lines = metrics(distilled)
+    lines = metrics(distilled, "evae")
     assert [line["step"] for line in lines] == list(range(1, STEPS + 1))
     for name in ("loss", "pixel_loss", "feature_loss"):
         thirds = [float(np.mean([line[name] for line in part])) for part in np.array_split(np.array(lines), 3)]
         assert thirds[0] > 1.05 * thirds[1] > 1.05 * thirds[2], name
     looks = [line for line in lines if "validation_psnr" in line]
-    assert [line["step"] for line in looks] == [15, 30, 45]
+    assert [line["step"] for line in looks] == [10, 20, 30]
     assert looks[0]["validation_loss"] > looks[1]["validation_loss"] > looks[2]["validation_loss"]
     assert looks[0]["validation_psnr"] < looks[1]["validation_psnr"] < looks[2]["validation_psnr"]
     assert "validation_ssim" in looks[0]
@@ -61,7 +61,7 @@ def test_the_error_against_the_teacher_falls_steadily(distilled: Path) -> None:
 
 def test_the_validation_video_shows_both_side_by_side_with_the_sound(distilled: Path) -> None:
     videos = sorted((distilled / "train/evae/validation").rglob("*.mp4"))
-    assert [video.parent.name for video in videos] == ["step-00000015", "step-00000030", "step-00000045"]
+    assert [video.parent.name for video in videos] == ["step-00000010", "step-00000020", "step-00000030"]
     with av.open(str(videos[0])) as container:
         frames = list(container.decode(video=0))
         assert len(frames) == 21
@@ -131,8 +131,8 @@ def test_stopped_and_gone_on_with_it_is_the_same_bit_for_bit(run: Path, prepared
     distil_decoder(run, steps=3)
     distil_decoder(run, steps=5)
     names = ("loss", "pixel_loss", "feature_loss", "grad_norm")
-    assert [[line[name] for name in names] for line in metrics(run)] == [
-        [line[name] for name in names] for line in metrics(whole)
+    assert [[line[name] for name in names] for line in metrics(run, "evae")] == [
+        [line[name] for name in names] for line in metrics(whole, "evae")
     ]
     ours, theirs = (load_file(each / "model" / WEIGHTS) for each in (run, whole))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
@@ -154,7 +154,7 @@ def test_without_lpips_training_says_so(run: Path, capfd: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"initial": "tiny"}, "is a PatchDCTCodec, which has no decoder to distil"),
+        ({"initial": small_model()}, "is a PatchDCTCodec, which has no decoder to distil"),
         ({"decoder__lpips": "on"}, "LPIPS .vgg. is not there"),
         ({"decoder__decoder_base_dim": 0}, "decoder_base_dim is at least 1"),
         ({"decoder__feature_blocks": "[4]"}, "feature_blocks are among 0 … 3"),
@@ -166,16 +166,7 @@ def test_without_lpips_training_says_so(run: Path, capfd: pytest.CaptureFixture[
 def test_mistakes_are_one_line_and_status_2(
     run: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object], message: str
 ) -> None:
-    overrides = [part for each in evae_overrides(run, **changes) for part in ("--set", each)]
-    assert main(["run", "--stage", "evae", "--run", str(run), *overrides]) == 2
+    assert main(options_of(run, "evae", evae_overrides(run, **changes))) == 2
     line = capsys.readouterr().err.strip()
     assert "\n" not in line
     assert message.replace(".vgg.", "(vgg)") in line
-
-
-def test_the_published_recipe_is_the_papers_decoder() -> None:
-    recipe = load_recipe("evae", "production")
-    assert recipe.decoder.decoder_base_dim == 64
-    assert recipe.initial == "stage:distill"
-    with pytest.raises(ConfigError, match="did you mean 'decoder_base_dim'"):
-        load_recipe("evae", "production", ["decoder.decoder_dim=64"])

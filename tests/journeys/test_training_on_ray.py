@@ -1,32 +1,31 @@
 """Training in processes that Ray places."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from infra.config import ConfigError
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
-from tests.worlds.recipes import small_overrides
+from tests.worlds.recipes import metrics, small_options
 from training.distributed.ray_launch import train_on_ray
 
 
 def arguments(run: Path, **changes: object) -> list[str]:
-    overrides = [word for each in small_overrides(**changes) for word in ("--set", each)]
-    return ["--stage", "720p", "--run", str(run), *overrides]
+    command, *options = small_options(run, **changes)
+    assert command == "run"
+    return options
 
 
 def test_two_processes_train_together(ray_cluster: None, tmp_path: Path) -> None:
     make_encoded_run(tmp_path, shards=((SampleSpec(),) * 8,))
     assert train_on_ray(arguments(tmp_path, steps=2), 2) == 0
-    lines = (tmp_path / "train/720p/metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["step"] for line in lines] == [1, 2]
+    assert [line["step"] for line in metrics(tmp_path)] == [1, 2]
     states = list((tmp_path / "train/720p/checkpoints/step-00000002/transformer").glob("*optim_states.pt"))
     assert len(states) == 2
 
 
 def test_a_mistake_is_their_exit_status(ray_cluster: None, tmp_path: Path) -> None:
-    assert train_on_ray(arguments(tmp_path), 1) == 2
+    assert train_on_ray(["--stage", "710p", "--run", str(tmp_path)], 1) == 2
 
 
 def test_more_processes_than_the_cluster_has_room_for(ray_cluster: None, tmp_path: Path) -> None:

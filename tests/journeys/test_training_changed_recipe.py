@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from infra.config import ConfigError
-from tests.training.test_stage import small_options
 from tests.worlds.encoded_run import GENERAL, SampleSpec, make_encoded_run
-from tests.worlds.recipes import train
+from tests.worlds.recipes import small_options, train
 from training.__main__ import main
 
 ANEW = "this epoch begins anew"
@@ -101,7 +100,7 @@ def test_what_cannot_change_is_one_line_and_status_2(
 ) -> None:
     run = Path(shutil.copytree(stopped, tmp_path / "run", symlinks=True))
     capsys.readouterr()
-    assert main(small_options(run, steps=3, batch_size=2, **changes)) == 2
+    assert main(small_options(run, **{"steps": 3, "batch_size": 2} | changes)) == 2
     line = capsys.readouterr().err.splitlines()[-1]
     assert f"{run}/train/720p cannot go on with this recipe: {problem}" in line
     assert "move the folder away to begin anew" in line
