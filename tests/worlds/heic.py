@@ -2,9 +2,12 @@
 
 import io
 import struct
-from fractions import Fraction
+import subprocess
+import tempfile
+from pathlib import Path
 
 import av
+import imageio_ffmpeg
 import numpy as np
 
 
@@ -40,16 +43,18 @@ def heic_of(picture: np.ndarray, *, quarter_turns: int = 0) -> bytes:
 
 
 def _hevc_frame(picture: np.ndarray) -> tuple[bytes, bytes]:
-    """The `hvcC` box and the sample of a video of one frame."""
-    file = io.BytesIO()
-    with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx265", rate=1, options={"crf": "10", "x265-params": "log-level=none"})
-        stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuv420p"
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
-        frame.pts, frame.time_base = 0, Fraction(1)
-        for packet in [*stream.encode(frame), *stream.encode(None)]:
-            container.mux(packet)
-    content = file.getvalue()
+    """The `hvcC` box and the sample of a video of one frame.
+
+    FFmpeg's own command makes it: x265 reads memory that it has not set, and fails in a process that has used much.
+    """
+    height, width = picture.shape[:2]
+    given = ("-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", "1", "-i", "-")
+    coded = ("-c:v", "libx265", "-crf", "10", "-x265-params", "log-level=none", "-pix_fmt", "yuv420p")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "frame.mp4")
+        command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *given, *coded, "-frames:v", "1", str(path)]
+        subprocess.run(command, input=np.ascontiguousarray(picture).tobytes(), check=True)
+        content = path.read_bytes()
     start = content.index(b"hvcC") - 4
     config = content[start : start + struct.unpack(">I", content[start : start + 4])[0]]
     with av.open(io.BytesIO(content)) as container:
