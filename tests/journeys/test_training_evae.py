@@ -22,7 +22,7 @@ from tests.worlds.small_model import small_model
 from training.__main__ import main
 
 WEIGHTS = "vae/diffusion_pytorch_model.safetensors"
-STEPS = 30
+STEPS, LOOK = 18, 6
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def distilled(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("distilled") / "run"))
-    looks = {"validation__every": 10, "validation__videos": 1, "validation__loss_samples": 1}
+    looks = {"validation__every": LOOK, "validation__videos": 1, "validation__loss_samples": 1}
     distil_decoder(run, steps=STEPS, checkpoint__every=STEPS, **looks)
     return run
 
@@ -52,7 +52,7 @@ def test_the_error_against_the_teacher_falls_steadily(distilled: Path) -> None:
         thirds = [float(np.mean([line[name] for line in part])) for part in np.array_split(np.array(lines), 3)]
         assert thirds[0] > 1.05 * thirds[1] > 1.05 * thirds[2], name
     looks = [line for line in lines if "validation_psnr" in line]
-    assert [line["step"] for line in looks] == [10, 20, 30]
+    assert [line["step"] for line in looks] == [LOOK, 2 * LOOK, STEPS]
     assert looks[0]["validation_loss"] > looks[1]["validation_loss"] > looks[2]["validation_loss"]
     assert looks[0]["validation_psnr"] < looks[1]["validation_psnr"] < looks[2]["validation_psnr"]
     assert "validation_ssim" in looks[0]
@@ -61,7 +61,7 @@ def test_the_error_against_the_teacher_falls_steadily(distilled: Path) -> None:
 
 def test_the_validation_video_shows_both_side_by_side_with_the_sound(distilled: Path) -> None:
     videos = sorted((distilled / "train/evae/validation").rglob("*.mp4"))
-    assert [video.parent.name for video in videos] == ["step-00000010", "step-00000020", "step-00000030"]
+    assert [video.parent.name for video in videos] == [f"step-{step:08d}" for step in (LOOK, 2 * LOOK, STEPS)]
     with av.open(str(videos[0])) as container:
         frames = list(container.decode(video=0))
         assert len(frames) == 21

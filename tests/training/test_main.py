@@ -48,19 +48,27 @@ def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 LATE = """
-import os, sys, time
+import os, pathlib, sys, time
 from training.__main__ import main
 
-time.sleep(2.0 * (os.environ["RANK"] == "0"))
+met = pathlib.Path(sys.argv.pop(1))
+if os.environ["RANK"] == "0":
+    while not met.exists():
+        time.sleep(0.01)
+else:
+    import infra.command_line
+    say = infra.command_line.say
+    infra.command_line.say = lambda *words, **more: (met.touch(), say(*words, **more))[1]
 sys.exit(main(sys.argv[1:]))
 """
+"""The one that talks to people meets the mistake only after the other has."""
 
 
 def test_under_torchrun_a_mistake_is_one_line_beside_its_own_report_whoever_meets_it_first(tmp_path: Path) -> None:
     late = tmp_path / "late.py"
     late.write_text(LATE)
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    for program, wrong in ((["--", late], ["--stage", "710p"]), (["-m", "--", "training"], [])):
+    for program, wrong in ((["--", late, tmp_path / "met"], ["--stage", "710p"]), (["-m", "--", "training"], [])):
         made = subprocess.run(
             [*launch, *program, "run", "--run", "x", *wrong],
             check=False, capture_output=True, text=True, timeout=120, env=os.environ | {"PYTHONPATH": str(ROOT)},
