@@ -42,7 +42,7 @@ PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help env check format test test-slow curate report encode codebook negatives train generate bench demo clean
+.PHONY: help env check format test test-slow coverage mutants curate report encode codebook negatives train generate bench demo clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -75,6 +75,16 @@ test: $(INSTALLED) ## Run the tests (minutes)
 
 test-slow: $(INSTALLED) ## Run the long tests (kill rounds, damaged inputs)
 	$(PY) -m pytest -m "slow and not gpu and not network"
+
+coverage: $(INSTALLED) ## The tests once more, and which lines and branches none of them reaches
+	$(PY) -m coverage erase
+	$(PY) -m coverage run -m pytest -m "not slow and not gpu and not network"
+	$(PY) -m coverage combine --quiet
+	$(PY) -m coverage report --skip-covered --show-missing
+
+mutants: $(INSTALLED) ## Change the rules line by line and see whether a test notices (half an hour)
+	$(VENV)/bin/mutmut run --max-children 2
+	$(VENV)/bin/mutmut results
 
 curate: $(INSTALLED) ## Curate INPUT= into RUN= (neither: a sample bucket made on the spot); POOL=human|general
 	$(PY) -m curation run $(if $(INPUT),"$(INPUT)") --run "$(RUN)" --profile $(PROFILE) --pool $(POOL) $(ARGS)
@@ -129,4 +139,4 @@ demo: $(INSTALLED) ## The whole way on the sample bucket, minutes on two cores: 
 	@echo "$(RUN)/demo/video.mp4"
 
 clean: ## Remove caches (environment and runs stay)
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf mutants .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis
