@@ -123,7 +123,7 @@ class _Stretch:
         if not self.begins or not self.blocks:
             return
         values = np.concatenate(self.blocks)
-        anchors = _anchors(self.begins, self.rate)
+        anchors = anchors_of(self.begins, self.rate)
         edges = [0, *(round(self.stamped[index]) for index, _ in anchors[1:]), len(values)]
         for (_, begin), (start, end) in zip(anchors, itertools.pairwise(edges), strict=True):
             at = round(begin + start) - first
@@ -132,7 +132,7 @@ class _Stretch:
                 samples[low:high] = values[start + low - at : start + high - at]
 
 
-def _anchors(begins: Sequence[float], rate: int) -> list[tuple[int, float]]:
+def anchors_of(begins: Sequence[float], rate: int) -> list[tuple[int, float]]:
     """From which timestamp on a stretch lies where, in samples: `begins` is where each one says that it begins."""
     edges, level = [0], _median(begins[:_AGREEING])
     for index in range(1, len(begins) - _LAST_AGREEING + 1):

@@ -95,7 +95,7 @@ def join_ranks(sequence_parallel: int = 1) -> Ranks:
     Raises:
         ConfigError: the number of processes is not a multiple of `sequence_parallel`.
     """
-    _complete_environment(os.environ)
+    complete_environment(os.environ)
     has_gpu = torch.cuda.is_available()
     if not has_gpu:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
@@ -135,7 +135,7 @@ def leave_ranks() -> None:
         dist.destroy_process_group()
 
 
-def _complete_environment(environment: Any) -> None:
+def complete_environment(environment: Any) -> None:
     """Say in torch's terms what Slurm's `srun` said in its own."""
     if "RANK" not in environment:
         environment.update(_of_slurm(environment))

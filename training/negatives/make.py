@@ -102,7 +102,7 @@ class NegativeMaker:
                 yield self._skipped(candidate, str(error))
         if not loaded:
             return
-        latents = self._denoise([sample for _, sample in loaded])
+        latents = self.denoise([sample for _, sample in loaded])
         for (candidate, sample), made in zip(loaded, latents.half(), strict=True):
             if not torch.isfinite(made).all():
                 yield self._skipped(candidate, "the network made NaN or infinity of it")
@@ -120,7 +120,7 @@ class NegativeMaker:
             yield EncodedClip(sample=negative, height=bucket.height, width=bucket.width, codebook_vectors=vectors)
 
     @torch.no_grad()
-    def _denoise(self, samples: Sequence[EncodedSample]) -> Tensor:
+    def denoise(self, samples: Sequence[EncodedSample]) -> Tensor:
         """Clips (B, C, F, H, W) fp32 on the CPU; frame 0 is the pivot."""
         device = self.transformer.device
         window = int(self.transformer.config.audio_window)

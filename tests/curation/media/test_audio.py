@@ -156,7 +156,7 @@ def test_sound_of_another_format_lies_at_its_own_place(tmp_path: Path, rates_hz:
     ids=["first wrong", "last wrong", "something lost", "jitter", "slow clock"],
 )
 def test_where_timestamps_agree_that_sound_lies(begins_ms: list[float], anchors_ms: list[tuple[int, float]]) -> None:
-    anchors = audio._anchors(begins_ms, 1000)
+    anchors = audio.anchors_of(begins_ms, 1000)
     assert [index for index, _ in anchors] == [index for index, _ in anchors_ms]
     assert [place for _, place in anchors] == pytest.approx([place for _, place in anchors_ms], abs=0.2)
 

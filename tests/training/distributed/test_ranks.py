@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from infra.command_line import CommandFailedError
-from training.distributed.ranks import _complete_environment, join_ranks
+from training.distributed.ranks import complete_environment, join_ranks
 
 
 def completed(**environment: str) -> dict[str, str]:
-    _complete_environment(environment)
+    complete_environment(environment)
     return environment
 
 

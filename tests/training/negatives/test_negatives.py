@@ -186,7 +186,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     monkeypatch.setattr(command, "NegativesConfig", smaller_commits)
     run_command(tmp_path / "whole", model)
     with monkeypatch.context() as patch:
-        patch.setattr(NegativeMaker, "_denoise", stop_after(3))
+        patch.setattr(NegativeMaker, "denoise", stop_after(3))
         with pytest.raises(KeyboardInterrupt):
             run_command(tmp_path / "stopped", model)
     assert len(negative_rows(tmp_path / "stopped")) == 2
@@ -212,7 +212,7 @@ def smaller_commits(**values: Any) -> NegativesConfig:
 
 
 def stop_after(num_batches: int) -> Callable[..., Tensor]:
-    denoise, calls = NegativeMaker._denoise, []
+    denoise, calls = NegativeMaker.denoise, []
 
     def stopping(self: NegativeMaker, samples: Any) -> Tensor:
         calls.append(samples)
