@@ -212,8 +212,8 @@ def test_every_key_translates_there_and_back() -> None:
 
 
 def test_memory_holds_the_weights_once(tmp_path: Path) -> None:
-    """Loading 400 MB of weights in a fresh process takes little more than the loaded model."""
-    big = {**WAN, "attention_head_dim": 256, "ffn_dim": 4096, "num_layers": 3}
+    """Loading hundreds of megabytes of weights in a fresh process takes little more than the loaded model."""
+    big = {**WAN, "attention_head_dim": 256, "ffn_dim": 4096, "num_layers": 2}
     with torch.device("meta"):
         shapes = {name: tensor.shape for name, tensor in WanTransformer3DModel(**big).state_dict().items()}
     save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, tmp_path / f"{WEIGHTS}.safetensors")
