@@ -13,9 +13,12 @@ from moto.server import ThreadedMotoServer
 
 from infra.jobs.cluster import ray_session
 from tests.worlds.bench_samples import write_method, write_samples
+from tests.worlds.fresh_process import fresh_processes
 from tests.worlds.sample_videos import LONG, SHORT, make_videos
 
 torch.set_num_threads(1)
+# Whoever starts the server first, all of the tests' fresh processes come from it.
+fresh_processes()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell that starts the tests in its background has them, and all that they start, ignore ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)

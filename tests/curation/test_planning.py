@@ -15,9 +15,11 @@ from curation.sources.headers import header_duration
 from tests.worlds.faulty_reader import crash_or_hang
 from tests.worlds.videos import write_video
 
+SMALL = (64, 64)
+
 
 def test_long_sources_become_equal_segments(tmp_path: Path) -> None:
-    path = str(write_video(tmp_path / "a.mp4", seconds=7))
+    path = str(write_video(tmp_path / "a.mp4", size=SMALL, seconds=7))
     plan = plan_units([Source(uri=path)], set(), PlanningConfig(max_segment_s=3))
     edges = [(unit.segment_start_s, unit.segment_end_s) for unit in plan.units]
     assert [round(start, 2) for start, _ in edges] == [0, 2.33, 4.67]
@@ -28,7 +30,7 @@ def test_long_sources_become_equal_segments(tmp_path: Path) -> None:
 
 
 def test_committed_units_are_left_out(tmp_path: Path) -> None:
-    path = str(write_video(tmp_path / "a.mp4", seconds=4))
+    path = str(write_video(tmp_path / "a.mp4", size=SMALL, seconds=4))
     config = PlanningConfig(max_segment_s=2)
     whole = plan_units([Source(uri=path)], set(), config)
     rest = plan_units([Source(uri=path)], {whole.units[0].key}, config)
@@ -59,7 +61,7 @@ def test_a_file_that_kills_or_hangs_the_reader_is_planned_all_the_same(
 ) -> None:
     monkeypatch.setattr(planning, "header_duration", crash_or_hang)
     monkeypatch.setattr(planning, "ProcessPoolExecutor", PatientPool)
-    good = str(write_video(tmp_path / "good.mp4", seconds=1))
+    good = str(write_video(tmp_path / "good.mp4", size=SMALL, seconds=1))
     sources = [Source(uri="crash.mp4"), Source(uri=good), Source(uri="hang.mp4")]
     plan = plan_units(sources, set(), PlanningConfig(probe_timeout_s=0.1, num_processes=1))
     assert len(plan.units) == 3
@@ -92,7 +94,7 @@ class Live:
 
 
 def test_a_recording_without_a_duration_is_measured_and_cut(tmp_path: Path) -> None:
-    write_video(tmp_path / "a.mkv", seconds=7)
+    write_video(tmp_path / "a.mkv", size=SMALL, seconds=7)
     live = Live(tmp_path / "live.mkv")
     with (
         av.open(str(tmp_path / "a.mkv")) as recorded,

@@ -104,7 +104,7 @@ def test_damaged_and_odd_inputs(tmp_path: Path) -> None:
     """One second without people, which the general pool takes: every stage sees what is left of it."""
     (tmp_path / "bucket").mkdir()
     whole = write_video(tmp_path / "whole.mp4", size=(640, 496), seconds=1, audio_seconds=1)
-    files = list(variants(tmp_path / "bucket", whole, every=17))
+    files = list(variants(tmp_path / "bucket", whole, every=33))
     stages = {"split": {"min_clip_s": 0.5}, "quality": {"min_score": 0.0}, "defects": {"max_still_s": 9.0}}
     config = build(CurationConfig, {"stages": stages}, "test")
     outcomes = run_all(files, tmp_path / "run", config, Pool.GENERAL, run_inline)

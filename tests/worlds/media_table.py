@@ -17,7 +17,7 @@ from av.stream import Disposition
 
 TONE_HZ, WRONG_HZ = 440.0, 1000.0
 AMPLITUDE = 0.4
-SECONDS = 3.0
+SECONDS = 2.0
 FPS = 25
 
 

@@ -53,8 +53,11 @@ def frames(envelope: npt.NDArray[np.float64] | None, duration_s: float) -> list[
     half = 0.3 * FACE.width * size
     across = np.clip(1 - ((x - mouth_x) / half) ** 2, 0, 1)
     below = np.clip((y - mouth_y) / 3, 0, 1) * np.clip(1 - (y - mouth_y) / (1.6 * half), 0, 1)
-    images = []
+    images: list[npt.NDArray[np.uint8]] = []
     for index in range(round(duration_s * FPS)):
+        if envelope is None and images:
+            images.append(images[0])
+            continue
         level = 0.0 if envelope is None else float(envelope[min(index * 40 + 20, len(envelope) - 1)])
         drop = 0.09 * FACE.height * size * level
         image = cv2.remap(portrait, x, y - drop * across * below, cv2.INTER_LINEAR)
@@ -75,13 +78,33 @@ def write_video(path: Path, images: list[npt.NDArray[np.uint8]], samples: npt.ND
             container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="bgr24")))
         container.mux(video.encode())
         if sound is not None and samples is not None:
-            for first in range(0, len(samples), 1024):
-                part = samples[first : first + 1024].astype(np.float32)[None] / 32768
-                frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
-                frame.sample_rate, frame.pts = RATE_HZ, first
-                container.mux(sound.encode(frame))
-            container.mux(sound.encode())
+            _encode_sound(container, sound, samples)
     return path
+
+
+def with_sound(path: Path, to: Path, samples: npt.NDArray[np.int16]) -> Path:
+    """The pictures of a video as they are, under another sound."""
+    with av.open(str(path)) as source, av.open(str(to), "w") as container:
+        pictures = source.streams.video[0]
+        video = container.add_stream_from_template(pictures)
+        sound = container.add_stream("aac", rate=RATE_HZ, layout="mono")
+        for packet in source.demux(pictures):
+            if packet.dts is not None:
+                packet.stream = video
+                container.mux(packet)
+        _encode_sound(container, sound, samples)
+    return to
+
+
+def _encode_sound(
+    container: av.container.OutputContainer, sound: av.AudioStream, samples: npt.NDArray[np.int16]
+) -> None:
+    for first in range(0, len(samples), 1024):
+        part = samples[first : first + 1024].astype(np.float32)[None] / 32768
+        frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = RATE_HZ, first
+        container.mux(sound.encode(frame))
+    container.mux(sound.encode())
 
 
 def still_track(start_s: float, end_s: float) -> FaceTrack:

@@ -16,25 +16,26 @@ from curation.media import MediaError, duration_s, file_end_s, frame_times, iter
 from tests.worlds.recordings import Recording, Track, delayed, exported_offsets_ms, numbers_seen, write_recording
 from tests.worlds.videos import frame_number, picture, write_video
 
+SMALL = (64, 64)
 PCM = Track(codec="pcm_s16le")
 """AVI cannot say that AAC begins with a frame of nothing."""
 SEEKING = {
-    "a transport stream with a key frame every 2 s": ("a.ts", Recording(gop=50, seconds=13.2)),
-    "a transport stream with one key frame": ("a.ts", Recording(gop=1000, seconds=13.2)),
+    "a transport stream with a key frame every 2 s": ("a.ts", Recording(gop=50, seconds=6.6)),
+    "a transport stream with one key frame": ("a.ts", Recording(gop=1000, seconds=6.6)),
     "MPEG-2 in a transport stream, open groups": (
         "a.ts",
-        Recording(codec="mpeg2video", gop=12, b_frames=2, seconds=13.2, options={"b": "4M"}),
+        Recording(codec="mpeg2video", gop=12, b_frames=2, seconds=6.6, options={"b": "4M"}),
     ),
     "MPEG-2 in a program stream": (
         "a.vob",
         Recording(
-            codec="mpeg2video", gop=12, b_frames=2, seconds=13.2, options={"b": "4M"}, tracks=(Track(codec="mp2"),)
+            codec="mpeg2video", gop=12, b_frames=2, seconds=6.6, options={"b": "4M"}, tracks=(Track(codec="mp2"),)
         ),
     ),
-    "Matroska": ("a.mkv", Recording(gop=50, seconds=13.2)),
-    "open groups in mp4": ("a.mp4", Recording(gop=50, seconds=13.2, options={"x264-params": "open-gop=1"})),
-    "Flash video": ("a.flv", Recording(gop=50, seconds=13.2)),
-    "H.264 with B-frames in AVI": ("a.avi", Recording(gop=50, seconds=13.2, tracks=(PCM,))),
+    "Matroska": ("a.mkv", Recording(gop=50, seconds=6.6)),
+    "open groups in mp4": ("a.mp4", Recording(gop=50, seconds=6.6, options={"x264-params": "open-gop=1"})),
+    "Flash video": ("a.flv", Recording(gop=50, seconds=6.6)),
+    "H.264 with B-frames in AVI": ("a.avi", Recording(gop=50, seconds=6.6, tracks=(PCM,))),
 }
 
 
@@ -45,14 +46,14 @@ def seekable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def test_segments_have_every_frame_once(seekable: Path) -> None:
-    segments = [numbers_seen(seekable, start, start + 5.0) for start in (0.0, 5.0, 10.0)]
-    assert segments == [list(range(125)), list(range(125, 250)), list(range(250, 330))]
+    segments = [numbers_seen(seekable, start, start + 2.6) for start in (0.0, 2.6, 5.2)]
+    assert segments == [list(range(65)), list(range(65, 130)), list(range(130, 165))]
 
 
 def test_sound_and_picture_are_exported_together(seekable: Path) -> None:
     # AAC and MP2 smear a burst by a fraction of a millisecond, Flash and Matroska round times to one.
-    offsets = exported_offsets_ms(seekable, 5.2, 9.6)
-    assert len(offsets) == 5
+    offsets = exported_offsets_ms(seekable, 2.6, 6.4)
+    assert len(offsets) == 3
     assert all(abs(offset) <= 0.6 for offset in offsets), offsets
 
 
@@ -84,7 +85,7 @@ def test_without_times_of_presentation_frames_are_counted(tmp_path: Path, name: 
 
 def test_a_missing_duration_is_measured(tmp_path: Path) -> None:
     path = tmp_path / "live.webm"
-    recording = Recording(codec="libvpx", options={"live": "1"}, b_frames=0, seconds=3.0, tracks=())
+    recording = Recording(codec="libvpx", options={"live": "1"}, b_frames=0, size=SMALL, seconds=3.0, tracks=())
     write_recording(tmp_path / "whole.webm", recording)
     # What a live recording leaves: the header's length and the index stay unwritten, clusters are of unknown size.
     path.write_bytes(without_duration((tmp_path / "whole.webm").read_bytes()))
@@ -109,7 +110,7 @@ def test_a_duration_that_nobody_would_believe_is_measured(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["a.mkv", "a.flv", "a.ts", "a.mp4"])
 def test_a_picture_that_begins_late_lasts_no_longer(tmp_path: Path, name: str) -> None:
-    whole = write_recording(tmp_path / "whole.mp4", Recording())
+    whole = write_recording(tmp_path / "whole.mp4", Recording(size=SMALL))
     path = delayed(whole, tmp_path / name, 2.0, kind="video")
     assert probe(str(path)).duration_s == pytest.approx(4.4, abs=0.05)
     assert duration_s(str(path)) == pytest.approx(4.4, abs=0.05)
@@ -119,20 +120,20 @@ def test_a_picture_that_begins_late_lasts_no_longer(tmp_path: Path, name: str) -
 @pytest.mark.parametrize("name", ["a.mkv", "a.webm", "a.flv"])
 def test_a_clock_may_begin_anywhere(tmp_path: Path, name: str) -> None:
     codec, sound = ("libvpx", "libopus") if name == "a.webm" else ("libx264", "aac")
-    recording = Recording(codec=codec, b_frames=0, tracks=(Track(codec=sound),))
+    recording = Recording(codec=codec, b_frames=0, size=SMALL, tracks=(Track(codec=sound),))
     path = write_recording(tmp_path / name, replace(recording, container_options={"output_ts_offset": "3600"}))
     assert probe(str(path)).duration_s == pytest.approx(4.4, abs=0.05)
     assert duration_s(str(path)) == pytest.approx(4.4, abs=0.05)
 
 
 def test_sound_that_goes_on_is_no_picture(tmp_path: Path) -> None:
-    path = write_recording(tmp_path / "a.mkv", Recording(left_out=lambda index: index >= 60))
+    path = write_recording(tmp_path / "a.mkv", Recording(size=SMALL, left_out=lambda index: index >= 60))
     assert probe(str(path)).duration_s == pytest.approx(2.4, abs=0.05)
     assert file_end_s(str(path)) == pytest.approx(4.4, abs=0.05)
 
 
 def test_a_transport_stream_that_begins_between_key_frames_lasts_as_long_as_its_pictures(tmp_path: Path) -> None:
-    whole = write_recording(tmp_path / "whole.ts", Recording(gop=50, seconds=13.2)).read_bytes()
+    whole = write_recording(tmp_path / "whole.ts", Recording(gop=50, seconds=6.6)).read_bytes()
     path = tmp_path / "a.ts"
     path.write_bytes(whole[: 3 * 188] + whole[len(whole) // 3 // 188 * 188 :])
     seen = [raw.time_s for raw in iter_raw_frames(str(path))]
@@ -172,10 +173,10 @@ def test_packets_that_say_as_before_are_no_damage(tmp_path: Path) -> None:
 def test_one_picture_that_runs_ahead_takes_no_others_with_it(tmp_path: Path) -> None:
     # The clock of a program stream begins anew after 33 bits.
     recording = Recording(
-        codec="mpeg2video", gop=12, b_frames=2, seconds=13.2, options={"b": "4M"}, tracks=(),
-        container_options={"output_ts_offset": str(2**33 / 90_000 - 6)},
+        codec="mpeg2video", gop=12, b_frames=2, seconds=6.6, options={"b": "4M"}, tracks=(),
+        container_options={"output_ts_offset": str(2**33 / 90_000 - 3)},
     )  # fmt: skip
-    assert numbers_seen(write_recording(tmp_path / "a.vob", recording)) == list(range(330))
+    assert numbers_seen(write_recording(tmp_path / "a.vob", recording)) == list(range(165))
 
 
 def test_times_that_run_away_are_told(tmp_path: Path) -> None:
@@ -213,8 +214,8 @@ def test_a_picture_that_changes_its_size_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.ts", "a.mkv"])
-@pytest.mark.parametrize("start", [24, 25, 26, 27])
-def test_the_last_frames_of_a_file_are_not_left_in_the_decoder(tmp_path: Path, name: str, start: int) -> None:
+def test_the_last_frames_of_a_file_are_not_left_in_the_decoder(tmp_path: Path, name: str) -> None:
     # So few packets follow the last key frame that their pictures come out together, when the decoder is flushed.
     path = write_recording(tmp_path / name, Recording(gop=12, seconds=1.12, tracks=()))
-    assert numbers_seen(path, start / 25) == list(range(start, 28))
+    for start in (24, 25, 26, 27):
+        assert numbers_seen(path, start / 25) == list(range(start, 28))

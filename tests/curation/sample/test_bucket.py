@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import pytest
 
 from curation.clip.schema import AudioType
 from curation.media import MediaError, iter_frames, probe, read_audio, sample_frames
-from curation.sample import SampleTruth, make_bucket
+from curation.sample import SampleTruth, bucket, make_bucket, video
 from curation.sample.video import speech_of
 from tests.worlds.sample_videos import LONG, TRUTH, each
 
@@ -103,6 +103,22 @@ def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
         make_bucket(tmp_path / "bucket")
 
 
+@pytest.mark.parametrize("name", sorted(LONG))
+def test_the_first_picture_of_a_long_video_has_its_size(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    sizes: list[tuple[int, ...]] = []
+
+    def encode_one(_: Path, __: str, frames: Iterator[npt.NDArray[np.uint8]], **___: object) -> None:
+        sizes.append(next(frames).shape)
+
+    monkeypatch.setattr(video, "encode", encode_one)
+    (made,) = (each for each in bucket.VIDEOS if each.truth.name == name)
+    made.make(tmp_path / name)
+    assert TRUTH[name].size is not None
+    assert sizes == [(*reversed(TRUTH[name].size or ()), 3)]
+
+
 @pytest.mark.parametrize("name", each(READABLE))
 def test_size_rate_length_and_tracks(sample: Sample, name: str) -> None:
     path, truth = str(sample(name)), TRUTH[name]
@@ -153,6 +169,7 @@ def test_the_mouth_opens_with_the_sound(sample: Sample, name: str) -> None:
     assert correlation > 0.6
 
 
+@pytest.mark.slow
 def test_the_shifted_sound_is_late_by_the_stated_time(sample: Sample) -> None:
     truth = TRUTH["shifted_audio.mp4"]
     path = sample(truth.name)
@@ -161,6 +178,7 @@ def test_the_shifted_sound_is_late_by_the_stated_time(sample: Sample) -> None:
     assert correlation > 0.6
 
 
+@pytest.mark.slow
 def test_lips_on_screen_follow_the_known_opening(sample: Sample) -> None:
     truth = TRUTH["shifted_audio.mp4"]
     seen = _darkness_of_mouth(sample(truth.name))

@@ -66,10 +66,18 @@ def test_a_caption_that_stays_is_rejected_whether_or_not_the_camera_moves(
     assert not judged(subtitles, frames).kept
 
 
-@pytest.mark.parametrize("row", [0.07, 0.4, 0.72, 0.9])
+SIGN_ROWS = (0.07, 0.4, 0.72, 0.9)
+SIGNS = (("DejaVuSans-Bold", 0.055, 1.0), ("DejaVuSansMono", 0.045, 3.0), ("DejaVuSerif", 0.08, 12.0))
+
+
 @pytest.mark.parametrize(
-    ("font", "size", "speed_px"),
-    [("DejaVuSans-Bold", 0.055, 1.0), ("DejaVuSansMono", 0.045, 3.0), ("DejaVuSerif", 0.08, 12.0)],
+    ("row", "font", "size", "speed_px"),
+    [
+        # Every row and every sign once by default.
+        pytest.param(row, *sign, marks=[] if (place - kind) % len(SIGNS) == 0 else [pytest.mark.slow])
+        for place, row in enumerate(SIGN_ROWS)
+        for kind, sign in enumerate(SIGNS)
+    ],
 )
 def test_a_sign_that_the_camera_passes_is_kept(
     subtitles: SubtitleFilter, row: float, font: str, size: float, speed_px: float

@@ -14,7 +14,7 @@ from curation.clip.schema import AudioType, Clip, Pool, Source, Verdict
 from curation.pipeline import StagesConfig, build_stages
 from curation.runner import StageRunner
 from curation.stages.sync import Speech, SyncConfig, SyncFilter
-from tests.worlds.moving_mouth import frames, source_of, syllables, voice, write_video
+from tests.worlds.moving_mouth import frames, source_of, syllables, voice, with_sound, write_video
 
 SECONDS = 10.0
 SHARED = Path(os.environ.get("SOUL_SHARED", "../shared"))
@@ -40,7 +40,7 @@ def drop_rules(source: Source) -> list[str | None]:
 def remux(path: Path, tmp_path: Path, seed: int | None, late_frames: float = 0.0) -> Path:
     """The talking mouth of `talk` with the voice of another speech, a later one, or none (silence)."""
     samples = voice(syllables(SECONDS, seed=seed), late_frames) if seed else np.zeros(160_000, np.int16)
-    return write_video(tmp_path / "remuxed.mp4", frames(syllables(SECONDS, seed=1), SECONDS), samples)
+    return with_sound(path, tmp_path / "remuxed.mp4", samples)
 
 
 def track_in(crop: Box, track: FaceTrack) -> FaceTrack:

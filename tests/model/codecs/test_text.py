@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -31,19 +29,9 @@ def test_hashed_states_are_zero_padded_and_depend_on_order() -> None:
 
 
 def test_hashed_states_are_the_same_in_every_process() -> None:
-    script = (
-        "from model.codecs.text import *; "
-        "print(encode_text(HashedTextEncoder(), None, ['a man nods']).double().sum().item().hex())"
-    )
-    other = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PYTHONHASHSEED": "1"},
-    )
-    here = float(encode_text(HashedTextEncoder(), None, ["a man nods"]).double().sum()).hex()
-    assert other.stdout.strip() == here
+    # A number from another process: Python's own hash of a word differs from one to the next.
+    total = encode_text(HashedTextEncoder(), None, ["a man nods"]).double().sum().item()
+    assert total == pytest.approx(9.81520127877593, abs=1e-4)
 
 
 def test_hashed_encoder_saves_and_loads(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import http.server
+import json
 import subprocess
 import sys
 import threading
@@ -128,34 +129,39 @@ MISTAKES: dict[str, tuple[dict[str, str], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_is_told_before_torch_is_imported(tmp_path: Path, name: str) -> None:
-    changes, message = MISTAKES[name]
+def test_mistakes_are_told_before_torch_is_imported(tmp_path: Path) -> None:
     picture().save(tmp_path / "portrait.png")
     write_wav(tmp_path / "speech.wav", noise(1.0))
     (tmp_path / "text.png").write_text("hello")
-    chosen = {
-        "model": "tiny",
-        "image": "portrait.png",
-        "audio": "speech.wav",
-        "prompt": "x",
-        "out": "out.mp4",
-    } | changes
-    words = ["generate", *(word for key, value in chosen.items() for word in (f"--{key}", value))]
+    right = {"model": "tiny", "image": "portrait.png", "audio": "speech.wav", "prompt": "x", "out": "out.mp4"}
+    commands = {
+        name: ["generate", *(word for key, value in (right | changes).items() for word in (f"--{key}", value))]
+        for name, (changes, _) in MISTAKES.items()
+    }
+    # One process for all of them: what it has imported after the last, it had not before.
     script = f"""
-import sys
+import contextlib, io, json, sys
 sys.path.insert(0, {str(Path.cwd())!r})
 from model.__main__ import main
-try:
-    status = main({words!r})
-except SystemExit as stop:
-    status = stop.code
-print(status, "torch" in sys.modules)
+told = {{}}
+for name, words in {commands!r}.items():
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        try:
+            status = main(words)
+        except SystemExit as stop:
+            status = stop.code
+    told[name] = status, "torch" in sys.modules, errors.getvalue()
+print(json.dumps(told))
 """
-    told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert told.stdout == "2 False\n"
-    assert message in told.stderr
-    assert "Traceback" not in told.stderr
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
+    told = json.loads(answer.stdout)
+    assert told.keys() == MISTAKES.keys()
+    for name, (_, message) in MISTAKES.items():
+        status, imported, errors = told[name]
+        assert (status, imported) == (2, False), name
+        assert message in errors, name
+        assert "Traceback" not in errors, name
+    assert "Traceback" not in answer.stderr
 
 
 @pytest.mark.parametrize(
@@ -176,12 +182,15 @@ def test_a_missing_directory_is_never_looked_up_on_the_hub(
             load(source)
 
 
-@pytest.mark.parametrize(("status", "answer"), [(500, b""), (404, b""), (200, b"hello"), (200, b"{}"), (0, b"")])
-def test_a_hub_that_does_not_answer_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, answer: bytes
-) -> None:
+def test_a_hub_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    answers = {"a": (500, b""), "b": (404, b""), "c": (200, b"hello"), "d": (200, b"{}"), "e": (0, b"")}
+    asked: list[str] = []
+
     class Hub(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            (name,) = (name for name in answers if f"owner/{name}/" in f"{self.path}/")
+            asked.append(name)
+            status, answer = answers[name]
             if status:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(answer)))
@@ -195,8 +204,9 @@ def test_a_hub_that_does_not_answer_is_one_line(
         threading.Thread(target=server.serve_forever, daemon=True).start()
         script = (
             "from model.weights.files import locate\n"
-            "try: locate('owner/name')\n"
-            "except ValueError as error: print(error)"
+            f"for name in {[*answers]!r}:\n"
+            "    try: locate(f'owner/{name}')\n"
+            "    except ValueError as error: print(error)"
         )
         told = subprocess.run(
             [sys.executable, "-c", script],
@@ -210,6 +220,9 @@ def test_a_hub_that_does_not_answer_is_one_line(
             },
         )
         server.shutdown()
-    (line,) = told.stdout.splitlines()
-    assert line.startswith("owner/name: neither a directory nor a model that the Hub gives: ")
+    assert set(asked) == set(answers)
+    lines = told.stdout.splitlines()
+    assert len(lines) == len(answers)
+    for name, line in zip(answers, lines, strict=True):
+        assert line.startswith(f"owner/{name}: neither a directory nor a model that the Hub gives: ")
     assert told.returncode == 0

@@ -1,7 +1,5 @@
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,10 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from model import Codebook, SoulTransformer3DModel
 from model.generation.pipeline import SoulPipeline
 from model.pretrained.assemble import build_pipeline
 from model.weights.directory import fingerprint
 from model.weights.wan_checkpoints import export_wan
+from tests.worlds.fresh_process import answer_of
 from tests.worlds.pipelines import asked, make_codebook, noise, small_pipeline
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -27,28 +27,21 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
+def video_of(directory: str) -> tuple[tuple[int, ...], int]:
+    """Shape and sum of the frames of a video by the model in a directory."""
+    torch.set_num_threads(1)
+    pipeline = SoulPipeline.from_pretrained(directory)
+    assert isinstance(pipeline.codebook, Codebook)
+    assert isinstance(pipeline.transformer, SoulTransformer3DModel)
+    frames = pipeline(asked(audio=noise(5.0))).frames
+    return frames.shape, int(frames.astype(int).sum())
+
+
 def test_a_directory_loads_in_a_fresh_process_and_makes_the_same_video(directory: Path) -> None:
-    script = f"""
-import torch
-from model import Codebook, SoulPipeline, SoulTransformer3DModel
-from tests.worlds.pipelines import asked, noise
-pipeline = SoulPipeline.from_pretrained({str(directory)!r})
-assert isinstance(pipeline.codebook, Codebook)
-assert isinstance(pipeline.transformer, SoulTransformer3DModel)
-frames = pipeline(asked(audio=noise(5.0))).frames
-print(frames.shape, frames.astype(int).sum())
-"""
-    fresh = subprocess.run(
-        [sys.executable, "-c", script],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"OMP_NUM_THREADS": "1", "PYTHONPATH": "."},
-    )
     pipeline = small_pipeline()
     pipeline.codebook = make_codebook()
     frames = pipeline(asked(audio=noise(5.0))).frames
-    assert fresh.stdout.split("\n")[-2] == f"{frames.shape} {frames.astype(int).sum()}"
+    assert answer_of(video_of, str(directory)) == (frames.shape, int(frames.astype(int).sum()))
 
 
 def test_defaults_and_weights_come_back(directory: Path) -> None:
