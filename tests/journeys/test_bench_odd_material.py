@@ -62,7 +62,7 @@ def test_odd_videos_have_values_or_true_reasons(tmp_path: Path) -> None:
     write_video(tmp_path / "v" / f"{ids[3]}.mp4", talk[:1], speech[:640])
     (tmp_path / "v" / f"{ids[4]}.mov").write_bytes(b"")
     write_video(tmp_path / "v" / f"{ids[5]}.part.mp4", talk, speech)
-    write_odd(tmp_path / "v" / f"{ids[6]}.mkv", talk[:60], speech, times_s=[0.1 * index for index in range(60)])
+    write_odd(tmp_path / "v" / f"{ids[6]}.mkv", talk[:24], speech, times_s=[0.1 * index for index in range(24)])
     (tmp_path / "v" / f"{ids[7]}.mp4").mkdir()
     assert evaluate(tmp_path / "samples", tmp_path / "v", tmp_path / "out") == 0
     rows = table(tmp_path / "out")
@@ -78,8 +78,8 @@ def test_odd_videos_have_values_or_true_reasons(tmp_path: Path) -> None:
         ids[6]: [None] * 4,
         ids[7]: ["missing"] * 4,
     }
-    assert len(rows[ids[0], "av_align"].detail["motion"]) == len(rows[ids[1], "av_align"].detail["motion"]) == 100
-    assert len(rows[ids[6], "av_align"].detail["motion"]) == 150, "six seconds at 25 a second"
+    assert len(rows[ids[0], "av_align"].detail["motion"]) == len(rows[ids[1], "av_align"].detail["motion"]) == round(25 * SECONDS)
+    assert len(rows[ids[6], "av_align"].detail["motion"]) == 60, "2.4 seconds at 25 a second"
     sync = [rows[id_, "mouth_sync"].values["mouth_agreement"] for id_ in ids[:2]]
     assert sync[0] == pytest.approx(sync[1], abs=0.1)
     assert (tmp_path / "out" / "report.html").is_file()

@@ -14,7 +14,7 @@ from tests.worlds.moving_mouth import RATE_HZ, frames, syllables, voice, write_v
 from tests.worlds.pipelines import small_pipeline
 from tests.worlds.synthetic_run import write_playable_run
 
-SECONDS = 2.0
+SECONDS = 1.0
 
 
 def test_a_run_and_a_model_become_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
