@@ -14,7 +14,7 @@ from tests.worlds.moving_mouth import RATE_HZ, frames, syllables, voice, write_v
 from tests.worlds.pipelines import small_pipeline
 from tests.worlds.synthetic_run import write_playable_run
 
-SECONDS = 1.0
+SECONDS = 2.0
 
 
 def test_a_run_and_a_model_become_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,7 +30,7 @@ def test_a_run_and_a_model_become_a_report(tmp_path: Path, capsys: pytest.Captur
     methods = (f"soul={videos}", f"real={out / 'samples/real'}")
     assert main(["samples", "--run", run, "--out", samples]) == 0
     assert main(["generate", "--model", str(tmp_path / "model"), "--samples", samples, "--out", videos]) == 0
-    metrics = ("--metrics", "appearance", "av_align")
+    metrics = ("--metrics", "appearance")
     assert main(["evaluate", "--samples", samples, "--videos", *methods, "--out", str(out), *metrics]) == 0
 
     with (out / "leaderboard.csv").open(newline="") as file:
