@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import cv2
@@ -14,6 +15,7 @@ from bench.metrics.measured_video import MeasuredVideo, face_clip
 from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.reference import reference_image
 from bench.values import Better, Value
+from curation.backends.faces.detector import FaceDetector
 from curation.backends.registry import FACE_DETECTORS
 from curation.clip.observations import Box
 
@@ -43,7 +45,7 @@ class IdentityColour(Metric):
     def measure(self, video: VideoInput) -> Outcome:
         """See the class."""
         image = reference_image(video)
-        faces = FACE_DETECTORS.build("dlib_hog").detect(image)
+        faces = face_detector().detect(image)
         if not faces:
             raise NoValueError("no face in the reference image")
         portrait = face_colour(image, max(faces, key=lambda face: face.box.area).box)
@@ -61,6 +63,12 @@ class IdentityColour(Metric):
             },
             detail={"face_colour_error_by_second": [round(float(value), 3) for value in curve]},
         )
+
+
+@lru_cache(maxsize=1)
+def face_detector() -> FaceDetector:
+    """dlib's; to build it takes half a second."""
+    return FACE_DETECTORS.build("dlib_hog")
 
 
 def face_colour(image: npt.NDArray[np.uint8], box: Box) -> npt.NDArray[np.float64]:

@@ -30,7 +30,7 @@ def inline(bench: Bench, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "workers", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+    "workers", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)]
 )
 def test_workers_on_ray_give_the_same_table(
     ray_cluster: None, bench: Bench, inline: Path, tmp_path: Path, workers: int

@@ -99,9 +99,11 @@ class Terminal:
         self.type(line)
         return self.status(timeout_s, meanwhile)
 
-    def shows(self, pattern: str, timeout_s: float) -> re.Match[str] | None:
-        """Wait for a text to come up, after the one that was waited for last."""
-        return self._wait(re.compile(pattern), timeout_s, lambda: None)
+    def shows(
+        self, pattern: str, timeout_s: float, meanwhile: Callable[[], object] = lambda: None
+    ) -> re.Match[str] | None:
+        """Wait for a text to come up, after the one that was waited for last; `meanwhile` as in `run`."""
+        return self._wait(re.compile(pattern), timeout_s, meanwhile)
 
     def processes(self) -> list[Process]:
         """All that were started in it and live, the shell aside."""

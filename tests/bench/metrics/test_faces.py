@@ -58,7 +58,7 @@ def test_face_colour_is_that_of_the_portrait_or_it_is_not(talking: VideoInput, s
     assert (
         same.values["face_colour_error"] < 3 < 3 * same.values["face_colour_error"] < tinted.values["face_colour_error"]
     )
-    assert abs(same.values["face_colour_drift"]) < 1
+    assert abs(same.values["face_colour_drift"]) < 2, "of two seconds, in which the mouth moves"
 
 
 def test_reference_images_that_cannot_serve(talking: VideoInput, tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from bench.samples.samples import Sample, read_samples, read_videos
 from bench.served import endpoint
 from bench.served.endpoint import NotNowError
 from infra.jobs.engine import run_inline
-from tests.worlds.bench_samples import BROKEN, EMPTY, MISSING, TALKING
+from tests.worlds.bench_samples import BROKEN, EMPTY, MISSING, TALKING, portrait
+from tests.worlds.moving_mouth import write_video
 from tests.worlds.served_models import Answer, Asked, serving
 
 SAMPLE = Sample(id=TALKING, prompt="A woman in an orange suit speaks.")
@@ -82,12 +83,13 @@ def judge(url: str) -> VideoTextConsistency:
 
 
 def test_the_judge_is_shown_timed_frames_and_the_prompt(
-    server: tuple[str, Served], videos_dir: Path, monkeypatch: pytest.MonkeyPatch
+    server: tuple[str, Served], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, served = server
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     assert judge(url).available() is None
-    outcome = judge(url)(VideoInput(path=videos_dir / f"{TALKING}.mp4", sample=SAMPLE))
+    video = write_video(tmp_path / "still.mp4", [portrait()] * 100, None)
+    outcome = judge(url)(VideoInput(path=video, sample=SAMPLE))
     assert outcome.values["vtc"] == 4
     assert outcome.values["vtc_expected"] == pytest.approx((4 * 0.7 + 5 * 0.2) / 0.9)
     assert outcome.detail["reply"] == "4"

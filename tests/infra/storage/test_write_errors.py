@@ -108,8 +108,8 @@ def test_what_was_logged_survives_a_full_disk(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mib", "what", "kept"),
     [
-        (5, "initial", []),
-        (60, "checkpoints/step-00000002", []),
+        pytest.param(5, "initial", [], marks=pytest.mark.slow),
+        pytest.param(60, "checkpoints/step-00000002", [], marks=pytest.mark.slow),
         (150, "checkpoints/step-00000003", ["step-00000002"]),
     ],
 )
