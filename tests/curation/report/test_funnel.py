@@ -6,25 +6,10 @@ import itertools
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from curation.report import ReportConfig, write_report
 from curation.report.funnel import clip_funnel, source_funnel
 from curation.report.summary import summarise
-from infra.storage.files import read_bytes
-from tests.worlds.html_page import Page
+from tests.worlds.report_page import report
 from tests.worlds.synthetic_run import sources, write_run
-
-
-def report(run: Path | str, **config: int) -> Page:
-    return Page(read_bytes(write_report(str(run), ReportConfig(**config))).decode())
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("run")
-    write_run(str(run), sources())
-    return run
 
 
 def test_funnels_add_up(run: Path) -> None:

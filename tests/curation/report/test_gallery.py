@@ -5,24 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from curation.report import ReportConfig, write_report
 from curation.report.gallery import draw
-from infra.storage.files import read_bytes
-from tests.worlds.html_page import Page
+from tests.worlds.report_page import report
 from tests.worlds.synthetic_run import sources, write_run
-
-
-def report(run: Path | str, **config: int) -> Page:
-    return Page(read_bytes(write_report(str(run), ReportConfig(**config))).decode())
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("run")
-    write_run(str(run), sources())
-    return run
 
 
 def test_the_draw_is_bounded_seeded_and_covers_every_rule() -> None:

@@ -13,37 +13,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from curation.report import ReportConfig, write_report
+from curation.report import write_report
 from curation.report.page import number, span, stage_times
 from curation.report.summary import summarise
 from curation.shards.clip_rows import THUMBNAIL_WIDTH_PX
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
-from infra.storage.files import read_bytes
 from tests.worlds.html_page import Page
+from tests.worlds.report_page import charts, report
 from tests.worlds.synthetic_run import HOSTILE, sources, write_run
-
-
-def report(run: Path | str, **config: int) -> Page:
-    return Page(read_bytes(write_report(str(run), ReportConfig(**config))).decode())
-
-
-def charts(page: Page) -> dict[str, str]:
-    """What the plots say to those who do not see them, by title."""
-    labels = [str(svg["aria-label"]) for svg in page.all("svg") if "aria-label" in svg]
-    return {label.partition(";")[0]: label for label in labels}
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("run")
-    write_run(str(run), sources())
-    return run
-
-
-@pytest.fixture(scope="module")
-def page(run: Path) -> Page:
-    return report(run)
 
 
 def test_the_header_has_the_totals(page: Page) -> None:
