@@ -12,7 +12,7 @@ from curation.clip.schema import Clip
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaptionConfig:
-    """Who captions."""
+    """Which captioner is used."""
 
     backend: str = "measured"
     """Captioner: `measured` (states what earlier stages measured). Qwen3-VL in the paper."""

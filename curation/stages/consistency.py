@@ -1,8 +1,8 @@
 """Reject clips whose caption contradicts what was measured, whoever wrote it (paper, Sec. 4.1, point 4).
 
-The paper's examples are "camera panning" on a static shot and "person walking" without displacement. A rule
-whose measurement is missing or unreliable abstains, and between "seen" and "not seen" there is room in which
-no rule objects: a caption is only rejected where the measurement is clear.
+The paper's examples are "camera panning" on a static shot and "person walking" without displacement. A rule abstains
+where its measurement is missing or unreliable. Between "seen" and "not seen" lies a range in which no rule objects, so
+a caption is rejected only where the measurement is clear.
 """
 
 from __future__ import annotations
@@ -27,42 +27,44 @@ class ConsistencyConfig:
     """Where a measurement contradicts a claim."""
 
     still_speed_per_s: float = 0.003
-    """Below, a camera does not move, in picture diagonals per second. Measured: fixed cameras of the labelled
-    clips 0 to 0.002, hand-held ones from 0.005."""
+    """Below this speed a camera stands still, in picture diagonals per second. Measured on the labelled clips: fixed
+    cameras 0 to 0.002, hand-held ones from 0.005."""
     moving_speed_per_s: float = 0.02
-    """From here, nobody would call a camera static: a tenth of the picture in 5 s."""
+    """From this speed nobody would call a camera static: a tenth of the picture in 5 s."""
     opposite_rate_per_s: float = 0.02
     """A pan, tilt or zoom of at least this rate the other way contradicts a claimed one."""
     walking_min_heads: float = 1.0
-    """A walker's face gets this far at least, in head heights (about 0.23 m); seated talkers sway by up to
-    0.44."""
+    """A walker's face travels at least this far, in head heights (about 0.23 m); seated talkers sway by up to 0.44."""
     walking_min_scale: float = 0.15
-    """... or its size changes by this much in the logarithm, towards or away from the camera: a little less
-    than one step of dlib's sizes (0.18)."""
+    """A face that travels less may still belong to a walker if the logarithm of its size changes by this much, towards
+    or away from the camera: a little less than one step of dlib's sizes (0.18)."""
     still_travel_heads: float = 0.3
-    """Below, a face does not move at all, in head heights; and below `still_scale_per_s` it does not come
-    closer."""
+    """A face that travels less than this, in head heights, stands still if its size also changes by less than
+    `still_scale_per_s`."""
     still_scale_per_s: float = 0.02
-    """See `still_travel_heads`; in the logarithm of the size per second."""
+    """See `still_travel_heads`; change of the logarithm of the size per second."""
     opposite_travel_heads: float = 1.0
-    """A face that moves the other way contradicts a direction when it gets at least this far ..."""
+    """A face contradicts a claimed left, right, up or down when it moves the other way, travels at least this far, in
+    head heights, and is at least as fast as `opposite_direction_per_s`."""
     opposite_direction_per_s: float = 0.03
-    """... and at least this fast, in pictures per second ..."""
+    """See `opposite_travel_heads`; in pictures per second."""
     opposite_scale_per_s: float = 0.1
-    """... or, towards and away, changes its size by at least this rate, in the logarithm."""
+    """A face contradicts a claimed approach or retreat when its size changes the other way at this rate at least, in
+    the logarithm per second."""
     moved_travel_heads: float = 2.0
-    """From here, nobody would say that a person stays where they are (about 0.46 m)."""
+    """From this travel nobody would say that a person stays in place, in head heights (about 0.46 m)."""
     min_coverage: float = 0.6
     """Share of the keyframes on which the face must have been followed; it might walk while it is not
     seen."""
     max_missed_people: int = 1
-    """Faces that a caption may leave out (somebody passing by); a caption of nobody may leave out none."""
+    """Faces that a caption may leave out (somebody passing by); a caption that says nobody is there may leave out
+    none."""
     max_unseen_people: int = 2
-    """People whom a caption may add to the faces found in a portrait, which has no room for more; wider shots
-    show small and turned-away people that a face detector misses, so there the rule abstains."""
+    """People whom a caption may add to the faces found in a portrait, which has no room for more. Wider shots show
+    small and turned-away people whom a face detector misses, so the rule abstains there."""
     still_mouth_change: float = 6.0
-    """Below, a mouth does not move (mean brightness change, 0 to 255). Measured: a closed mouth in a moving
-    head up to 5, speech from 9."""
+    """Below this mean brightness change (0 to 255) a mouth does not move. Measured: a closed mouth in a moving head up
+    to 5, speech from 9."""
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_coverage <= 1.0:
@@ -90,7 +92,7 @@ Rule = Callable[[Caption, Clip, ConsistencyConfig], Finding | None]
 
 
 class ConsistencyFilter:
-    """Hold a caption against the measurements; reject at the first contradiction."""
+    """Compare a caption with the measurements; reject at the first contradiction."""
 
     def __init__(self, config: ConsistencyConfig) -> None:
         self.config = config
@@ -207,7 +209,7 @@ def still_subject_moves(caption: Caption, clip: Clip, config: ConsistencyConfig)
 
 
 def fewer_people_than_faces(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """Fewer people are claimed than faces were followed; only of human videos, where faces are people's."""
+    """Fewer people are claimed than faces were followed; checked in the human pool only, where faces are people's."""
     if caption.num_people is None or clip.num_people is None or clip.pool is not Pool.HUMAN:
         return None
     missed = clip.num_people - caption.num_people
@@ -224,8 +226,9 @@ def more_people_than_faces(caption: Caption, clip: Clip, config: ConsistencyConf
 
 
 def talking_with_still_mouth(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """Talking or singing is claimed; there is neither sound nor a moving mouth. Silent video of somebody who
-    talks is no contradiction, so the mouth decides.
+    """Talking or singing is claimed; there is neither sound nor a moving mouth.
+
+    Silent video of somebody who talks is no contradiction, so the mouth decides.
     """
     change = clip.scores.get("subject_mouth_change")
     silent = not clip.has_audio or clip.audio_type is AudioType.NONE

@@ -25,14 +25,14 @@ class DefectConfig:
     """Share of the width that dark bars at both sides may take together."""
 
     max_blurred_fill: float = 0.0
-    """Share of the width that bars of blurred fill may take; what is found is 0.1 and more."""
+    """Share of the width that bars of blurred fill may take; bars that are found take 0.1 and more."""
 
     max_logo: float = 0.0
-    """Share of the area that a mark in a corner may take; what is found is 0.0008 and more."""
+    """Share of the area that a mark in a corner may take; marks that are found take 0.0008 and more."""
 
     max_logo_text_width: float = 0.3
-    """Overlaid text in a corner counts as a logo up to this width; wider text is a banner and was weighed by
-    the subtitles stage."""
+    """Overlaid text in a corner counts as a logo up to this width; wider text is a banner, which the subtitles stage
+    has judged."""
 
     max_frozen_s: float = 1.0
     """Longest span in which every frame repeats the one before. Measured: 0.03 s at most in clips to keep
@@ -93,7 +93,7 @@ class DefectFilter:
         return clip
 
     def _logo_text(self, clip: Clip) -> float:
-        """Area of text in a corner that the subtitles stage saw stay over a moving picture; 0 without."""
+        """Area of the largest text that the subtitles stage saw fixed in a corner over a moving picture; 0 if none."""
         encoded = clip.scores.get("subtitle_overlays")
         if not isinstance(encoded, str):
             return 0.0

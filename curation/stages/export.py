@@ -29,7 +29,7 @@ class ExportConfig:
 
 
 class Export:
-    """Fill in the payloads of a source's kept clips, in one decode of the file, and hold them against what was seen.
+    """Fill in the payloads of a source's kept clips, in one decode of the file, and check them against the scene pass.
 
     Video is copied instead of encoded only where the copy is exact; rejected clips cost nothing. A clip whose file is
     not what its record says is rejected.
@@ -76,7 +76,7 @@ class Export:
 
 
 def _difference(payload: Payload, times_s: Sequence[float], duration_s: float) -> Difference | None:
-    """What of the exported files is not as the source was seen and as the record will say."""
+    """The first difference between the exported files and what the scene pass saw and the record will say."""
     if payload.num_frames != len(times_s):
         return Difference(rule="num_frames", value=float(payload.num_frames), expected=float(len(times_s)))
     difference = check_video(payload.mp4, times_s)

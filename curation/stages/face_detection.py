@@ -9,15 +9,15 @@ from curation.clip.schema import Source
 
 
 class FaceDetection:
-    """Give every keyframe its faces; decides nothing. It counts as part of `split`, whose clips it makes possible."""
+    """Give every keyframe its faces; decides nothing. It counts as part of `split`, which needs these faces."""
 
     def __init__(self, detector: FaceDetector) -> None:
         self.detector = detector
 
     def __call__(self, source: Source) -> Source:
-        """Look thoroughly at every other keyframe, and at those between only beside one that shows a face.
+        """Look thoroughly at every other keyframe; at a keyframe in between only if one beside it shows a face.
 
-        Pictures without people cost the most, because only there the detector looks for small faces.
+        Pictures without people cost the most, because the detector looks for small faces only where it finds no others.
         """
         keyframes = source.keyframes
         faces = [

@@ -15,8 +15,8 @@ class FacesConfig:
     """When a clip counts as showing a person."""
 
     min_confidence: float = 0.3
-    """Mean confidence of the largest track; dlib gives 0.5–2.1 on real clips of one person, 0.3 on two half
-    turned away [measured]."""
+    """Mean confidence of the largest track; dlib gives 0.5–2.1 on real clips of one person, 0.3 where two people are
+    half turned away [measured]."""
     min_presence: float = 0.5
     """Share of keyframes on which the main face is found [our choice: heads turn, HOG sees frontal faces]."""
     min_iou: float = 0.3
@@ -54,7 +54,7 @@ class FacesFilter:
 
 
 def build_tracks(keyframes: tuple[Keyframe, ...], min_iou: float, max_gap_frames: int) -> tuple[FaceTrack, ...]:
-    """Link faces of successive keyframes by overlap, greedily; the track that covers most picture first."""
+    """Link faces of successive keyframes by overlap, greedily; the track that covers the most picture comes first."""
     open_tracks: list[list[tuple[int, float, FaceBox]]] = []
     done: list[list[tuple[int, float, FaceBox]]] = []
     for index, keyframe in enumerate(keyframes):

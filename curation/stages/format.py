@@ -1,4 +1,4 @@
-"""Turn down sources whose stored picture cannot be shown truthfully as ordinary video."""
+"""Reject sources whose stored picture cannot be shown truthfully as ordinary video."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from curation.media.colour import HDR_TRANSFERS, SDR_TRANSFERS, readable_matrix
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FormatConfig:
-    """What is taken of video that is not progressive BT.709."""
+    """Which video is taken that is not progressive BT.709."""
 
     take_hdr: bool = False
-    """Whether high dynamic range (PQ, HLG, Dolby Vision) is tone-mapped and taken, rather than rejected. Where its
-    white lies is a convention (203 cd/m², ITU-R BT.2408) that recordings do not keep: its brightness is a guess."""
+    """Whether high dynamic range (PQ, HLG, Dolby Vision) is tone-mapped and taken, rather than rejected. The level of
+    its white is a convention (203 cd/m², ITU-R BT.2408) that recordings do not keep, so its brightness is a guess."""
     take_interlaced: bool = True
-    """Whether interlaced video is deinterlaced (bwdif, a frame for a frame) and taken, rather than rejected."""
+    """Whether interlaced video is deinterlaced (bwdif, one frame for each frame) and taken, rather than rejected."""
 
 
 class FormatFilter:

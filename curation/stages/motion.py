@@ -36,7 +36,7 @@ class MotionStage:
         self.estimator = CAMERA_ESTIMATORS.build(config.backend)
 
     def __call__(self, clip: Clip) -> Clip:
-        """The clip with the scores of `curation.clip.motion`; None where the motion cannot be told."""
+        """The clip with the scores of `curation.clip.motion`; None where the motion is unknown."""
         pairs = self.estimator.pairs(clip)
         camera, subject, mouth = None, None, None
         fit = mean_fit(pairs)

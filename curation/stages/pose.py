@@ -34,7 +34,7 @@ class PoseConfig:
     """A picture that ends at least this far below the crown shows the full body: half-way between knees (6)
     and soles (8), as far as possible from either when the head is measured 10 % wrong."""
     crop_from_heads: float = 0.5
-    """Room above the crown in an upper-body crop, in head heights: ours."""
+    """Room above the crown in an upper-body crop, in head heights [our choice]."""
     crop_to_heads: float = 4.0
     """Where an upper-body crop ends, in head heights below the crown: the crotch of the eight-head figure."""
     crop_half_width_heads: float = 1.6
@@ -107,7 +107,7 @@ class PoseStage:
     def upper_body(self, person: TrackedPerson, width: int, height: int) -> Box | None:
         """A square (narrower where the picture is) that holds the upper body at all times, on even pixels.
 
-        None when the person moves so much that such a part shows their feet somewhere.
+        None when the person moves so much that such a crop would show the full body at some time.
         """
         heads = [(pose.head.y0 * height, pose.head.height * height, pose) for pose in person.poses]
         top = min(crown - self.config.crop_from_heads * head for crown, head, _ in heads)
@@ -133,8 +133,8 @@ def _place(middle: float, length: float, limit: int) -> tuple[int, int]:
 
 
 def join_fragments(people: tuple[TrackedPerson, ...]) -> list[TrackedPerson]:
-    """Join tracks of one person that a lost detection broke: one ends before the next begins, at most one
-    head away and of like size.
+    """Join tracks of one person that were broken by a missed detection: one ends before the next begins, at most one
+    head away and of similar size.
     """
     joined: list[TrackedPerson] = []
     for person in sorted(people, key=lambda p: p.times_s[0]):

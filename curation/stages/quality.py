@@ -16,9 +16,9 @@ class QualityConfig:
     """Quality scorer. The paper uses FineVQ (Sec. 4.1); `no_reference` needs no weights."""
 
     min_score: float = 50.0
-    """Score in [0, 100] below which a clip is rejected, on the backend's own scale. The paper gives no
-    value. With `no_reference` one worthless part alone brings an otherwise flawless clip to 49. Measured: the
-    labelled clips to keep 79 to 100; after a Gaussian blur of 3 pixels at a short edge of 480 24 (median)."""
+    """Score in [0, 100] below which a clip is rejected, on the backend's own scale. The paper gives no value. With
+    `no_reference` a clip that is flawless but for one worthless part scores 49. Measured: 79 to 100 on the labelled
+    clips to keep; 24 (median) after a Gaussian blur of 3 pixels at a short edge of 480."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_score <= 100:

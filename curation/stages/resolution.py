@@ -1,4 +1,4 @@
-"""Turn down sources that are too small or too slow to be training material (paper, Sec. 4.1)."""
+"""Reject sources that are too small or too slow to be training material (paper, Sec. 4.1)."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from curation.media import RawFrame, file_end_s, frame_times, iter_raw_frames
 from infra.terminal import off_the_terminal
 
 with off_the_terminal():
-    # It runs FFmpeg's command to see if it is there, which sets the terminal's modes: job control would stop a run that
-    # was started in the background of the shell.
+    # PySceneDetect runs FFmpeg's command when it is imported, to see whether it is there. That command sets the
+    # terminal's modes, and job control would stop a run that was started in the background of the shell.
     from scenedetect import AdaptiveDetector, FrameTimecode
 
 
@@ -34,10 +34,10 @@ class ScenesConfig:
     min_shot_frames: int = 15
     """PySceneDetect's default: no two cuts closer than this."""
     backend: str = "colour_edges"
-    """Frame descriptor of the second look at each cut. DINOv2 in the paper."""
+    """Frame descriptor with which each cut is checked. DINOv2 in the paper."""
     min_cut_distance: float = 0.02
-    """A cut stands only if the descriptors on its two sides differ by this: real cuts measure 0.03 (a jump within
-    one scene) to 0.66, frames as far apart within a shot 0.002 to 0.02 [measured on labelled clips]."""
+    """A cut is kept only if the descriptors on its two sides differ by this: real cuts measure 0.03 (a jump within one
+    scene) to 0.66, frames as far apart within a shot 0.002 to 0.02 [measured on labelled clips]."""
     check_gap_frames: int = 3
     """How far before and after the cut the compared frames lie, so that a flash of 1–2 frames is no cut."""
     keyframes_per_s: float = 2.0
@@ -45,14 +45,14 @@ class ScenesConfig:
     """Larger frames are scaled down; dlib's recall was measured at this size."""
     jpeg_quality: int = 90
     max_damaged_frames: int = 0
-    """A source with more frames that the decoder could not fully decode is turned down."""
+    """A source with more frames than this that the decoder could not fully decode fails."""
     max_combed_share: float = 0.003
-    """A source is turned down when more than this of its keyframes' pixels is combed: interlaced video that is not
-    marked as such, so that nobody deinterlaced it [progressive footage: up to 0.00002, strong noise 0.001, moving
+    """A source is rejected when more than this share of its keyframes' pixels is combed: interlaced video that is not
+    marked as such, and so was not deinterlaced [progressive footage: up to 0.00002, strong noise 0.001, moving
     interlaced video: from 0.04]."""
     max_missing_share: float = 0.1
-    """A unit whose pictures end earlier than its claimed duration by more than this share is truncated, unless the file
-    goes on: with sound alone, or with pictures after a pause."""
+    """A unit whose pictures end before its claimed duration by more than this share of it is truncated, unless the file
+    goes on, with sound alone or with pictures after a pause."""
 
 
 ANALYSIS_SHORT_EDGE_PX = 144
@@ -67,7 +67,7 @@ class SceneDetection:
         self.descriptor = FRAME_DESCRIPTORS.build(config.backend)
 
     def __call__(self, source: Source) -> Source:
-        """The source with its shots; failed when it is damaged or breaks off, rejected when it is combed or empty."""
+        """The source with its shots; failed when it is damaged or truncated, rejected when it is combed or empty."""
         assert source.media is not None
         info = source.media.info
         scan = _Scan(self.config, self.descriptor.describe, info.fps or 25.0)
@@ -84,14 +84,15 @@ class SceneDetection:
         end_s = min(scan.times_s[-1] + scan.frame_period_s, source.segment_end_s)
         expected_s = min(info.duration_s, source.segment_end_s)
         least_s = source.segment_start_s + (expected_s - source.segment_start_s) * (1 - self.config.max_missing_share)
-        # A file may go on without pictures, or after a pause.
+        # A file may go on with sound alone, or after a pause.
         if end_s < least_s and file_end_s(source.media.path) < least_s:
             return source.fail("scenes", "truncated", f"ends at {end_s:.2f} s of {expected_s:.2f} s")
         return replace(source, shots=scan.shots(end_s), keyframes=tuple(scan.keyframes), stats=scan.stats())
 
 
 def _without_frames(source: Source, claimed_s: float) -> Source:
-    """A unit in which nothing is shown: damaged, behind the end of a file that breaks off, or else `empty`, a pause."""
+    """A unit without frames: failed if damaged or after the end of a truncated file; else rejected as `empty`, a
+    pause."""
     assert source.media is not None
     start_s, end_s = source.segment_start_s, source.segment_end_s
     if any(start_s <= time_s < end_s for time_s in frame_times(source.media.path)):
@@ -158,7 +159,7 @@ class _Scan:
         self._last_grey = grey
 
     def _check(self, cut: int) -> None:
-        """Let the cut stand if the frames on its two sides show different scenes."""
+        """Keep the cut if the frames on its two sides show different scenes."""
         gap = self.config.check_gap_frames
         frames = dict(self._recent)
         before = frames.get(max(cut - gap, min(frames)))
@@ -170,11 +171,11 @@ class _Scan:
 
     @property
     def frame_period_s(self) -> float:
-        """Typical time between frames: what the last frame lasts."""
+        """Typical time between frames, taken as the duration of the last frame."""
         return float(np.median(np.diff(self.times_s))) if len(self.times_s) > 1 else 1.0 / self.fps
 
     def shots(self, end_s: float) -> tuple[Shot, ...]:
-        """Stretches between the cuts that stood."""
+        """The shots between the cuts that were kept."""
         for cut in self._pending:
             self._check(cut)
         self._pending.clear()

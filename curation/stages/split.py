@@ -18,7 +18,7 @@ class SplitConfig:
     """Length of sub-clips and what counts as people being present."""
 
     backend: str = "dlib_hog"
-    """Face detector, by whose finds shots are cut. RetinaFace in the paper."""
+    """Face detector that tells where people are present. RetinaFace in the paper."""
     min_clip_s: float = 4.0
     """Paper, Sec. 4.1: sub-clips of 4–5 s."""
     max_clip_s: float = 5.0
@@ -28,7 +28,7 @@ class SplitConfig:
     max_absence_s: float = 2.0
     """A shorter gap between keyframes with a face is a turned head or a miss, not an absence [our choice]."""
     min_record_s: float = 0.25
-    """Trimmings shorter than this (frame rounding) get no record of their own."""
+    """Spans shorter than this come from frame rounding and get no record of their own."""
 
     def __post_init__(self) -> None:
         """Refuse lengths that cannot be met."""
@@ -38,23 +38,23 @@ class SplitConfig:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of a shot that becomes a clip."""
+    """A part of a shot that becomes a clip."""
 
     shot: Shot
     start_s: float
     end_s: float
     rule: str | None
-    """What rejects it; None for a clip that goes on."""
+    """The rule that rejects the clip; None for a clip that is kept."""
 
 
 class Split:
-    """Make the clips of a source on whose keyframes faces were looked for."""
+    """Make the clips of a source whose keyframes already have their faces."""
 
     def __init__(self, config: SplitConfig) -> None:
         self.config = config
 
     def __call__(self, source: Source) -> Source:
-        """The source with its clips; stretches without people or too short are rejected clips."""
+        """The source with its clips; spans without people or too short become rejected clips."""
         spans: list[Span] = []
         for shot in source.shots:
             spans += self._spans(source, shot)
@@ -62,7 +62,7 @@ class Split:
         return replace(source, clips=clips)
 
     def _spans(self, source: Source, shot: Shot) -> list[Span]:
-        """Stretches of one shot in order of time, each with the rule that rejects it, if any."""
+        """Spans of one shot in order of time, each with the rule that rejects it, if any."""
         spans: list[Span] = []
         position = shot.start_s
         for start, end in self._presence(source, shot):
@@ -77,7 +77,7 @@ class Split:
         return kept or [Span(shot, shot.start_s, shot.end_s, "too_short")]
 
     def _presence(self, source: Source, shot: Shot) -> list[tuple[float, float]]:
-        """Intervals of the shot in which people are present; for the general pool all of it."""
+        """Intervals of the shot in which people are present; the whole shot in the general pool."""
         if source.pool is Pool.GENERAL:
             return [(shot.start_s, shot.end_s)]
         inside = [frame for frame in source.keyframes if shot.start_s - 1e-6 <= frame.time_s < shot.end_s - 1e-6]
@@ -123,7 +123,7 @@ def _clip(source: Source, index: int, span: Span) -> Clip:
 
 
 def pieces(start_s: float, end_s: float, min_s: float, max_s: float) -> list[tuple[float, float]]:
-    """Cut an interval into equal pieces of `min_s` to `max_s`, or else into `max_s` and a rest."""
+    """Cut an interval into equal pieces of `min_s` to `max_s`, or else into pieces of `max_s` and a shorter rest."""
     length = end_s - start_s
     tolerance = 0.05
     count = max(1, math.ceil((length - tolerance) / max_s))

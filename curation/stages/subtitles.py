@@ -25,31 +25,30 @@ class SubtitleConfig:
     """Keyframes looked at, spread over the clip. Two are enough for most clips (see `SubtitleFilter`)."""
 
     min_width: float = 0.25
-    """Overlaid text on one keyframe from which it is heavy: widths of its lines, in picture widths, added up.
-    A station's logo is 0.05 to 0.15 wide, a caption of five Chinese characters about 0.25."""
+    """Overlaid text on a keyframe is heavy from this width: the sum of the widths of its lines, in picture widths. A
+    station's logo is 0.05 to 0.15 wide, a caption of five Chinese characters about 0.25."""
 
     min_persistence: float = 0.5
-    """Fraction of the keyframes with heavy text from which the clip is rejected: captions come and go with
-    speech, so all would be too many; a line that shows once is not persistent."""
+    """A clip is rejected when at least this fraction of its keyframes has heavy text. Captions come and go with speech,
+    so not every keyframe has one; a line on one keyframe alone is not persistent."""
 
     max_angle_deg: float = 3.0
     """Slant up to which a line counts as horizontal. Captions are; measured jitter of the detector: 1°."""
 
     lower_zone: float = 0.55
-    """Captions lie below this fraction of the picture's height; portrait videos set them high."""
+    """Captions lie below this fraction of the picture's height. Portrait videos set them high."""
 
     upper_zone: float = 0.25
     """Titles lie above this fraction of the height."""
 
     still_margin: float = 0.15
-    """Before a fixed camera a sign stands as still as a banner. Text that neither moves nor changes over a
-    still picture only counts when its outer edge is within this fraction of the height from the top or
-    bottom, where banners are set (signs, maps and screens hang further in), or when it is set like a
-    caption (next field)."""
+    """Before a fixed camera a sign stands as still as a banner. Text that neither moves nor changes over a still
+    picture counts only when its outer edge is within this fraction of the height from the top or bottom, where banners
+    are set (signs, maps and screens are further inside), or when it is set like a caption (see `centred_tolerance`)."""
 
     centred_tolerance: float = 0.03
-    """A caption is centred by the machine that set it: still text in the lower zone also counts when its
-    middle is this close to the picture's, in picture widths. Measured on captions: 0.01 at most."""
+    """Captions are centred exactly, so still text in the lower zone also counts when its middle is this close to the
+    picture's, in picture widths. Measured on captions: 0.01 at most."""
 
     title_width: float = 0.4
     """A single line outside both zones counts from this width, and only over a picture that moves."""

@@ -36,29 +36,29 @@ class SyncConfig:
     max_offset_frames: int = 6
     """Offsets up to this many frames at 25 fps are in sync; LatentSync's data filter."""
     min_confidence: float = 0.25
-    """Best minus median agreement that makes a peak, over `confidence_frames` of evidence; the scale is the
-    backend's. Measured on the real footage of `bench.studies.curation_sync`, spans of 8 s: 11 % of 80 pairs with
-    another's sound get this far, half of them at a tolerated offset; of the 20 true pairs 60 %, all at a
-    tolerated one."""
+    """Confidence (best minus median agreement) from which there is a peak, over `confidence_frames` of evidence; the
+    scale is the backend's. Measured on spans of 8 s of the real footage of `bench.studies.curation_sync`: 11 % of 80
+    pairs with foreign sound reach it, half of them at a tolerated offset; 60 % of the 20 true pairs reach it, all at a
+    tolerated offset."""
     confidence_frames: int = 200
-    """8 s. Chance peaks shrink with the square root of the evidence, and so does the bar; 0 keeps it fixed,
-    as for SyncNet's confidence of 3."""
+    """8 s. Chance peaks shrink with the square root of the evidence, and the confidence that is asked for shrinks with
+    them; 0 keeps it fixed, as for SyncNet's confidence of 3."""
     max_chance_agreement: float = 0.12
-    """Agreement within the tolerated offset that chance reaches; below it, after `persistent_frames`, lips
-    and sound have nothing to do with each other. Over 8 s of real footage 2 of 20 true pairs stay below
-    (over 16 s none of 5), 73 % of shifted and 69 % of foreign ones."""
+    """Agreement within the tolerated offset that chance reaches; below it, after `persistent_frames`, lips and sound
+    have nothing to do with each other. Over 8 s of real footage 2 of 20 true pairs, 73 % of shifted pairs and 69 % of
+    foreign pairs stay below it; over 16 s none of 5 true pairs does."""
     persistent_frames: int = 150
-    """6 s of face: less evidence than that without any peak leaves the verdict open."""
+    """6 s of face. With less evidence and no peak the verdict is `unsure`."""
     min_mouth_speed: float = 0.025
     """Face widths a second. A speaker's lower face moves at 0.06 to 0.13, a closed mouth at 0.014 to 0.024,
     a photograph at 0 (measured on the labelled clips)."""
     min_speech_fraction: float = 0.1
-    """Of a shot, below which nobody is heard."""
+    """Share of a shot's time with a voice, below which nobody is heard."""
     silence_db: float = -60.0
     """A track whose loudest 0.1 s stays below this carries nothing (a muted track: about -90; the quietest
     real one measured, a street from afar: -40)."""
     drop_without_speech: bool = True
-    """Whether a shot in which nobody is heard loses its sound: Soul-1M knows talking, singing, no audio."""
+    """Whether a shot in which nobody is heard loses its sound: Soul-1M has talking, singing and no audio only."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_offset_frames < MAX_SHIFT_FRAMES:
@@ -83,12 +83,12 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Speech:
-    """Whether a clip or a shot can be heard to speak."""
+    """How much speech is heard in a clip or a shot."""
 
     fraction: float
-    """Of the time, with a voice."""
+    """Share of the time with a voice."""
     clear: bool
-    """Most of it is talk without music."""
+    """Whether most of it is talk without music."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +228,12 @@ class SyncFilter:
         return float(self.config.min_confidence * np.sqrt(self.config.confidence_frames / num_frames))
 
     def silent(self, sound: HeardSound) -> bool:
-        """Whether the track carries nothing."""
+        """Whether the track is silent throughout."""
         return sound.level_db < self.config.silence_db
 
 
 def same_face(parent: Clip, crop: Clip) -> bool:
-    """Whether the largest face of a cropped clip is its parent's."""
+    """Whether the largest face of a cropped clip is the largest face of its parent."""
     if not parent.tracks or not crop.tracks:
         return not parent.tracks and not crop.tracks
     one, other = (track_in_picture(clip, clip.tracks[0]) for clip in (parent, crop))
@@ -245,12 +245,12 @@ def same_face(parent: Clip, crop: Clip) -> bool:
 
 
 def _pool(clips: Sequence[Examined]) -> tuple[SyncEvidence, Speech]:
-    """What the clips of one group say together."""
+    """The evidence and the speech of a group's clips together."""
     return pool_evidence([clip.evidence for clip in clips]), summarise_speech([clip.sound for clip in clips])
 
 
 def _group(clip: Clip) -> tuple[Shot, bool]:
-    """Clips that are judged together: those of one shot, its crops apart (they may show another face)."""
+    """The same for clips that are judged together: those of one shot, its crops apart, which may show another face."""
     return clip.shot, clip.parent_key is not None
 
 
@@ -266,7 +266,7 @@ def without_audio(clip: Clip) -> Clip:
 
 
 def summarise_speech(sounds: Sequence[HeardSound]) -> Speech:
-    """What clips of one shot say together."""
+    """The speech of one shot's clips together."""
     talk = [sound.audio_type is AudioType.TALKING for sound in sounds]
     return Speech(
         fraction=float(np.mean([sound.speech_fraction for sound in sounds])),
@@ -275,10 +275,10 @@ def summarise_speech(sounds: Sequence[HeardSound]) -> Speech:
 
 
 def tell_audio_type(sound: HeardSound, verdict: Verdict) -> tuple[AudioType, float]:
-    """What is heard, sound and lips together, and the confidence in it.
+    """The audio type, told from sound and lips together, and the confidence in it.
 
-    Sound that lips follow comes from the person seen. When it is not clearly talk (no pauses, held notes),
-    it is song or speech over music: singing if notes are held, else unknown. Sound without a voice is none.
+    Sound that the lips follow comes from the person seen. Where it is not clearly talk (no pauses, held notes), it is
+    song or speech over music: `singing` if notes are held, else `unknown`. Sound without a voice is `none`.
     """
     if sound.audio_type is not AudioType.UNKNOWN:
         return sound.audio_type, sound.confidence
