@@ -1,1 +1,1 @@
-"""What looks at pixels or sound, a folder a kind; `registry` knows the names. Stages hold the policy."""
+"""What looks at pixels or sound: one folder for each kind. `registry` knows the names; stages hold the policy."""

@@ -1,4 +1,4 @@
-"""The backends there are: for each kind the names that a configuration may give, and what each name builds."""
+"""All backends: for each kind the names that a configuration may give, and what each name builds."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Kind(Generic[Backend]):
     """Backends that can stand in for each other."""
 
     called: str
-    """What one is called in messages."""
+    """What messages call a backend of this kind."""
     loaders: Mapping[str, Callable[[], Backend]]
-    """By name; each imports its backend when it is called, so that nothing is loaded that nobody chose."""
+    """By name. Each imports its backend when it is called, so that only chosen backends are loaded."""
 
     def build(self, name: str) -> Backend:
         """The backend of a name, loaded and ready.
 
         Raises:
-            ValueError: there is none of that name.
+            ValueError: no backend has that name.
         """
         if name not in self.loaders:
             raise ValueError(f"unknown {self.called} {name!r}; known: {', '.join(self.loaders)}")

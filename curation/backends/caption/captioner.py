@@ -1,4 +1,4 @@
-"""Describing clips: the interface and the known backends."""
+"""Describing clips: the interface of captioners."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ class CaptionError(Exception):
 
 
 class Captioner(Protocol):
-    """Describes a clip from its keyframes, tracks and scores (paper: Qwen3-VL, one prompt an attribute
-    group)."""
+    """Describes a clip from its keyframes, tracks and scores (paper: Qwen3-VL, one prompt for each attribute group)."""
 
     def caption(self, clip: Clip) -> Caption:
         """The attributes that can be confirmed, `"none"` for the rest, and both texts.

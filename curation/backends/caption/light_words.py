@@ -13,7 +13,7 @@ from curation.clip.observations import Keyframe
 SIDE_PX = 64
 """Pictures are averaged down to this side: only their overall light matters."""
 DARK_BELOW, BRIGHT_FROM = 30.0, 62.0
-"""Mean CIE L*, 0 to 100; about the lowest and highest tenth of 35 real shots, where the eye agrees."""
+"""Mean CIE L*, 0 to 100; about the lowest and highest tenth of 35 real shots, which look dark and bright."""
 LOW_CONTRAST_BELOW, HIGH_CONTRAST_FROM = 14.0, 24.0
 """Standard deviation of L*; about the lowest and highest fifth of the same shots."""
 WARM_BELOW_K, COOL_FROM_K = 4500.0, 7500.0

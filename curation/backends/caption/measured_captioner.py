@@ -47,16 +47,16 @@ class _Facts:
     shot_type: ShotType
     num_people: int
     heard: str | None
-    """Speech or singing, whoever it is from."""
+    """Talking or singing that is heard, whoever it is from."""
     speech: str | None
-    """What the main person is seen to do with it."""
+    """The same where the main person's lips go with it, else None."""
     movement: CameraMovement
     direction: MovementDirection
     light: str | None
 
 
 class MeasuredCaptioner:
-    """Fills the schema from scores, tracks and brightness; `"none"` wherever that does not suffice."""
+    """Fills the schema from scores, tracks and brightness; `"none"` where these do not suffice."""
 
     def caption(self, clip: Clip) -> Caption:
         """A valid caption for any clip."""
@@ -64,7 +64,7 @@ class MeasuredCaptioner:
         shot_type = facts.shot_type
         return Caption(
             shot_type=NONE if shot_type is ShotType.NONE else shot_type.value.replace("_", " "),
-            # No face found is not the same as nobody there.
+            # That no face was found does not mean that nobody is there.
             num_people=facts.num_people or None,
             human_action=HumanAction(face=facts.speech or NONE),
             movement_direction=facts.direction,
@@ -85,7 +85,7 @@ def _facts(clip: Clip) -> _Facts:
         shot_type=clip.shot_type or ShotType.NONE,
         num_people=people,
         heard=heard,
-        # A voice may be anybody's; whose it is can only be told from lips that go with it.
+        # A voice may be anybody's; only lips that go with it tell whose it is.
         speech=heard if in_sync and people else None,
         movement=camera_movement(CameraMotion.of(clip), aspect),
         direction=subject if people else MovementDirection.NONE,

@@ -1,1 +1,1 @@
-"""What spoils a clip besides poor quality: the detector, its backends, and one measure a file."""
+"""What spoils a clip besides poor quality: the detector, its backends, and one file for each measure."""

@@ -16,17 +16,16 @@ DARK_LUMA = 26
 STEP = 12.0
 """Luma levels from which two neighbouring rows differ visibly."""
 EDGE_SHARE = 0.5
-"""Share of a seam along which the picture must start: a dark wall ends at a head or a lamp, a bar ends
-everywhere at once."""
+"""Share of a seam along which the picture must start: a dark wall ends at a head or a lamp, a bar ends on one line."""
 MIN_SHARE = 0.01
 """Thinner bars (5 rows of 480) are the encoder's padding."""
 MAX_SHARE = 0.45
-"""A bar on each side leaves a picture of at least a tenth."""
+"""Thicker bars are not looked for: two bars of this size leave a tenth for the picture."""
 SYMMETRY = 0.7
 """Ratio of the thinner to the thicker bar from which they are a pair."""
 FILL_BLUR = 0.35
-"""Blurred fill holds at most this share of the middle's fine detail (mean |Laplacian|). Measured on drawn
-fill, twice enlarged and blurred by σ = 6 to 20: 0.10 to 0.12."""
+"""Blurred fill holds at most this share of the fine detail (mean |Laplacian|) in the middle. Measured on fill that we
+drew, enlarged twice and blurred by σ = 6 to 20: 0.10 to 0.12."""
 FILL_SEAM = 0.6
 """Share of the height along which a straight vertical seam must be seen at the edges of blurred fill."""
 
@@ -64,10 +63,10 @@ def _bar(brightest: Picture, greys: Sequence[Picture]) -> float:
 
 
 def blurred_fill(greys: Sequence[Picture]) -> float:
-    """Share of the width that bars of blurred fill take, in [0, 1); 0 without.
+    """Share of the width that bars of blurred fill take, in [0, 1); 0 if there are none.
 
-    Such a bar is seen by a straight seam from top to bottom at the same distance from both edges on every
-    keyframe, and by the lack of fine detail outside the seams.
+    Such bars have a straight seam from top to bottom, at the same distance from both edges on every keyframe, and
+    little fine detail outside the seams.
     """
     # The median over keyframes keeps what stays in place.
     seams = np.median([_seams(grey) for grey in greys], axis=0)
@@ -87,7 +86,7 @@ def blurred_fill(greys: Sequence[Picture]) -> float:
 
 
 def _seams(grey: Picture) -> Floats:
-    """For each of the W − 1 borders between columns the share of rows that step there more than beside it."""
+    """For each of the W − 1 borders between columns: the share of rows with a larger step there than beside it."""
     steps = cv2.absdiff(grey[:, 1:], grey[:, :-1]).astype(np.float32)
     beside = cv2.blur(steps, (9, 1))
     return np.asarray(((steps > 4) & (steps > 2 * beside)).mean(axis=0), np.float32)

@@ -8,14 +8,15 @@ import numpy.typing as npt
 MIN_STEP = 12
 """Brightness levels by which a row must differ from both of its neighbours, to stand above noise."""
 MIN_ROWS = 5
-"""Rows in a row that must alternate: of strong noise 4.5 % of the pixels do so over two rows, 0.1 % over five."""
+"""Consecutive rows that must alternate. In strong noise 4.5 % of the pixels do so over two rows, 0.1 % over five."""
 
 
 def combed_share(luma: npt.NDArray[np.uint8]) -> float:
     """Share of the pixels of `(H, W)` brightness, rows as stored, at which rows alternate.
 
-    A row differs from both neighbours in the same direction, these are alike, and so on in turn for `MIN_ROWS` rows.
-    Progressive real footage measures up to 0.00002, strong noise 0.001, moving interlaced video 0.04 to 0.09.
+    Rows alternate where each of `MIN_ROWS` rows differs from both its neighbours in the same direction, and these
+    neighbours are alike. Progressive real footage measures up to 0.00002, strong noise 0.001, moving interlaced video
+    0.04 to 0.09.
     """
     rows = luma.astype(np.int16)
     above, row, below = rows[:-2], rows[1:-1], rows[2:]

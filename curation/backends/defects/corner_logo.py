@@ -19,28 +19,28 @@ CORNER = (0.3, 0.25)
 MIN_GRADIENT = 20.0
 """Sobel magnitude (3 × 3, luma levels) from which there is an edge at all."""
 FIXED = 0.8
-"""Length of the mean gradient vector over the mean of the lengths, from which an edge stays: edges that pass
-by point in all directions and cancel out. A translucent mark over a moving picture keeps 0.8 and more."""
+"""Constancy from which an edge is fixed: length of the mean gradient vector over the mean of the lengths. Edges that
+pass by point in all directions and cancel out. A translucent mark over a moving picture keeps 0.8 and more."""
 PASSING = 0.6
-"""The same ratio below which an edge passed by."""
+"""Constancy below which an edge passes by."""
 PERIPHERY = 0.25
-"""Width of the picture's rim, as a share of each side. It tells whether the camera or the background moves;
-the middle belongs to the person, who always does."""
+"""Width of the picture's rim, as a share of each side. It tells whether the camera or the background moves; the person
+in the middle always moves."""
 MIN_MOVING = 0.6
-"""Share of the rim's edges outside the corner that must pass by. Before a fixed camera everything stays, so
-nothing can be said of a corner there; a logo is then left to later stages (text in it, a language model)."""
+"""Share of the rim's edges outside the corner that must pass by. Before a fixed camera all edges are fixed, so a mark
+cannot be told from the background; a logo is then left to later stages (text in it, a language model)."""
 MAX_REST = 0.3
 """Share of a corner's fixed edges that may lie outside its marks."""
 MIN_KEYFRAMES = 4
 """With fewer, passing edges do not cancel out."""
 MARK_WIDTH = (0.04, 0.28)
 MARK_HEIGHT = (0.02, 0.2)
-"""A mark's size as shares of the picture's: smaller is a leftover, larger no logo."""
+"""A mark's size as shares of the picture's: smaller ones are stray edges, larger ones are no logos."""
 MARGIN = 0.01
 """Distance that a mark keeps from the picture's edges. What runs out of the picture was filmed: a sleeve, a
 picture frame on the wall."""
 MIN_MARK_EDGES = 0.15
-"""Share of a mark's box that is fixed edge: glyphs and drawings are dense, stray leftovers are not."""
+"""Share of a mark's box that is fixed edge: glyphs and drawings are dense, stray edges are not."""
 
 
 def corner_logo(greys: Sequence[Picture]) -> Box | None:
@@ -77,7 +77,7 @@ def _background_moves(edge: Mask, passing: Mask, corner: tuple[bool, bool]) -> b
 
 
 def _stands_alone(fixed: Mask, marks: Sequence[Box], corner: tuple[bool, bool]) -> bool:
-    """Whether hardly anything else stays in the corner: else `marks` are part of a filmed background."""
+    """Whether hardly any other edge in the corner is fixed; otherwise `marks` are part of a filmed background."""
     height, width = fixed.shape
     rest = np.zeros_like(fixed)
     rest[_corner(fixed.shape, corner)] = True
@@ -126,5 +126,5 @@ def _is_mark(box: Box) -> bool:
 
 
 def _at_end(start: float, end: float, reach: float) -> bool:
-    """Whether `[start, end]` keeps to the first or the last `reach` of [0, 1], and off its ends."""
+    """Whether `[start, end]` lies in the first or the last `reach` of [0, 1], `MARGIN` away from its ends."""
     return (start >= MARGIN and end <= reach) or (start >= 1 - reach and end <= 1 - MARGIN)

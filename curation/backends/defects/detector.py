@@ -1,4 +1,4 @@
-"""What spoils a clip besides poor quality: how a detector reports it, and which detectors there are."""
+"""What spoils a clip besides poor quality: how a detector reports it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from curation.clip.schema import Clip
 class DefectDetector(Protocol):
     """Looks for defects of the picture as a whole.
 
-    Formulas measure them; a multimodal language model flags them (paper, Sec. 4.1: "poor image quality,
-    visible logos, or remaining subtitles") with its probability. Either way each kind of defect is a number
-    that grows with the defect, and the stage holds it against that kind's limit.
+    A formula measures a defect; a multimodal language model flags it with its probability (paper, Sec. 4.1: "poor image
+    quality, visible logos, or remaining subtitles"). Either way each kind of defect is a number that grows with the
+    defect, and the stage compares it with that kind's limit.
     """
 
     def detect(self, clip: Clip) -> Mapping[str, float]:

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from curation.clip.observations import FrameStats
 
 FROZEN_CHANGE = 0.02
-"""Mean change in luma levels up to which a frame repeats the one before. Measured at a short edge of 144: 0.012
-at most in a re-encoded still image; 0.022 and more in talking heads, but for single frames that files of
-variable rate repeat."""
+"""Mean change in luma levels up to which a frame repeats the one before. Measured at a short edge of 144: 0.012 at most
+in a re-encoded still image; 0.022 and more in talking heads, except for single frames that files of variable rate
+repeat."""
 BLANK_STD = 4.0
 """Spread of luma over the picture up to which it is blank: black, white, one colour."""
 GRID = 16
-"""Keyframes are compared on a grid of so many tiles a side, so that a moving mouth is not averaged away."""
+"""Keyframes are compared on a grid of this many tiles a side, so that a moving mouth is not averaged away."""
 STILL_TILE_CHANGE = 2.5
 """Change in luma levels of the most changed tile up to which two keyframes show the same. Measured half a
 second apart: a re-encoded still under 1, talking people 6 (an animated portrait) and more."""

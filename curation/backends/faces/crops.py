@@ -1,4 +1,4 @@
-"""Square crops that follow one face at a constant frame rate: what lip measures look at (SyncNet's track)."""
+"""Square crops that follow one face at a constant frame rate: the input of lip measures (SyncNet's track)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from curation.clip.schema import Clip
 from curation.media import sample_frames
 
 SMOOTHING_FRAMES = 5.0
-"""Standard deviation of the box smoothing. Detector boxes jump in steps of about a tenth of the face; a
-head does not move much faster than 0.2 s at 25 fps."""
+"""Standard deviation of the box smoothing. Detector boxes jump in steps of about a tenth of the face. A head does not
+move much faster than in 5 frames (0.2 s at 25 fps)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,9 +1,9 @@
-"""How much of a person is seen, from the face alone: the figure of eight heads.
+"""How much of a person is seen, told from the face alone: the figure of eight heads.
 
-Artists' canon (Loomis, *Figure Drawing for All It's Worth*, 1943, "ideal proportions"): an upright figure is
-eight head heights tall; counted down from the crown: chin 1, shoulders 1.5, nipples 2, navel 3, crotch 4,
-lower edge of the knees 6, soles 8; two head heights across the shoulders. Average adults are nearer 7.5
-heads. A seated or bent person is shorter than the canon, and what stands in front of a body is not seen here.
+Artists' canon (Loomis, *Figure Drawing for All It's Worth*, 1943, "ideal proportions"): an upright figure is eight head
+heights tall; counted down from the crown: chin 1, shoulders 1.5, nipples 2, navel 3, crotch 4, lower edge of the knees
+6, soles 8; two head heights across the shoulders. Average adults are nearer 7.5 heads. A seated or bent person is
+shorter than the canon, and things that stand in front of a body are not noticed.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from curation.backends.lips.mouth_motion import LipSoundMap, with_context
 
 NUM_DIRECTIONS = 6
 RIDGE = 1.0
-"""Added to each covariance's diagonal, in units of its mean eigenvalue: neighbouring frames and bands say
-nearly the same, and the fit must not live off their differences."""
+"""Added to each covariance's diagonal, in units of its mean eigenvalue: neighbouring frames and bands are nearly equal,
+and the fit must not rest on their differences."""
 
 Features = npt.NDArray[np.float32]
 

@@ -1,4 +1,4 @@
-"""Whether a mouth moves, from keyframes alone: enough to say that it is still, not what it says."""
+"""Whether a mouth moves, told from keyframes alone: enough to find a still mouth, too little to read lips."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from curation.clip.observations import Box, FaceTrack, Keyframe
 FACE_PX = 64
 """Faces are scaled to this height; smaller ones are not measured: their mouths are a few blurred pixels."""
 MARGIN = 0.25
-"""How far the second face is searched for the first one's upper half, in face heights: detectors jitter."""
+"""How far around the second face the first face's upper half is searched for, in face heights: detectors jitter."""
 UPPER = (slice(4, 38), slice(8, 56))
 """Brows to nose, rows and columns of the scaled face: rigid while speaking, so it aligns two faces."""
 MOUTH = (slice(42, 62), slice(16, 48))
 MIN_CORRELATION = 0.9
-"""Below, the head has turned and the two faces cannot be compared."""
+"""Below this the head has turned, and the two faces cannot be compared."""
 MIN_PAIRS = 3
 
 
 def mouth_change(track: FaceTrack, keyframes: Sequence[Keyframe]) -> float | None:
-    """Largest mean brightness change (0 to 255) of the mouth between keyframes, the upper face held still.
+    """Largest mean brightness change (0 to 255) of the mouth between keyframes whose upper faces are aligned.
 
     None when fewer than `MIN_PAIRS` pairs of faces are large and alike enough. Measured on real clips: still
     image 0, closed mouth in a moving head up to 5, speech from 9 upwards.
@@ -50,7 +50,8 @@ def _pair_change(
     if height_px < FACE_PX:
         return None
     first = _face(image_a, box_a.centre, height_px, 0.0)
-    # Both at the first one's size: the detector's sizes come in steps of a fifth, real faces do not.
+    # Both faces are scaled by the first one's size: the detector's sizes come in steps of a fifth, those of faces do
+    # not.
     second = _face(image_b, box_b.centre, height_px, MARGIN)
     match = cv2.matchTemplate(second, first[UPPER], cv2.TM_CCOEFF_NORMED)
     _, correlation, _, (x, y) = cv2.minMaxLoc(match)
@@ -65,7 +66,7 @@ def _pair_change(
 def _face(
     image: npt.NDArray[np.uint8], centre: tuple[float, float], size_px: float, margin: float
 ) -> npt.NDArray[np.float32]:
-    """A square around `centre` (fractions), `FACE_PX` for `size_px`, with `margin` of that on each side."""
+    """A square around `centre` (fractions): `size_px` scaled to `FACE_PX`, with `margin` of that more on each side."""
     height, width = image.shape
     scale = FACE_PX / size_px
     side = round(FACE_PX * (1 + 2 * margin))

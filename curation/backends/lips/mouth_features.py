@@ -25,13 +25,14 @@ LOWER_FACE = (slice(64, 120), slice(32, 96))
 MOUTH_CENTRE = (63.5, 92.0)
 MOUTH_SIZE = (48, 40)
 DRIFT_LEAK = 0.97
-"""Head motion is added up to keep the mouth in place between box positions; the sum forgets within about
-33 frames, so that its drift stays below that of the boxes."""
+"""The sum of head motion keeps the mouth in place between box positions. It forgets within about 33 frames, so that its
+drift stays below that of the boxes."""
 SLOW_FRAMES = 25.0
 """Changes slower than about a second are light, pose and expression."""
 SLOW_APPEARANCE_FRAMES = 12.0
 NOISE_FLOW_PX = 0.02
-"""Flow of this size is compression noise; without the floor a still face would be scaled up to look alive."""
+"""Flow of this size is compression noise; without the floor the noise of a still face would be scaled up to look like
+motion."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +110,7 @@ def _fold(grid: npt.NDArray[np.float32], sign: int = 1) -> npt.NDArray[np.float3
 class HeadMotion:
     """The similarity transform (shift, turn, scale) that the upper face makes between two frames.
 
-    A head that nods or comes closer moves its lips too; taking this motion off leaves what the lips do.
+    A head that nods or comes closer moves its lips too; subtracting its motion leaves that of the lips.
     """
 
     def __init__(self) -> None:

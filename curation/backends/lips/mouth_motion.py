@@ -1,8 +1,8 @@
 """Lip sync without a trained network: a frozen linear map compares mouth motion with the sound's bands.
 
-The map is a regularised canonical correlation: the directions in which mouth motion (a quarter of a second
-each way) and band levels (the same) correlate most. It was fitted (`curation.backends.lips.fit`) on generated talking
-heads, never on real footage, by `python -m bench.studies.curation_sync --fit`. Small enough to ship: 5,000 numbers.
+The map is a regularised canonical correlation: the directions in which mouth motion (a quarter of a second each way)
+and band levels (the same) correlate most. It was fitted (`curation.backends.lips.fit`) on generated talking heads,
+never on real footage, by `python -m bench.studies.curation_sync --fit`. It is small enough to ship: 5,000 numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from curation.clip.schema import Clip
 CONTEXT_FRAMES = 6
 """Frames each way that the map sees: 0.24 s, about a syllable."""
 MIN_FRAMES = 50
-"""Below two seconds of face there is no telling."""
+"""Less than two seconds of face are no evidence."""
 SLOW_SOUND_FRAMES = 25.0
 
 MAP_FILE = Path(__file__).with_name("mouth_motion.npz")

@@ -39,11 +39,11 @@ class SyncEvidence:
 
     @property
     def confidence(self) -> float:
-        """Best minus median over the shifts, as SyncNet's."""
+        """Best minus median over the shifts, as in SyncNet."""
         return float(np.max(self.curve) - np.median(self.curve))
 
     def agreement(self, max_offset_frames: int) -> float:
-        """The best of the curve within `max_offset_frames` of no shift."""
+        """The best value of the curve at shifts of at most `max_offset_frames`."""
         near = slice(MAX_SHIFT_FRAMES - max_offset_frames, MAX_SHIFT_FRAMES + max_offset_frames + 1)
         return float(np.max(self.curve[near]))
 
@@ -61,7 +61,7 @@ class SyncScorer(Protocol):
 
 
 def no_evidence() -> SyncEvidence:
-    """What a clip without a face, or too short to shift, contributes."""
+    """The evidence of a clip that has no face or is too short to shift."""
     return SyncEvidence(curve=np.zeros(2 * MAX_SHIFT_FRAMES + 1, np.float32), num_frames=0)
 
 

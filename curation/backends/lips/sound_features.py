@@ -1,4 +1,4 @@
-"""Log band energies of sound, one row a video frame."""
+"""Log band energies of sound, one row for each video frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Camera motion between keyframes: the interface and the known backends."""
+"""Camera motion between keyframes: the interface of estimators."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PairMotion:
     matrix: npt.NDArray[np.float64]
     """`(2, 3)` similarity: pixels of the first picture to pixels of the second."""
     width: int
-    """Of the pictures that were compared, in pixels."""
+    """Width of the pictures that were compared, in pixels."""
     height: int
     fit: float
     """Share of the background's tracked features that move with `matrix`; 0 where no motion can be told

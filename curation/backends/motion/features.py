@@ -1,9 +1,9 @@
 """Camera motion from features of the background: tracked, or matched where the motion is too large to track.
 
-Tracking (Lucas–Kanade) alone holds on soft backgrounds, where descriptors find nothing to match: on 35 real
-shots it fitted all that matching did and five portraits more. Matching (ORB) holds on pans above about a
-fifth of the picture per second, where tracking loses its features. People are masked by their faces: a
-talking person fills much of the picture and is not the background.
+Tracking (Lucas–Kanade) alone holds on soft backgrounds, where descriptors find nothing to match: on 35 real shots it
+fitted every shot that matching fitted, and five more portraits. Matching (ORB) holds on pans above about a fifth of the
+picture per second, where tracking loses its features. People are masked by their faces: a talking person fills much of
+the picture and is not the background.
 """
 
 from __future__ import annotations
@@ -21,12 +21,11 @@ Gray = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
 
 SHORT_EDGE = 320
-"""Measured on 35 real shots: two thirds of the time of 480 pixels and the same rates to about 0.001 per
-second, but for one shot that a faceless person fills. At 240 a portrait's background was lost."""
+"""Measured on 35 real shots: two thirds of the time that 480 pixels take, and the same rates to about 0.001 per second,
+except on one shot that is filled by a person without a visible face. At 240 a portrait's background was lost."""
 MAX_FEATURES = 300
 MIN_INLIERS = 20
-"""Fewer features can agree on a hair line or a collar: measured on plain-background portraits, where 16
-did."""
+"""Fewer features can agree by lying on a hair line or a collar: 16 did on portraits before a plain background."""
 MIN_SHARE = 0.5
 """Two motions cannot both have the majority, so a large moving object does not pass for the camera."""
 MIN_SPREAD = 0.08
@@ -37,8 +36,9 @@ TRACKING_ERROR_PX = 1.0
 PATCH_RADIUS = 7
 """Half the side of the surroundings that are compared, in pixels."""
 MIN_CORRELATION = 0.7
-"""Least likeness of a feature and what it was tracked to. Without it the noise of a plain wall passes for a
-static camera: tracked noise ends within a pixel of where it began, and back."""
+"""Least correlation of a feature's surroundings with those of the place it was tracked to. Without this limit the noise
+of a plain wall passes for a static camera: noise that is tracked there and back ends within a pixel of where it
+began."""
 MAX_HAMMING = 64
 """A quarter of ORB's 256 bits."""
 
@@ -107,7 +107,7 @@ def background_mask(image: Gray, faces: list[Box]) -> Gray:
 
 
 def track(first: Gray, second: Gray, mask: Gray) -> tuple[Points, Points]:
-    """Corners of `first` and where they are in `second`, `(N, 2)` each; kept if alike and tracked back."""
+    """Corners of `first` and where they are in `second`, `(N, 2)` each: those that look alike and are tracked back."""
     corners = cv2.goodFeaturesToTrack(first, MAX_FEATURES, 0.005, 7, mask=mask)
     if corners is None:
         return np.empty((0, 2), np.float32), np.empty((0, 2), np.float32)
@@ -137,7 +137,7 @@ def patch_correlation(first: Gray, a: Points, second: Gray, b: Points) -> npt.ND
 
 
 def fit_similarity(a: Points, b: Points, shape: tuple[int, ...]) -> PairMotion:
-    """The motion that most of the features `a` → `b` share, unknown when they do not agree on one."""
+    """The motion that most of the features `a` → `b` share; unknown when they do not agree on one."""
     height, width = shape[:2]
     unknown = PairMotion(np.eye(2, 3), width, height, 0.0)
     if len(a) < MIN_INLIERS:

@@ -1,4 +1,4 @@
-"""From motion between keyframes to a clip's: the camera's, and the main subject's without the camera's."""
+"""A clip's motion from that between keyframes: the camera's, and the main subject's with the camera's taken out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from curation.clip.observations import FaceTrack
 Array = npt.NDArray[np.float64]
 
 MIN_PATH_POINTS = 4
-"""A path shorter than 1.5 s at two keyframes a second says nothing of where somebody goes."""
+"""A path shorter than 1.5 s at two keyframes a second does not tell where somebody goes."""
 
 
 def camera_motion(pairs: Sequence[PairMotion], times_s: Sequence[float]) -> CameraMotion | None:
@@ -58,8 +58,7 @@ def mean_fit(pairs: Sequence[PairMotion]) -> float:
 
 
 def subject_motion(track: FaceTrack, pairs: Sequence[PairMotion], times_s: Sequence[float]) -> SubjectMotion | None:
-    """The face's motion where the picture of the longest stretch with known camera motion would be held
-    still.
+    """The face's motion in the longest stretch with known camera motion, with that motion taken out.
 
     None when no stretch holds the face on at least `MIN_PATH_POINTS` keyframes.
     """
@@ -70,7 +69,7 @@ def subject_motion(track: FaceTrack, pairs: Sequence[PairMotion], times_s: Seque
     seconds, path = max(paths, key=lambda p: len(p[0]), default=(np.empty(0), np.empty((0, 3))))
     if len(seconds) < MIN_PATH_POINTS:
         return None
-    # One keyframe's false box must not look like a journey.
+    # One keyframe's false box must not count as travel.
     smooth = np.stack([_median3(column) for column in path.T], axis=1)
     head_px = float(np.exp(np.median(path[:, 2]))) * HEADS_PER_FACE
     spans = np.linalg.norm(smooth[:, None, :2] - smooth[None, :, :2], axis=2)
@@ -84,8 +83,7 @@ def subject_motion(track: FaceTrack, pairs: Sequence[PairMotion], times_s: Seque
 
 
 def _displacements(matrices: Array, points: Array) -> Array:
-    """Where each of `(N, 2)` points goes under each of `(M, 2, 3)` matrices, less where it was: `(M, N,
-    2)`."""
+    """Displacement of each of `(N, 2)` points under each of `(M, 2, 3)` matrices: `(M, N, 2)`."""
     there = np.einsum("mij,nj->mni", matrices[:, :, :2], points) + matrices[:, None, :, 2]
     return np.asarray(there - points, np.float64)
 
@@ -128,6 +126,6 @@ def _median3(values: Array) -> Array:
 
 
 def _slope(seconds: Array, values: Array) -> float:
-    """Median of the slopes between all pairs of points (Theil–Sen): a few wrong boxes do not turn it."""
+    """Median of the slopes between all pairs of points (Theil–Sen): a few wrong boxes hardly change it."""
     i, j = np.triu_indices(len(seconds), k=1)
     return float(np.median((values[j] - values[i]) / (seconds[j] - seconds[i])))

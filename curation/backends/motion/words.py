@@ -10,15 +10,14 @@ from curation.clip.motion import CameraMotion, SubjectMotion
 STILL_SPEED_PER_S = 0.003
 """Diagonals per second. Measured on 35 real shots: fixed cameras 0 to 0.002, hand-held ones from 0.005."""
 MOVING_SPEED_PER_S = 0.01
-"""Diagonals per second, 5 % of the picture in a 5 s clip; between the two the camera only stirs."""
+"""Diagonals per second, 5 % of the picture in a 5 s clip; a camera between the two speeds gets no name."""
 DOMINANT_SHARE = 0.5
 """A movement is named when it makes up at least this share of all that the camera does."""
 HANDHELD_SHAKE_PER_S = 0.01
 """Diagonals per second; the unsteady camera of the labelled clips has 0.014 to 0.03, steady ones up to
 0.005."""
 RADIUS = 0.4
-"""Mean distance of the corners and centre from the centre, in diagonals: what a unit of scale or turn
-moves."""
+"""Mean distance of the corners and centre from the centre, in diagonals: how far a unit of scale or turn moves them."""
 
 STILL_TRAVEL_HEADS = 0.5
 """Head heights; seated talkers of the labelled clips sway by up to 0.44."""
@@ -27,8 +26,8 @@ MOVING_TRAVEL_HEADS = 1.0
 MOVING_PER_S = 0.03
 """Pictures per second."""
 APPROACH_PER_S = 0.1
-"""Logarithm of the face's size per second: two thirds larger after 5 s. dlib's boxes come in steps of 0.18,
-so that less can be a single step."""
+"""Logarithm of the face's size per second: two thirds larger after 5 s. dlib's boxes come in steps of 0.18, so a
+smaller change can be a single step."""
 STILL_SCALE_PER_S = 0.05
 MIN_COVERAGE = 0.5
 """Share of the keyframes on which the face must have been followed."""

@@ -1,4 +1,4 @@
-"""A frame descriptor without weights: where which colours and which edge directions are."""
+"""A frame descriptor without weights: which colours and which edge directions are in which part of the picture."""
 
 from __future__ import annotations
 

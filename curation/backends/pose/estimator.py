@@ -1,4 +1,4 @@
-"""People and how much of them is seen: the interface and the known backends."""
+"""People and how much of them is seen: the interface of estimators."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Pose:
     """One person on one keyframe."""
 
     box: Box
-    """All of the person that is seen."""
+    """The part of the person that is seen."""
     head: Box
     """Crown to chin."""
     visible_heads: float

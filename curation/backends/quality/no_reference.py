@@ -1,11 +1,11 @@
 """Quality from formulas: sharpness, exposure, contrast, noise, blockiness and freeze, no weights needed.
 
-Measured on keyframes (short edge at most 480 pixels) and on the brightness of every frame. Each part is held
-against a scale from 0 (worthless) to 1 (flawless), `SCALES`; the score is
+Measured on keyframes (short edge at most 480 pixels) and on the brightness of every frame. Each measure gets a grade u
+from 0 (worthless) to 1 (flawless), by its scale in `SCALES`; the score is
 
     100 · exp(Σ wᵢ ln max(uᵢ, 0.01) / Σ wᵢ),
 
-a weighted geometric mean: one bad part cannot be bought back by good ones, as an average would allow.
+a weighted geometric mean: good parts do not make up for one bad part, as they would in an arithmetic mean.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from curation.clip.schema import Clip
 Grey = npt.NDArray[np.float32]
 
 NUM_KEYFRAMES = 4
-"""Looked at, spread over the clip; decoding and measuring one takes 10 to 20 ms."""
+"""Keyframes that are measured, spread over the clip; decoding and measuring one takes 10 to 20 ms."""
 TILES = 8
-"""Sharpness and noise are read on a grid of so many by so many tiles."""
+"""Sharpness and noise are measured on a grid of this many tiles a side."""
 CODEC_BLOCK_PX = 8
-"""Transform block of JPEG, MPEG-4 and the grid on which H.264 deblocks, in pixels of the source."""
+"""Side of a transform block of JPEG and MPEG-4, and of the grid on which H.264 deblocks, in pixels of the source."""
 MIN_VISIBLE_BLOCK_PX = 3.0
 """In keyframes shrunk so far that blocks are smaller than this, their grid cannot be seen."""
 
@@ -55,8 +55,8 @@ SCALES: Mapping[str, Scale] = {
     "blockiness": Scale(worthless=2.0, flawless=0.3, weight=1.0),
     "freeze": Scale(worthless=1.0, flawless=0.0, weight=0.5),
 }
-"""From measurements on labelled web video, good clips at the flawless end; weights are ours: sharpness is
-what a generator trained on the clips inherits first."""
+"""The ends come from measurements on labelled web video, with good clips at the flawless end. The weights are ours:
+sharpness is what a generator that is trained on the clips inherits first."""
 
 
 class NoReferenceScorer:
@@ -104,7 +104,7 @@ def sharpness(grey: Grey) -> float:
         lost = cv2.subtract(edges, _steps(cv2.blur(grey, kernel), axis))
         total.append(_tiles(edges))
         kept.append(_tiles(cv2.max(lost, 0.0)))
-    # A tile below half a luma level of mean difference holds codec noise and nothing to be sharp.
+    # A tile below half a luma level of mean difference holds only codec noise, which is not sharpness.
     textured = np.minimum(*total) > 0.5
     if not textured.any():
         return 0.0
@@ -132,8 +132,8 @@ def noise(grey: Grey) -> float:
     """Standard deviation of noise in luma levels, after Immerkær (CVIU 64(2), 1996), in the flattest tiles.
 
     With the mask N = [[1, −2, 1], [−2, 4, −2], [1, −2, 1]], which is blind to planes and straight edges:
-    σ = √(π/2) / 6 · mean |grey ∗ N|. Texture counts as noise in that formula, so it is evaluated by tile and
-    the 10th percentile over the tiles is taken: every picture has some flat tenth.
+    σ = √(π/2) / 6 · mean |grey ∗ N|. Texture counts as noise in that formula, so it is evaluated by tile and the 10th
+    percentile over the tiles is taken: a tenth of every picture is flat.
     """
     mask = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     return float(np.percentile(_tiles(cv2.absdiff(cv2.filter2D(grey, -1, mask), 0.0)), 10) * np.sqrt(np.pi / 2) / 6)
@@ -142,10 +142,10 @@ def noise(grey: Grey) -> float:
 def blockiness(grey: Grey, block_px: float = CODEC_BLOCK_PX) -> float:
     """How much stronger steps are on the codec's block grid than beside it; 0 without a grid.
 
-    After Wang, Sheikh and Bovik, "No-reference perceptual quality assessment of JPEG compressed images"
-    (ICIP 2002): mean |difference| between neighbours across block borders over that inside the blocks, less
-    one; mean of both axes. Their blocks are 8 pixels; `block_px` is that in a scaled picture. Differences
-    are capped at 24 levels: real edges that happen to lie on the grid are not blocks.
+    After Wang, Sheikh and Bovik, "No-reference perceptual quality assessment of JPEG compressed images" (ICIP 2002):
+    mean |difference| between neighbours across block borders over that inside the blocks, less one; mean of both axes.
+    Their blocks have sides of 8 pixels; `block_px` is that side in a scaled picture. Differences are capped at 24
+    levels: real edges that happen to lie on the grid are not blocks.
     """
     if block_px < MIN_VISIBLE_BLOCK_PX:
         return 0.0

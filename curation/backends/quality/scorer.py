@@ -1,4 +1,4 @@
-"""How good a clip looks: what a scorer gives, and which scorers there are."""
+"""How good a clip looks: what a scorer returns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from curation.clip.schema import Clip
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class QualityScore:
-    """One clip's looks as one number, and what it is made of."""
+    """How good one clip looks, as one number and its parts."""
 
     score: float
     """Overall quality in [0, 100], higher is better."""

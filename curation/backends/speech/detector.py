@@ -22,9 +22,9 @@ class HeardSound:
     audio_type: AudioType
     """By sound alone; `UNKNOWN` for music, singing and speech over music: only lips can tell them apart."""
     confidence: float
-    """Of `audio_type`, in [0, 1]."""
+    """Confidence in `audio_type`, in [0, 1]."""
     held_fraction: float
-    """Fraction of the voiced time in which the pitch is held as a note is."""
+    """Fraction of the voiced time in which the pitch is held like a note."""
 
 
 class SpeechDetector(Protocol):

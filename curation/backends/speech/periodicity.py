@@ -33,10 +33,11 @@ SHORTEST = WINDOW + HELD_HOPS * HOP
 HELD_SEMITONES = 0.5
 """Pitch that stays within half a semitone for 0.2 s is a held note; speech glides."""
 TALK_SPREAD_DB = 10.2
-"""Between clean speech (11.4 dB and more, one of 17 at 8.9) and everything else (8.3 dB and less)."""
+"""Spread of the level from which sound is talk: between clean speech (11.4 dB and more, one of 17 at 8.9) and
+everything else (8.3 dB and less)."""
 TALK_SPREAD_STEP_DB = 0.6
 MIN_VOICED_FRACTION = 0.1
-"""Street noise is periodic 2 % of the time, the least voiced speech measured 29 %."""
+"""Street noise is periodic 2 % of the time, the least voiced speech that was measured 29 %."""
 MAX_HELD_OF_TALK = 0.3
 DIGITAL_SILENCE_DB = -120.0
 

@@ -1,4 +1,4 @@
-"""Finding written text in a picture: what a detector gives, and which detectors there are."""
+"""Finding written text in a picture: what a detector returns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class TextBox:
 
 
 class TextDetector(Protocol):
-    """Outlines text; need not read it."""
+    """Outlines text; does not have to read it."""
 
     def detect(self, image: npt.NDArray[np.uint8]) -> tuple[TextBox, ...]:
         """The text in an `(H, W, 3)` BGR picture, from top to bottom."""

@@ -1,11 +1,11 @@
 """Telling text that was laid over the picture from text that was filmed.
 
-Overlaid text keeps its row and its alignment to a fraction of a pixel, whatever the picture under it does;
-filmed text goes where the camera, the T-shirt or the sheet of paper goes. So the lines of several keyframes
-are collected into bands (same row, same alignment), and each band is asked what its pixels do between two
-keyframes: the same glyphs elsewhere (`MOVED`), other glyphs in the same place (`CHANGED`: captions), the same
-glyphs in the same place over a picture that moved (`OVER_MOTION`) or over one that stood still (`STILL`: a
-banner as much as a sign before a fixed camera; only the layout can tell these).
+Overlaid text keeps its row and its alignment to a fraction of a pixel, whatever the picture under it does; filmed text
+moves with the camera, the T-shirt or the sheet of paper. So the lines of several keyframes are collected into bands
+(same row, same alignment), and each band is classified by what its pixels do between two keyframes: the same glyphs
+elsewhere (`MOVED`), other glyphs in the same place (`CHANGED`: captions), the same glyphs in the same place over a
+picture that moved (`OVER_MOTION`) or over one that stood still (`STILL`: a banner or a sign before a fixed camera,
+which only the layout can tell apart).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from curation.clip.observations import Box
 ROW_TOLERANCE = 0.35
 """Offset of two rows' middles, in text heights, up to which they are one row."""
 HEIGHT_RATIO = 0.6
-"""Two lines whose heights differ more than this are set in different type."""
+"""Two lines whose heights have a smaller ratio are set in different type."""
 ALIGNMENT_TOLERANCE = 0.02
 """Offset of left edge, middle or right edge in picture widths. The detector's own jitter is under 0.01."""
 MAX_LINE_HEIGHT = 0.2
-"""Taller than this is no line of text: on blurred walls detectors now and then outline half the picture."""
+"""A taller box is no line of text: on blurred walls detectors sometimes outline half the picture."""
 SEARCH_HEIGHTS = 1.5
 """How far, in text heights, the same glyphs are looked for."""
 SAME_GLYPHS = 0.6
@@ -75,7 +75,7 @@ class Band:
 def join_lines(boxes: Iterable[TextBox]) -> tuple[TextBox, ...]:
     """Merge boxes that continue each other in one row: detectors break lines at wide gaps.
 
-    What is too tall for a line is left out.
+    Boxes that are too tall for a line are left out.
     """
     lines: list[TextBox] = []
     for text in sorted(boxes, key=lambda text: text.box.x0):
@@ -112,7 +112,7 @@ def find_bands(lines: Sequence[Sequence[TextBox]], images: Sequence[npt.NDArray[
 
 
 def encode_overlays(bands: Iterable[Band]) -> str | None:
-    """JSON `[[motion, x0, y0, x1, y1], ...]`, as fractions, for a clip's scores; None without any."""
+    """JSON `[[motion, x0, y0, x1, y1], ...]`, as fractions, for a clip's scores; None without bands."""
     rows = [(band.motion.value, band.box) for band in bands]
     places = [[motion, *(round(edge, 4) for edge in (box.x0, box.y0, box.x1, box.y1))] for motion, box in rows]
     return json.dumps(places) if places else None
@@ -182,7 +182,7 @@ def _motion(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8], box: Bo
 
 
 def _vertex(values: npt.NDArray[np.float32], peak: int) -> float:
-    """Offset of the parabola's top through the peak and its neighbours, in [-0.5, 0.5]; 0 at the rim."""
+    """Offset of the vertex of the parabola through the peak and its neighbours, in [-0.5, 0.5]; 0 at the rim."""
     if not 0 < peak < len(values) - 1:
         return 0.0
     before, at, after = (float(value) for value in values[peak - 1 : peak + 2])
