@@ -28,7 +28,7 @@ class Bucket:
         """Read the text form.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the text is no bucket.
         """
         return _parsed(text)
 
@@ -48,7 +48,7 @@ class Bucket:
 
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> Bucket:
-    # A training set has a million rows and a few dozen buckets.
+    # Cached, because a training set has a million rows and a few dozen buckets.
     match = _TEXT.fullmatch(text)
     if match is None:
         raise ValueError(f"{text}, no <frames>x<height>x<width>")

@@ -26,7 +26,7 @@ class Material:
 
     clip: CuratedClip
     singles: dict[int, Pixels] = field(default_factory=dict, repr=False)
-    """Frames that it lends, (H, W, 3) RGB by number; empty when it could not be decoded."""
+    """Frames that it lends as references, (H, W, 3) RGB by number; empty when it could not be decoded."""
     window: Pixels | None = field(default=None, repr=False)
     """(F, H, W, 3) RGB; None when the clip cannot be encoded."""
     sound: Sound | None = None
@@ -45,7 +45,7 @@ def read_material(reader: ClipReader, groups: Sequence[Group], config: EncodeCon
 
 
 def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each one made in a thread while the one before it is worked on."""
+    """The same items, each one made in a thread while the one before it is processed."""
     end = object()
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, items, end)
@@ -85,10 +85,10 @@ def _read(
 def _lay_out(
     clip: CuratedClip, files: ClipFiles, times_s: Sequence[float], size: tuple[int, int], config: EncodeConfig
 ) -> tuple[Window, Sound | None]:
-    """What is encoded of the clip.
+    """The window and the sound that are encoded of the clip.
 
     Raises:
-        MediaError: nothing can be, and why.
+        MediaError: the clip cannot be encoded, and why.
     """
     scale = max(size[0] / clip.height, size[1] / clip.width)
     if scale > config.max_upscale:
@@ -106,5 +106,5 @@ def _lay_out(
 
 
 def _reason(error: MediaError, files: ClipFiles) -> str:
-    """One line that names no temporary folder."""
+    """The error as one line that names no temporary folder."""
     return " ".join(str(error).replace(f"{Path(files.mp4).parent}/", "").split())

@@ -42,7 +42,7 @@ def encode(options: argparse.Namespace) -> None:
     for note in job.check():
         console.print(note, soft_wrap=True, highlight=False)
     if job.directory.is_begun() and is_light(job.model):
-        # Another one is refused here and now rather than once Ray has started.
+        # Light encoders are loaded here, so that another model is refused before Ray starts.
         job.describe()
     units = job.pending()
     clips = sum(len(kept_clips(RunDirectory(options.run), unit.name)) for unit in units)

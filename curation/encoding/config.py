@@ -1,4 +1,4 @@
-"""What encoding can be told: sizes, lengths, precision and placement."""
+"""The settings of encoding: sizes, lengths, precision and placement."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from model.codecs.image import AREAS, SIZE_MULTIPLE
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TargetConfig:
-    """What a stage encodes to."""
+    """The size that a stage encodes to."""
 
     area: int
-    """Pixels of a frame; the shape of each clip is kept as nearly as sides divisible by 32 allow."""
+    """Pixels of a frame; each clip keeps its aspect ratio as nearly as sides divisible by 32 allow."""
 
     def __post_init__(self) -> None:
         """Refuse an area without room for a frame."""
@@ -38,9 +38,10 @@ class EncodeConfig:
     fps: int = 25
     """Frames a second; the paper does not say, all its published results have 25."""
     clip_frames: int = 109
-    """Frames of a clip, 4k + 1 (paper, Sec. 5.1); of a longer one the middle is taken."""
+    """Frames of a clip, 4k + 1 (paper, Sec. 5.1); the middle of a longer clip is taken."""
     min_frames: int = 81
-    """A clip with fewer is skipped: 3.2 s, of which the paper's sub-clips of 4-5 s never fall short."""
+    """A clip with fewer frames is skipped. 81 frames are 3.2 s, and the paper's sub-clips of 4-5 s are never
+    shorter."""
     max_upscale: float = 2.5
     """A clip that would have to be enlarged more than this along a side is skipped. The paper scales everything to
     the stage's area; its smallest short edge, 480, needs 2.27 to reach 1088."""
@@ -51,13 +52,13 @@ class EncodeConfig:
     reference_batch: int = 4
     """Single frames that the autoencoder takes at once; clips are taken one by one."""
     resize_threads: int = 1
-    """Threads that scale frames; where a GPU encodes, scaling is the slower half."""
+    """Threads that scale frames; where a GPU encodes, scaling is the slower part."""
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: the GPU when there is one."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the text and audio encoders; `auto` is bfloat16 on a GPU, float32 on a CPU."""
+    """Precision of the text and audio encoders; `auto` is bfloat16 on a GPU, float32 on a CPU."""
     vae_dtype: Literal["float32", "bfloat16"] = "float32"
-    """Of the autoencoder; Wan runs it in float32."""
+    """Precision of the autoencoder; Wan runs it in float32."""
     execution: ExecutionConfig = ExecutionConfig(pools=(PoolConfig(name="encode"),), unit_timeout_s=600.0)
     """Placement and limits; there is one stage, `encode`."""
 
@@ -72,7 +73,8 @@ class EncodeConfig:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What shards of one directory may differ in: which clips get in, what they bring, and in what precision."""
+        """Settings in which shards of one directory may differ: which clips get in, how much they give, and the
+        precision."""
         names = ("min_frames", "max_upscale", "num_references", "vectors_per_clip", "dtype", "vae_dtype")
         return {name: getattr(self, name) for name in names}
 

@@ -1,4 +1,4 @@
-"""Reading a curated shard clip by clip, whatever order its clips are asked for."""
+"""Reading a curated shard clip by clip, in any order."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CuratedClip:
     shot: tuple[float, float]
     """Start and end of its shot in the source, in seconds."""
     is_crop: bool
-    """Cut out of the picture of another clip."""
+    """Whether it was cropped out of another clip."""
     width: int
     height: int
     num_frames: int
@@ -45,7 +45,7 @@ class ClipFiles:
     mp4: str
     wav: str | None
     prompts: tuple[str, ...]
-    """Its captions, the detailed one first; none when it has none."""
+    """Its captions, the detailed one first; empty when it has none."""
 
 
 def kept_clips(run: RunDirectory, shard: str) -> list[CuratedClip]:
@@ -68,7 +68,7 @@ def kept_clips(run: RunDirectory, shard: str) -> list[CuratedClip]:
 
 
 class ClipReader:
-    """A shard's tar on this machine, indexed. What is missing of a damaged one is missing from its clips."""
+    """A shard's tar on this machine, indexed. Clips that a damaged tar has lost are given as errors."""
 
     def __init__(self, path: str | None, folder: Path) -> None:
         self._folder = folder
@@ -88,7 +88,7 @@ class ClipReader:
 
     @contextmanager
     def unpack(self, keys: Sequence[str]) -> Iterator[dict[str, ClipFiles | MediaError]]:
-        """Files of some clips, or why a clip has none; deleted afterwards."""
+        """The files of some clips, deleted afterwards; for a clip without files the error that says why."""
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             yield {key: self._unpack(key, Path(folder)) for key in keys}
 

@@ -1,4 +1,4 @@
-"""A curated shard to encoded clips: what is read meets the networks."""
+"""From a curated shard to encoded clips: reading the clips and running the networks on them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from curation.shards.run_directory import RunDirectory
 def encode_shard(
     run: RunDirectory, shard: str, encoder: ClipEncoder, *, area: int, alive: Callable[[], None]
 ) -> Iterator[EncodedClip | Skipped]:
-    """Encode the kept clips of a committed shard; those that cannot be are told why.
+    """Encode the kept clips of a committed shard; a clip that cannot be encoded is given as skipped, with the reason.
 
     Args:
         run: where the shard is.
         shard: its name.
         encoder: the networks, and the settings.
         area: pixels of a frame.
-        alive: called with every clip.
+        alive: called after every clip.
     """
     config = encoder.config
     groups = group_clips(kept_clips(run, shard), area=area, num_references=config.num_references)
@@ -52,7 +52,7 @@ def skip_all(run: RunDirectory, shard: str, reason: str) -> Iterator[Skipped]:
 def _encode_group(
     group: Group, materials: Iterator[Material], encoder: ClipEncoder, alive: Callable[[], None]
 ) -> Iterator[EncodedClip | Skipped]:
-    """The clips of one group. All are kept, as latents, until the last has lent its frames to those before it."""
+    """The clips of one group. Their latents are held until the last clip has lent its frames to those before it."""
     lent: dict[Draw, Tensor] = {}
     samples: list[EncodedSample | Skipped] = []
     for material in materials:
@@ -95,8 +95,8 @@ def _encode(material: Material, encoder: ClipEncoder) -> EncodedSample | Skipped
 def _finish(
     sample: EncodedSample, group: Group, lent: dict[Draw, Tensor], config: EncodeConfig
 ) -> EncodedClip | Skipped:
-    # A clip that lends nothing because it is damaged is stood in for by the first frame of this one: latent 0 of
-    # a causal autoencoder is that frame encoded alone.
+    # Where a damaged clip lends nothing, this clip's own first frame takes its place: latent 0 of a causal autoencoder
+    # is that frame encoded alone.
     references = [lent.get(draw, sample.latents[:, 0]) for draw in group.draws[sample.key]]
     sample = replace(sample, reference_latents=torch.stack(references))
     tensors = (sample.latents, sample.reference_latents, *sample.text_states, sample.audio_features)

@@ -4,7 +4,8 @@
 `<frames>x<height>x<width>/`, a folder for each bucket of clips that may share a batch. A tar is plain WebDataset:
 `<key>.safetensors`, `<key>.json` and, when the clip has sound, `<key>.wav`. The Parquet file has a row for every kept
 clip of the curated shard, encoded or not, with the place and the SHA-256 of its files in the tar, so that any sample
-can be read by itself and damage is noticed: a flipped bit leaves a tensor a tensor. The Parquet's pages have checksums.
+can be read by itself and damage is noticed: a tensor with a flipped bit would load all the same. The pages of the
+Parquet file have checksums of their own.
 
 Letters: C latent channels, F latent frames, H and W latent sides, N references, L text tokens, D width of text
 states, T audio steps (20 ms each), A features of a step, P codebook vectors.
@@ -70,18 +71,20 @@ class Encoding:
     encoders: str
     """Fingerprint of the networks that encoded: stages whose fingerprints differ do not mix."""
     model: str = field(default="", compare=False)
-    """What they were loaded from, as it was given; the fingerprint tells them apart. Empty before it was kept."""
+    """What the networks were loaded from, as it was given; the fingerprint tells networks apart. Empty in older
+    directories, which do not record it."""
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """What else shards were encoded with, by the first run on the directory; it may differ from one to another."""
+    """Further settings of the first run on the directory; shards of later runs may have others."""
     unconditional_sha256: str = field(default="", compare=False)
-    """Of the file with the empty prompt's text states, in hexadecimal. Empty before it was kept."""
+    """Digest of the file with the empty prompt's text states, in hexadecimal. Empty in older directories, which do not
+    record it."""
 
     @classmethod
     def from_json(cls, data: bytes) -> Self:
         """Read what is kept in `encoding.json`.
 
         Raises:
-            ValueError, TypeError: something else.
+            ValueError, TypeError: the data is something else.
         """
         return cls(**json.loads(data))
 
@@ -124,7 +127,7 @@ class EncodedSample:
     """Index of the first audio step, 0 being the one at which pixel frame 0 begins: negative when the sound
     starts before the clip."""
     wav: bytes | None = field(repr=False, default=None)
-    """The sound of exactly the clip's frames, 16 kHz mono, for looking at validation videos."""
+    """The sound of exactly the clip's frames, 16 kHz mono, for validation videos."""
 
     @property
     def num_frames(self) -> int:
@@ -191,14 +194,14 @@ class EncodedClip:
 
     sample: EncodedSample
     height: int
-    """Of the pixels that were encoded."""
+    """Height of the frames that were encoded, in pixels."""
     width: int
     codebook_vectors: npt.NDArray[np.float16] = field(repr=False)
     """(P, C): latent positions drawn at random from the clip, its share of the stratified reservoir."""
 
     @property
     def bucket(self) -> Bucket:
-        """Clips that may share a batch with this one; they lie in a folder of that name."""
+        """The bucket of the clips that may share a batch with this one; their folder has its name."""
         return Bucket(self.sample.num_frames, self.height, self.width)
 
 
@@ -225,7 +228,7 @@ class EncodedDirectory(CommitDirectory):
         return bool(list_files(self.path, ABOUT_FILE))
 
     def refusal(self, differences: Iterable[str]) -> str:
-        """The line for a person who wants to encode otherwise what is encoded already."""
+        """The error line for a run whose encoding differs from the directory's."""
         return (
             f"{self.path} was encoded otherwise: {'; '.join(differences)}. Encode into another run directory, or "
             "delete this folder to encode anew"
@@ -264,16 +267,16 @@ class EncodedDirectory(CommitDirectory):
         return states
 
     def tars_of(self, name: str) -> set[str]:
-        """Tars that hold or held clips of one curated shard, a path below the directory each."""
+        """Tars that hold or held clips of one curated shard, each as a path below the directory."""
         folders = list_folders(self.path)
         return {f"{folder}/{name}.tar" for folder in folders if list_files(join(self.path, folder), f"{name}.tar")}
 
     def read(self, tar: str, offset: int | None, size: int | None, sha256: bytes | None = None) -> bytes:
-        """`size` bytes at `offset` of one of the directory's tars, checked if it is told what they hash to.
+        """`size` bytes at `offset` of one of the directory's tars, checked against `sha256` if that is given.
 
         Raises:
-            OSError: it is missing or shorter.
-            BadSampleError: they are not what was written, or there is no such place (None, below 0).
+            OSError: the tar is missing, or ends before those bytes.
+            BadSampleError: the bytes are not what was written, or offset or size is None or negative.
         """
         if offset is None or size is None or min(offset, size) < 0:
             raise BadSampleError(f"damaged: its row of the index says {size} bytes at {offset} of {tar or None}")
@@ -319,7 +322,7 @@ class EncodedShardWriter:
                     tars[tar] = stack.enter_context(staged_tar(join(self.directory.path, tar)))
                 rows.append(_row(clip, tar, tars[tar]))
         for tar in self.directory.tars_of(name) - tars.keys():
-            # Left by an attempt that died before its commit and got other clips done.
+            # Left by an attempt that encoded other clips and died before its commit.
             remove(join(self.directory.path, tar))
         return rows
 
@@ -361,5 +364,5 @@ def _row(clip: EncodedClip, tar: str, staged: StagedTar) -> dict[str, Any]:
 def codebook_vectors(rows: Mapping[str, Any], channels: int) -> Tensor:
     """(P, C) fp32: the codebook vectors of one index row."""
     vectors = np.frombuffer(rows["codebook_vectors"], np.float16).reshape(-1, channels)
-    # Torch warns of the buffer itself, which cannot be written to; this is the copy that fp32 takes anyway.
+    # Torch warns of the buffer, which is read-only; the conversion to fp32 copies it anyway.
     return torch.from_numpy(vectors.astype(np.float32))

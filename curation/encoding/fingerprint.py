@@ -13,14 +13,14 @@ from torch import Tensor
 from model.pretrained.assemble import Encoders
 
 SAMPLES = 16
-"""Values looked at in each tensor, evenly spread. Training changes practically every value of a tensor, so that two
-networks that agree in all of these have not been trained apart; a whole UMT5 would be 11 GB to hash."""
+"""Values that are compared in each tensor, evenly spread. Training changes practically every value of a tensor, so two
+networks that agree in all of these were not trained differently. Hashing all of UMT5 would read 11 GB."""
 
 _PROBE = "A person talks to the camera, äöü."
 _ONLY_DECODES = ("decoder.", "post_quant_conv.")
-"""An eVAE differs from the VAE in these alone: what either encodes is the same."""
+"""An eVAE differs from the VAE in these alone, so both encode the same."""
 _IRRELEVANT = ("_", "decoder_base_dim", "transformers_version", "dtype", "torch_dtype", "architectures")
-"""Entries of configurations that change nothing of what is encoded (by how their names begin)."""
+"""How the names of those entries of configurations begin that do not change what is encoded."""
 
 
 def encoders_fingerprint(encoders: Encoders) -> str:

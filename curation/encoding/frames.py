@@ -24,10 +24,10 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """The frames of a clip that are encoded: every one a moment at a constant rate, the middle of the clip."""
+    """The frames of a clip that are encoded: moments at a constant rate in the middle of the clip."""
 
     start: int
-    """Number of the first one, in frames at the constant rate since the clip's start."""
+    """Number of the first moment, in frames at the constant rate since the clip's start."""
     shown: tuple[int, ...]
     """F numbers of the clip's own frames, the nearest in time to each moment."""
 
@@ -39,19 +39,19 @@ class Pictures:
     window: Pixels = field(repr=False)
     """(F, H, W, 3) RGB."""
     singles: dict[int, Pixels] = field(repr=False)
-    """(H, W, 3) RGB by number of the clip's own frame: those asked for."""
+    """The single frames that were asked for: (H, W, 3) RGB by number among the clip's own frames."""
 
 
 def choose_window(times_s: Sequence[float], *, fps: int, clip_frames: int, min_frames: int) -> Window:
     """Lay the window over a clip whose own frames are shown at `times_s`.
 
     Raises:
-        MediaError: there are fewer than `min_frames` of it.
+        MediaError: it has fewer than `min_frames`.
     """
     times = np.asarray(times_s)
     if len(times) < 2:
         raise MediaError("too_short", f"{len(times)} frames")
-    # The last frame is shown as long as most are.
+    # The last frame is taken to be shown as long as most are.
     end_s = times[-1] + np.median(np.diff(times))
     available = int(end_s * fps + 1e-3)
     num_frames = min(clip_frames, available - (available - 1) % 4)
@@ -72,7 +72,7 @@ def read_pictures(
     size: tuple[int, int],
     pool: Executor,
 ) -> Pictures:
-    """Decode a clip once and scale what is wanted of it, as the pipeline scales a portrait.
+    """Decode a clip once and scale the wanted frames, as the generation pipeline scales a portrait.
 
     Args:
         path: of the clip.

@@ -26,7 +26,7 @@ class ShardUnit:
 
     name: str
     rows: list[dict[str, Any]] | None = field(default=None, repr=False)
-    """What is to be committed, once its tars are written."""
+    """The rows to commit, once its tars are written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +60,7 @@ class EncodeJob:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """There is one."""
+        """The one stage."""
         return ("encode",)
 
     @property
@@ -77,7 +77,7 @@ class EncodeJob:
         """See, before anything is loaded, whether the directory can be added to.
 
         Returns:
-            A line for each setting that differs from the first run's and may.
+            A line for each setting that differs from the first run's, which is allowed.
 
         Raises:
             ConfigError: it was begun with frames of another size, rate or number.
@@ -97,7 +97,7 @@ class EncodeJob:
         ]
 
     def is_other_model(self) -> bool:
-        """Whether the directory was begun with a model of another name, which may be the same one all the same."""
+        """Whether the directory was begun with a model of another name, which may still be the same model."""
         return self.directory.is_begun() and self.directory.encoding().model not in {"", self.model}
 
     def describe(self) -> None:
@@ -150,7 +150,7 @@ class EncodeWorker:
         """The shard with its tars written and its rows filled in.
 
         Raises:
-            OSError: the disk is full, or the network is down: nothing that the clips can be blamed for.
+            OSError: the disk is full or the network is down, which is not the fault of the clips.
         """
         job = self.job
         area = job.config.target(job.stage).area

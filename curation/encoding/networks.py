@@ -1,4 +1,4 @@
-"""The encoders on their device: pixels, sound and words in, what is stored out.
+"""The encoders on their device: from pixels, sound and words to the tensors that are stored.
 
 Letters: C latent channels, F frames, H and W sides, N pictures, L text tokens, D width of text states, T audio steps,
 A features of a step.
@@ -31,7 +31,7 @@ LIGHT_BYTES: Final = 1 << 30
 
 
 def is_light(source: str) -> bool:
-    """Whether the encoders of a model are loaded on any machine in no time: a preset's, or less than 1 GiB of files."""
+    """Whether any machine loads the encoders of a model quickly: they are a preset's, or less than 1 GiB of files."""
     folder = Path(source)
     if not folder.is_dir():
         return source in PRESETS

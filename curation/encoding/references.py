@@ -24,7 +24,7 @@ class Draw:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Group:
-    """Clips that lend each other frames: of one shot, of one size, and of the same part of the picture or all of it."""
+    """Clips that lend each other frames as references: of one shot and one size, and either all crops or no crops."""
 
     clips: tuple[CuratedClip, ...]
     size: tuple[int, int]
@@ -57,7 +57,7 @@ def group_clips(clips: Sequence[CuratedClip], *, area: int, num_references: int)
 
 
 def generator_of(key: str, purpose: str) -> np.random.Generator:
-    """Randomness that belongs to a clip."""
+    """A generator of random numbers that the clip's key and the purpose fix."""
     return np.random.default_rng(list(hashlib.sha256(f"{purpose}|{key}".encode()).digest()))
 
 

@@ -19,11 +19,12 @@ class Sound:
     """Sound of a clip, 16 kHz mono."""
 
     waveform: Tensor = field(repr=False)
-    """(N,) fp32 in [-1, 1]: all of it but the part of a step at the start, so that a step begins at the window."""
+    """(N,) fp32 in [-1, 1]: the whole sound, less the part of a step at its start, so that a step begins where the
+    window does."""
     first_step: int
     """Number of the waveform's first 20 ms step; 0 is the one at which the window begins."""
     wav: bytes = field(repr=False)
-    """The window's own, 16 bit."""
+    """The window's own sound, 16 bit."""
 
 
 def lay_out_sound(waveform: Tensor, *, start: int, num_frames: int, fps: int) -> Sound:
