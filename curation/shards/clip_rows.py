@@ -20,7 +20,7 @@ THUMBNAIL_WIDTH_PX = 192
 
 
 def index_rows(source: Source, config_hash: str) -> list[dict[str, Any]]:
-    """One row for each clip, or a single one for a source that has none (failed or turned down as a whole)."""
+    """One row for each clip, or a single one for a source that has none (failed or rejected as a whole)."""
     assert source.clips or not source.active, f"{source.uri} would vanish: it has neither clips nor a decision"
     if not source.active:
         return [_source_row(source, config_hash)]

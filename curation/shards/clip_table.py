@@ -66,7 +66,7 @@ def open_run(run: str) -> RunDirectory:
 
 
 def read_clips(directory: RunDirectory, columns: Sequence[str]) -> pa.Table:
-    """All committed rows with exactly `columns` (names of `COLUMNS`); what no shard has is null."""
+    """All committed rows with exactly `columns` (names of `COLUMNS`); a column that no shard has is null."""
     table = directory.index(columns)
     return pa.table({name: _column(table, name) for name in columns}, schema=schema(columns))
 

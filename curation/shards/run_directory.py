@@ -1,4 +1,4 @@
-"""Shards are the ledger: a tar of samples, and its Parquet index, whose appearance is the commit.
+"""Shards record what is done: each is a tar of samples and its Parquet index, and writing the index is the commit.
 
 `soul-<id>.tar` holds the kept clips (`<key>.mp4`, `.wav`, `.json`); `soul-<id>.parquet` has a row for every clip of
 the same sources, kept or not. The index is written last and atomically. A tar without its index was never
@@ -28,7 +28,7 @@ class ShardsConfig:
     """Units of work that are packed and committed together; what a crash can lose at most, per worker."""
     max_samples: int = 1000
     max_bytes: int = 1 << 30
-    """1 GiB, WebDataset's usual size. A single unit that is larger still ends in one shard."""
+    """1 GiB, WebDataset's usual size. A single unit that is larger still goes into one shard."""
 
     def __post_init__(self) -> None:
         """Refuse sizes that pack nothing."""
@@ -87,7 +87,7 @@ class ShardWriter:
     def write(self, sources: Sequence[Source]) -> list[str]:
         """Commit the sources, in as few shards as the bounds allow; returns the shards' names.
 
-        Writing the same sources again gives the same names, so a repeated attempt replaces itself.
+        Writing the same sources again gives the same names, so a repeated attempt replaces the one before.
 
         Raises:
             TakenOverError: another run has started on the directory.
