@@ -1,4 +1,4 @@
-"""The six distributions that the paper shows of Soul-1M (Fig. 3), of a run's kept clips."""
+"""The six distributions that the paper shows of Soul-1M (Fig. 3), for a run's kept clips."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Bin:
     label: str
     count: int
     share: float
-    """Of all kept clips, 0 to 1."""
+    """Share of all kept clips, 0 to 1."""
     soul_1m: float | None
     """Share that the paper gives for Soul-1M; None where its bins differ."""
 
@@ -125,7 +125,7 @@ def _aspect_ratio(kept: pa.Table) -> Masks:
 
 
 def _duration(kept: pa.Table) -> Masks:
-    # A hundredth of a second keeps 4.2 s, which frame times miss by rounding, on its side of the edge.
+    # Frame times miss 4.2 s by rounding; rounding to a hundredth of a second keeps it on its side of the edge.
     seconds = np.round(_numbers(kept, "end_s") - _numbers(kept, "start_s"), 2)
     edges = (0.0, 4.0, 4.2, 4.4, 4.6, 4.8, 5.0, 10.0, 30.0, np.inf)
     labels = (
@@ -136,7 +136,7 @@ def _duration(kept: pa.Table) -> Masks:
         label: (seconds >= low) & (seconds < high)
         for label, low, high in zip(labels, edges[:-1], edges[1:], strict=True)
     }
-    # The longest sub-clip there is belongs to the last bin of 4–5 s.
+    # The longest possible sub-clip belongs to the last bin of 4–5 s.
     longest = np.abs(seconds - 5.0) <= 0.05
     masks["4.8–5.0 s"] |= longest
     masks["5–10 s"] &= ~longest

@@ -18,7 +18,7 @@ def extract(run: str, directory: Path, key: str | None = None) -> list[Path]:
 
     Args:
         run: a run directory.
-        directory: where to write; made if need be.
+        directory: where to write; it is made if it does not exist.
         key: a kept clip's key; without one, the first that has sound.
 
     Raises:

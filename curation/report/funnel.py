@@ -19,21 +19,21 @@ class Step:
 
     stage: str
     num_in: int
-    """Enter the stage."""
+    """How many enter the stage."""
     num_new: int
-    """Are made by the stage."""
+    """How many the stage makes."""
     num_out: int
-    """Go on to the next."""
+    """How many go on to the next stage."""
     losses: tuple[Loss, ...]
 
     @property
     def num_lost(self) -> int:
-        """Are turned down by the stage."""
+        """How many the stage takes out."""
         return self.num_in + self.num_new - self.num_out
 
 
 def source_funnel(summary: Summary) -> list[Step]:
-    """Units of work: the stages before clips exist, and any later one that a whole unit failed in."""
+    """Units of work: the stages before clips exist, and any later stage in which a whole unit failed."""
     lossy = {loss.stage for loss in summary.source_losses}
     early = _before(summary.stages, CLIPS_BEGIN_AT)
     stages = [stage for stage in _all_stages(summary.stages, summary.source_losses) if stage in early or stage in lossy]

@@ -70,7 +70,7 @@ class Group:
 
     name: str
     count: int
-    """Rows of the run."""
+    """Rows of the run that belong to it."""
     cards: tuple[Card, ...]
     """At most as many as were asked for."""
 
@@ -78,7 +78,7 @@ class Group:
 def gallery(
     directory: RunDirectory, table: pa.Table, stages: Sequence[str], *, num_kept: int, num_per_rule: int, seed: int
 ) -> list[Group]:
-    """Draw rows at random, and fetch the thumbnails of those alone.
+    """Draw rows at random, and fetch the thumbnails of those rows alone.
 
     Args:
         directory: where the shards are.
@@ -91,7 +91,7 @@ def gallery(
     names = _group_names(table)
     unique, codes, counts = np.unique(names, return_inverse=True, return_counts=True)
     limits = np.where(unique == KEPT, num_kept, num_per_rule)
-    # Drawn from the rows in order of their keys, so that it does not matter how they are packed in shards.
+    # Drawn from the rows in order of their keys, so that the draw does not depend on how they are packed into shards.
     by_key = pc.sort_indices(table, sort_keys=[("key", "ascending")]).to_numpy()
     chosen = by_key[draw(codes[by_key], limits, seed)]
     rows = table.take(np.sort(chosen)).to_pylist()

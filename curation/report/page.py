@@ -39,7 +39,7 @@ class ReportConfig:
     num_quarantined: int = 100
     """Quarantined sources listed at most; the funnel counts all of them."""
     seed: int = 0
-    """Of the draw of thumbnails."""
+    """Seed of the draw of thumbnails."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,7 +49,7 @@ class StageTime:
     stage: str
     seconds: float
     share: float
-    """Of all stages, 0 to 1."""
+    """Share of the time of all stages, 0 to 1."""
     per_source_second: float
     """Seconds of work for a second of source; 0 when no header could be read."""
 
@@ -160,5 +160,5 @@ def _environment() -> jinja2.Environment:
 
 
 def _script_hash(script: str) -> str:
-    """What the page's security policy allows to run: this script and no other, whatever a file is called."""
+    """The hash by which the page's security policy allows this script and no other, whatever a file is called."""
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

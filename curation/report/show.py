@@ -128,7 +128,8 @@ def _section(title: str, values: dict[str, Any]) -> list[RenderableType]:
 
 
 def printable(text: str) -> str:
-    """Text with its control characters spelled out, lest a file's name drives the terminal; lines stay."""
+    """Text with its control characters spelled out, so that a file's name cannot control the terminal; line ends
+    stay."""
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 

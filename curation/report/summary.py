@@ -1,4 +1,4 @@
-"""What a run has come to, counted from its shard index: the table printed at the end and the report's figures."""
+"""A run's totals, counted from its shard index: the table printed at the end and the report's figures."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Loss:
     median_value: float | None
     """Median of what was measured, over the rows that have a number; None when none has."""
     median_threshold: float | None
-    """Median of what it was held against."""
+    """Median of the thresholds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,16 +54,16 @@ class Summary:
     num_clips: int
     num_kept: int
     num_crops: int
-    """Clips that were cropped out of another one."""
+    """Clips that were cropped out of another clip."""
     source_losses: tuple[Loss, ...]
-    """Units that failed or were turned down as a whole, in the order of the stages."""
+    """Units that failed or were rejected as a whole, in the order of the stages."""
     clip_losses: tuple[Loss, ...]
     """Rejected clips, in the order of the stages."""
     seconds_in: float
-    """Length of the sources; of one whose header says less than was kept of it, what was kept."""
+    """Length of the sources. Where a header says less than was kept of its source, what was kept counts."""
     seconds_kept: float
-    """Video time of which a clip was kept, never more than `seconds_in`: what a crop shares with the clip that it was
-    made from, or clips that overlap with each other, counts once."""
+    """Video time that kept clips cover, never more than `seconds_in`. Time that several clips share counts once, as
+    that of a crop and its parent, or of clips that overlap."""
     num_audio_kept: int
     """Kept clips that have their sound."""
     num_silent: int
@@ -125,7 +125,7 @@ def summarise_table(table: pa.Table, failed: Collection[str]) -> Summary:
 
 
 def is_source(table: pa.Table) -> Any:
-    """Which rows stand for a whole source that has no clips (failed or turned down)."""
+    """Which rows stand for a whole source that has no clips (failed or rejected)."""
     return pc.fill_null(pc.equal(table["key"], table["source_key"]), fill_value=False)
 
 
@@ -137,7 +137,7 @@ def print_summary(
     Args:
         summary: of the run as it is now.
         console: where to.
-        elapsed_s: wall seconds that the run took; adds clips and source-seconds a second.
+        elapsed_s: wall seconds that the run took; with it, clips and source-seconds a second are printed.
         before: the summary from before a resumed run, whose clips do not count for those rates.
     """
     table = Table(title="Curation", title_style="bold", show_header=False, box=None, pad_edge=False)
@@ -192,8 +192,8 @@ def _first_rows(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
 def _stage_times(column: pa.ChunkedArray) -> tuple[tuple[str, ...], dict[str, float]]:
     """Stages in the order in which they ran, and their total seconds.
 
-    A unit's record lists its stages in order and ends where the unit was turned down, so the longest record has
-    them all; a run that went on with other stages adds its own behind.
+    A unit's record lists its stages in order and ends where the unit was rejected or failed, so the longest record has
+    all stages. Stages that only other records have, as after a change of the pipeline, come behind them.
     """
     records: list[dict[str, float]] = [json.loads(text) for text in column.to_pylist() if text]
     totals = {stage: 0.0 for record in sorted(records, key=len, reverse=True) for stage in record}
