@@ -13,7 +13,7 @@ from curation.sample.truth import SampleTruth
 from curation.sample.video import SampleVideo
 
 Progress = Callable[[int, int, str], None]
-"""Called with how many videos are there, of how many, and the name of the newest."""
+"""Called with the number of videos that exist, the number of all, and the name of the newest."""
 
 VIDEOS: tuple[SampleVideo, ...] = (*KEPT, *REJECTED, *BROKEN)
 

@@ -1,4 +1,4 @@
-"""Frames and sound into a file; the format goes by its name: mp4, mkv, webm or mov."""
+"""Writing frames and sound to a file in the format that its name tells: mp4, mkv, webm or mov."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Encoding:
     """How the picture is stored."""
 
     crf: int = 23
-    """x264's and VP9's quality; mov's MPEG-4 is always its worst."""
+    """x264's and VP9's quality; MPEG-4 in mov always has its worst quality."""
     stored_size: tuple[int, int] | None = None
     """Width and height in the file where they differ from the frames'."""
     sample_aspect_ratio: Fraction | None = None
@@ -56,12 +56,12 @@ def encode(
     """Write `frames` (BGR) and mono `samples` at `SAMPLE_RATE_HZ` to `path`; `name` tells the format."""
     encoding = encoding or Encoding()
     container_format, video_codec, audio_codec = CODECS[Path(name).suffix]
-    # FFmpeg takes what stands before a colon for a protocol, except behind a slash.
+    # FFmpeg takes what stands before a colon for a protocol, except after a slash.
     with av.open(str(path.absolute()), "w", format=container_format) as container:
         options = {**VIDEO_OPTIONS[video_codec], "crf": str(encoding.crf)}
         video = container.add_stream(video_codec, rate=fps, options=options)
         video.pix_fmt = "yuv420p"
-        # Videos are made side by side, one a core.
+        # Videos are made side by side, one for each core.
         video.codec_context.thread_count = 1
         # What OpenCV's conversion below makes: BT.601's matrix, limited range.
         video.codec_context.colorspace, video.codec_context.color_range = 6, ColorRange.MPEG

@@ -1,4 +1,4 @@
-"""Videos of the sample bucket that pass, in part at least, and those that lose only their sound."""
+"""Videos of the sample bucket that are kept, at least in part, and those that lose only their sound."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Videos of the sample bucket that are turned down, each for one fault, and files that cannot be read."""
+"""Videos of the sample bucket that are rejected, each for one fault, and files that cannot be read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPOILT = replace(
 )
 WIDE = replace(SPOILT, size=(1280, 720), shot_type=ShotType.UPPER_BODY)
 TOO_POOR = ("split", "faces", "quality", "defects")
-"""A picture too bad to use: measured as such, or its face not found, or called a defect."""
+"""Stages that may reject a picture too bad to use: its quality is low, its face is not found, or it is a defect."""
 
 
 def _frozen(speech: Speech, truth: SampleTruth) -> Iterator[Image]:

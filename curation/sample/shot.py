@@ -18,7 +18,7 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Camera:
-    """A window of the frames' shape that goes evenly from one place to another; pixels of the canvas."""
+    """A window of the frames' shape that moves evenly from one place to another, in pixels of the canvas."""
 
     size: tuple[int, int]
     """Width and height of the frames that come out."""

@@ -132,7 +132,7 @@ def _voice(vowel: Vowel, num: int, pitch_hz: float, rng: np.random.Generator) ->
         signal = lfilter([1.0 - radius], [1.0, -2 * radius * cosine, radius**2], signal)
     signal = np.diff(signal, prepend=0.0)
     fade = np.sin(np.linspace(0, np.pi, num)) ** 0.6
-    # Equal power, so that how open the mouth is decides how loud it is; the peaks are rounded off.
+    # Equal power, so that the mouth's opening alone decides the loudness; the peaks are rounded off.
     power = float(np.sqrt(np.mean(signal**2))) or 1.0
     faded: Floats = np.asarray(np.tanh(0.3 * signal / power * fade), np.float64)
     return faded

@@ -67,7 +67,7 @@ def blur(frames: Iterable[Image], *, sigma: float) -> Iterator[Image]:
 
 
 def coarsen(frames: Iterable[Image], *, cell: int) -> Iterator[Image]:
-    """Flat squares of `cell` pixels, as when a codec starves."""
+    """Flat squares of `cell` pixels, as from a codec that has too few bits."""
     for frame in frames:
         height, width = frame.shape[:2]
         cells = cv2.resize(frame, (width // cell, height // cell), interpolation=cv2.INTER_AREA)
@@ -82,7 +82,7 @@ def darken(frames: Iterable[Image], *, gain: float) -> Iterator[Image]:
 
 
 def make_noisy(frames: Iterable[Image], *, sigma: float, seed: int = 0) -> Iterator[Image]:
-    """Sensor noise on every pixel, from a few pictures of it in turn."""
+    """Sensor noise on every pixel, from a few pictures of noise in turn."""
     rng = np.random.default_rng(seed)
     bank: list[npt.NDArray[np.int16]] = []
     for index, frame in enumerate(frames):

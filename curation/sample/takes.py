@@ -110,6 +110,6 @@ def close_up_take(speech: Speech, duration_s: float, *, fps: int, start_s: float
 
 
 def black_take(duration_s: float) -> Iterator[Image]:
-    """Nothing, 1280 × 720."""
+    """Black frames, 1280 × 720."""
     for _ in range(round(duration_s * 25)):
         yield np.zeros((720, 1280, 3), np.uint8)

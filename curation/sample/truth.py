@@ -11,7 +11,7 @@ from curation.clip.schema import AudioType, ShotType
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleTruth:
-    """What a right pipeline says about one video."""
+    """What a correct pipeline says about one video."""
 
     name: str
     """File name in the bucket."""
@@ -20,13 +20,13 @@ class SampleTruth:
     keep_general: bool
     """The same in the general pool, where faces are not required and no audio is kept."""
     reject_stages: tuple[str, ...] = ()
-    """Where it may be rejected: any of these is right; several where the fault shows in several ways."""
+    """Stages that may reject it: any of them is right. There are several where the fault shows in several ways."""
     reject_rules: tuple[str, ...] = ()
-    """Rules that are right; any rule of the stages where empty."""
+    """Rules that may reject it; where empty, any rule of those stages."""
     audio: Literal["kept", "none"] = "none"
     """What becomes of the sound of kept clips in the human pool."""
     audio_reason: Literal["", "sync/no_audio_stream", "sync/offset", "sync/silent"] = ""
-    """Why a kept video has none, as the index says it."""
+    """Why a kept video has no sound, as the index says it."""
     audio_type: AudioType | None = None
     """What is heard; None where there is no file to hear."""
     readable: bool = True
@@ -42,9 +42,9 @@ class SampleTruth:
     num_people: int | None = None
     shot_type: ShotType | None = None
     camera_movement: CameraMovement | None = None
-    """`CameraMovement.NONE` (cannot be confirmed) is never wrong, another movement is."""
+    """`CameraMovement.NONE` (cannot be confirmed) is never wrong; any other movement than this one is."""
     speech_seed: int | None = None
-    """`speak(duration_s + audio_lag_s, seed=speech_seed)` is what is said; None where nobody is."""
+    """`speak(duration_s + audio_lag_s, seed=speech_seed)` is what is said; None where nobody speaks."""
     audio_lag_s: float = 0.0
     """How much later the sound is than the lips: the mouth at time t is the speech's at t + lag."""
     notes: str = ""
