@@ -1,8 +1,8 @@
 """Reading and writing video and sound: everything that touches a media file goes through here (PyAV).
 
 From the ground up: `streams` chooses picture and sound; `orientation` and `colour` say what stored numbers mean;
-`facts` finds out once what holds for a whole file; `rendering` makes frames progressive and BT.709, `timeline` gives
-every one of a span, at its time; `frames` and `audio` are what stages ask; `cut` writes clips, `exported` checks them.
+`facts` finds out once what holds for a whole file; `rendering` makes frames progressive and BT.709; `timeline` gives
+every frame of a span with its time; stages ask `frames` and `audio`; `cut` writes clips, `exported` checks them.
 """
 
 from curation.media.audio import read_audio

@@ -1,7 +1,7 @@
 """Reading sound sample-exactly on the video's timeline.
 
-Timestamps of sound are rounded (to a millisecond in Matroska, FLV and WebM), and the first ones behind a seek may be
-wrong, so that one by itself says little. Samples are counted, and lie where several timestamps agree that they do.
+Timestamps of sound are rounded (to a millisecond in Matroska, FLV and WebM), and the first ones after a seek may be
+wrong, so a single timestamp is not reliable. Samples are counted, and placed where several timestamps agree.
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ from curation.media.streams import RATES_HZ, SoundTrack, open_media, packets_of
 PREROLL_S: Final = 0.5
 """Decoded before the span and thrown away: lossy codecs need a few packets to settle after a seek."""
 _STEPS_BACK_S: Final = (0.0, 5.0, 60.0)
-"""How much further back a seek is tried when it lands behind the span; then the file is read from its beginning."""
+"""How much further back a seek is tried when it lands after the span's start; then the file is read from its
+beginning."""
 _GAP_S: Final = 0.1
-"""A timestamp that differs by more than this from what is counted means that something is missing; FFmpeg's own bound.
+"""A timestamp that differs by more than this from the counted time means that sound is missing; FFmpeg's own bound.
 Below it lie rounding, the jitter of live recordings, and times that a demuxer works out from an old sample rate."""
 _SHIFT_S: Final = 0.005
-"""Where several timestamps one after the other differ by more than this, and by the same, something is missing too: a
-packet or two, or the end of a recording that another one was joined to. Jitter does not agree."""
+"""Several consecutive timestamps that differ by more than this, and by the same, also mean that sound is missing: a
+packet or two, or the end of a recording that another one was joined to. Jitter differs from one to the next."""
 _AGREEMENT_S: Final = 0.002
 """Timestamps that agree differ by less than this: rounding to a millisecond."""
 _AGREEING: Final = 5
-"""Timestamps that have to agree,"""
+"""Timestamps that have to agree."""
 _LAST_AGREEING: Final = 3
-"""or as few at the end of a stretch."""
+"""Timestamps that have to agree at the end of a stretch."""
 _DRIFT_S: Final = 0.02
-"""How far a clock that runs slower than the samples may carry them before they are placed anew: half a frame."""
+"""How far samples may drift from a clock that runs slower before they are placed anew: half a frame."""
 _ROUNDED_TICKS: Final = 2
 """How far a packet's length in ticks may be off because it is a whole number."""
 CANCELLED: Final = 0.1
@@ -54,7 +55,7 @@ def read_audio(
     The samples are those of the source at its own rate unless `sample_rate_hz` is given; where rate or channels change
     on the way, they are converted to what the track begins with. Where the source has no sound (before its audio
     begins, after it ends, at lost packets) there are zeros. More than two channels become two by FFmpeg's downmix,
-    scaled so that it cannot clip; one channel is the mean of two, or the louder one where they cancel each other.
+    scaled so that it cannot clip; with `mono` two become their mean, or the louder one where they cancel each other.
 
     Raises:
         MediaError: the file cannot be opened.
@@ -102,9 +103,9 @@ class _Stretch:
     counted: Fraction = Fraction(0)
     """Samples so far, at `rate`."""
     stamped: list[float] = field(default_factory=list)
-    """How many samples of the stretch lie before each timestamp,"""
+    """For each timestamp: how many samples of the stretch lie before it."""
     begins: list[float] = field(default_factory=list)
-    """and where that timestamp says that the stretch begins, in samples on the container's clock."""
+    """For each timestamp: where it says that the stretch begins, in samples on the container's clock."""
     blocks: list[Samples] = field(default_factory=list)
     """The samples, `(N, channels)` each."""
 
@@ -114,12 +115,12 @@ class _Stretch:
         self.begins.append(place - float(self.counted))
 
     def lies_apart(self, place: float) -> bool:
-        """Whether a timestamp says that much is missing before it."""
+        """Whether a timestamp says that sound is missing before it (`_GAP_S`)."""
         recent = self.begins[-_AGREEING:]
         return not recent or abs(place - float(self.counted) - _median(recent)) > _GAP_S * self.rate
 
     def place(self, samples: Samples, first: int) -> None:
-        """Write what of it falls into `samples`, whose first is number `first` on the container's clock."""
+        """Write the part that falls into `samples`; the first of these is number `first` on the container's clock."""
         if not self.begins or not self.blocks:
             return
         values = np.concatenate(self.blocks)
@@ -133,7 +134,10 @@ class _Stretch:
 
 
 def anchors_of(begins: Sequence[float], rate: int) -> list[tuple[int, float]]:
-    """From which timestamp on a stretch lies where, in samples: `begins` is where each one says that it begins."""
+    """Where a stretch lies: pairs of a timestamp's index and where the stretch begins from then on, in samples.
+
+    `begins` is where each timestamp says that the stretch begins.
+    """
     edges, level = [0], _median(begins[:_AGREEING])
     for index in range(1, len(begins) - _LAST_AGREEING + 1):
         if abs(begins[index] - level) <= _SHIFT_S * rate:
@@ -187,9 +191,9 @@ class _Assembly:
         self._append(frame)
 
     def _reckoned(self, frame: av.audio.frame.AudioFrame) -> bool:
-        """Whether a demuxer worked out a frame's time from the last one's, whose length it did not know.
+        """Whether a demuxer worked out a frame's time from that of the last frame, whose length it did not know.
 
-        Where the sample rate changes on the way it goes on with the old one, until the file says a time again.
+        Where the sample rate changes on the way, a demuxer goes on with the old rate until the file gives a time again.
         """
         last = self._last
         if last is None or last.pts is None or frame.pts is None or not last.duration:
@@ -214,7 +218,7 @@ class _Assembly:
             return
         for frame in converted:
             values = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)
-            # FFmpeg makes two channels of one 3 dB quieter; copied, it is as loud as it was.
+            # FFmpeg makes one channel 3 dB quieter when it turns it into two; a copy is as loud as it was.
             if values.shape[1] < self.channels:
                 values = np.repeat(values, self.channels, axis=1)
             self.stretches[-1].blocks.append(values if self.channels > 1 else to_mono(values))
@@ -242,7 +246,7 @@ def _decode(path: str, facts: Facts, start_s: float, end_s: float) -> list[_Stre
 def _stretches(
     container: av.container.InputContainer, track: SoundTrack, origin_s: Fraction, start_s: float | None, end_s: float
 ) -> list[_Stretch] | None:
-    """What is decoded from here to the end of the span; None when that begins only after `start_s`."""
+    """What is decoded from here to the end of the span; None when it begins only after `start_s`."""
     stream = container.streams[track.index]
     assembly, interrupted = _Assembly(stream, track), False
     for frames in _decoded(container, stream):
@@ -256,7 +260,7 @@ def _stretches(
             time_s = None if frame.pts is None else float(frame.pts * stream.time_base - origin_s)
             if not assembly.stretches and start_s is not None and (time_s is None or time_s > start_s):
                 return None
-            # A little more, as its time may not be right.
+            # Read a little further, because the time may be wrong.
             if time_s is not None and time_s >= end_s + PREROLL_S:
                 assembly.flush()
                 return assembly.stretches

@@ -1,7 +1,7 @@
-"""What the numbers of a picture mean: range, matrix, primaries and transfer (ITU-T H.273, the names FFmpeg's).
+"""What the numbers of a picture mean: range, matrix, primaries and transfer (ITU-T H.273; the names are FFmpeg's).
 
-Everything that leaves the reading layer means the same: BT.709 primaries and transfer, standard dynamic range; and what
-is written is BT.709, limited range, and says so.
+All frames that are read have BT.709 primaries and transfer and standard dynamic range. All video that is written is
+BT.709 of limited range, and tagged so.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ SDR_TRANSFERS: Final = frozenset(
     {UNKNOWN, "bt709", "gamma22", "gamma28", "smpte170m", "smpte240m", "iec61966-2-4", "iec61966-2-1"}
     | {"bt1361e", "bt2020-10", "bt2020-12"}
 )
-"""Made to be looked at as they are; the others are linear, logarithmic or for the cinema."""
+"""Transfers made for ordinary screens; the others are linear, logarithmic or for the cinema."""
 WIDE_PRIMARIES: Final = frozenset({"bt2020", "smpte431", "smpte432"})
-"""So far from BT.709's that taking the one for the other is seen. Those of BT.601 are not, and are not converted."""
+"""Primaries so far from BT.709's that a confusion of the two is visible. BT.601's are nearer, and are not converted."""
 
 _MATRICES: Final = {
     0: "gbr", 1: "bt709", 4: "fcc", 5: "bt470bg", 6: "smpte170m", 7: "smpte240m", 8: "ycgco", 9: "bt2020nc",
@@ -58,12 +58,13 @@ class Tags(NamedTuple):
 
     @classmethod
     def of(cls, tagged: av.video.frame.VideoFrame | av.video.codeccontext.VideoCodecContext) -> Self:
-        """Those of a decoded frame, or of a stream: its container's, as long as nothing has been decoded of it."""
+        """The tags of a decoded frame or a stream; those of a stream are its container's until a frame has been
+        decoded."""
         numbers = (tagged.color_range, tagged.colorspace, tagged.color_primaries, tagged.color_trc)
         return cls(*map(int, numbers))
 
     def completed_by(self, other: Tags) -> Tags:
-        """These, and the others where they leave something open."""
+        """These tags, completed by the other ones where they leave something open."""
         color_range, *rest = (
             theirs if own == left_open else own
             for own, theirs, left_open in zip(self, other, (0, _OPEN, _OPEN, _OPEN), strict=True)
@@ -74,7 +75,7 @@ class Tags(NamedTuple):
 WRITTEN: Final = Tags(
     color_range=ColorRange.MPEG, matrix=_BT709, primaries=ColorPrimaries.BT709, transfer=ColorTrc.BT709
 )
-"""Those of all that is written."""
+"""The tags of all video that is written."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,7 +87,7 @@ class Colour:
     primaries: str
     transfer: str
     assumed_matrix: bool
-    """The file does not name the matrix of its YUV: BT.709 is taken for HD, BT.601 below, as players do."""
+    """Whether the file names no matrix for its YUV; BT.709 is then assumed for HD, BT.601 below, as players do."""
 
     @property
     def high_dynamic_range(self) -> bool:
@@ -100,23 +101,23 @@ class Colour:
 
     @property
     def needs_mapping(self) -> bool:
-        """Whether matrix and range are not enough: other primaries or another dynamic range."""
+        """Whether converting matrix and range is not enough: it has other primaries or another dynamic range."""
         return self.readable and (self.high_dynamic_range or self.primaries in WIDE_PRIMARIES)
 
     @property
     def as_written(self) -> bool:
-        """Whether it is BT.709 of limited range and says so: then its packets may be copied."""
+        """Whether it is BT.709 of limited range and tagged so; its packets may then be copied."""
         bt709 = {self.matrix, self.primaries, self.transfer} == {"bt709"}
         return bt709 and not self.full_range and not self.assumed_matrix
 
 
 def readable_matrix(matrix: str) -> bool:
-    """Whether libswscale can undo it."""
+    """Whether libswscale can convert from it."""
     return matrix in _CONVERTIBLE
 
 
 def colour_of(frame: av.video.frame.VideoFrame, container: Tags) -> Colour:
-    """What a decoded frame's tags say, and its container's where they leave something open."""
+    """What a decoded frame's tags say; its container's tags where the frame's leave something open."""
     full, matrix, assumed = _range_and_matrix(frame, container)
     tags = Tags.of(frame).completed_by(container)
     transfer = _TRANSFERS.get(tags.transfer, UNKNOWN)
@@ -170,7 +171,7 @@ def to_written(frame: av.video.frame.VideoFrame, scaler: VideoReformatter) -> av
 
 
 def tag_output(context: av.video.codeccontext.VideoCodecContext) -> None:
-    """Have an encoder say what it writes."""
+    """Have an encoder tag what it writes."""
     context.color_range, context.colorspace, context.color_primaries, context.color_trc = WRITTEN
 
 

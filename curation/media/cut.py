@@ -43,8 +43,8 @@ class CutVideo:
 def cut_clips(path: str, cuts: Sequence[Cut], *, crf: int = 18, preset: str = "veryfast") -> list[CutVideo | None]:
     """Each cut as mp4 bytes, its frames' timing kept; None where the file has no frame in the span.
 
-    Packets are copied when the span begins and ends on key frames of plain H.264 that is BT.709, says so, and needs no
-    cropping, turning or scaling; everything else is encoded with x264 at `crf`, all cuts in one pass over the file.
+    Packets are copied when the span begins and ends on key frames of plain H.264 that is BT.709, tagged so, and needs
+    no cropping, turning or scaling; everything else is encoded with x264 at `crf`, all cuts in one pass over the file.
     Either way the result is BT.709 of limited range, and tagged so.
 
     Raises:
@@ -54,7 +54,7 @@ def cut_clips(path: str, cuts: Sequence[Cut], *, crf: int = 18, preset: str = "v
     done: dict[int, CutVideo] = {}
     for index, cut in enumerate(cuts):
         if cut.crop is None and _copyable(facts):
-            # What the muxer refuses, or cannot be decoded again, is for the encoder.
+            # A cut that the muxer refuses, or that cannot be decoded again, is encoded instead.
             with suppress(av.error.FFmpegError, ValueError):
                 copied = _copy(path, facts, cut.start_s, cut.end_s)
                 done |= {index: copied} if copied is not None else {}
@@ -108,9 +108,9 @@ def _copy(path: str, facts: Facts, start_s: float, end_s: float) -> CutVideo | N
 
 
 def _as_written(mp4: bytes, num_frames: int) -> bool:
-    """Whether all that was copied is as it would be written: what holds for a file's first frame may change later.
+    """Whether all copied frames are as we would encode them: what holds for a file's first frame may change later.
 
-    A packet that shows nothing, an interlaced frame, other colours: these are for the encoder.
+    A packet that shows nothing, an interlaced frame or other colours mean that the span has to be encoded.
     """
     with av.open(io.BytesIO(mp4)) as container:
         container.streams.video[0].thread_type = "AUTO"
@@ -129,10 +129,10 @@ def _packets_of_span(
     start_s: float,
     end_s: float,
 ) -> list[av.packet.Packet]:
-    """The packets shown within the span, in decoding order; none where they cannot be decoded without others.
+    """The packets shown within the span, in decoding order; empty where they cannot be decoded without others.
 
-    They can where they begin with a key frame and lie together, and the next packet is a key frame that is shown after
-    them, as are all that follow it.
+    They can be where they begin with a key frame and lie together, the next packet is a key frame, and that one and all
+    later packets are shown after them.
     """
     packets: list[av.packet.Packet] = []
     ended = False
@@ -152,7 +152,7 @@ def _packets_of_span(
         if not packets:
             if comes_after:
                 return []
-            continue  # on the way from where the seek has landed
+            continue  # before the span: the seek has landed early
         ended = ended or packet.is_keyframe
         if not ended or not comes_after:
             return []
@@ -173,7 +173,7 @@ def _encode(path: str, encoders: Sequence[_Encoder]) -> None:
 
 
 class _Encoder:
-    """One mp4 in the making."""
+    """One mp4 that is being encoded."""
 
     def __init__(self, cut: Cut, options: dict[str, str]) -> None:
         self.cut = cut

@@ -36,12 +36,12 @@ def duration_s(file: str | BinaryIO) -> float:
 
 
 def claimed_duration_s(container: av.container.InputContainer) -> float | None:
-    """What the header says, in seconds; None when it says nothing, or what nobody would believe."""
+    """What the header says, in seconds; None when it says nothing, or nothing credible."""
     stream = choose_video(container)
     if stream.duration:
         claimed = float(stream.duration * stream.time_base)
     else:
-        # Matroska and Flash say when they end rather than how long they are, and the whole file rather than a stream.
+        # Matroska and Flash say when the whole file ends, not how long each stream is.
         begin_s = max(0.0, float((stream.start_time or 0) * stream.time_base))
         whole_s = (container.duration or 0) / av.time_base
         claimed = min(whole_s, _tagged_end_s(stream) or whole_s) - begin_s
@@ -73,7 +73,7 @@ def measured_duration_s(container: av.container.InputContainer) -> float:
             if packet.pts is not None:
                 times.append(packet.pts * packet.time_base)
     except (av.error.FFmpegError, ValueError):
-        pass  # broken off: as far as it goes
+        pass  # the file breaks off: its duration is what was read
     period = 1 / (rate_of(container, stream) or DEFAULT_RATE)
     if len(times) < num_packets:
         return float(num_packets * period)

@@ -8,7 +8,7 @@ class MediaError(Exception):
 
     Rules: `missing`, `no_permission`, `empty_file`, `unreadable` (no container), `no_video_stream`, `undecodable`,
     `times_go_back` and `times_jump` (pictures whose times run backwards, or a minute and more ahead), `picture_changes`
-    (another size on the way).
+    (to another size on the way).
     """
 
     def __init__(self, rule: str, detail: str) -> None:

@@ -1,4 +1,4 @@
-"""Holding an exported clip against what was seen of its source: a record must be true of the file that it describes."""
+"""Checking an exported clip against what was seen of its source: a record must be true of the file it describes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TIME_TOLERANCE_S: Final = 0.002
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Difference:
-    """What is not as it should be."""
+    """What of an exported file is not as it should be."""
 
     rule: str
     """`undecodable`, `num_frames`, `frame_times`, `untagged` or `num_samples`."""

@@ -28,9 +28,9 @@ from curation.media.streams import (
 )
 
 _WITHOUT_PRESENTATION_TIMES: Final = frozenset({"avi"})
-"""Containers that store the order of decoding only."""
+"""Containers that store decoding times only."""
 _CHECKED_FRAMES: Final = 32
-"""Frames at the beginning whose times must run forwards, where the packets leave that open."""
+"""Frames at the beginning whose times must run forwards, where the packets do not show that."""
 _FIELD_ORDERS: Final = {0: "unknown", 1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}
 
 
@@ -42,7 +42,7 @@ class Facts:
     sound: SoundTrack | None
     """None when no track can be decoded."""
     has_sound_tracks: bool
-    """Whether there is any, decodable or not."""
+    """Whether there is any track, decodable or not."""
     codec: str
     pixel_format: str
     stored_size: tuple[int, int]
@@ -56,18 +56,19 @@ class Facts:
     field_order: str
     """`progressive`, `unknown`, or which field of a frame is coded and shown first: `tt`, `bb`, `tb`, `bt`."""
     fields_marked: bool
-    """Whether the decoder marks the frames that are interlaced; else all are, if the container says so."""
+    """Whether the decoder marks interlaced frames; if not, all frames are interlaced when the container says so."""
     time_base: Fraction
     """Seconds of a tick of the video stream."""
     rate: Fraction
     """Average frames a second; 0 when the file does not say."""
     counted: bool
-    """The container has no times of presentation: the n-th picture shown takes the n-th packet's place."""
+    """Whether the container has no presentation times: the n-th picture shown then takes the decoding time of the n-th
+    packet."""
     pace: Fraction
-    """By which the places of packets are stretched: FFmpeg lays those of bare streams out at a rate of its own."""
+    """Factor on the counted times: FFmpeg lays out the packets of bare streams at a rate of its own."""
     duration_s: float
     duration_measured: bool
-    """The header claims no duration; the file was read to find out."""
+    """Whether the header claims no duration, so that the file was read to find out."""
     origin: int
     """Time of the first picture, in ticks: the zero of all our times."""
 
@@ -130,7 +131,8 @@ def _examine(path: str) -> Facts:
         start = packets[0].dts if counted else first.pts
         origin = int(stream.start_time or 0) if start is None else int(start)
         if claimed is not None and begin is not None and not counted:
-            # It counts from the first packet, which cannot be decoded where a recording begins between key frames.
+            # The claim counts from the first packet, which cannot be decoded where a recording begins between key
+            # frames.
             claimed -= max(0.0, float((origin - begin) * stream.time_base))
             claimed = claimed if claimed > 0 else None
         rate = rate_of(container, stream)
@@ -178,7 +180,7 @@ def _first_packets(
             if len(packets) >= 2 * _CHECKED_FRAMES:
                 break
     except (av.error.FFmpegError, ValueError):
-        pass  # the file breaks off: whoever decodes it will meet that
+        pass  # the file breaks off: decoding it will show that
     if not packets:
         raise MediaError("undecodable", "no packet of the video stream could be read")
     return packets

@@ -38,7 +38,7 @@ class RawFrame:
     facts: Facts
     damaged: bool
     scalers: dict[tuple[int, int], VideoReformatter]
-    """One a size, shared by the frames of a pass: setting one up costs as much as scaling."""
+    """One for each size, shared by the frames of a pass: setting one up costs as much as scaling."""
 
     @property
     def as_stored(self) -> bool:
@@ -59,14 +59,14 @@ class RawFrame:
         scaler = self.scalers.setdefault((width, height), VideoReformatter())
         method = Interpolation.AREA if 2 * width <= frame.width else Interpolation.BICUBIC
         if short_edge is None:
-            # FFmpeg's quick conversion loses up to 3 levels, too much for what is kept.
+            # FFmpeg's quick conversion loses up to 3 levels, too much for pictures that are kept.
             method |= Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
         image = scaler.reformat(frame, width, height, "bgr24", interpolation=method).to_ndarray()
         return self.facts.orientation.apply(np.asarray(image, np.uint8))
 
 
 def iter_raw_frames(path: str, start_s: float = 0.0, end_s: float = float("inf")) -> Iterator[RawFrame]:
-    """Every frame of a span before it is made a picture; one is valid until the next is asked for.
+    """Every frame of a span as the decoder gives it; each is valid until the next is asked for.
 
     Raises:
         MediaError: as `timed_frames`.

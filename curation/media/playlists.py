@@ -1,6 +1,6 @@
 """Files that are lists of other files, whatever they are called: HLS, DASH, concat scripts, SDP.
 
-FFmpeg tells formats by content, so a list named `talk.mp4` may be opened as one and the files that it names are read:
+FFmpeg tells formats by content. It would open a list named `talk.mp4` as a list and read the files that it names:
 another user's videos, or an address within the network. Only what the input names is ever read.
 """
 
@@ -25,5 +25,5 @@ INSIDE = (
 def names_other_files(head: bytes) -> bool:
     """Whether a file that begins so (its first `HEAD_BYTES`) is a list of other files."""
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    # Containers hold zeros within their first boxes; a list is text, in which a mark may stand behind a comment.
+    # Containers hold zeros within their first boxes. A list is text, in which a mark may stand after a comment.
     return text.startswith(MARKS) or (b"\0" not in text and any(mark in text for mark in INSIDE))

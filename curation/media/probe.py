@@ -1,4 +1,4 @@
-"""Telling what a file shows and how long, in display terms."""
+"""Telling what a file shows, and for how long, in display terms."""
 
 from __future__ import annotations
 

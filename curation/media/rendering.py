@@ -67,7 +67,7 @@ class Rendering:
             )
         ]
         fields = f"parity={self.facts.field_order[0]}ff:deint=all" if self._all_interlaced else _MARKED
-        # One frame for each frame.
+        # One frame out for each frame in.
         steps = [("bwdif", f"mode=send_frame:{fields}"), *self._steps]
         nodes += [graph.add(name, arguments) for name, arguments in steps]
         graph.link_nodes(*nodes, graph.add("buffersink")).configure()

@@ -1,4 +1,4 @@
-"""Which of a file's streams are meant: the default ones, else the best; never a commentary, never cover art."""
+"""Which of a file's streams are used: the default ones, else the best; never a commentary, never cover art."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NOT_THE_SOUND: Final = (
 )
 _COMMENTARY_TITLE: Final = re.compile(r"comment|kommentar|comentari|audio.?descri|described", re.IGNORECASE)
 RATES_HZ: Final = range(2_000, 768_001)
-"""Sample rates that sound has; another one is damage, and would ask for any amount of memory."""
+"""Sample rates that sound can have; any other rate is damage, and could ask for any amount of memory."""
 _TRIED_PACKETS: Final = 64
 """Packets of a sound track that may fail before it counts as one that cannot be decoded."""
 _MAX_RATE: Final = 1000
@@ -89,13 +89,13 @@ def choose_video(container: av.container.InputContainer) -> av.video.stream.Vide
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SoundTrack:
-    """The track that is heard."""
+    """The sound track that is used."""
 
     index: int
     codec: str
     rate_hz: int
     channels: int
-    """Both as its first sound has them; a header may leave them open, and they may change."""
+    """Rate and channels of its first sound; a header may leave them open, and they may change on the way."""
 
 
 def choose_audio(path: str) -> SoundTrack | None:
@@ -115,11 +115,11 @@ def choose_audio(path: str) -> SoundTrack | None:
 def packets_of(
     container: av.container.InputContainer, *streams: av.video.stream.VideoStream | av.audio.stream.AudioStream
 ) -> Iterator[av.packet.Packet]:
-    """The packets of some streams, or of all, and at the end an empty one of each, which flushes its decoder.
+    """The packets of some streams, or of all; at the end an empty packet of each stream, which flushes its decoder.
 
-    Transport streams, program streams and Flash video may begin another stream on the way. PyAV has no name for it and
-    raises; nobody asked for its packets. Theora says "as before" by an empty packet on the way, which shows nothing new
-    and which a decoder would take for the end.
+    Transport streams, program streams and Flash video may begin another stream on the way. PyAV does not know that
+    stream and raises an IndexError; its packets are not wanted, so reading goes on. Theora repeats a picture by an
+    empty packet on the way. It is left out, because a decoder would take it for the end.
 
     Raises:
         av.error.FFmpegError, ValueError: the file breaks off.
@@ -138,7 +138,7 @@ def packets_of(
 
 
 def is_bare(container: av.container.InputContainer) -> bool:
-    """Whether it is the bare stream of a codec, whose times FFmpeg makes up."""
+    """Whether it is the bare stream of a codec, whose times FFmpeg invents."""
     return bool(container.format.flags & _NO_TIMESTAMPS)
 
 
@@ -162,7 +162,7 @@ def _sound_tracks(container: av.container.InputContainer) -> list[av.audio.strea
 
 
 def _aside(stream: av.audio.stream.AudioStream) -> bool:
-    """Whether a track speaks about the film rather than being its sound."""
+    """Whether a track is about the video (a commentary, a description) or a variant, rather than the video's sound."""
     title = " ".join(str(stream.metadata.get(name, "")) for name in ("title", "handler_name"))
     return any(stream.disposition & one for one in _NOT_THE_SOUND) or bool(_COMMENTARY_TITLE.search(title))
 
@@ -173,7 +173,7 @@ def _preference(stream: av.audio.stream.AudioStream) -> tuple[bool, int, int, in
 
 
 def _heard(path: str, index: int) -> SoundTrack | None:
-    """What the first packets of a track give, or its header where it has none; None when it cannot be decoded."""
+    """A track as its first packets decode, or as its header says where it has none; None when it cannot be decoded."""
     failed = 0
     with open_media(path) as container:
         stream = container.streams[index]

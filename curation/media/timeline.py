@@ -1,7 +1,7 @@
 """Pictures with their times: every frame of a span once, in order, as the stream has them.
 
-A seek is a request, not a promise: in MPEG-TS it lands anywhere, often behind the key frame that was wanted. So what
-comes after one is looked at, and as long as it begins after the span does, decoding starts anew from further back.
+A seek does not always land where it should: in MPEG-TS it lands anywhere, often after the key frame that was wanted. So
+the first frame after a seek is checked. While it lies after the span's start, decoding starts anew from further back.
 """
 
 from __future__ import annotations
@@ -27,31 +27,34 @@ _STEPS_BACK_S: Final = (0.0, 2.0, 10.0, 60.0)
 """How far before the span a seek is tried; then the file is read from its beginning."""
 
 _MAX_JOINT_S: Final = 1.0
-"""Times that step back by less are those of two recordings joined; by more, nobody knows what belongs where."""
+"""Times that step back by less than this are those of two recordings joined. After a larger step the order is
+unknown."""
 _MAX_GAP_S: Final = 60.0
-"""No picture is shown for longer; a recording that was paused, or a damaged clock, may leave days between two."""
+"""No picture is shown for longer than this. A paused recording or a damaged clock may leave days between two
+pictures."""
 _MAX_JOINTS_SHARE: Final = 0.01
-"""Of the frames may follow such a step, beside a single one; more of them mean an order that is not that of showing."""
+"""Share of the frames that may follow a step back, besides a single one. More of them mean that the times are not in
+the order in which the frames are shown."""
 
 
 def timed_frames(path: str, start_s: float = 0.0, end_s: float = float("inf")) -> Iterator[TimedFrame]:
-    """Frames with `start_s <= time < end_s` in order of time; an undecodable packet marks the next one.
+    """Frames with `start_s <= time < end_s` in order of time; an undecodable packet marks the next frame as damaged.
 
     A file that breaks off simply ends: compare the last time with the duration that the file claims.
 
     Raises:
-        MediaError: the file cannot be opened, or its pictures change size or run backwards or away on the way.
+        MediaError: the file cannot be opened, its pictures change size on the way, or their times go back or jump.
     """
     facts = facts_of(path)
     span = _Span(facts, start_s, end_s)
-    # Where times are counted, they are so from the first packet.
+    # Times that are counted are counted from the first packet, so there is no seeking.
     for step_s in _STEPS_BACK_S if start_s > 0 and not facts.counted else ():
         with open_media(path) as container:
             decoding = _Decoding(container, facts)
             if not decoding.seek(start_s - step_s):
                 continue
             frames = decoding.frames()
-            # What comes out before the first key frame was made without the pictures that it refers to.
+            # Frames before the first key frame were decoded without the pictures that they refer to.
             first = next((timed for timed in frames if timed.stands_alone), None)
             if first is not None and span.covers_start(first):
                 yield from span.of(chain([first], frames))
@@ -93,7 +96,7 @@ def file_end_s(path: str) -> float:
                 if time is not None:
                     end = max(end, (time + (packet.duration or 0)) * Fraction(packet.time_base))
         except (av.error.FFmpegError, ValueError):
-            pass  # broken off: as far as it goes
+            pass  # the file breaks off: it ends here
     return float(end - facts.origin_s)
 
 
@@ -103,20 +106,20 @@ def seconds(ticks: int, facts: Facts) -> float:
 
 
 class _Span:
-    """The frames of a stretch of time out of a stream of them."""
+    """Picks the frames of a span out of those that are decoded."""
 
     def __init__(self, facts: Facts, start_s: float, end_s: float) -> None:
         self.facts, self.start_s, self.end_s = facts, start_s, end_s
 
     def covers_start(self, first: TimedFrame) -> bool:
-        """Whether nothing of the span lies before a frame."""
+        """Whether a frame is not after the span's start."""
         return seconds(first.ticks, self.facts) <= self.start_s + TIME_TOLERANCE_S
 
     def of(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
-        """Those within, in order; fails where the stream is not one sequence of pictures.
+        """The frames within the span, in order; fails where the stream is not one sequence of pictures.
 
-        Where two recordings are joined with overlapping times, the pictures of the second are left out that would have
-        to be shown while those of the first are: their sound is laid over each other likewise.
+        Where two recordings are joined with overlapping times, the pictures of the second that fall into the time of
+        the first are left out; the sound of the second is laid over that of the first.
         """
         latest, before = -1, -1
         num_frames = num_steps_back = 0
@@ -138,9 +141,9 @@ class _Span:
                 yield timed
 
     def _one_alone_put_back(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
-        """A single picture whose time runs ahead of those that follow lies between its neighbours.
+        """The same frames; a single one whose time runs ahead of the following ones is put between its neighbours.
 
-        FFmpeg gives such a time where a program stream's clock begins anew.
+        FFmpeg gives such a time where the clock of a program stream begins anew.
         """
         before: int | None = None
         held: TimedFrame | None = None
@@ -174,10 +177,10 @@ class _Decoding:
         self.damaged = False
         self.last: int | None = None
         self._waiting: deque[int | None] = deque()
-        """Places of the packets whose pictures have not come out of the decoder yet."""
+        """Decoding times of the packets whose pictures have not come out of the decoder yet."""
 
     def seek(self, time_s: float) -> bool:
-        """Go to a time, or to where the container thinks that it is; returns whether that is possible."""
+        """Go to a time, or to where the container takes it to be; returns whether the container can seek."""
         position = int((Fraction(time_s) + self.facts.origin_s) / self.facts.time_base)
         try:
             self.container.seek(position, stream=self.stream)
