@@ -16,7 +16,7 @@ TRASH = frozenset(
     {"__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information"}
     | {"thumbs.db", "desktop.ini"}
 )
-"""What operating systems, storage boxes and archivers leave behind, in lower case; beside everything hidden."""
+"""What operating systems, storage boxes and archivers leave behind, in lower case; hidden files are skipped as well."""
 NOT_VIDEO = frozenset(
     {".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".md", ".yaml", ".yml", ".parquet", ".html", ".pdf", ".py"}
     | {".srt", ".vtt", ".ass", ".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".part", ".tmp", ".log", ".nfo"}
@@ -25,7 +25,8 @@ NOT_VIDEO = frozenset(
 )
 """Extensions that a directory may hold beside its videos; everything else is tried and, if need be, recorded."""
 MADE_BY_RUNS = frozenset({"bucket", "shards", "quarantine", "encoded", "train", "model", "bench"})
-"""Folders of a run directory, which is known by `bucket` beside `shards`, or by a session of the shards."""
+"""Folders that a run makes in its directory. A run directory is recognised by `bucket` beside `shards`, or by the
+session file in `shards`."""
 SESSION = f"shards/{SESSION_FILE}"
 FOLDER_MARK = "_$folder$"
 """How old Hadoop clients name the empty objects that stand for folders."""
@@ -33,7 +34,7 @@ FOLDER_MARK = "_$folder$"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file, or a directory that could not be looked into."""
+    """A file, or a directory that could not be listed."""
 
     path: str
     problem: OSError | None = None
@@ -42,12 +43,12 @@ class Found:
 def files_below(root: str, runs: set[str]) -> Iterator[Found]:
     """Regular files below a directory of this machine, without side files, trash, and what runs have made.
 
-    A linked directory is walked once, after all that lies there by its own name, so a circle of links ends and what is
-    reached both ways is named without links. A link that leads nowhere is a file that will be recorded as missing.
+    A linked directory is walked once, after all directories that are not links. So a circle of links ends, and a file
+    that is reached both ways is named without links. A link to nothing is a file, which will be recorded as missing.
 
     Args:
         root: the directory.
-        runs: gets the run directories that it is, or that lie in it.
+        runs: gets the run directories among it and those below it.
 
     Raises:
         OSError: the directory itself cannot be listed.
@@ -98,7 +99,7 @@ def _is_run(directory: str, entries: Sequence[os.DirEntry[str]]) -> bool:
 
 
 def list_directory(directory: str) -> list[os.DirEntry[str]]:
-    """Entries by name.
+    """The entries of a directory, sorted by name.
 
     Raises:
         OSError: it cannot be listed.
@@ -111,12 +112,12 @@ def is_directory(entry: os.DirEntry[str]) -> bool:
     """Whether it is, or links to, a directory."""
     try:
         return entry.is_dir()
-    except OSError:  # a circle of links, or a target behind a closed door
+    except OSError:  # a circle of links, or a target that may not be read
         return False
 
 
 def is_file(entry: os.DirEntry[str]) -> bool:
-    """Whether it is a file, or a link to one or to nothing; pipes, sockets and devices are none."""
+    """Whether it is a file, or a link to one or to nothing; pipes, sockets and devices are no files."""
     try:
         return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110 (as above)
     except OSError:
@@ -146,7 +147,7 @@ def objects_below(fs: Any, root: str, runs: set[str], *, max_depth: int | None =
 
 
 def may_be_video(path: str) -> bool:
-    """Whether a file's name speaks neither of trash nor of another kind of file."""
+    """Whether a file's name is neither trash nor that of another kind of file."""
     name = PurePosixPath(path)
     return not is_skipped(name.name) and name.suffix.lower() not in NOT_VIDEO
 

@@ -1,4 +1,4 @@
-"""How long a video is, by as little of it as tells: what planning asks of every file."""
+"""How long a video is, found by reading as little of it as possible: planning needs it of every file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from curation.media.playlists import HEAD_BYTES, names_other_files
 from infra.storage.files import check_file, filesystem, is_local, store_errors
 
 BLOCK_BYTES = 1 << 20
-"""What is fetched at a time of a remote file. S3's usual 50 MiB would fetch most files whole, once a seek."""
+"""Bytes of a remote file that are fetched at a time. With S3's usual 50 MiB each seek would fetch most files whole."""
 MAX_BLOCKS = 32
 
 

@@ -13,12 +13,12 @@ INPUTS_FILE = "inputs.json"
 
 
 def other_inputs(run: str, location: str, *, remember: bool) -> str | None:
-    """A line for people when a run that was begun with other inputs now gets further ones; None when it is the same.
+    """A line for people when a run gets an input other than those that it was begun with; None when it is one of them.
 
     Args:
         run: the run directory.
         location: the input as it was given; one that lies within a remembered directory is nothing new.
-        remember: write it down. This is a run's first write, so it also tells whether the directory takes any.
+        remember: write it down. This is a run's first write, so it also shows whether the directory can be written.
 
     Raises:
         ConfigError: the file is damaged.

@@ -17,7 +17,7 @@ from infra.config import ConfigError
 from infra.storage.files import filesystem, is_local, scheme_of, store_errors
 
 LIST_STAGE = "probe"
-"""The stage under which a source that was found and could not even be named or reached is recorded."""
+"""The stage under which a source is recorded that was found but cannot be named or reached."""
 
 
 def list_sources(
@@ -30,17 +30,17 @@ def list_sources(
     """Every video that `location` names, in a stable order, each file once however many names it has.
 
     What cannot be used (a name that is not UTF-8, a directory that may not be read) is a source that has failed. What
-    runs have made (shards, encoded samples, the sample bucket) is found below no directory.
+    runs have made (shards, encoded samples, the sample bucket) is left out of directories.
 
     Args:
         location: a directory (searched through), a pattern, one file, any of these as a URI, or a CSV, JSON lines or
             Parquet manifest with a column of paths; a manifest's further columns become metadata, and its column
-            `pool`, if any, overrides `pool`. Relative paths in a manifest are relative to it. What exists under the
-            very name given is meant, whatever characters it has; only otherwise is it a pattern.
+            `pool`, if any, overrides `pool`. Relative paths in a manifest are relative to it. A name that exists is
+            taken as it is, whatever characters it has; any other name is a pattern if it has wildcards.
         pool: the pool that the videos are meant for.
         path_column: the manifest's column of paths.
         config: what may be read.
-        note: told what a person should know and need not act on.
+        note: called with what a person should know but does not have to act on.
 
     Raises:
         ConfigError: nothing is there, or the manifest cannot be read.
@@ -67,7 +67,8 @@ def list_sources(
 
 
 def _unique(sources: Sequence[Source]) -> dict[str, Source]:
-    """One source a file: the first one, or the one that has the file's own name where others are links to it."""
+    """One source for each file: the first one, under the file's own name if any source has it (the others are
+    links)."""
     unique: dict[str, Source] = {}
     folders: dict[str, str] = {}
     for source in sources:
@@ -83,7 +84,7 @@ def local_path(location: str) -> str:
     """The absolute path that a path or `file://` URI of this machine means."""
     _, plain = filesystem(location)
     lexical = "/" + os.path.normpath(plain).lstrip("/")
-    # Behind a linked directory, `..` is its target's parent.
+    # After a linked directory `..` is the parent of the link's target.
     if ".." in plain.split("/") and os.path.realpath(plain) != os.path.realpath(lexical):
         return os.path.realpath(plain)
     return lexical
@@ -136,7 +137,7 @@ def _from_found(found: Found, pool: Pool) -> Source:
 
 
 def _unwritable(source: Source) -> Source:
-    """A file whose name is not Unicode could be opened, but written into no record: it fails, its bytes spelled out."""
+    """The source, failed: its name is not Unicode and fits into no record, so its bytes are spelled out."""
     return source.fail(LIST_STAGE, "name_not_utf8", f"file names must be valid UTF-8; rename {source.uri}")
 
 
@@ -159,7 +160,7 @@ def _from_entry(entry: Entry, manifest: str, pool: Pool, config: SourcesConfig) 
 def _resolve(path: str, manifest: str) -> str:
     """The path or URI that a manifest's entry means, in one spelling.
 
-    Blanks around it belong to it only where such a file exists on this machine.
+    Blanks around a path belong to it only where such a file exists on this machine.
     """
     scheme = scheme_of(path.strip())
     if scheme is not None and not is_local(path.strip()):
@@ -199,7 +200,7 @@ def _beside(path: str, folder: str) -> str:
 
 
 def _identity(source: Source, folders: dict[str, str]) -> str:
-    """What two names of one file have in common; `folders` remembers where directories really are."""
+    """What all names of one file have in common: its path without links. `folders` remembers that of directories."""
     if source.failure is not None or not is_local(source.uri):
         return source.uri
     folder, name = os.path.split(source.uri)

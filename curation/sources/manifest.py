@@ -1,4 +1,4 @@
-"""Reading a manifest into rows: CSV, JSON lines or Parquet. Whatever is wrong with it is one line that says where."""
+"""Reading a manifest into rows: CSV, JSON lines or Parquet. A mistake in it is one line that says where."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ PATH_COLUMNS = ("path", "uri", "url", "file", "video")
 """Names under which a manifest's column of paths is found when none is named."""
 POOL_COLUMN = "pool"
 DELIMITERS = {".csv": ",;\t|", ".tsv": "\t,;|"}
-"""What may stand between the fields of a text file: the first under which its header has a column of paths."""
+"""Delimiters that a text file may have: the first with which its header has a column of paths is taken."""
 OTHER_ENCODINGS = ((codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"))
 KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object", str: "text"}
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a row stands."""
+    """Where a row is in its manifest."""
 
     row: int
     """Counted from 1, without the header."""
     line: int | None = None
-    """Of a text file."""
+    """Number of the row's line in a text file."""
 
     def complaint(self, text: str) -> str:
         """One line: the row, what is wrong and right, and the line to look at."""
@@ -46,7 +46,7 @@ class Entry:
     """One row."""
 
     path: str
-    """As it stands there."""
+    """As the manifest has it."""
     pool: str | None
     metadata: dict[str, Any]
     """The further columns, as plain JSON."""
@@ -64,10 +64,10 @@ def read_manifest(location: str, path_column: str | None = None) -> list[Entry]:
 
     Args:
         location: its path or URI.
-        path_column: the column of paths; by default the first of `PATH_COLUMNS`, in any case of letters.
+        path_column: the column of paths; by default the first of `PATH_COLUMNS`, in upper or lower case.
 
     Raises:
-        ConfigError: it cannot be read, or a row is not as all should be; one line that names the row.
+        ConfigError: it cannot be read, or a row is wrong; one line names the row.
     """
     try:
         data = read_bytes(location)
@@ -97,7 +97,7 @@ def _entry(row: _Row, column: str) -> Entry:
     values: dict[str, Any] = {}
     for name, value in row.values.items():
         try:
-            # A path may be no Unicode, which is its own file's trouble; everything else must be writable.
+            # A path that is not Unicode makes its own source fail; everything else must be writable.
             values[writable(str(name))] = value if name == column and isinstance(value, str) else plain(value)
         except ValueError as error:
             raise ValueError(row.place.complaint(f": column {name!r} {error}")) from error
@@ -130,7 +130,7 @@ def _listed(values: dict[str, Any]) -> str:
 
 
 def _column(names: Sequence[str], wanted: Sequence[str]) -> str | None:
-    """The first of the wanted names that there is: as it is written, or else in other letters."""
+    """The first of the wanted names that exists: exactly as written, or else in another case."""
     exact = next((name for name in wanted if name in names), None)
     if exact is not None:
         return exact
@@ -139,7 +139,7 @@ def _column(names: Sequence[str], wanted: Sequence[str]) -> str | None:
 
 
 def _text(data: bytes) -> str:
-    """The text of a file in UTF-8, with or without the mark that some programs put before it."""
+    """The text of a file in UTF-8, with or without a byte order mark."""
     for mark, encoding in OTHER_ENCODINGS:
         if data.startswith(mark):
             raise ValueError(f"it is {encoding}: save it as UTF-8")
@@ -159,7 +159,7 @@ def _text(data: bytes) -> str:
 
 def _csv_rows(text: str, delimiters: str, path_column: str | None) -> Iterator[_Row]:
     delimiter = _delimiter(text, delimiters, path_column)
-    # Strict, because a quote that is left open would otherwise swallow all rows behind it without a word.
+    # Strict, because a quote that is left open would otherwise swallow all rows after it unnoticed.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     names: list[str] | None = None
     number, end = 0, 0
@@ -185,7 +185,7 @@ def _csv_rows(text: str, delimiters: str, path_column: str | None) -> Iterator[_
 
 
 def _delimiter(text: str, delimiters: str, path_column: str | None) -> str:
-    """What stands between fields: the first mark under which the header has a column of paths, else the first."""
+    """The first delimiter with which the header has a column of paths, else the first of all."""
     header = next((line for line in text.splitlines() if line.strip()), "")
     for delimiter in delimiters:
         names = [name.strip().strip('"').strip() for name in header.split(delimiter)]
@@ -216,7 +216,7 @@ def _record(names: Sequence[str], fields: list[str], place: Place) -> dict[str, 
 
 
 def _json_rows(text: str) -> Iterator[_Row]:
-    # Not splitlines: a text in JSON may hold marks that it takes for ends of lines.
+    # Not splitlines: it also splits at characters that a text in JSON may hold.
     number = 0
     for line_number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
@@ -251,7 +251,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _parquet_rows(data: bytes) -> Iterator[_Row]:
-    # Threads of Arrow's that still run when the interpreter ends can abort it.
+    # Arrow's threads can abort the interpreter if they still run when it ends.
     file = pq.ParquetFile(io.BytesIO(data), pre_buffer=False)
     names = file.schema_arrow.names
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -264,7 +264,7 @@ def _parquet_rows(data: bytes) -> Iterator[_Row]:
 
 
 def _values(name: str, column: pa.ChunkedArray) -> list[Any]:
-    """A column's values in Python's types, which know fewer dates and no text that is not UTF-8."""
+    """A column's values in Python's types, which hold fewer dates than Arrow's, and no text that is not UTF-8."""
     try:
         values: list[Any] = column.to_pylist()
     except (ValueError, OverflowError):

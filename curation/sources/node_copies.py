@@ -1,7 +1,7 @@
 """Remote sources on a node's disk: each fetched once, however many segments, pools and workers read it there.
 
-The copies lie in a folder of the run that all its processes on the node share. Locks of the kernel say who uses one, so
-a killed worker leaves nothing locked: a shared lock is held on a copy while it is read, an exclusive one while it is
+The copies lie in a folder of the run that all its processes on the node share. Kernel locks say who uses a copy, so a
+killed worker leaves nothing locked: a shared lock is held on a copy while it is read, an exclusive one while it is
 fetched or deleted. When the last process of the run is gone the folder goes too (see `node_copies_cleanup`).
 """
 
@@ -35,10 +35,10 @@ class FetchConfig:
     directory: str | None = None
     """On a fast local disk; None for the system's temporary directory."""
     max_bytes: int = 16 << 30
-    """16 GiB. Beyond, copies that nobody reads are deleted, those longest unread first; one in use stays."""
+    """16 GiB. Beyond this, copies that nobody reads are deleted, the longest unread first; a copy in use stays."""
 
     def __post_init__(self) -> None:
-        """Refuse what means nothing."""
+        """Refuse a negative size."""
         if self.max_bytes < 0:
             raise ValueError("max_bytes must be 0 or more")
 
@@ -62,7 +62,8 @@ class NodeCopies:
 
         Args:
             uri: of the file; one that is local already stays where it is.
-            last_use: nobody will ask for it again, so the copy is deleted afterwards unless it is in use elsewhere.
+            last_use: nobody will ask for the file again, so its copy is deleted afterwards unless it is in use
+                elsewhere.
 
         Raises:
             OSError: as `storage.local_copy`.
@@ -84,7 +85,7 @@ class NodeCopies:
                     copy.unlink(missing_ok=True)
 
     def _join(self) -> None:
-        """Make the folder and note that this process uses it, before or after a cleaner has taken it away."""
+        """Make the folder and note that this process uses it; make it again if a cleaner has deleted it meanwhile."""
         while self._alive is None or not _is_at(self._alive, self.folder / cleanup.ALIVE):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
@@ -98,7 +99,7 @@ class NodeCopies:
                 self._clean_up_others()
 
     def _clean_up_others(self) -> None:
-        """Delete what runs left behind whose cleaners died with them, as in a power cut."""
+        """Delete the folders of other runs whose cleaners died with them, as in a power cut."""
         for folder in self.folder.parent.iterdir():
             if folder != self.folder and (folder / cleanup.ALIVE).exists():
                 _start_cleanup(folder)
@@ -132,7 +133,8 @@ class NodeCopies:
         self._make_room(self.config.max_bytes)
 
     def _make_room(self, max_bytes: int) -> int:
-        """Delete copies that nobody uses, longest unread first, until so many bytes are left; returns how many went."""
+        """Delete copies that nobody uses, the longest unread first, until at most `max_bytes` are left; returns the
+        bytes deleted."""
         found = [(path, path.stat()) for path in self.folder.iterdir() if path.suffix != LOCK]
         total = sum(status.st_size for _, status in found)
         deleted = 0

@@ -1,7 +1,7 @@
 """Deletes the folder that processes share once the last of them is gone: `python node_copies_cleanup.py FOLDER`.
 
 It detaches itself, waits until the last of those processes is gone, however it ended, and deletes the folder. It is run
-as a file of its own, so that it holds a bare interpreter and none of what the workers import.
+as a file of its own, so that its process holds a bare interpreter and nothing that the workers import.
 """
 
 import contextlib
@@ -11,13 +11,14 @@ import shutil
 import sys
 
 ALIVE = "alive"
-"""Every process that uses the folder holds a shared lock on this file in it; the kernel drops a dead one's."""
+"""Every process that uses the folder holds a shared lock on this file in it; the kernel drops the lock of a dead
+process."""
 CLEANER = "cleaner"
 """The one process that waits to delete the folder holds an exclusive lock on this file in it."""
 
 
 def clean_up(folder: str) -> None:
-    """Wait for the last user and delete the folder; at once if another cleaner waits already."""
+    """Wait for the last user and delete the folder; return at once if another cleaner waits already."""
     with (
         contextlib.suppress(FileNotFoundError, BlockingIOError),
         open(os.path.join(folder, CLEANER), "a") as own,  # noqa: PTH118, PTH123 (pathlib is slow to import)

@@ -1,4 +1,4 @@
-"""Names with wildcards, in which whatever exists under the very name means itself: `Title [id]/*.mp4`."""
+"""Paths with wildcards. A part of the path that exists as it is written means itself: `Title [id]/*.mp4`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANY_DEPTH = "**"
 
 
 def has_wildcard(path: str) -> bool:
-    """Whether it may stand for other names than its own."""
+    """Whether a path may stand for other names than its own."""
     return WILDCARD.search(path) is not None
 
 

@@ -1,4 +1,4 @@
-"""A manifest's values as plain JSON, whatever more its format knows: dates, decimals, bytes, numbers that are none."""
+"""A manifest's values as plain JSON, where its format has types that JSON has not: dates, decimals, bytes, NaN."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from uuid import UUID
 import numpy as np
 
 MAX_LEVELS: Final = 100
-"""Lists and objects in each other; more would exhaust the stack of whoever copies or writes them."""
+"""Levels of nested lists and objects; more would exhaust the stack when they are copied or written."""
 
 
 def plain(value: Any, levels: int = MAX_LEVELS) -> Any:
-    """The same in what JSON knows.
+    """The value in JSON's types.
 
-    Dates and times are ISO 8601 text, spans of time seconds. A decimal is a number where that is exact and else its
-    digits as text. What is not a number (NaN, infinity) is null.
+    Dates and times are ISO 8601 text, durations are seconds. A decimal is a number where that is exact, else its digits
+    as text. What is not a number (NaN, infinity) is null.
 
     Args:
-        value: of the manifest.
-        levels: of lists and objects that may lie in each other.
+        value: a value of the manifest.
+        levels: how deeply lists and objects may be nested.
 
     Raises:
-        ValueError: JSON has nothing for it, or it has more levels; the message is the end of a sentence that names the
-            column.
+        ValueError: JSON has no type for it, or it is nested more deeply; the message is the end of a sentence that
+            names the column.
     """
     if value is None or isinstance(value, bool | int):
         return value

@@ -18,7 +18,8 @@ class SourcesConfig:
     """What inputs and manifests may name."""
 
     schemes: tuple[str, ...] = ("file", "s3", "gs")
-    """A list made by others must not send the workers to any address it likes; `file` is this machine's own paths."""
+    """A manifest made by others must not send the workers to any address it likes; `file` is this machine's own
+    paths."""
 
     def __post_init__(self) -> None:
         """Refuse a list that reads nothing."""
@@ -27,10 +28,10 @@ class SourcesConfig:
 
 
 def check_scheme(path: str, config: SourcesConfig) -> None:
-    """Refuse what the run may not read, or cannot.
+    """Refuse a path that the run may not or cannot read.
 
     Raises:
-        ConfigError: without the name of the manifest and the row, which the caller knows.
+        ConfigError: the path is refused. The caller adds the name of the manifest and the row.
     """
     scheme = scheme_of(path)
     if scheme is None and "://" in path and "::" in path:
