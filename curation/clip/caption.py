@@ -1,4 +1,4 @@
-"""The caption that every clip carries: what any captioner fills, and the JSON schema it is held to."""
+"""The caption that every clip carries: what any captioner fills, and its JSON schema."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """What a caption claims about motion, people and speech: from its attributes and from its wording.
 
-Captions are English, as the prompts of the captioner ask. Words are read clause by clause. A clause that
-negates ("without walking"), that speaks of others ("people walk by in the background") or that uses a word
-in another sense ("runs a hand through her hair") claims nothing: a claim missed lets a clip pass, a claim
-invented would reject a good one.
+Captions are English, as the prompts of the captioner ask. Words are read clause by clause. A clause that negates
+("without walking"), that speaks of others ("people walk by in the background") or that uses a word in another sense
+("runs a hand through her hair") claims nothing: a missed claim lets a clip pass, an invented one would reject a good
+clip.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _WALK = re.compile(
     re.IGNORECASE,
 )
 _NOT_WALKING = re.compile(
-    # In place on purpose, things that run, and the nouns.
+    # Walking in place on purpose, other things that run, and nouns.
     r"\b(?:treadmill|on the spot|in place|in (?:a |the )?(?:photo|picture frame))\b"
     r"|\brun(?:s|ning)?\s+(?:(?:a|an|the|one|both|her|his|their|its|through|over|along|down|across)\s+)*"
     r"(?:hands?|fingers?|palms?|thumbs?|hair|beard|water|tap|nose|joke|late|out|shoes?|text|commentary|meeting)\b"
@@ -46,7 +46,7 @@ _TALK = re.compile(
     re.IGNORECASE,
 )
 
-# Only where the camera is what moves: "walks towards the camera" and "a frying pan" are no camera movement.
+# Only where the camera itself moves: "walks towards the camera" and "a frying pan" are no camera movement.
 _CAMERA = (
     r"(?<!towards the )(?<!toward the )(?<!at the )(?<!to the )(?<!from the )"
     r"\b(?:camera|shot|lens|framing|view|viewpoint)\s+"
@@ -104,7 +104,7 @@ def claims_talking(caption: Caption) -> bool:
 
 
 def camera_movements(caption: Caption) -> frozenset[CameraMovement]:
-    """The directed movements that attribute and wording name; of two opposite ones in words, neither."""
+    """The directed movements that attribute and wording name; of two opposite ones in the wording, neither."""
     named = {
         movement
         for clause in _affirmed((caption.brief, caption.detailed))

@@ -1,5 +1,4 @@
-"""A clip of a part of another clip's picture, with everything measured so far in the part's own
-coordinates."""
+"""A clip of a part of another clip's picture, with all measurements so far in the part's own coordinates."""
 
 from __future__ import annotations
 
@@ -11,13 +10,13 @@ from curation.clip.observations import Box, FaceBox, FaceTrack, Keyframe
 from curation.clip.schema import Clip
 
 JPEG_QUALITY = 90
-"""As the scene pass writes keyframes."""
+"""The quality with which the scene pass writes keyframes."""
 
 
 def crop_clip(clip: Clip, crop: Box, key: str) -> Clip:
     """The part `crop` (fractions of `clip`'s picture) of `clip`, as a clip of its own whose parent is `clip`.
 
-    Keyframes are cropped and faces re-expressed; faces whose middle is outside are not in the new clip.
+    Keyframes are cropped, and faces are given in the crop's fractions; faces whose middle is outside are left out.
     Frame statistics and scores stay those of the whole picture.
     """
     tracks = [part for track in clip.tracks if (part := _crop_track(track, crop)) is not None]

@@ -1,8 +1,7 @@
 """How the camera and the main subject of a clip move, as kept in the clip's scores.
 
-Measured once, before captions: the caption states these numbers and the consistency check holds any caption
-against the same ones. Directions are those of the picture as the viewer sees it; rates are means over the
-clip.
+Measured once, before captions: the caption states these numbers, and the consistency check compares any caption with
+the same numbers. Directions are those of the picture as the viewer sees it; rates are means over the clip.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ class _Scores:
 
     @classmethod
     def unknown(cls) -> dict[str, Score]:
-        """The same names without values: measured, but not to be had."""
+        """The same names without values: the motion could not be measured."""
         return {f"{cls._prefix}_{f.name}": None for f in fields(cls)}
 
     @classmethod

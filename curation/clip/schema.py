@@ -78,16 +78,16 @@ class VideoInfo:
     sample_aspect_ratio: float
     """Width of a stored pixel over its height; 1.0 when pixels are square."""
     audio_codec: str | None
-    """Of the track that is used; None when there is none that can be decoded."""
+    """Codec of the track that is used; None when there is none that can be decoded."""
     audio_rate_hz: int
     """0 when there is no such track."""
     audio_channels: int
     mirrored: bool = False
-    """The player mirrors the picture left to right before it turns it."""
+    """Whether the player mirrors the picture left to right before it turns it."""
     duration_measured: bool = False
-    """The header claims no duration; it was found by reading the file."""
+    """Whether the header claims no duration, so that it was found by reading the file."""
     times_counted: bool = False
-    """The container has no times of presentation; they follow from the order of the frames."""
+    """Whether the container has no presentation times, so that they follow from the order of the frames."""
     field_order: str = "unknown"
     """`progressive`, `unknown`, or of interlaced video which field is coded and shown first: `tt`, `bb`, `tb`, `bt`."""
     color_range: str = "limited"
@@ -97,12 +97,12 @@ class VideoInfo:
     color_transfer: str = "unknown"
     """FFmpeg's names of the values of ITU-T H.273, and `dolby-vision`; `unknown` where the file does not say."""
     color_matrix_assumed: bool = False
-    """The file does not name its matrix: BT.709 was taken for HD, BT.601 below."""
+    """Whether the file does not name its matrix; BT.709 was then assumed for HD, BT.601 below."""
     video_stream: int = 0
     audio_stream: int | None = None
     """Indices of the streams that are used."""
     audio_undecodable: bool = False
-    """There are sound tracks, but none that is the picture's and can be decoded."""
+    """Whether there are sound tracks, but none that belongs to the picture and can be decoded."""
 
     @property
     def interlaced(self) -> bool:
@@ -133,7 +133,7 @@ class Shot:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Decision:
-    """Why a clip was rejected or lost its audio: the rule, what was measured and what it was held against."""
+    """Why a clip was rejected or lost its audio: the rule, the measured value and its threshold."""
 
     stage: str
     rule: str
@@ -185,7 +185,7 @@ class Clip:
     payload: Payload | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A mapping proxy cannot be pickled; rows travel between processes.
+        # A mapping proxy cannot be pickled, and clips travel between processes.
         values = {name: getattr(self, name) for name in self.__slots__}
         return _restore_clip, ({**values, "scores": dict(self.scores)},)
 
@@ -272,7 +272,7 @@ class Source:
     stats: FrameStats | None = field(default=None, repr=False)
     clips: tuple[Clip, ...] = ()
     rejection: Decision | None = None
-    """Set when the whole source is turned down before it has clips (resolution)."""
+    """Set when the whole source is rejected before it has clips (by `resolution`, for example)."""
     failure: Failure | None = None
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall seconds that each stage spent on it."""
