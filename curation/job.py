@@ -41,7 +41,7 @@ class CurationJob:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """The pipeline's."""
+        """The pipeline's stages."""
         return tuple(STAGES)
 
     @property
@@ -54,7 +54,7 @@ class CurationJob:
         RunDirectory(self.run).open_session(self.session)
 
     def key(self, unit: Source) -> str:
-        """The source's own."""
+        """The source's own key."""
         return unit.key
 
     def worker(self, stages: Sequence[str], *, debug: bool) -> CurationWorker:
@@ -95,7 +95,7 @@ def progress_of(source: Source) -> Progress:
 
 
 class CurationWorker:
-    """Takes sources through some stages and tells what they do: clips as they are cut, metrics at the end."""
+    """Takes sources through some stages, with a sign of life for every clip that they make and metrics at the end."""
 
     def __init__(
         self, stages: Sequence[tuple[str, Stage]], *, copies: NodeCopies | None, is_last: bool, debug: bool

@@ -1,7 +1,7 @@
 """Planning a run: cut long sources into bounded segments and leave out what is already committed.
 
-Headers are read in helper processes, because a broken file may crash or hang the library that reads it; such a
-file is planned as one segment, and the workers, which can die, find out.
+Headers are read in helper processes, because a broken file may crash or hang the library that reads it. Such a file is
+planned as one segment, and its fault shows in a worker, which may die.
 """
 
 from __future__ import annotations

@@ -43,8 +43,8 @@ class StageRunner:
         """Args:
         stages: names and stages in order.
         raise_bugs: let unexpected exceptions out (for debugging) instead of quarantining the source.
-        copies: what the node has fetched of remote sources; None to fetch each anew.
-        is_last: no other runner takes the sources further.
+        copies: the copies of remote sources on this node; None to fetch each source anew.
+        is_last: whether no other runner takes the sources further.
         """
         self.stages = tuple(stages)
         self.raise_bugs = raise_bugs

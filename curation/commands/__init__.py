@@ -1,1 +1,2 @@
-"""The commands of `python -m curation`, one a file: options that are quick to import, and a `run` that imports late."""
+"""The commands of `python -m curation`, one file each: options that are quick to import, and a `run` that imports
+late."""

@@ -1,4 +1,4 @@
-"""Doing what was prepared: on Ray or in this process, with a display, the summary and the report."""
+"""Running what was prepared: on Ray or in this process, with a display, the summary and the report."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORDS = Words(doing="curating", counts="units", kept="kept", rejected="rejected"
 
 
 def curate(prepared: Prepared, engine: str) -> None:
-    """Curate the plan's units and print what the run has come to.
+    """Curate the plan's units and print the run's totals.
 
     Raises:
         CommandFailedError: Ray ended the run.

@@ -57,7 +57,7 @@ def wall_seconds(
     """How long actors would work on a plan, without what starting takes.
 
     Pools work at the same time, so the slowest one decides. Before stages have been measured, nothing says how the work
-    is shared out, and all actors are taken to be equally busy: it takes at least as long.
+    is shared out, and all actors are taken to be equally busy: the plan takes at least so long.
 
     Args:
         pools: each with its number of actors.

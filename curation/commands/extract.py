@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write them and print where.
+    """Write the files and print their paths.
 
     Raises:
         ConfigError: no run directory, or no such clip in it.

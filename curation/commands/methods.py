@@ -1,7 +1,7 @@
-"""Which of the pipeline's methods are lesser ones: embedded, without weights, in place of a model of the paper's.
+"""Which of the pipeline's methods are lesser ones: they have no weights and stand in for a model of the paper's.
 
-A profile says what it wants (`curation.requires`), the stages' configuration says what it gets, and the difference is
-told before any work: data decided on by lesser methods must never pass for the paper's.
+A profile says what it requires (`curation.requires`), and the stages' configuration says which methods run. The
+difference is told before any work: data decided on by lesser methods must never pass for the paper's.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Slot:
     setting: str | None
     """Field of the stage's configuration that names the backend; None where there is nothing to choose yet."""
     local: Collection[str]
-    """Backends that do without the paper's model. Any other one is that model or as good."""
+    """Backends that do without the paper's model. Any other backend is that model or as good."""
     paper: str
     """What the paper uses (Sec. 4.1)."""
 
@@ -52,7 +52,7 @@ class LesserMethod:
 
 
 def lesser_methods(stages: StagesConfig) -> list[LesserMethod]:
-    """Every one that these settings choose, in the order of the stages."""
+    """Every lesser method that these settings choose, in the order of the stages."""
     return [
         LesserMethod(stage=slot.stage, backend=name, paper=slot.paper)
         for slot in SLOTS

@@ -26,7 +26,7 @@ def add_input(parser: argparse.ArgumentParser) -> None:
 
 
 def _input(text: str) -> str:
-    # A variable of the shell that is not set; the folder that the command is called in would be taken for it.
+    # An empty text comes from a variable of the shell that is not set; it would be taken for the working directory.
     if not text.strip():
         raise argparse.ArgumentTypeError("it is empty: name a directory (. is this one), or leave INPUT out")
     return text

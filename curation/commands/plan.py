@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print it; nothing is processed, but the sample bucket is made.
+    """Print the plan; nothing is processed, but without INPUT the sample bucket is made.
 
     Raises:
         ConfigError: a profile, an input or a run directory is not what it should be.

@@ -34,11 +34,12 @@ class Prepared:
 
 
 def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) -> Prepared:
-    """Check what was asked for, and lay out and tell what there is to do.
+    """Check what was asked for, plan the work and tell what there is to do.
 
     Args:
-        options: of `plan` or `run`.
-        allow_local_methods: whether to go on where the profile asks for models that are not there; None only tells.
+        options: those of `plan` or `run`.
+        allow_local_methods: whether to go on where the profile asks for models that are not there; with None they are
+            only named.
 
     Raises:
         ConfigError: a profile, an input or a run directory is not what it should be, or models are missing.

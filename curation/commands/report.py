@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write it and print where.
+    """Write the report and print its path.
 
     Raises:
         ConfigError: no run directory.

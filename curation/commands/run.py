@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     from curation.commands.prepare import prepare  # noqa: PLC0415 (the header reader takes a second)
 
     prepared = prepare(options, allow_local_methods=options.allow_local_methods)
-    # What was typed is in order; only now is it worth the seconds that Ray takes to import.
+    # The options are in order, so it is now worth the seconds that Ray takes to import.
     from curation.commands.curating import curate  # noqa: PLC0415
 
     curate(prepared, options.engine)

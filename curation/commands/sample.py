@@ -1,4 +1,4 @@
-"""`python -m curation sample`: the made bucket of videos, somewhere of one's own."""
+"""`python -m curation sample`: the sample bucket in a directory of one's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Make it."""
+    """Make the sample bucket."""
     from curation.commands.prepare import make_sample  # noqa: PLC0415 (drawing and encoding take a second to import)
 
     make_sample(Console(markup=False), options.directory)

@@ -24,7 +24,7 @@ def check_not_mixed(run: str, location: str | None) -> None:
         location: what is to be curated into it; None for the sample bucket.
 
     Raises:
-        ConfigError: one of what is there and what is to come is the sample bucket, the other is not.
+        ConfigError: either the run or the input is of the sample bucket, and the other is not.
     """
     bucket = Path(run) / BUCKET
     is_sample = is_local(run) and bucket.is_dir()

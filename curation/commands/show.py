@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Print it.
+    """Print the record.
 
     Raises:
         ConfigError: no run directory, or no such key.
