@@ -1,4 +1,4 @@
-"""What is the machine's fault, not the data's: another try may not meet it."""
+"""Errors that are the machine's fault and not the data's: another try may succeed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ OF_THE_MACHINE: Final = {
     errno.ENOTCONN: "the file system went away",
     errno.ETIMEDOUT: "the file system did not answer",
 }
-"""Errors of the operating system that another try may not meet → what people call them."""
+"""Error number of the operating system that another try may not meet → a short description."""
 
 
 def machine_fault(error: Exception) -> str | None:
-    """What was wrong with the machine, short and countable; None where the exception is no such thing."""
+    """What was wrong with the machine, short and countable; None where the machine is not at fault."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the latter is torch's
         return "no memory"
     if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:

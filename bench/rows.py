@@ -1,7 +1,7 @@
-"""Results as rows: what was measured on one video by one metric, kept as JSON lines, a file a method.
+"""Results as rows: the values of one metric on one video, kept as JSON lines, one file for each method.
 
-A row is known by what it was computed from; it is computed again only when that changes. Several processes may write
-one directory.
+The key of a row is what it was computed from; the row is computed again only when that changes. Several processes may
+write into one directory.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from infra.storage.line_files import append_lines, read_lines
 METHOD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+ -]{0,99}")
 
 INTERNAL_ERROR = "internal error"
-"""How the reason begins where an exception came that nobody expected; its type and message follow."""
+"""Beginning of the reason after an unexpected exception; its type and message follow."""
 CRASHED = "crashed"
 """The reason where no worker survived the video."""
 
@@ -40,9 +40,9 @@ class Row:
     protocol: str
     """Fingerprint of the metric's parameters and versions; rows of different protocols are never compared."""
     video: str
-    """Content hash of the video; empty when the method made none."""
+    """Content hash of the video; empty where the method made none."""
     inputs: str
-    """Content hash of what else the metric used: sound put in place of the video's own, reference image, prompt."""
+    """Content hash of the metric's other inputs: sound that replaces the video's own, reference image, prompt."""
     values: Mapping[str, float] = field(default_factory=dict)
     """By name; empty when there is a reason."""
     reason: str | None = None
@@ -50,10 +50,10 @@ class Row:
     detail: Mapping[str, Any] = field(default_factory=dict)
     """Evidence: onset times, offsets, curves."""
     seconds: float = 0.0
-    """What measuring took."""
+    """Time that measuring took."""
 
     def __post_init__(self) -> None:
-        """Hold values and reason to each other; JSON has no NaN, and a mean must not meet one."""
+        """Require either values or a reason, and finite values: JSON has no NaN, and no mean could use one."""
         if (self.reason is None) != bool(self.values):
             raise ValueError(f"{self.metric} on {self.method}/{self.sample}: either values or a reason, not both")
         wrong = [name for name, value in self.values.items() if not math.isfinite(value)]
@@ -62,7 +62,7 @@ class Row:
 
     @property
     def is_fault(self) -> bool:
-        """Whether the program failed, and not the video: another version, or a larger machine, may measure it."""
+        """Whether the program is at fault and not the video: another version, or a larger machine, may measure it."""
         return self.reason is not None and (self.reason.startswith(INTERNAL_ERROR) or self.reason == CRASHED)
 
     @property
@@ -72,7 +72,7 @@ class Row:
 
     @property
     def place(self) -> tuple[str, str, str, str, str]:
-        """Where the row stands in a table: one row a place is current."""
+        """The row's place in a table; of the rows of one place, one is current."""
         return (self.method, self.sample, self.control, self.metric, self.protocol)
 
     def to_json(self) -> str:
@@ -82,7 +82,7 @@ class Row:
 
     @classmethod
     def from_json(cls, line: str) -> Row:
-        """What `to_json` wrote.
+        """The row that `to_json` wrote.
 
         Raises:
             ValueError: the line is something else.
@@ -100,12 +100,12 @@ class RowStore:
         self.directory = directory
 
     def read(self) -> list[Row]:
-        """Every whole row, methods in order of name, in the order written; a key occurs once.
+        """Every whole row, each key once: methods by name, the rows of a method in the order written.
 
-        Values stay as they were first measured; a reason gives way to whatever was found later.
+        The first row with values is kept; a row with a reason is replaced by any later row of its key.
 
         Raises:
-            ValueError: a line that is not the last of its file is no row, or a file cannot be read.
+            ValueError: a line other than the last of a file is not a row, or a file cannot be read.
         """
         rows: dict[RowKey, Row] = {}
         for path in sorted(self.directory.glob("*.jsonl")):
@@ -116,18 +116,18 @@ class RowStore:
         return list(rows.values())
 
     def by_key(self) -> dict[RowKey, Row]:
-        """What has been computed."""
+        """The computed rows by key."""
         return {row.key: row for row in self.read()}
 
     def keys(self) -> set[RowKey]:
-        """Of what has been computed."""
+        """Keys of the computed rows."""
         return set(self.by_key())
 
     def append(self, rows: Iterable[Row]) -> None:
         """Add rows to their methods' files; they are on the disk when this returns.
 
         Raises:
-            ValueError: a method's name cannot be a file's.
+            ValueError: a method's name cannot be a file name.
         """
         by_method: dict[str, list[Row]] = {}
         for row in rows:
@@ -138,20 +138,20 @@ class RowStore:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MergedRows:
-    """What merging did."""
+    """The result of merging."""
 
     added: int
     known: int
-    """Rows that were there already, equal but for the time they took."""
+    """Rows that were there already, equal except for the time they took."""
     conflicts: tuple[Row, ...]
-    """Rows of a known key with other values; the ones that were there first stay."""
+    """Rows of a known key with other values; the known row is kept."""
 
 
 def merge(into: Path, sources: Sequence[Path]) -> MergedRows:
     """Add the rows of other directories (other machines' results) to those of `into`.
 
     Raises:
-        ValueError: a source is no directory, or holds a broken file.
+        ValueError: a source is not a directory, or holds a broken file.
     """
     store = RowStore(into)
     known = {row.key: row for row in store.read()}
@@ -173,9 +173,9 @@ def merge(into: Path, sources: Sequence[Path]) -> MergedRows:
 
 
 def current(rows: Iterable[Row]) -> list[Row]:
-    """One row a place, sorted: the last written, but a measured video before a missing one.
+    """The current row of each place, sorted: its last row with a video, or without any, its last row.
 
-    Older rows of a place are of a video or an input that has been replaced since.
+    Older rows of a place belong to a video or an input that has been replaced since.
     """
     places: dict[tuple[str, str, str, str, str], Row] = {}
     for row in rows:
@@ -191,7 +191,7 @@ def comparable(row: Row) -> Row:
 
 
 def check_method(name: str) -> str:
-    """`name`, if it can be a file's.
+    """`name`, if it can be a file name.
 
     Raises:
         ValueError: it cannot.

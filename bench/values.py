@@ -1,4 +1,4 @@
-"""What is told of videos as numbers: a name, a unit, and which way is good."""
+"""Numbers that metrics give of videos: their names, their units, and which direction is better."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from enum import StrEnum
 
 
 class Better(StrEnum):
-    """Which way a value is good."""
+    """Which direction of a value is better."""
 
     HIGHER = "higher"
     LOWER = "lower"
     ZERO = "zero"
-    """The nearer to 0 the better, from both sides."""
+    """The nearer to 0 the better, whether above or below."""
     NEITHER = "neither"
     """Evidence: it describes, it does not rank."""
 

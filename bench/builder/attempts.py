@@ -1,4 +1,4 @@
-"""Taking a slot through its steps until it is approved or given up; each finished step goes into the ledger."""
+"""Taking a slot through its steps until it is approved or given up. Each finished step is written to the ledger."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bench.served.endpoint import NotNowError
 
 FILES = {Kind.SPOKEN: SOUND, Kind.PICTURED: IMAGE}
 Told = Callable[[Kind, Exception | None], bool]
-"""Is told after each request which step it was of and what went wrong; says whether to go on."""
+"""Called after each request with its step and the error, if any; returns whether to go on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +36,7 @@ class Maker:
         """Go on with a slot until it is approved or given up, or `told` says to stop.
 
         Raises:
-            NotNowError: a server gave no answer. The ledger has it; the step is asked again in another run.
+            NotNowError: a server gave no answer. The ledger records it; another run asks for the step again.
         """
         is_going_on = True
         while is_going_on and slot.is_open(self.build.spec.max_attempts):
@@ -58,7 +58,7 @@ class Maker:
                 is_going_on = told(step, None)
 
     def _next(self, slot: Slot, attempt: Attempt) -> Kind:
-        """The first step that is not finished, or whose file is not what it was."""
+        """The first step that is not finished, or whose file has changed since."""
         for step in STEPS:
             done = attempt.done.get(step)
             if done is None:
@@ -121,6 +121,6 @@ class Maker:
 
 
 def request_seed(seed: int, number: int, attempt: int) -> int:
-    """A seed below 2³¹ for the requests of an attempt: a fresh attempt is answered afresh, a repeated one alike."""
+    """A seed below 2³¹ for the requests of an attempt: each attempt has its own, and repeats of a request share it."""
     digest = hashlib.sha256(f"{seed} {number} {attempt}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1

@@ -1,4 +1,4 @@
-"""From shares to briefs: what each sample is to be about, the same from the same spec."""
+"""Turning shares into briefs, which say what each sample is to be about. Equal specs give equal briefs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ APPLIES: Final = {
     "animation_style": frozenset({"animation"}),
     "animal_style": frozenset({"animal"}),
 }
-"""Dimension → the subjects that it is about; those not named here are about all."""
+"""Dimension → the subjects that it applies to; dimensions not named here apply to all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,24 +47,24 @@ class Brief:
     duration_s: tuple[float, float]
     """Span that the speech may last."""
     aim_s: float
-    """What the message should be written for, within that span."""
+    """Duration that the message is written for, within that span."""
     prompt_words: tuple[float, float]
     size: tuple[int, int]
     """Width and height in pixels."""
 
     @property
     def category(self) -> str:
-        """As ids have it."""
+        """The category as ids spell it."""
         return CATEGORIES[self.subject]
 
     @property
     def id(self) -> str:
-        """Of the sample, as the public set spells them."""
+        """Id of the sample, in the spelling of the public set."""
         return sample_id(self.number, self.category, self.mode, self.language, self.gender)
 
     @property
     def speaking_language(self) -> str:
-        """As the public JSON has it."""
+        """The language as the public JSON spells it."""
         return LANGUAGES[self.language]
 
     def to_json(self) -> dict[str, Any]:
@@ -78,9 +78,9 @@ def sample_id(number: int, category: str, mode: str, language: str, gender: str)
 
 
 def plan(spec: BuildSpec) -> tuple[Brief, ...]:
-    """One brief a slot. Along each dimension the counts equal the shares, rounded by largest remainder.
+    """One brief for each slot. In each dimension the counts equal the shares, rounded by largest remainder.
 
-    Dimensions are dealt out independently of each other.
+    The values of different dimensions are assigned independently of each other.
     """
     shares = {field.name: getattr(spec.shares, field.name) for field in dataclasses.fields(spec.shares)}
     subjects = _deal(shares.pop("subject"), spec.target, f"{spec.seed} subject")
@@ -138,7 +138,7 @@ def _brief(number: int, slot: Mapping[str, str], seed: int) -> Brief:
         environment=slot["environment"],
         objects=slot["objects"],
         duration_s=(low, high),
-        # Speech rates differ: what is written for the edge of a span often falls outside.
+        # Speech rates differ: a message written for the edge of a span would often last too short or too long.
         aim_s=round(low + (high - low) * random.Random(f"{seed} {number} aim").uniform(0.25, 0.75), 1),
         prompt_words=span(slot["prompt_words"]),
         size=size(slot["size"]),

@@ -1,6 +1,6 @@
-"""A build: its directory, in which one run at a time works, its spec and plan, and its state.
+"""A build: its directory, in which only one run may work at a time, its spec and plan, and its state.
 
-Every command begins with it.
+Every command first opens one.
 """
 
 from __future__ import annotations
@@ -62,17 +62,17 @@ class BuildDirectory:
         return self.path / "cases" / f"{sample}.{suffix}"
 
     def check(self) -> None:
-        """See that something is built here.
+        """Check that the directory holds a build.
 
         Raises:
-            ValueError: nothing is.
+            ValueError: it holds none.
         """
         if not self.spec.is_file():
             raise ValueError(f"{self.path} holds no build; `python -m bench build plan --build {self.path}` begins one")
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Keep other runs out for as long as this one works.
+        """Keep other runs out of the directory while this one works.
 
         Raises:
             ValueError: another one is at work.
@@ -91,7 +91,7 @@ class BuildDirectory:
 
 
 def store(path: Path, data: bytes) -> str:
-    """Write a file whole; returns the hash of its content."""
+    """Write a file atomically; returns the hash of its content."""
     write_atomically(str(path), data)
     return content_hash(data)
 
@@ -141,16 +141,16 @@ def open_build(path: Path, overrides: Sequence[str] = ()) -> Build:
 
 
 def begin(build: Build) -> None:
-    """Bind the ledger to the plan, unless it is already."""
+    """Record the plan in the ledger, unless it is recorded already."""
     if not any(entry.kind is Kind.PLANNED for entry in build.ledger.read()):
         build.ledger.append([Entry(kind=Kind.PLANNED, data={"plan": build.plan, "target": build.spec.target})])
 
 
 def lay_out(path: Path, spec: Path, overrides: Sequence[str] = ()) -> Build:
-    """Put a spec into a directory, where a build then goes on; one that is there must be the same.
+    """Write a spec into a directory and open the build; a spec that is there already must be the same.
 
     Raises:
-        ValueError: the spec cannot be, or the directory holds another.
+        ValueError: the spec is invalid, or the directory holds another one.
     """
     read_spec(spec, overrides)
     text = yaml.safe_dump(layered(overrides, read_yaml(spec)), sort_keys=False) if overrides else spec.read_text()

@@ -1,6 +1,6 @@
-"""What people sign off and what is published: approved samples and real cases, and what people decided on each.
+"""Candidates for sign-off and publishing: approved samples and real cases, with people's decisions on each.
 
-People make three checks a sample (paper, Sec. 4.2, step 3).
+People make three checks of each sample (paper, Sec. 4.2, step 3).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Candidate:
     sound: Path
     sound_content: str
     provenance: Mapping[str, Any]
-    """How it came to be."""
+    """How the sample was made, or where it is from."""
 
     @property
     def content(self) -> str:
@@ -42,7 +42,7 @@ class Candidate:
 
 
 def candidates(build: Build) -> dict[str, Candidate]:
-    """All there are, by id: those of slots in order of the plan, then real cases."""
+    """All candidates by id: those of slots in order of the plan, then real cases."""
     made = [_made(build, slot, slot.approved) for slot in build.state.slots.values() if slot.approved is not None]
     real = [_real(build, id_, case) for id_, case in build.state.cases.items()]
     return {one.id: one for one in (*made, *real)}
@@ -117,7 +117,7 @@ NAMES: Final = tuple(check.name for check in CHECKS)
 
 
 class Standing(StrEnum):
-    """What decisions on a sample come to."""
+    """The result of the decisions on a sample."""
 
     SIGNED = "signed"
     REJECTED = "rejected"
@@ -135,7 +135,7 @@ class Decision:
 
     @property
     def approves(self) -> bool:
-        """Whether all checks do."""
+        """Whether all checks are approved."""
         return all(self.checks.values())
 
 
@@ -149,7 +149,7 @@ class SignOff:
 
     @property
     def standing(self) -> Standing:
-        """One rejection is enough against a sample; for it, `num_needed` people."""
+        """Rejected after a single rejection; signed once `num_needed` people have approved."""
         if not all(decision.approves for decision in self.decisions):
             return Standing.REJECTED
         return Standing.SIGNED if len(self.decisions) >= self.num_needed else Standing.OPEN
@@ -164,9 +164,9 @@ class SignOff:
 
 
 def sign_offs(shown: Mapping[str, Candidate], signed: Iterable[Entry], num_reviewers: int) -> dict[str, SignOff]:
-    """Where each candidate stands; of one person the latest decision holds.
+    """The sign-off of each candidate; only the latest decision of each person counts.
 
-    Decisions on what has changed since do not count.
+    Decisions on samples that have changed since do not count.
     """
     found: dict[str, dict[str, Decision]] = {id_: {} for id_ in shown}
     for entry in sorted(signed, key=lambda one: str(one.data["decided"])):

@@ -1,4 +1,4 @@
-"""Real cases by hand (paper, Sec. 4.2, step 4: singing that matters in practice and cannot be generated)."""
+"""Real cases added by hand (paper, Sec. 4.2, step 4: singing that matters in practice and cannot be generated)."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ class RealCase:
     message: str
     """What is sung or said."""
     source: str
-    """Where image and sound are from, as the public JSON tells it."""
+    """Where image and sound are from, as the public JSON states it."""
     licence: str
-    """Under which they may be published."""
+    """Licence under which image and sound may be published."""
     added_by: str
     speaking_language: str = ""
-    """Where it is not the one that the id tells: the public set files Japanese under `en`."""
+    """Given where it is not the language of the id: the public set files Japanese under `en`."""
     age: int | Literal["unknown"] = "unknown"
     nationality: str = "unknown"
     hobbies: Sequence[str] = ()
@@ -67,7 +67,7 @@ class RealCase:
     note: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what says nothing."""
+        """Refuse empty texts."""
         needed = ("en_prompt", "cn_prompt", "message", "source", "licence", "added_by")
         empty = [name for name in needed if not getattr(self, name).strip()]
         if empty:
@@ -92,15 +92,15 @@ class RealCase:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Added:
-    """What came of a description."""
+    """The result of adding a case."""
 
     id: str
     is_new: bool
-    """False where the same case was there already."""
+    """False where the same case had been added before."""
 
 
 def add_case(build: Build, description: Path) -> Added:
-    """Take a case in: its files are copied, it gets an id, and the ledger keeps where it is from.
+    """Add a case: its files are copied, it gets an id, and the ledger records where it is from.
 
     Raises:
         ValueError: the description, the image or the sound is not what it should be.
@@ -129,7 +129,7 @@ def add_case(build: Build, description: Path) -> Added:
 
 
 def _read_files(build: Build, case: RealCase, folder: Path) -> tuple[PngImage, Recording]:
-    """Image and sound, held to the limits that generated ones are held to, length and shape apart."""
+    """Image and sound, checked against the limits of generated ones except for duration and aspect ratio."""
     image, audio = folder / case.image, folder / case.audio
     try:
         decoded = read_image(image.read_bytes())

@@ -1,4 +1,4 @@
-"""`python -m bench build …`: from a spec to a published set, one step a command; each goes on where it was stopped."""
+"""`python -m bench build …`: from a spec to a published set, one command a step; each resumes where it stopped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What it means when a step comes to nothing: the attempt has failed, or its server is to be asked another time."""
+"""What a failed step means: the attempt has failed, or its server must be asked again later."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 from bench.served.endpoint import NotNowError
 
 REFUSALS: Final = frozenset({400, 413, 422})
-"""Statuses by which a server refuses this one request: a forbidden subject, too long a text."""
+"""Statuses by which a server refuses this one request: a forbidden subject, a text that is too long."""
 REFUSED: Final = "refused by the server"
 """Reason of an attempt that such a refusal ended."""
 MISTAKES: Final = frozenset({401, 403, 404, 405})
-"""Statuses that tell of a wrong key, model or address: asking for another sample would not help."""
+"""Statuses that mean a wrong key, model or address: asking for another sample would not help."""
 
 
 class StepFailedError(Exception):
@@ -27,11 +27,11 @@ class StepFailedError(Exception):
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Take a server's refusal of a request as the attempt's failure.
+    """Turn a server's refusal of a request into the attempt's failure.
 
     Raises:
-        StepFailedError: it refused.
-        NotNowError: it gave no answer for another reason.
+        StepFailedError: the server refused.
+        NotNowError: the server gave no answer for another reason.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""Images from a served model: a PNG of the size and shape asked for, which shows something."""
+"""Images from a served model: each a PNG that is large enough, has the requested aspect ratio and is not blank."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def draw(config: ImageConfig, brief: Brief, prompt: str, seed: int) -> PngImage:
 
 
 def read_image(data: bytes) -> PngImage:
-    """Decode an image. A PNG keeps its bytes; anything else becomes one.
+    """Decode an image. A PNG keeps its bytes; any other format is encoded as PNG.
 
     Raises:
         ValueError: it cannot be decoded.
@@ -77,10 +77,10 @@ def read_image(data: bytes) -> PngImage:
 
 
 def check_image(config: ImageConfig, image: PngImage) -> None:
-    """See that an image is large enough and shows something.
+    """Check that an image is large enough and not blank.
 
     Raises:
-        StepFailedError: it does not.
+        StepFailedError: it is too small, or blank.
     """
     if min(image.size) <= config.min_short_edge_px:
         raise StepFailedError("the image is too small", f"{image.size[0]} x {image.size[1]} pixels")
@@ -101,5 +101,5 @@ def _image_file(answer: Any, timeout_s: float) -> bytes:
     except (KeyError, IndexError, TypeError, AttributeError) as error:
         raise ValueError("the answer holds no image") from error
     except NotNowError as error:
-        # The address was the server's own: that it leads nowhere says nothing about the spec.
+        # The server gave this address: if nothing is there, the spec is not at fault.
         raise ValueError(f"its address: {error}") from error

@@ -7,7 +7,7 @@
     silent      a server gave no answer: the same step is to be asked again
     added       a real case, by hand      signed             a person's decision on one sample
 
-A step is finished when its line is here; the files it speaks of were written before.
+A step is finished when its line is here; the files that the line names were written before it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from infra.storage.line_files import append_lines, read_lines
 
 
 class Kind(StrEnum):
-    """See the module."""
+    """What was done; see the module."""
 
     PLANNED = "planned"
     WRITTEN = "written"
@@ -47,7 +47,7 @@ class Entry:
     attempt: int = 0
     """From 1; 0 for what is not part of an attempt."""
     data: Mapping[str, Any] = field(default_factory=dict)
-    """What came of it."""
+    """Its result."""
     time: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def to_json(self) -> str:
@@ -57,7 +57,7 @@ class Entry:
 
     @classmethod
     def from_json(cls, line: str) -> Entry:
-        """What `to_json` wrote.
+        """The entry that `to_json` wrote.
 
         Raises:
             ValueError: the line is something else.
@@ -70,7 +70,7 @@ class Entry:
 
 
 class BuildLedger:
-    """The file of a build's ledger. Threads and processes may append at once; what was appended outlives any crash."""
+    """The file of a build's ledger. Threads and processes may append at the same time; entries survive any crash."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -83,7 +83,7 @@ class BuildLedger:
         """Every whole entry, in the order written; none where there is no file.
 
         Raises:
-            ValueError: a line that is not torn is no entry.
+            ValueError: a complete line is not an entry.
         """
         if not self.path.is_file():
             return []

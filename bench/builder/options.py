@@ -26,7 +26,7 @@ never asked for again, whatever was killed meanwhile.
 
 
 class Unsigned(StrEnum):
-    """What publishing does with samples that nobody, or not everybody, has decided on."""
+    """What publishing does with samples that too few people have decided on."""
 
     REFUSE = "refuse"
     LEAVE_OUT = "leave-out"

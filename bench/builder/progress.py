@@ -1,4 +1,4 @@
-"""What a person is told about a build."""
+"""Printing the plan, progress and results of a build."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PLAIN_INTERVAL_S: Final = 15.0
 
 
 def tell_plan(console: Console, build: Build) -> None:
-    """What the set will be made of, and by whom."""
+    """Print what the set will be made of, and by which models."""
     table = Table("dimension", "samples", title=f"{build.spec.name}: {build.spec.target} samples", title_justify="left")
     for name, found in tally(build.briefs).items():
         table.add_row(name, Text(", ".join(f"{value} {count}" for value, count in found.most_common())))
@@ -39,7 +39,7 @@ def tell_plan(console: Console, build: Build) -> None:
 
 @contextmanager
 def show_progress(console: Console, build: Build) -> Iterator[Callable[[], None]]:
-    """A live bar on a terminal, lines now and then elsewhere; what it gives is to be called when something changes."""
+    """A live bar on a terminal, a line now and then elsewhere. Call the function that it yields after a change."""
     if not console.is_terminal:
         last_s = time.monotonic()
 
@@ -71,7 +71,7 @@ def show_progress(console: Console, build: Build) -> Iterator[Callable[[], None]
 
 
 def tell_end(console: Console, build: Build) -> None:
-    """How a run ended: counts, why attempts failed, and what was given up."""
+    """Print how a run ended: counts, why attempts failed, and which slots were given up."""
     _line(console, _counts(build))
     for reason, count in build.state.reasons().most_common():
         _line(console, f"  failed {count} x  {reason}")
@@ -80,7 +80,7 @@ def tell_end(console: Console, build: Build) -> None:
 
 
 def tell_status(console: Console, build: Build) -> None:
-    """Where everything stands."""
+    """Print the state of everything in a build."""
     tell_end(console, build)
     for slot in build.state.open(build.spec.max_attempts):
         if slot.last_silence:
@@ -96,7 +96,7 @@ def tell_status(console: Console, build: Build) -> None:
 
 
 def tell_merged(console: Console, merged: MergedDecisions) -> None:
-    """What came of reviewers' files."""
+    """Print the result of merging reviewers' files."""
     for why in merged.excluded:
         _line(console, f"left out: {why}")
     told = f"{merged.num_recorded} decisions recorded, {merged.num_known} known"
@@ -106,7 +106,7 @@ def tell_merged(console: Console, merged: MergedDecisions) -> None:
 
 
 def tell_published(console: Console, out: Path, published: Published) -> None:
-    """The version, and what is in it."""
+    """Print the version, and what is in it."""
     manifest = published.manifest
     told = f"{out}: version {manifest['version']}, {manifest['num_samples']} samples"
     left_out = [f"{len(found)} {name.replace('_', ' ')}" for name, found in manifest["left_out"].items() if found]

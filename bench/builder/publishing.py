@@ -1,6 +1,6 @@
-"""Publishing a set: the samples in the public layout beside their manifest, without what people have not signed.
+"""Publishing a set: the samples that people signed off, in the public layout, beside a manifest.
 
-The manifest says what each sample is, how it came to be, and what changed since the last version.
+The manifest says what each sample is, how it was made, and what has changed since the last version.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from bench.builder.spec import BuildSpec
 from infra.storage.files import write_atomically
 
 PENDING: Final = ".publishing"
-"""File with the ids that lie there or are about to: it is gone once the manifest tells."""
+"""File with the ids of samples that are written or about to be; it is removed once the manifest is written."""
 MAX_NAMED: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """What publishing did."""
+    """The result of publishing."""
 
     manifest: Mapping[str, Any]
     is_new: bool
-    """Whether this is a version of its own; False where the set is as it was."""
+    """Whether this is a new version; False where the set has not changed."""
 
 
 def publish(build: Build, out: Path, unsigned: Unsigned = Unsigned.REFUSE) -> Published:
     """Write `out/samples/` and `out/manifest.json`.
 
-    The same set gives the same bytes and keeps its version; another set is the next version. Files are written before
-    the manifest, so a manifest that is there describes what lies beside it, or publishing again makes it so.
+    The same set gives the same bytes and keeps its version; a changed set becomes the next version. Files are written
+    before the manifest: if publishing is interrupted between the two, publishing again makes them agree.
 
     Raises:
         ValueError: samples are undecided, there are none, a file is missing or damaged, or `out` holds another set.
@@ -61,7 +61,7 @@ def publish(build: Build, out: Path, unsigned: Unsigned = Unsigned.REFUSE) -> Pu
 
 
 def _ours(out: Path, before: Mapping[str, Any] | None) -> set[str]:
-    """Samples there that this build published, or was about to when it was killed.
+    """Samples in `out` that this build published, or was publishing when it was killed.
 
     Raises:
         ValueError: there are others, which must not be mixed with ours.
@@ -112,9 +112,9 @@ def _read(candidate: Candidate, path: Path) -> bytes:
 
 
 FORMAT: Final = 1
-"""Of the manifest."""
+"""Version of the manifest's format."""
 OPERATIONAL: Final = frozenset({"url", "key_variable", "timeout_s", "workers"})
-"""Fields of a spec that tell where and how fast, not what."""
+"""Fields of a spec that say where and how fast a set is made, and do not shape it."""
 
 
 def manifest_body(
@@ -122,7 +122,7 @@ def manifest_body(
     chosen: Mapping[str, Candidate],
     standing: Mapping[str, SignOff],
 ) -> dict[str, Any]:
-    """The manifest but for version and changes; as JSON gives it back."""
+    """The manifest without version and changes, in the types that reading JSON gives."""
     samples = {
         id_: {
             "files": published_files(candidate),
@@ -146,7 +146,7 @@ def manifest_body(
 
 
 def next_version(body: Mapping[str, Any], before: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The body as the version after `before`, with what changed."""
+    """The manifest of the version after `before`: the body, with what has changed."""
     old = {} if before is None else before["samples"]
     new = body["samples"]
     changes = {
@@ -171,7 +171,7 @@ def read_manifest(path: Path, build: Build) -> dict[str, Any] | None:
     """The manifest that is there, None where there is none.
 
     Raises:
-        ValueError: it is of something else.
+        ValueError: it is not a manifest, or not this build's.
     """
     if not path.is_file():
         return None
@@ -193,7 +193,7 @@ def to_text(plain: Any) -> str:
 
 
 def _spec_hash(spec: BuildSpec) -> str:
-    """Twelve hex digits of all in a spec that shapes the set; where and how fast it was made does not."""
+    """Twelve hex digits of everything in a spec that shapes the set: all fields but the `OPERATIONAL` ones."""
 
     def shaping(plain: Mapping[str, Any]) -> dict[str, Any]:
         kept = {name: value for name, value in plain.items() if name not in OPERATIONAL}

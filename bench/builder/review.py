@@ -20,11 +20,11 @@ FACTS: Final = ("gender", "nationality", "speaking_language", "personality")
 
 
 def write_page(build: Build, *, only_open: bool = False) -> int:
-    """Write `review/`, to be handed out whole; returns how many samples it shows.
+    """Write `review/`, which is to be handed out as a whole; returns how many samples it shows.
 
     Args:
         build: whose candidates are shown.
-        only_open: leave out what is signed or rejected already.
+        only_open: leave out samples that are signed or rejected already.
 
     Raises:
         ValueError: there is nothing to show, or a file of a sample is missing.
@@ -46,7 +46,7 @@ def write_page(build: Build, *, only_open: bool = False) -> int:
 
 
 def _show(folder: Path, candidate: Candidate) -> dict[str, Any]:
-    """What the page knows of a sample; its files are put in place, under names that change with their content."""
+    """A sample's data for the page; its files are copied to it, under names that change with their content."""
     files = {IMAGE: (candidate.image, candidate.image_content), SOUND: (candidate.sound, candidate.sound_content)}
     names = {suffix: f"media/{content[:16]}.{suffix}" for suffix, (_, content) in files.items()}
     for suffix, (path, _) in files.items():
@@ -64,7 +64,7 @@ def _show(folder: Path, candidate: Candidate) -> dict[str, Any]:
 
 
 def _language(name: str) -> str:
-    """Of a text, for the browser's choice of letters; a message may be Japanese, and is left to guess."""
+    """Language of a text, for the browser's choice of font; empty for a message, which may be Japanese."""
     return {"en_prompt": "en", "cn_prompt": "zh"}.get(name, "")
 
 

@@ -15,11 +15,11 @@ Weights = Mapping[str, float]
 
 SUBJECTS: Final = ("human", "animation", "animal")
 CATEGORIES: Final = {"human": "human", "animation": "comic", "animal": "comic"}
-"""Subject → the part of an id that tells it; the public set files animals under `comic`."""
+"""Subject → its category in an id; the public set files animals under `comic`."""
 MODES: Final = ("talk", "sing")
 GENDERS: Final = ("female", "male")
 LANGUAGES: Final = {"en": "English", "cn": "Chinese"}
-"""Those whose message can be measured and checked, with the names that the public JSON gives them."""
+"""Languages in which a message can be checked → their names in the public JSON."""
 SPAN = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)")
 SIZE = re.compile(r"([1-9]\d*)x([1-9]\d*)")
 SHOTS: Final = tuple(shot.value for shot in (ShotType.PORTRAIT, ShotType.UPPER_BODY, ShotType.FULL_BODY))
@@ -27,7 +27,7 @@ SHOTS: Final = tuple(shot.value for shot in (ShotType.PORTRAIT, ShotType.UPPER_B
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shares:
-    """Weights of values; along a dimension they are divided by their sum, so counts of Fig. 4 may stand as they are."""
+    """Weights of the values of each dimension. They are divided by their sum, so the counts of Fig. 4 can be given."""
 
     subject: Weights
     """`human`, `animation`, `animal`."""
@@ -80,7 +80,7 @@ def span(text: str) -> tuple[float, float]:
     """The ends of a span such as `27-30`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a span.
     """
     found = SPAN.fullmatch(text)
     if found is None or not float(found[1]) < float(found[2]):
@@ -92,7 +92,7 @@ def size(text: str) -> tuple[int, int]:
     """Width and height in pixels, of a size such as `832x1216`.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not a size.
     """
     found = SIZE.fullmatch(text)
     if found is None:
@@ -101,9 +101,9 @@ def size(text: str) -> tuple[int, int]:
 
 
 def counts(weights: Weights, num: int) -> dict[str, int]:
-    """How many of `num` fall to each value: shares rounded by largest remainder, the first value of equals in front.
+    """How many of `num` each value gets: shares rounded by largest remainder; of equal ones the first goes first.
 
-    They add to `num`, and each is less than one away from its exact share.
+    The counts add up to `num`, and each differs from its exact share by less than one.
     """
     total = math.fsum(weights.values())
     exact = {value: weight / total * num for value, weight in weights.items()}

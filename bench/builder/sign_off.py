@@ -16,12 +16,12 @@ from bench.pages.results import read_result
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MergedDecisions:
-    """What came of it."""
+    """The result of merging reviewers' files."""
 
     num_recorded: int
     num_known: int
     num_outdated: int
-    """Decisions on samples that are others now."""
+    """Decisions on samples that have changed since."""
     excluded: tuple[str, ...]
     """Files that do not count, and why."""
     conflicts: Mapping[str, SignOff]
@@ -34,9 +34,9 @@ class MergedDecisions:
 
 
 def merge_decisions(build: Build, paths: Iterable[Path]) -> MergedDecisions:
-    """Record the decisions in result files. A file counts whole or not at all; of one person's the latest holds.
+    """Record the decisions in result files. A file counts whole or not at all; each person's latest decision counts.
 
-    Neither the order of files nor taking one in twice makes a difference.
+    Neither the order of files nor merging one of them twice makes a difference.
     """
     current = candidates(build)
     known = {_identity(entry) for entry in build.state.signed}
@@ -100,5 +100,5 @@ def _is_outdated(answer: Entry, current: Mapping[str, Candidate]) -> bool:
 
 
 def _identity(entry: Entry) -> str:
-    """What makes a decision the same as one that was recorded before."""
+    """A text that is equal for equal decisions, to recognise those recorded before."""
     return json.dumps([entry.sample, entry.data], sort_keys=True)

@@ -19,11 +19,11 @@ from bench.builder.state import STEPS
 from bench.served.endpoint import NotNowError, Server, served_models
 
 REDRAW_S: Final = 0.25
-"""What is shown is at most as old."""
+"""Longest time between two updates of the display."""
 MAX_SILENCES: Final = 3
 """Requests in a row that a server leaves unanswered, each after several tries, before a run stops."""
 MAX_REFUSALS: Final = 5
-"""Refusals before a server's first answer in a run: then it is the request that is wrong, not what it asks for."""
+"""Refusals before a server's first answer in a run, before it stops: the form of the requests must be wrong."""
 
 
 class StoppedError(ValueError):
@@ -32,7 +32,7 @@ class StoppedError(ValueError):
 
 @dataclass(kw_only=True, slots=True)
 class Patience:
-    """Tells by a server's answers, over all slots, when going on is of no use. Threads share it."""
+    """Decides by the servers' answers, over all slots, when a run should stop. Threads share it."""
 
     servers: Mapping[Kind, Server]
     problem: str | None = None
@@ -78,7 +78,7 @@ def servers(build: Build) -> dict[Kind, Server]:
 
 
 def check_servers(build: Build) -> None:
-    """Ask each server for its models; one that keeps no list is taken at its word.
+    """Ask each server for its models; a server that has no list of models is not checked.
 
     Raises:
         ValueError: one cannot be reached, or does not serve the model that the spec names.
@@ -126,7 +126,7 @@ def run(build: Build, show: Callable[[], None]) -> None:
 
 
 def _is_unanswered(future: Future[None]) -> bool:
-    """Whether a slot was left because a server gave no answer; a bug comes out here."""
+    """Whether a slot was left because a server gave no answer; any other exception is raised here."""
     try:
         future.result()
     except NotNowError:

@@ -1,4 +1,4 @@
-"""All that decides how a set is built, read from YAML; `default.yaml` is the documented beginning of one's own."""
+"""Everything that decides how a set is built, read from YAML; `default.yaml` is a documented example to start from."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class WriterConfig(Server):
     """The language model that writes the texts (paper: Qwen3)."""
 
     temperature: float = 0.9
-    """Of sampling; a set wants variety [our choice]."""
+    """Of sampling; high, because a set needs variety [our choice]."""
     max_tokens: int = 2048
     """Of one reply."""
     letters_per_s: Mapping[str, float] = field(default_factory=lambda: {"en": 17.5, "cn": 5.2})
-    """Speech rate by language: how long a message must be to last as wanted. Seen in the public set: 16.2–19.7 letters
-    of English a second."""
+    """Speech rate by language, which gives the length of a message for a wanted duration. The public set has 16.2–19.7
+    letters of English a second."""
     length_tolerance: float = 0.25
     """A message may be longer or shorter than the rate asks for by this share [our choice]."""
     words_tolerance: float = 0.25
     """The same for the words of the English prompt [our choice]."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse impossible values."""
         # dataclass(slots=True) makes a new class, which super() without arguments would miss.
         Server.__post_init__(self)
         if any(self.letters_per_s.get(language, 0.0) <= 0 for language in LANGUAGES):
@@ -47,7 +47,7 @@ class ImageConfig(Server):
     response_format: str | None = "b64_json"
     """Sent as it is; None for servers that refuse the field. Answers by base64 and by address are both read."""
     send_seed: bool = False
-    """Whether to send a `seed`, which OpenAI's own API refuses and most local servers know."""
+    """Whether to send a `seed`, which OpenAI's own API refuses and most local servers accept."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further fields of the request, such as `quality`."""
     min_short_edge_px: int = 480
@@ -71,7 +71,7 @@ class SpeechConfig(Server):
     duration_tolerance_s: float = 1.0
     """Speech may be shorter or longer than the wanted span by this much [our choice]."""
     min_sample_rate_hz: int = 16000
-    """SyncNet hears 16 kHz."""
+    """SyncNet works at 16 kHz."""
     min_level_db: float = -50.0
     """Root mean square over full scale, below which sound counts as silent [our choice]."""
 
@@ -101,11 +101,11 @@ class BuildSpec:
     seed: int = 0
     """Of the plan and of every request."""
     max_attempts: int = 6
-    """A slot that failed as often is given up and named [our choice]."""
+    """A slot that has failed this often is given up and listed [our choice]."""
     workers: int = 4
     """Slots in work at the same time."""
     num_reviewers: int = 1
-    """People who must approve a sample; one who rejects is enough against it."""
+    """People who must approve a sample; a single rejection rejects it."""
     shares: Shares
     writer: WriterConfig
     image: ImageConfig
@@ -113,7 +113,7 @@ class BuildSpec:
     verdict: VerdictConfig
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse impossible values."""
         if min(self.target, self.max_attempts, self.workers, self.num_reviewers) < 1:
             raise ValueError("target, max_attempts, workers and num_reviewers must be at least 1")
         if self.verdict.model == self.writer.model and not self.verdict.allow_same_model:
@@ -139,6 +139,6 @@ def read_spec(path: Path, overrides: Sequence[str] = ()) -> BuildSpec:
     """The spec of a YAML file, with `dotted.key=value` strings laid over it.
 
     Raises:
-        ValueError: it cannot be read, has an unknown key (the nearest is named) or a value that cannot be.
+        ValueError: it cannot be read, or has an unknown key (the nearest is named) or an impossible value.
     """
     return build(BuildSpec, layered(overrides, read_yaml(path)), str(path))

@@ -1,4 +1,4 @@
-"""Speech from a served model: a wav that lasts as long as wanted and is not silent."""
+"""Speech from a served model: a wav of the requested duration that is not silent."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def speak(config: SpeechConfig, brief: Brief, message: str) -> Recording:
 
 
 def voice(config: SpeechConfig, brief: Brief) -> str:
-    """Voices of the slot's language and gender take turns."""
+    """The slot's voice: those of its language and gender take turns."""
     voices = config.voices[f"{brief.language}_{brief.gender}"]
     return voices[brief.number % len(voices)]
 
@@ -74,7 +74,7 @@ def voice(config: SpeechConfig, brief: Brief) -> str:
 def read_sound(data: bytes) -> Recording:
     """Decode a recording and mix it to mono.
 
-    Streaming servers write no length into a wav's head; written again, the file is whole.
+    Streaming servers leave the length out of a wav's header; writing the samples to a new wav adds it.
 
     Raises:
         ValueError: it cannot be decoded.
@@ -88,10 +88,10 @@ def read_sound(data: bytes) -> Recording:
 
 
 def check_sound(config: SpeechConfig, sound: Recording) -> None:
-    """See that a recording can be heard.
+    """Check that a recording has a sufficient sample rate and is not silent.
 
     Raises:
-        StepFailedError: it cannot.
+        StepFailedError: its sample rate is too low, or it is silent.
     """
     if sound.sample_rate_hz < config.min_sample_rate_hz:
         raise StepFailedError("the sound's sample rate is too low", f"{sound.sample_rate_hz} Hz")

@@ -1,4 +1,4 @@
-"""Where a build stands: its ledger read into slots with their attempts, real cases and decisions."""
+"""The state of a build: its ledger read into slots with their attempts, real cases and decisions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEPS: Final = {
     Kind.PICTURED: "image",
     Kind.JUDGED: "verdict",
 }
-"""What an attempt goes through, in order; sound comes before the image because it costs less and fails more often."""
+"""Steps of an attempt, in order; sound comes before the image because it costs less and fails more often."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -32,18 +32,18 @@ class Attempt:
 
     @property
     def is_approved(self) -> bool:
-        """Whether the second model let it pass."""
+        """Whether the second model approved it."""
         return self.failure is None and Kind.JUDGED in self.done
 
 
 @dataclass(kw_only=True, slots=True)
 class Slot:
-    """One sample to be, and what was tried."""
+    """One sample to be made, and the attempts at it."""
 
     brief: Brief
     attempts: list[Attempt] = field(default_factory=list)
     last_silence: str = ""
-    """What a server said that gave no answer since the last finished step."""
+    """Step and problem of the latest request without an answer since the last finished step."""
 
     @property
     def approved(self) -> Attempt | None:
@@ -89,7 +89,7 @@ class Slot:
 
 @dataclass(kw_only=True, slots=True)
 class State:
-    """A build as its ledger tells it."""
+    """A build as its ledger describes it."""
 
     slots: dict[str, Slot]
     """By id, in order of the plan."""
@@ -99,7 +99,7 @@ class State:
     """People's decisions, in the order in which they were recorded."""
 
     def approved(self) -> list[Slot]:
-        """Slots that the second model let pass."""
+        """Slots with an attempt that the second model approved."""
         return [slot for slot in self.slots.values() if slot.approved is not None]
 
     def given_up(self, max_attempts: int) -> list[Slot]:
@@ -120,8 +120,8 @@ def read_state(briefs: Sequence[Brief], plan: str, entries: Iterable[Entry]) -> 
 
     Args:
         briefs: of its plan.
-        plan: fingerprint of that.
-        entries: of its ledger.
+        plan: fingerprint of the plan.
+        entries: of the build's ledger.
 
     Raises:
         ValueError: the ledger is of another plan.

@@ -1,4 +1,4 @@
-"""Writing a sample's texts: of the image, of the speech, of the video to be (paper, Sec. 4.2, step 1)."""
+"""Writing a sample's texts: for the image, the speech and the video (paper, Sec. 4.2, step 1)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ possible in one continuous shot. Keep to the number of words.
 - personality: three to five adjectives, English.
 """
 LETTERS_PER_WORD: Final = 5.8
-"""Of English speech, blanks and marks included; seen in the public set."""
+"""Of English messages, spaces and punctuation included; measured on the public set."""
 MODES: Final = {"talk": "talks to the camera", "sing": "sings"}
 SHOTS: Final = {"portrait": "portrait", "upper_body": "upper body", "full_body": "full body"}
 
@@ -56,7 +56,7 @@ class Texts(Reply):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttemptFailure:
-    """Why an attempt came to nothing."""
+    """Why an attempt failed."""
 
     step: str
     reason: str
@@ -72,11 +72,11 @@ def write_texts(config: WriterConfig, brief: Brief, failures: Sequence[AttemptFa
     Args:
         config: of the writer.
         brief: what to write.
-        failures: of the attempts before this one, which the writer is told.
+        failures: of the attempts before this one; the request includes them.
         seed: of sampling.
 
     Raises:
-        StepFailedError: there are none, or they do not fit.
+        StepFailedError: the model gave no texts, or they do not fit.
         NotNowError: the server gave no answer.
     """
     messages = [
@@ -106,7 +106,7 @@ def public_texts(brief: Brief, texts: Texts) -> dict[str, Any]:
 
 
 def check_texts(config: WriterConfig, brief: Brief, texts: Texts) -> None:
-    """See that texts fit the brief as far as counting tells.
+    """Check that texts fit the brief, as far as counting can show it.
 
     Raises:
         StepFailedError: they do not.
@@ -130,7 +130,7 @@ def check_texts(config: WriterConfig, brief: Brief, texts: Texts) -> None:
 
 
 def letters(config: WriterConfig, brief: Brief) -> int:
-    """How long the message should be."""
+    """How many letters the message should have."""
     return round(brief.aim_s * config.letters_per_s[brief.language])
 
 
@@ -161,7 +161,7 @@ def describe(brief: Brief) -> str:
 def _request(config: WriterConfig, brief: Brief, failures: Sequence[AttemptFailure]) -> str:
     low, high = brief.prompt_words
     wanted = letters(config, brief)
-    # Models count words better than letters; those of Chinese are the letters.
+    # Models count words better than letters. In Chinese each letter counts as a word.
     words = f" (some {round(wanted / LETTERS_PER_WORD)} words)" if brief.language == "en" else ""
     text = (
         f"Brief number {brief.number}\n{describe(brief)}\n"

@@ -60,7 +60,7 @@ class Verdict(Reply):
 def judge(
     config: VerdictConfig, brief: Brief, texts: Texts, *, pixels: npt.NDArray[np.uint8], duration_s: float, seed: int
 ) -> Verdict:
-    """What the second model says.
+    """The verdict of the second model.
 
     Args:
         config: of the judge.

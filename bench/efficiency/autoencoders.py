@@ -44,7 +44,7 @@ def count_autoencoder(vae: type[Autoencoder], config: dict[str, Any], clip: tupl
     encoding = [0.0, *(_encode_flops(empty, latents, height, width) for latents in range(1, counted + 1))]
     decoding = [0.0, *(_decode_flops(empty, latents, height, width) for latents in range(1, counted + 1))]
     encode, decode = (flops[-1] + (num_latents - counted) * (flops[-1] - flops[-2]) for flops in (encoding, decoding))
-    # The codec's one matrix serves both directions.
+    # The patch-DCT codec uses one matrix in both directions.
     halves = (empty, empty) if isinstance(empty, PatchDCTCodec) else (empty.encoder, empty.decoder)
     encoder, decoder = (sum(parameter.numel() for parameter in half.parameters()) for half in halves)
     return AutoencoderCost(
@@ -82,7 +82,7 @@ def compare_autoencoders(
 
 @torch.no_grad()
 def time_decoder(vae: Autoencoder, clip: tuple[int, int, int], *, warmup: int, repeats: int) -> float:
-    """Median time to decode a clip of (frames, height, width) as a stream, pixels dropped as they come."""
+    """Median time to decode a clip of (frames, height, width) as a stream whose pixels are discarded."""
     num_frames, height, width = clip
     shape = (1, vae.config.z_dim, latent_frames(num_frames), *latent_sides(height, width))
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(vae.device)
@@ -90,7 +90,7 @@ def time_decoder(vae: Autoencoder, clip: tuple[int, int, int], *, warmup: int, r
 
 
 def run_decoder(vae: Autoencoder, latents: torch.Tensor) -> None:
-    """Decode normalised latents (B, C, F, H, W) as a stream that nobody sees."""
+    """Decode normalised latents (B, C, F, H, W) as a stream and discard the pixels."""
     for pixels in StreamingDecoder(vae).frames(latents):
         del pixels
 

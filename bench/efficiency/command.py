@@ -54,12 +54,12 @@ def run(options: argparse.Namespace) -> None:
         extrapolate=options.measure == "forward",
         warmup=options.warmup,
         repeats=options.repeats,
-        # What the data sheets say is for bf16.
+        # Data sheets give the peak for bf16.
         peak_flops=report.conditions.peak_bf16_flops if placement.dtype == torch.bfloat16 else None,
     )
     measured: list[SizeResult] = []
     num_frames, sizes = report.conditions.num_frames, sizes or list(subject.sizes)
-    # Minutes pass before the first figures, hours where the loops of the full model run.
+    # The first figures take minutes, or hours where the loops of the full model are run.
     console.print(f"measuring {len(sizes)} size{'s' if len(sizes) > 1 else ''}: the autoencoders, then each size")
     try:
         is_paper = subject.sizes == PAPER_SIZES and placement.device.type == "cuda"
@@ -163,5 +163,5 @@ def _show(console: Console, table: Table, report: EfficiencyReport, out: Path | 
 
 
 def _console() -> Console:
-    """Where nobody sees it break lines, a table is as wide as it likes."""
+    """A console on which tables may be 200 columns wide where the output is not a terminal."""
     return Console(markup=False, width=None if sys.stdout.isatty() else 200)

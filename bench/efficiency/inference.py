@@ -1,4 +1,4 @@
-"""Tab. 3: denoising and decoding one clip, with the paper's steps and guidance, each decoder, at one size.
+"""Tab. 3: denoising and decoding one clip at one size, with the paper's steps and guidance, and with each decoder.
 
 Letters: C latent channels, F latent frames, H and W latent sides, L text tokens.
 """
@@ -24,7 +24,7 @@ from model.generation.sampling import CleanFrames, Condition, build_scheduler, d
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DenoisingLoop:
-    """One way to denoise a clip that is measured: steps, guidance, scheduler."""
+    """One of the measured ways to denoise a clip: steps, guidance, scheduler."""
 
     name: str
     """As it stands in the table."""
@@ -54,13 +54,13 @@ class Timing:
     """How things are timed."""
 
     extrapolate: bool
-    """Whether a loop's time is that of one forward, multiplied."""
+    """Whether a loop's time is that of one forward times the number of forwards."""
     warmup: int
     """Runs before the timed ones."""
     repeats: int
     """Timed runs, of which the median counts."""
     peak_flops: float | None
-    """What the device could do a second in the network's type, where known."""
+    """Operations a second that the device can do at most in the network's type; None where not known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -186,7 +186,7 @@ def _extrapolated(subject: Subject, inputs: _Inputs, sampling: DenoisingLoop, fo
 
 def _denoised(subject: Subject, inputs: _Inputs, sampling: DenoisingLoop, timing: Timing) -> _Denoising:
     device = subject.transformer.device
-    # One step warms up as well as all of them.
+    # One step is enough to warm up.
     median_seconds(_loop(subject, inputs, sampling, steps=1), device, warmup=timing.warmup, repeats=1)
     with count_forwards(subject.transformer) as count:
         loop = _loop(subject, inputs, sampling, steps=sampling.steps)

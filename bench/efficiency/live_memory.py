@@ -1,4 +1,4 @@
-"""The memory that tensors would take, told before any of it is needed."""
+"""Counting the memory of tensors; on the meta device, the memory that they would take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch's own
-    """Within a `with` block, the bytes of the tensors that are made and still held: works on the meta device too."""
+    """Counts, within a `with` block, the bytes of tensors made there and still held; also on the meta device."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call] # torch's own

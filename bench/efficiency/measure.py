@@ -21,7 +21,7 @@ GIB = 2**30
 
 
 def median_seconds(work: Callable[[], object], device: torch.device, *, warmup: int, repeats: int) -> float:
-    """Median time of `repeats` runs of `work`, after `warmup` runs that do not count; the device is waited for."""
+    """Median time of `repeats` runs of `work`, after `warmup` untimed runs; waits for the device."""
     for _ in range(warmup):
         work()
     times = []
@@ -35,7 +35,7 @@ def median_seconds(work: Callable[[], object], device: torch.device, *, warmup: 
 
 
 def grown_bytes(work: Callable[[], object], device: torch.device) -> int:
-    """By how much the tensors' memory on `device` grew at most during `work`, measured in a run of its own.
+    """Largest growth of the tensors' memory on `device` during `work`, measured in a run of its own.
 
     On a CPU, what an operation allocates and frees within itself is not seen.
     """
@@ -78,14 +78,14 @@ def weight_bytes(*modules: nn.Module) -> int:
 
 
 def device_memory_bytes(device: torch.device) -> int:
-    """Memory of the device, whoever uses it."""
+    """Total memory of the device."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     return int(psutil.virtual_memory().total)
 
 
 def free_memory_bytes(device: torch.device) -> int:
-    """Memory of the device that nobody uses."""
+    """Free memory of the device."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)

@@ -48,10 +48,10 @@ def made_on(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
 def check_memory(
     network: TransformerConfig, vae: dict[str, Any], placement: ModelPlacement, clip: tuple[int, int, int]
 ) -> None:
-    """Raise a ValueError if the device cannot hold the weights and the larger need of network and decoder.
+    """Raise a ValueError if the device cannot hold the weights and the activations of network or decoder.
 
-    The decoder's is counted on the meta device; the network's is that of a block: the feed-forward's inner states and
-    eight of the model's width.
+    The larger activations count. The decoder's are counted on the meta device; the network's are estimated from one
+    block, as the feed-forward layer's inner states and eight tensors of the model's width.
 
     Args:
         network: configuration of the network.

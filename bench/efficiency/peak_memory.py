@@ -19,7 +19,7 @@ class PeakMemory:
 
 @contextmanager
 def measure_peak_memory(device: torch.device) -> Iterator[PeakMemory]:
-    """Measure by how much the tensors' memory on `device` grew at most within the `with` block.
+    """Measure the largest growth of the tensors' memory on `device` within the `with` block.
 
     On the CPU, what an operation allocates and frees within itself is not seen.
     """

@@ -1,4 +1,4 @@
-"""The figures of one run: what stands in the JSON file, field by field. Times are medians in seconds."""
+"""The figures of one run: the fields of the JSON file. Times are medians in seconds."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class AutoencoderRow:
     decode_s: float
     """Time to decode a clip as a stream."""
     decode_speedup: float
-    """The first row's time by this one's."""
+    """The first row's time divided by this one's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,7 +90,7 @@ class InferenceRow:
     forwards: int
     """Forwards of the network: counted where the loop was run."""
     extrapolated: bool
-    """Whether `dit_s` is one forward's time, multiplied."""
+    """Whether `dit_s` is one forward's time, multiplied by the number of forwards."""
     decoder: str
     """Which autoencoder decodes."""
     dit_s: float
@@ -102,7 +102,7 @@ class InferenceRow:
     full_s: float
     """Encoding the portrait, denoising, decoding; without the text and sound encoders."""
     dit_speedup: float
-    """The first row's `dit_s` by this one's."""
+    """The first row's `dit_s` divided by this one's."""
     decode_speedup: float
     """The same of `decode_s`."""
     full_speedup: float
@@ -110,9 +110,9 @@ class InferenceRow:
     dit_flops_per_s: float
     """Operations a second while denoising."""
     mfu: float | None
-    """The same by what the device could do; None where that is not known, and in fp32."""
+    """`dit_flops_per_s` divided by the device's peak; None where that is not known, and in fp32."""
     peak_bytes: int
-    """Weights of the network and the autoencoder, and the most that was held beside them."""
+    """Weights of the network and the autoencoder, and the most memory that was used besides them."""
     real_time_factor: float
     """Seconds of work for a second of video."""
 
@@ -130,7 +130,7 @@ class SizeResult:
     forward_flops: int
     """Operations of one forward; a multiplication and an addition count as two."""
     rows: tuple[InferenceRow, ...]
-    """The first one is what the others are compared with."""
+    """The others are compared with the first one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,7 +34,7 @@ def autoencoder_table(rows: tuple[AutoencoderRow, ...]) -> Table:
 
 
 def inference_table(size: SizeResult, conditions: MeasuringConditions) -> Table:
-    """Tab. 3 at one size; a star marks extrapolated seconds. One forward is the unit, and makes no video."""
+    """Tab. 3 at one size; a star marks extrapolated seconds. The row of one forward is their unit, and has no video."""
     clip = _clip(f"{conditions.num_frames}x{size.height}x{size.width}")
     table = _table(
         f"One clip (Tab. 3): {clip}, {size.num_tokens:,} tokens, {_scaled(size.forward_flops)} FLOP a forward",

@@ -1,1 +1,1 @@
-"""Measuring methods' videos of samples: what is missing, computing it, and inputs made wrong on purpose."""
+"""Measuring methods' videos of samples: which rows are missing, how they are computed, and controls."""

@@ -27,12 +27,12 @@ EVALUATION = Words(
 
 
 def run(options: argparse.Namespace) -> None:
-    """Compute what is missing; write report.html and leaderboard.csv of all there is, and print the leaderboard.
+    """Compute the missing rows, write report.html and leaderboard.csv from all rows, and print the leaderboard.
 
     Raises:
         ValueError: a person's mistake, in one line.
     """
-    # Paths and messages of exceptions are shown as they are: what looks like markup in them is none.
+    # Paths and messages of exceptions are shown as they are, even where they look like markup.
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     samples = read_samples(options.samples, console.print)
     directories = named_directories(options.videos)
@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def usable(metrics: Sequence[Metric], console: Console, *, asked: bool) -> list[Metric]:
-    """The metrics that can run here; the others are named, and are an error when they were asked for.
+    """The metrics that can run here. The others are printed, or are an error where metrics were asked for.
 
     Raises:
         ValueError: one that was asked for cannot run.
@@ -84,7 +84,7 @@ def usable(metrics: Sequence[Metric], console: Console, *, asked: bool) -> list[
 
 
 def merge_results(into: Path, sources: Sequence[Path], console: Console) -> None:
-    """Add other machines' rows, and say what came of it."""
+    """Add other machines' rows, and print how many were added and which conflict."""
     if sources:
         merged = merge(into, sources)
         console.print(f"merged {merged.added} rows; {merged.known} were there already")

@@ -1,8 +1,8 @@
-"""Inputs made wrong on purpose: they show where each metric's floor lies, and that it can tell.
+"""Controls: inputs made wrong on purpose. They show each metric's floor, and whether it tells right from wrong.
 
-A shift or a shuffle changes the sound, `frozen` the pictures, `other-identity` the reference image. What a control is
-made of follows from the samples alone, so it is the same for every method, machine and number of workers. A sample
-without a wav is given somebody's all the same, and its own sound, which is its video's, is shifted; it only gives none.
+A shift or a shuffle changes the sound, `frozen` the pictures, `other-identity` the reference image. A control depends
+on the samples alone, so it is the same for every method, machine and number of workers. A sample without a wav is
+never a donor of sound, but it still receives another sample's, and shifts move the sound of its video.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from curation.media import MediaError, iter_frames
 
 SHUFFLED, FROZEN, OTHER_IDENTITY = "shuffled-audio", "frozen", "other-identity"
 SHIFTS_FRAMES = {"shift+5": 5, "shift-5": -5, "shift+15": 15, "shift-15": -15}
-"""Frames at 25 fps by which the sound is made late (negative: early); what falls off one end comes in at the other."""
+"""Frames at 25 fps by which the sound is delayed (negative: advanced); the sound wraps around at its ends."""
 CONTROLS = (SHUFFLED, *SHIFTS_FRAMES, FROZEN, OTHER_IDENTITY)
 SHIFT_FPS = 25
 RATE_HZ = 22_050
-"""Of the sound that controls write: 882 samples a frame, so shifts are exact."""
+"""Of the sound that controls write: a frame has exactly 882 samples, so shifts are exact."""
 
 
 def touches(control: str, metric: Metric) -> bool:
@@ -41,12 +41,12 @@ def touches(control: str, metric: Metric) -> bool:
 
 
 def donors(samples: Mapping[str, Sample], control: str) -> dict[str, Sample]:
-    """Whose sound or image each sample is given instead of its own.
+    """Sample → the donor whose sound or image it is given instead of its own.
 
-    The samples that have one stand in an order given by their ids' hashes, and each gets the next one's.
+    Samples are ordered by the hashes of their ids; the donor is the next one that has a wav, or an image.
 
     Raises:
-        ValueError: fewer than two samples have one.
+        ValueError: fewer than two samples have a wav, or an image.
     """
     if control not in {SHUFFLED, OTHER_IDENTITY}:
         return {}
@@ -60,7 +60,7 @@ def donors(samples: Mapping[str, Sample], control: str) -> dict[str, Sample]:
 
 
 def make(control: str, video: VideoInput, donor: Sample | None, folder: Path) -> VideoInput:
-    """The wrong input; files that it needs are written into `folder`.
+    """The input under a control; files that it needs are written into `folder`.
 
     Raises:
         NoValueError: the video has no sound to shift or to replace.
@@ -87,7 +87,7 @@ def check(names: Sequence[str]) -> tuple[str, ...]:
     """The controls of these names, `all` meaning every one.
 
     Raises:
-        ValueError: there is none of a name.
+        ValueError: a name is unknown.
     """
     wanted = CONTROLS if "all" in names else tuple(dict.fromkeys(names))
     for name in wanted:
@@ -97,7 +97,7 @@ def check(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _frozen(video: VideoInput, folder: Path) -> VideoInput:
-    """The first frame for as long as the video, with the sound it has."""
+    """A video of the same length and sound that shows the first frame throughout."""
     try:
         audio = folder / "own.wav"
         soundfile.write(str(audio), hear(video, RATE_HZ), RATE_HZ, subtype="PCM_16")
@@ -112,7 +112,7 @@ def _frozen(video: VideoInput, folder: Path) -> VideoInput:
 
 
 def write_still(path: Path, image: npt.NDArray[np.uint8], num_frames: int, fps: float) -> None:
-    """A video of one picture `(H, W, 3)` BGR."""
+    """Write a video that repeats one picture `(H, W, 3)` BGR."""
     height, width = (side - side % 2 for side in image.shape[:2])
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))

@@ -12,7 +12,7 @@ def run(options: argparse.Namespace) -> None:
     """Print a paragraph for each metric.
 
     Raises:
-        ValueError: an option cannot be.
+        ValueError: an option has an impossible value.
     """
     for metric in build_metrics(list(METRICS), metrics_config(options)):
         missing = metric.available()

@@ -1,7 +1,7 @@
-"""Which rows are missing, and computing them: in this process or on Ray, with curation's engine.
+"""Which rows are missing, and how they are computed: in this process or on Ray, with the engine of `infra.jobs`.
 
-A unit is one video with all that is missing of it, so that it is decoded and its face is followed once. Whatever goes
-wrong with it stays with it: see `bench.evaluation.trouble`.
+A unit is one video with all of its missing rows, so that its frames are decoded and its face is tracked once. An error
+in one video does not affect the others: see `bench.evaluation.trouble`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from infra.storage.line_files import append_lines
 MISSING = "missing"
 """Reason of a row whose method made no video of the sample."""
 UNREADABLE = "not readable"
-"""Reason of a row whose video the operating system does not hand out; what it says follows."""
+"""Reason of a row whose video cannot be read; the operating system's message follows."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +41,7 @@ class Work:
     """One row to compute."""
 
     row: Row
-    """Its key; the values are not measured yet."""
+    """The row with its key; its values are not measured yet."""
     donor: Sample | None = None
     """Whose sound or image the control takes."""
 
@@ -55,18 +55,18 @@ class Unit:
     video: Path | None
     work: tuple[Work, ...]
     lack: str | None = None
-    """Why nothing of it can be measured, known before anything is opened: `missing`, `not readable`."""
+    """Why the video cannot be measured, known before it is decoded: `missing`, `not readable`."""
     content: str = ""
-    """Hash of the video; empty where there is a `lack`."""
+    """Content hash of the video; empty where there is a `lack`."""
     rows: tuple[Row, ...] = ()
-    """What has been computed."""
+    """The rows that have been computed."""
     postponed: tuple[tuple[str, str], ...] = ()
-    """Metric and reason of rows that could not be computed now and will be tried again by the next run."""
+    """Metric and reason of the rows that could not be computed now; the next run tries them again."""
     log: str = ""
-    """Tracebacks of what nobody expected."""
+    """Tracebacks of unexpected exceptions."""
 
     def found(self) -> Unit:
-        """The unit with what its video is: its content, or what it lacks."""
+        """The unit with the content hash of its video, or with the `lack`."""
         if self.video is None:
             return replace(self, lack=MISSING)
         try:
@@ -85,10 +85,10 @@ class Evaluation:
     metrics: Sequence[Metric]
     controls: Sequence[str] = ()
     retry: bool = False
-    """Whether rows that the program failed at count as missing."""
+    """Whether rows that ended in a fault of the program count as missing."""
 
     def units(self, store: RowStore) -> list[Unit]:
-        """What `store` lacks, methods and samples in order.
+        """The units whose rows `store` lacks, in the order of methods and samples.
 
         Raises:
             ValueError: a control cannot be made of these samples.
@@ -114,7 +114,7 @@ class Evaluation:
         before = known.get(row.key)
         if before is None or (self.retry and before.is_fault):
             return True
-        # Rows of different lacks have the same key: a file that could not be read may be gone now.
+        # Rows with different values of `lack` have the same key: an unreadable file may be missing now.
         return lack is not None and before.reason != lack
 
     def _work(self, unit: Unit, metric: Metric, control: str, donor: Sample | None) -> Work:
@@ -132,7 +132,7 @@ class Evaluation:
 
 
 def inputs_hash(metric: Metric, unit: Unit, control: str, donor: Sample | None) -> str:
-    """Sixteen hex digits of what the metric uses beside the video; empty when that is nothing."""
+    """Sixteen hex digits of what the metric uses besides the video; empty where it uses nothing else."""
     used: dict[str, str] = {}
     if Input.AUDIO in metric.inputs and control == controls.SHUFFLED:
         assert donor is not None, "every sample has a donor"
@@ -146,7 +146,7 @@ def inputs_hash(metric: Metric, unit: Unit, control: str, donor: Sample | None) 
 
 
 def _input_hash(path: Path) -> str:
-    """That of a file which may not be readable: a row says so, and is made anew when it is."""
+    """Content hash of a file, or `UNREADABLE`: then the row is computed again once the file can be read."""
     try:
         return file_hash(path)
     except OSError:
@@ -163,7 +163,7 @@ class EvaluationJob:
     names: tuple[str, ...]
     """Metrics to load."""
     workers: Workers = Workers()
-    """Who computes."""
+    """How many processes compute, and where."""
     unit_timeout_s: float = 3600.0
     """A video that keeps its worker this long without a row is given up after three attempts."""
 
@@ -179,12 +179,12 @@ class EvaluationJob:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """One: all metrics share an actor, and the video's faces with it."""
+        """One stage, so that all metrics share an actor and its face tracks."""
         return ("evaluate",)
 
     @property
     def units_per_commit(self) -> int:
-        """Every video's rows are written when they are there."""
+        """One: the rows of a video are written as soon as they are computed."""
         return 1
 
     def open(self) -> None:
@@ -199,13 +199,13 @@ class EvaluationJob:
         return EvaluationWorker({metric.name: metric for metric in build_metrics(self.names, self.metrics)})
 
     def give_up(self, unit: Unit, detail: str) -> Unit:
-        """Every row of a video that no worker survived says so."""
+        """The unit of a video that no worker survived: every row has the reason `CRASHED`."""
         return replace(
             unit, rows=tuple(replace(work.row, reason=CRASHED, detail={"message": detail}) for work in unit.work)
         )
 
     def commit(self, units: Sequence[Unit]) -> Progress:
-        """Append the rows, and to the log what nobody expected: first that, so that no row names a log without it."""
+        """Append tracebacks to the log, then the rows: so no row names a log that lacks its traceback."""
         log = "".join(unit.log for unit in units)
         if log:
             append_lines(self.out / LOG, log.splitlines())
@@ -240,7 +240,7 @@ class EvaluationWorker:
                     if control:
                         folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
                         shown = controls.make(control, video, group[0].donor, Path(folder))
-                except Exception as error:  # noqa: BLE001 (whatever one video brings out stays with it)
+                except Exception as error:  # noqa: BLE001 (one video must not stop the others)
                     notes.failed([work.row for work in group], error)
                     continue
                 for work in group:
@@ -254,14 +254,14 @@ class EvaluationWorker:
 
 @dataclass(kw_only=True, slots=True)
 class Notes:
-    """What became of a video's rows so far."""
+    """The results of a video so far."""
 
     rows: list[Row] = field(default_factory=list)
     postponed: list[tuple[str, str]] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
     def failed(self, rows: Sequence[Row], error: Exception) -> None:
-        """Rows that an exception came instead of."""
+        """Take note of rows whose measurement raised an exception."""
         fault = str(error) if isinstance(error, NotNowError) else machine_fault(error)
         if fault is not None:
             self.postponed.extend((row.metric, fault) for row in rows)
@@ -277,11 +277,11 @@ def measure(metric: Metric, video: VideoInput, row: Row) -> Row:
 
     Raises:
         NotNowError: an endpoint did not answer.
-        Exception: a bug of the metric, or what it says is no row.
+        Exception: a bug of the metric, or values that do not make a row.
     """
     started = time.perf_counter()
     outcome: Outcome = metric(video)
     seconds = round(time.perf_counter() - started, 3)
     measured = replace(row, values=outcome.values, reason=outcome.reason, detail=outcome.detail, seconds=seconds)
-    measured.to_json()  # what cannot be written is this video's trouble, and not the file's of all rows
+    measured.to_json()  # raises here, for this video alone, if the row cannot be written
     return measured

@@ -1,8 +1,8 @@
-"""What an exception becomes that nobody expected while a video was measured.
+"""How an unexpected exception is recorded while a video is measured.
 
-It is either the machine's, which says nothing about the video: no row is written, and the next run tries again. Or it
-is a fault of ours or of a library that this video brought out: a row with its type and message as the reason, and its
-traceback in a log beside the rows. Either way the run goes on with the next metric and the next video.
+A fault of the machine says nothing about the video: no row is written, and the next run tries again. A fault of our
+code or of a library becomes a row: the exception's type and message are the reason, and its traceback goes into a log
+beside the rows. In both cases the run goes on with the next metric and the next video.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_MESSAGE: Final = 2000
 
 
 def outcome_of(error: Exception, sample: str) -> Outcome:
-    """The reason that a row gives: what bad data is, or the type and message of what nobody expected."""
+    """The outcome for an exception: the reason of bad data, or type and message of an unexpected exception."""
     if isinstance(error, NoValueError):
         return Outcome.none(error.reason, **error.detail)
     if isinstance(error, MediaError):
@@ -41,17 +41,17 @@ def is_unexpected(error: Exception) -> bool:
 
 
 def log_entry(row: Row, error: Exception) -> str:
-    """What the log says, ending in an empty line."""
+    """The entry for the log, ending in an empty line."""
     control = f", {row.control}" if row.control else ""
     return f"{row.method}/{row.sample}: {row.metric}{control}\n{traceback_of(error)}"
 
 
 def traceback_of(error: Exception) -> str:
-    """As Python prints it, ending in an empty line."""
+    """The traceback as Python prints it, ending in an empty line."""
     return "".join(traceback.format_exception(error)) + "\n"
 
 
 def _countable(message: str, sample: str) -> str:
-    """Without what differs from video to video: folders, ids and addresses."""
+    """The message without what differs from video to video: folders, ids and memory addresses."""
     message = re.sub(r"(?<![^\s'\"(=])(?:/[^\s/'\":<>\[\]]+)+/(?=[^\s/'\":])", "", message)
     return re.sub(r"\b0x[0-9a-fA-F]{6,}\b", "0x…", message.replace(sample, "<id>"))

@@ -1,1 +1,1 @@
-"""Videos of samples by a model directory: one method of the benchmark, made here."""
+"""Generating videos of the samples with a model directory, as one method of the benchmark."""

@@ -1,4 +1,4 @@
-"""Making the videos: in this process or on Ray, with curation's engine, a video at a time."""
+"""Making the videos one at a time, in this process or on Ray, with the engine of `infra.jobs`."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ class GenerationJob:
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """One."""
+        """One stage."""
         return ("generate",)
 
     @property
     def units_per_commit(self) -> int:
-        """Every video is done when it is there."""
+        """One: a video is committed as soon as it is made."""
         return 1
 
     def open(self) -> None:
-        """Nothing to clear: a video that was not finished is begun anew."""
+        """Nothing to clear: an unfinished video is begun again."""
 
     def key(self, unit: Request) -> str:
         """The sample's id."""
@@ -62,12 +62,12 @@ class GenerationJob:
         return GenerationWorker(parts=self.parts, sampling=self.sampling)
 
     def give_up(self, unit: Request, detail: str) -> Request:
-        """A video that no worker survived."""
+        """The request of a video that no worker survived, with the problem."""
         unit.give_up()
         return replace(unit, problem=detail)
 
     def commit(self, units: Sequence[Request]) -> Progress:
-        """Count; the files are written."""
+        """Count the videos; their files have been written already."""
         progress = Progress(units=len(units), clips=sum(unit.num_clips for unit in units))
         for unit in units:
             progress.kept += unit.problem is None
@@ -78,7 +78,7 @@ class GenerationJob:
 
 @dataclass(kw_only=True, slots=True)
 class GenerationWorker:
-    """Makes one video after the other."""
+    """Makes one video after another."""
 
     parts: ModelParts
     sampling: Sampling

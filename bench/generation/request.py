@@ -1,7 +1,7 @@
-"""What a sample's video is made from and whether the one that lies there is still that.
+"""What a sample's video is made from, and whether an existing video was made from the same.
 
-Beside each `<id>.mp4` stands `<id>.made.json`: a video whose record has another key is made again, one without a
-record was not made here and is left alone.
+Beside each `<id>.mp4` lies its record, `<id>.made.json`. A video whose record has another key is made again. A video
+without a record was not made by this command and is never replaced.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class Request:
     out: Path
     """The mp4."""
     origin: Mapping[str, Any]
-    """All that the video follows from: model, sampling, contents of image and sound, prompt."""
+    """All that determines the video: model, sampling, contents of image and sound, prompt."""
     num_clips: int = 0
-    """Of which the finished video is made."""
+    """Clips that the finished video consists of."""
     problem: str | None = None
     """Why it could not be made; one line."""
 
     @property
     def record(self) -> Path:
-        """The file that tells what the video was made from."""
+        """The file that says what the video was made from."""
         return self.out.with_suffix(".made.json")
 
     @property
@@ -48,7 +48,7 @@ class Request:
         return hashlib.sha256(json.dumps(self.origin, sort_keys=True).encode()).hexdigest()[:16]
 
     def is_made(self) -> bool:
-        """Whether the video is there and of this origin."""
+        """Whether the video is there and was made from this origin."""
         try:
             known = json.loads(self.record.read_text(encoding="utf-8"))["key"]
         except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -56,16 +56,19 @@ class Request:
         return known == self.key and self.out.is_file()
 
     def begin(self) -> None:
-        """Claim the place. What lies there stays until the new video takes its place, which is before `finish`."""
+        """Write an empty record where there is none.
+
+        An older video stays until the new one replaces it, which happens before `finish`.
+        """
         if not self.record.is_file():
             self._write({"key": ""})
 
     def finish(self, about: Mapping[str, Any]) -> None:
-        """Note what the video was made from, and what is known of it."""
+        """Write the record: what the video was made from, and figures about it."""
         self._write({"key": self.key, **self.origin, **about})
 
     def give_up(self) -> None:
-        """Leave nothing behind that is not of this origin."""
+        """Remove the record and any older video, which is not of this origin."""
         for path in (self.out, self.out.with_suffix(".part.mp4"), self.record):
             path.unlink(missing_ok=True)
 
@@ -75,17 +78,17 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Requests:
-    """What is to be made of a set of samples."""
+    """Which videos of a set of samples are to be made."""
 
     to_make: tuple[Request, ...]
     num_made: int
     """Videos that are there already."""
     incomplete: Mapping[str, str]
-    """Sample that no video can be made of → what it lacks."""
+    """Sample of which no video can be made → what it lacks."""
 
 
 def plan_requests(samples: Sequence[Sample], out: Path, parts: ModelParts, sampling: Sampling) -> Requests:
-    """Compare what is wanted with what lies in `out`.
+    """Compare the videos that are wanted with those in `out`.
 
     Raises:
         ValueError: there is no such model, or `out` holds videos that were not made here.
@@ -102,7 +105,7 @@ def plan_requests(samples: Sequence[Sample], out: Path, parts: ModelParts, sampl
 
 
 def _lack(sample: Sample) -> str | None:
-    """Why no video can be asked for. What an image or a sound holds shows when they are read for it."""
+    """Why no video can be made, if so. Whether image and sound can be decoded shows only when they are read."""
     if ".json" in sample.problems:
         return "no prompt that can be read"
     if sample.image is None:
@@ -126,7 +129,7 @@ def request_of(sample: Sample, out: Path, model: Mapping[str, Any], sampling: Sa
 
 
 def describe(parts: ModelParts) -> dict[str, Any]:
-    """The model by its contents: it may be trained further in the same place.
+    """The model by its contents, because its directory may be trained further.
 
     Raises:
         ValueError: there is no such model, autoencoder or codebook.

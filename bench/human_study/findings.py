@@ -1,4 +1,4 @@
-"""What the ratings say: agreement, scores of methods, and which metrics see what people see."""
+"""Findings from the ratings: agreement of raters, scores of methods, and which metrics agree with people."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NO_RATING: Final = "no rating"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetricCorrelation:
-    """How a metric's value goes with an answer, over videos; positive where the metric is right."""
+    """Correlation of a metric's value with an answer, over videos; positive where the metric agrees with people."""
 
     question: str
     metric: str
@@ -35,9 +35,9 @@ class MetricCorrelation:
 
 
 def rating_rows(ratings: Ratings, key: Key) -> list[Row]:
-    """One row a video: the mean of its ratings by question; videos that nobody rated say so.
+    """One row for each video: the mean of its ratings by question, or the reason `no rating`.
 
-    They stand beside the metrics' rows, so that leaderboard, slices and ties are theirs too. `protocol` is the study.
+    The rows lie beside the metrics' rows, so that leaderboard, slices and ties include them. `protocol` is the study.
     """
     by_trial: dict[str, list[Rating]] = defaultdict(list)
     for rating in ratings.ratings:
@@ -55,7 +55,7 @@ def rating_rows(ratings: Ratings, key: Key) -> list[Row]:
                 metric=METRIC,
                 protocol=key.study,
                 video=trial.video,
-                # More ratings make another row, which replaces the one before.
+                # With more ratings the row has another key, and replaces the one before.
                 inputs=hashlib.sha256(told.encode()).hexdigest()[:16],
                 values={name: float(np.mean([one.values[name] for one in found])) for name in NAMES} if found else {},
                 reason=None if found else NO_RATING,
@@ -80,7 +80,8 @@ def agreements(ratings: Ratings) -> dict[str, Interval | None]:
 def metric_correlations(human: Sequence[Row], rows: Iterable[Row], catalogue: Catalogue) -> list[MetricCorrelation]:
     """Every value of every metric against every question, over the same videos (equal content hash).
 
-    Intervals take videos as independent; those of one sample share sound and picture, so they are a little narrow.
+    Intervals treat videos as independent. Those of one sample share sound and picture, so intervals are a little too
+    narrow.
     """
     rated = {(row.method, row.sample): row for row in human if row.values}
     values: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)

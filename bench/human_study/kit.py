@@ -1,4 +1,4 @@
-"""Making a study: a folder with a page, videos under names that tell nothing, and a key that stays at home."""
+"""Making a study: a page with videos under opaque names, to be handed out, and a key, to be kept."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ DEFAULT_CONFIG = StudyConfig()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """A video to rate. A check has an answer to give instead, and no method."""
+    """A video to rate. An attention check has an expected answer and no method."""
 
     id: str
-    """Opaque; its video is `media/<id>` with the ending of the method's file, by which browsers tell what it is."""
+    """Opaque. Its video is `media/<id>` with the suffix of the method's file, by which browsers know the format."""
     sample: str
     method: str | None
     video: str
     """Content hash."""
     expected: int | None = None
-    """Of a check: the answer to all questions."""
+    """For an attention check: the answer to all questions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Key:
-    """What the page does not tell."""
+    """What the page must not show: which method made which video."""
 
     study: str
-    """Hash of everything that is asked: result files of another study are recognised by it."""
+    """Hash of the whole study, by which result files of another study are recognised."""
     trials: tuple[Trial, ...]
 
     def to_json(self) -> str:
@@ -56,7 +56,7 @@ class Key:
         """A key file.
 
         Raises:
-            ValueError: it is none.
+            ValueError: it is not a key file.
         """
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
@@ -74,7 +74,7 @@ def make_study(
 ) -> Key:
     """Write `page/` (to be handed out) and `key.json` (to be kept) into `out`.
 
-    Only samples of which every method has a video are asked about: methods are compared on the same ones.
+    Only samples of which every method has a video are included, so that methods are compared on the same ones.
 
     Raises:
         ValueError: fewer videos than a study needs, or `out` holds another study.
@@ -102,8 +102,8 @@ def make_study(
 
 
 def _trials(files: Mapping[tuple[str, str], Path], config: StudyConfig) -> tuple[Trial, ...]:
-    """In an order that tells nothing: by their ids."""
-    # Names must not be guessed from the method's, so the draw is seeded with the videos too.
+    """The trials, ordered by their opaque ids."""
+    # Nobody should guess ids from the names of methods, so the draw is seeded with the videos too.
     hashes = {place: file_hash(path) for place, path in files.items()}
     chance = random.Random(f"{config.seed} {sorted(hashes.items())}")
     trials = [
@@ -113,14 +113,14 @@ def _trials(files: Mapping[tuple[str, str], Path], config: StudyConfig) -> tuple
     for _ in range(config.num_checks):
         like = chance.choice(trials[: len(files)])
         expected = chance.choice([answer for answer in SCALE if answer != 3])
-        # The middle is what an inattentive person chooses.
+        # The middle, 3, is left out of the expected answers: it is what an inattentive person chooses.
         name = f"{chance.getrandbits(48):012x}"
         trials.append(Trial(id=name, sample=like.sample, method=None, video=like.video, expected=expected))
     return tuple(sorted(trials, key=lambda trial: trial.id))
 
 
 def _show(page: Path, trial: Trial, sample: Sample, files: Mapping[tuple[str, str], Path]) -> dict[str, Any]:
-    """What the page knows of a trial; its files are put in place."""
+    """A trial's data for the page; its files are copied to it."""
     source = next(
         path
         for (method, id_), path in files.items()

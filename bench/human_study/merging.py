@@ -1,4 +1,4 @@
-"""Putting result files together: whose ratings count, and whose do not and why."""
+"""Merging result files: whose ratings count, and why others do not."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Excluded:
 
     file: str
     rater: str
-    """Empty where the file does not tell."""
+    """Empty where the file does not name the rater."""
     why: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ratings:
-    """All that counts."""
+    """All ratings that count."""
 
     raters: tuple[str, ...]
     ratings: tuple[Rating, ...]
@@ -47,9 +47,9 @@ class Ratings:
 
 
 def merge_results(paths: Iterable[Path], key: Key) -> Ratings:
-    """Read result files; those that are broken, of another study, of a rater met before or inattentive are named.
+    """Read result files. Broken ones, those of another study and second files of a rater are excluded and listed.
 
-    A rater is left out who answers an attention check wrongly, or meets none although the study has some.
+    So is a rater who answers an attention check wrongly, or answers none although the study has some.
     """
     raters: dict[str, list[Rating]] = {}
     excluded: list[Excluded] = []

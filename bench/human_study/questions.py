@@ -8,7 +8,7 @@ from typing import Final
 from bench.values import Better, Value
 
 METRIC: Final = "human"
-"""Name that ratings have among metrics."""
+"""Name of the ratings among the metrics."""
 SCALE: Final = (1, 2, 3, 4, 5)
 
 

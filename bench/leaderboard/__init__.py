@@ -1,1 +1,1 @@
-"""Who scores what by each metric, on how many samples, and who ties with whom."""
+"""The leaderboard: methods' scores by each metric, their coverage, ranks and ties, as data and as text."""

@@ -27,14 +27,14 @@ class Cell:
     """None where no sample has a value."""
     coverage: Coverage
     rank: int | None
-    """None where the value does not rank, or there is none."""
+    """None where there is no value, or the value is not one to rank by."""
     ties: tuple[str, ...]
-    """Methods that this one cannot be told from."""
+    """Methods that do not differ significantly from this one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Column:
-    """One value of one metric under one protocol, of all methods that were scored so."""
+    """One value of one metric under one protocol, for all methods that were scored under it."""
 
     metric: str
     protocol: str
@@ -42,16 +42,16 @@ class Column:
     cells: Mapping[str, Cell]
     """By method."""
     comparisons: Sequence[Comparison]
-    """Of higher-is-better scores, every pair of methods."""
+    """Every pair of methods; scores are turned so that higher is better."""
 
     @property
     def key(self) -> str:
-        """Unique among columns."""
+        """A text that is unique among columns."""
         return f"{self.metric}/{self.value.name}/{self.protocol}"
 
     @property
     def title(self) -> str:
-        """As people read it: the metric is named where the value's name does not tell."""
+        """The column's title for people; it names the metric unless the value's name begins with it."""
         return self.value.name if self.value.name.startswith(self.metric) else f"{self.metric} {self.value.name}"
 
     @property
@@ -61,7 +61,7 @@ class Column:
 
     @property
     def note(self) -> str:
-        """Why nothing could be significant; empty where it could."""
+        """Why no difference could be significant; empty where one could."""
         if not self.comparisons:
             return ""
         num_pairs = max(found.num_pairs for found in self.comparisons)
@@ -76,14 +76,14 @@ class Column:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Boards:
-    """Columns that may stand side by side, and those of other protocols, which may not."""
+    """Columns that can be compared, and columns of other protocols, which cannot be compared with them."""
 
     methods: tuple[str, ...]
     main: tuple[Column, ...]
     others: tuple[Column, ...]
-    """Of metrics that have rows of several protocols, those not in `main`."""
+    """For metrics with rows of several protocols: the columns of those not in `main`."""
     num_faults: int = 0
-    """Rows that the program failed at, controls among them."""
+    """Rows that ended in a fault of the program, those of controls included."""
 
     @property
     def headline(self) -> tuple[Column, ...]:
@@ -101,11 +101,11 @@ def build_boards(
     """Leaderboard of the rows without a control.
 
     Args:
-        rows: one a place (`bench.rows.current`), with or without those of controls.
-        samples: ids of all samples that should be scored: what coverage is out of.
+        rows: one for each place (`bench.rows.current`), with or without those of controls.
+        samples: ids of all samples that should be scored; coverage is a share of them.
         catalogue: what the values mean.
-        protocols: metric → fingerprint of today's protocol, which is preferred for the main table. Of other metrics
-            the protocol with most values is.
+        protocols: metric → fingerprint of its present protocol, which is preferred for the main table. For other
+            metrics the protocol with the most values is taken.
     """
     wanted = set(samples)
     among = [row for row in rows if row.sample in wanted]

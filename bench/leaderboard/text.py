@@ -1,4 +1,4 @@
-"""The leaderboard as text: for the terminal, and as CSV for whoever computes on."""
+"""The leaderboard as text: for the terminal, and as CSV for further computation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def number(value: float | None) -> str:
 
 
 def bounds(interval: Interval) -> str:
-    """`[0.21, 0.25]`, or why there are none."""
+    """`[0.21, 0.25]`, or why there is no interval."""
     if not interval.is_known:
         return f"{interval.num}: too few for an interval"
     return f"[{number(interval.low)}, {number(interval.high)}]"
@@ -43,7 +43,7 @@ def p_text(p_value: float) -> str:
 
 
 def faults(num: int) -> str:
-    """What is said of rows that the program failed at."""
+    """A sentence about rows that ended in a fault of the program."""
     rows = "1 row is" if num == 1 else f"{num} rows are"
     return (
         f"{rows} without a value through a fault of the program or a library, not of the video: errors.log beside the "
@@ -52,7 +52,7 @@ def faults(num: int) -> str:
 
 
 def leaderboard(boards: Boards) -> Group:
-    """One table a metric and protocol, for the terminal."""
+    """One table for each metric and protocol, for the terminal."""
     parts: list[Table | Text] = []
     columns = [*boards.main, *boards.others]
     for metric, protocol in dict.fromkeys((column.metric, column.protocol) for column in columns):
@@ -87,12 +87,12 @@ def _csv_row(column: Column, method: str, cell: Cell) -> Iterable[object]:
 
 
 def _plain(field: object) -> object:
-    """A spreadsheet takes text that begins like this for a formula."""
+    """The field, with an apostrophe before text that a spreadsheet would take for a formula."""
     return f"'{field}" if isinstance(field, str) and field[:1] in ("=", "+", "-", "@", "\t", "\r") else field
 
 
 def _table(columns: list[Column], *, is_other: bool) -> Table:
-    """A row a value, a column a method: values are many and methods few, and a terminal is narrow."""
+    """A row for each value and a column for each method: a terminal is narrow, and there are few methods."""
     first = columns[0]
     about = "; another protocol, not comparable with the table above" if is_other else ""
     table = Table(title=Text(f"{first.metric} (protocol {first.protocol}{about})"), title_justify="left")

@@ -1,6 +1,7 @@
-"""How the picture holds over time, without weights: sharpness, colour drift, seams, flicker, freezes.
+"""How stable the picture is over time, measured without weights: sharpness, colour drift, seams, flicker, freezes.
 
-Legend: F frames, S seconds begun, G grid cells. Colours are CIE L*a*b*, differences ΔE (1976).
+Legend: F frames, S seconds (the last may be incomplete), G grid cells each way. Colours are CIE L*a*b*, differences
+ΔE (1976).
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from curation.media import MediaError, iter_frames
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""
 GRID = 16
-"""Cells each way that brightness is averaged in for flicker."""
+"""Cells each way over which brightness is averaged for flicker."""
 SHORT_S = 1.0
-"""A video of one or two frames is too short below it; above, it is long and has too few frames."""
+"""A video of one or two frames is `too short` if it lasts less than this; otherwise it has `too few frames`."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -32,19 +33,19 @@ class AppearanceConfig:
     """Sizes and limits."""
 
     short_edge: int = 480
-    """Pixels: pictures are scaled down to it, so that sharpness of different sizes compares."""
+    """Pixels that pictures are scaled down to, so that the sharpness of videos of different sizes can be compared."""
     first_seam: int = 109
-    """Frames of the first clip: the seam is before the frame of this number (the paper's clip length)."""
+    """Frames of the first clip (the paper's clip length): the first seam lies before the frame with this index."""
     clip_frames: int = 100
     """New frames of every later clip."""
     frozen_change: float = 0.02
-    """Mean absolute change of brightness (0 to 255) at 120 pixels below which a frame repeats the one before.
-    x264 settles on a still picture within ten frames and then repeats it below 0.01 (but for key frames). Of 26
-    published videos 21 have no such frame, the calmest has 11 %, 0.4 s of them in a row; the first frame of each,
-    held for as long, has 99 %, 12 s or more [measured]."""
+    """Mean absolute change of brightness (0 to 255), at a short edge of 120 pixels, below which a frame repeats the one
+    before. On a still picture x264 settles within ten frames and then changes by less than 0.01, except at key frames.
+    Of 26 published videos 21 have no such frame; the calmest has 11 %, 0.4 s of them in a row. Videos that hold the
+    first frame for the same time have 99 %, 12 s or more in a row [measured]."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse impossible values."""
         if min(self.short_edge, self.first_seam, self.clip_frames) < 1 or self.frozen_change < 0:
             raise ValueError("short_edge, first_seam and clip_frames must be at least 1, frozen_change not negative")
 
@@ -60,9 +61,9 @@ class Look:
     light: Floats
     """`(F, G · G)` brightness of the cells, 0 to 255."""
     change: Floats
-    """`(F,)` mean absolute change of brightness to the frame before; 0 for the first."""
+    """`(F,)` mean absolute change of brightness from the frame before; 0 for the first."""
     times_s: Floats
-    """`(F,)`."""
+    """`(F,)` when each frame is shown."""
 
 
 class Appearance(Metric):
@@ -140,7 +141,7 @@ def watch(video: VideoInput, short_edge: int) -> Look:
         times_s.append(frame.time_s)
         before = small
     if not times_s:
-        shown_times(video.path)  # says why, unless frames have times and none can be decoded
+        shown_times(video.path)  # raises the reason, unless frames have times but none can be decoded
         raise MediaError("undecodable", "no frame could be decoded")
     if len(times_s) < 3:
         is_short = times_s[-1] - times_s[0] < SHORT_S
@@ -162,7 +163,7 @@ def mean_colour(image: npt.NDArray[np.uint8]) -> Floats:
 
 
 def by_second(values: Floats, times_s: Floats) -> Floats:
-    """Medians `(S, C)` of `(F, C)` over each second begun; less than half a second at the end joins the one before."""
+    """Medians `(S, C)` of `(F, C)` over each second; a last one of less than half a second joins the one before."""
     seconds = np.floor(times_s - times_s[0] + 1e-6).astype(int)
     if seconds[-1] > 0 and times_s[-1] - times_s[0] - seconds[-1] < 0.5:
         seconds[seconds == seconds[-1]] = seconds[-1] - 1
@@ -170,9 +171,9 @@ def by_second(values: Floats, times_s: Floats) -> Floats:
 
 
 def flicker(light: Floats) -> float:
-    """Mean of how far cells `(F, G)` turn back on themselves: the smaller of two steps that go opposite ways.
+    """How much cells `(F, G · G)` go to and fro: the mean of the smaller of two successive, opposite steps.
 
-    Steady motion, fades and cuts go one way and count nothing.
+    Steady motion, fades and cuts go in one direction and do not count.
     """
     steps = np.diff(light, axis=0)
     turning = np.sign(steps[1:]) * np.sign(steps[:-1]) < 0
@@ -180,7 +181,7 @@ def flicker(light: Floats) -> float:
 
 
 def longest_stretch_s(flags: npt.NDArray[np.bool_], lengths_s: Floats) -> float:
-    """Time that the longest stretch of true values takes, each of which has a length of its own, `(N,)` both."""
+    """Duration of the longest run of true flags `(N,)`, where each flag lasts as long as `lengths_s` `(N,)` says."""
     longest = stretch = 0.0
     for flag, length_s in zip(flags, lengths_s, strict=True):
         stretch = stretch + float(length_s) if flag else 0.0

@@ -1,14 +1,14 @@
 """AV-Align: do the peaks of motion fall on the onsets of the sound (the paper's "Audio-Video Alignment").
 
 Yariv et al. 2024, "Diverse and Aligned Audio-to-Video Generation via Text-to-Video Model Adaptation". The original
-measures each video at its own rate and size. But a flow's length in pixels grows with the size, the threshold of a
-peak and the flow's smoothing windows do not, and what counts as the same moment is a frame: published scores of videos
-of different sizes do not compare. So peaks are looked for at one rate and one size. The size is 384, that of the
-videos which the original was made for (its published configurations, all of them): there every constant in pixels
-means what its authors saw it mean, and on such videos the two are the same.
+measures each video at its own rate and size. But the flow in pixels grows with the size, while the threshold of a peak
+and the flow's smoothing windows stay the same, and peaks match onsets within one frame. So published scores of videos
+of different sizes cannot be compared. Here peaks are looked for at one rate and one size. The size is 384, for which
+the original was made (all of its published configurations): there every constant in pixels has the effect that its
+authors saw, and on such videos this metric and the original are the same.
 
-Mind how much of a score is chance: the more peaks, the more of them meet an onset. As many peaks on random frames score
-0.176 on 26 published videos that score 0.191 (`bench.studies.published`).
+Much of a score is chance: the more peaks, the more of them meet an onset. On 26 published videos that score 0.191, the
+same number of peaks on random frames scores 0.176 (`bench.studies.published`).
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ class AvAlignConfig:
     fps: float = 25.0
     """Frames a second that the video is read at; pairs match within one frame. 0 keeps the video's own."""
     short_edge: int = 384
-    """Pixels that the pictures are scaled to, smaller ones up. 0 keeps the video's own, as the original does."""
+    """Pixels that pictures are scaled to, down or up. 0 keeps the video's own size, as the original does."""
     min_motion: float = 0.1
-    """Mean flow in pixels a frame from which a local maximum is a peak; the original's. At 384 pixels and 25 frames a
-    second it is 0.65 % of the short edge a second; at 256 it would be half as much motion again."""
+    """Mean flow in pixels a frame from which a local maximum is a peak; the original's value. At 384 pixels and 25
+    frames a second it is 0.65 % of the short edge a second; at 256 pixels it would be 1.5 times that motion."""
     sample_rate_hz: int = 22_050
     """Of the sound; librosa's default, which the original uses."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse impossible values."""
         if self.fps < 0 or self.short_edge < 0 or self.min_motion < 0 or self.sample_rate_hz <= 0:
             raise ValueError("fps, short_edge and min_motion must not be negative, and sample_rate_hz above 0")
 
@@ -76,7 +76,7 @@ class AvAlign(Metric):
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """Settings, and the versions of what finds onsets and flow."""
+        """Settings, and the versions of the libraries that find onsets and flow."""
         libraries = {"librosa": version("librosa"), "opencv": cv2.__version__}
         return {"revision": REVISION, **asdict(self.config), **libraries}
 
@@ -113,13 +113,13 @@ def find_onsets(samples: npt.NDArray[np.int16], sample_rate_hz: int) -> list[flo
 
 @lru_cache(maxsize=2)
 def mean_flow(measured: MeasuredVideo, fps: float, short_edge: int) -> npt.NDArray[np.float64]:
-    """Mean length of the optical flow into each frame in pixels, `(F,)`; the first has the second's.
+    """Mean length of the optical flow into each frame in pixels, `(F,)`; the first frame has the second's.
 
-    Kept for the last videos: controls change the sound and leave the pictures alone.
+    Cached for the last two videos, because most controls change only the sound.
 
     Raises:
         MediaError: the video cannot be read.
-        NoValueError: it lasts less than three frames at this rate, so that nothing can be a peak.
+        NoValueError: it has fewer than three frames at this rate, so that there can be no peak.
     """
     end_s = length_s(measured.path)
     lengths: list[float] = []
@@ -137,14 +137,14 @@ def mean_flow(measured: MeasuredVideo, fps: float, short_edge: int) -> npt.NDArr
 def flow_length(before: npt.NDArray[np.uint8], after: npt.NDArray[np.uint8]) -> float:
     """Mean length of the flow in pixels from one `(H, W)` picture to the next, with the original's settings."""
     if np.array_equal(before, after):
-        # Most frames of a still video; the flow of a frame into itself is nothing but rounding, and costs as much.
+        # So are most frames of a still video. Flow between them is only rounding, and costs as much as any other.
         return 0.0
     flow = cv2.calcOpticalFlowFarneback(before, after, None, 0.5, 3, 15, 3, 5, 1.2, 0)
     return float(cv2.mean(cv2.magnitude(flow[..., 0], flow[..., 1]))[0])
 
 
 def enlarge(grey: npt.NDArray[np.uint8], short_edge: int) -> npt.NDArray[np.uint8]:
-    """`(H, W)` with a short edge of at least `short_edge` pixels."""
+    """The picture `(H, W)`, scaled up where its short edge is below `short_edge` pixels."""
     height, width = grey.shape
     scale = short_edge / min(height, width)
     if scale <= 1:
@@ -167,7 +167,7 @@ def alignment(onsets_s: Sequence[float], peaks_s: Sequence[float], within_s: flo
         onsets_s: sound onsets, rising.
         peaks_s: motion peaks, rising.
         within_s: a frame's duration.
-        reuse: whether a peak may be taken more than once (the original's trap: it inflates the score).
+        reuse: whether a peak may be taken more than once (as in the original before 2025-02; it inflates the score).
 
     Raises:
         ValueError: there is neither an onset nor a peak.

@@ -40,13 +40,13 @@ class DinoConfig:
     """The region is scaled to a square of this side."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse impossible values."""
         if self.side_px < 14:
             raise ValueError("side_px must be at least a patch, 14")
 
 
 class Dino(Metric):
-    """Mean of the clipped cosines of each frame's person with the first and with the previous frame's."""
+    """Cosines, clipped at 0, of the person on each frame with the first and with the previous frame; their mean."""
 
     name: ClassVar[str] = "dino"
     needs: ClassVar[tuple[str, ...]] = ("DINOv2 in the layout of transformers (--dino)",)
@@ -70,7 +70,7 @@ class Dino(Metric):
         return {"revision": REVISION, "model": model, "side_px": self.config.side_px, "detector": "dlib_hog"}
 
     def available(self) -> str | None:
-        """The weights are not ours to ship."""
+        """Load the weights, which this project may not distribute."""
         if self.config.model is None:
             return f"no weights: {GET}"
         try:
@@ -121,7 +121,7 @@ class Dino(Metric):
 
 
 def cut_person(image: npt.NDArray[np.uint8], face: Box) -> npt.NDArray[np.uint8]:
-    """The part of the picture where head and body of a face's owner are (figure of eight heads)."""
+    """The part of the picture that shows head and body of the person with this face (figure of eight heads)."""
     aspect = image.shape[1] / image.shape[0]
     head, body = head_box(face, aspect), body_box(face, aspect)
     region = Box(x0=min(head.x0, body.x0), y0=head.y0, x1=max(head.x1, body.x1), y1=max(head.y1, body.y1))

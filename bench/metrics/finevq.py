@@ -1,4 +1,4 @@
-"""Video quality by FineVQ behind an endpoint: its packages cannot live beside ours (it pins transformers 4.37).
+"""Video quality by FineVQ behind an endpoint: its packages conflict with ours (it pins transformers 4.37).
 
 The server is a few lines around FineVQ's own inference, in its own environment:
 
@@ -6,7 +6,7 @@ The server is a few lines around FineVQ's own inference, in its own environment:
     POST /score   {"video": "<base64 of the mp4>", "num_frames": 8, "side_px": 448, "prompt": "..."}
                   → {"score": 72.6}  or  {"error": "<why this video has none>"}
 
-It must answer an error for a video that it cannot read: FineVQ's own loader replaces a broken video by another one.
+The server must answer with an error for a video that it cannot read: FineVQ's own loader would take another video.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ class FineVqConfig:
     """The endpoint, and FineVQ's published sampling."""
 
     url: str | None = None
-    """Of the server; see the module."""
+    """Address of the server; see the module."""
     num_frames: int = 8
     """Frames for the language model."""
     side_px: int = 448
-    """Their side."""
+    """Side of these frames, in pixels."""
     timeout_s: float = 300.0
     """Of one answer."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse impossible values."""
         if self.url is not None:
             endpoint.check_url(self.url)
 

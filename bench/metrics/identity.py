@@ -26,7 +26,7 @@ CROP_PX = 112
 POINTS = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
 )
-"""Where the five points lie in ArcFace's crop."""
+"""Places of the five points in ArcFace's crop."""
 GET = (
     "get InsightFace's buffalo_l pack (github.com/deepinsight/insightface) and pass "
     "--arcface-weights w600k_r50.onnx --face-weights det_10g.onnx"
@@ -46,13 +46,13 @@ class IdentityConfig:
     """Frames looked at [our choice; the paper does not say]."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse impossible values."""
         if self.frames_per_s <= 0:
             raise ValueError("frames_per_s must be above 0")
 
 
 class Identity(Metric):
-    """How much the person stays the one of the portrait."""
+    """How well the person in the video keeps the identity of the portrait."""
 
     name: ClassVar[str] = "identity"
     needs: ClassVar[tuple[str, ...]] = (
@@ -78,7 +78,7 @@ class Identity(Metric):
         return {"revision": REVISION, "frames_per_s": self.config.frames_per_s, **hashes}
 
     def available(self) -> str | None:
-        """The weights are not ours to ship."""
+        """Load the weights, which this project may not distribute."""
         if self.config.arcface is None or self.config.detector is None:
             return f"no weights: {GET}"
         for path in (self.config.arcface, self.config.detector):

@@ -1,4 +1,4 @@
-"""The colour of the face against the portrait's, without weights: how it starts and where it drifts."""
+"""The face's colour against the portrait's, measured without weights: its error, and its drift over time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from curation.clip.observations import Box
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""
 INNER = 0.7
-"""Of the detector's box, about its middle: brows to mouth, no hair and no background."""
+"""Share of the detector's box that is measured, about its centre: brows to mouth, no hair and no background."""
 
 
 class IdentityColour(Metric):
@@ -67,7 +67,7 @@ class IdentityColour(Metric):
 
 @lru_cache(maxsize=1)
 def face_detector() -> FaceDetector:
-    """dlib's; to build it takes half a second."""
+    """dlib's detector, cached: building it takes half a second."""
     return FACE_DETECTORS.build("dlib_hog")
 
 
@@ -75,7 +75,7 @@ def face_colour(image: npt.NDArray[np.uint8], box: Box) -> npt.NDArray[np.float6
     """Mean L*a*b* of the inner part of a face.
 
     Raises:
-        NoValueError: nothing of it is inside the picture.
+        NoValueError: the face lies outside the picture.
     """
     (x, y), half_width, half_height = box.centre, box.width * INNER / 2, box.height * INNER / 2
     inner = Box(x0=x - half_width, y0=y - half_height, x1=x + half_width, y1=y + half_height)

@@ -17,7 +17,7 @@ from curation.media import MediaError
 
 @dataclass(frozen=True, slots=True)
 class MeasuredVideo:
-    """A video file in one state: what is derived from it may be kept as long as this stays equal."""
+    """A video file in one state: results derived from it may be cached as long as this stays equal."""
 
     path: str
     size: int
@@ -39,11 +39,11 @@ class MeasuredVideo:
 
 @lru_cache(maxsize=2)
 def face_clip(measured: MeasuredVideo) -> Clip:
-    """The video as one clip with its face tracks, largest first, found twice a second.
+    """The video as one clip with its face tracks, largest first; faces are looked for twice a second.
 
     Raises:
         MediaError: it cannot be read.
-        NoValueError: there is no face on any of them.
+        NoValueError: no face is found.
     """
     clip = whole_shot(Path(measured.path))
     if not clip.tracks:

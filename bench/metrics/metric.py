@@ -1,4 +1,4 @@
-"""What a metric is: what it needs, what it gives, and a call that never raises for bad data."""
+"""The interface of a metric: what it needs, what it gives, and a call that never raises for bad data."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from bench.values import Value
 from curation.media import MediaError
 
 READING = 2
-"""Raised whenever videos or sound are read otherwise: other frames, times, colours or samples of the same files."""
+"""Raised whenever reading changes so that the same files give other frames, times, colours or sound samples."""
 
 
 class Input(StrEnum):
-    """What a metric looks at beside the pictures; controls that leave all of it alone are skipped."""
+    """What a metric uses besides the pictures; a control that changes none of it is skipped."""
 
     AUDIO = "audio"
     IMAGE = "image"
@@ -36,12 +36,12 @@ class VideoInput:
     path: Path
     sample: Sample
     audio: Path | None = None
-    """A wav that is heard instead of the video's own sound (controls, or methods that publish silent videos)."""
+    """A wav that replaces the video's own sound (for controls, or methods that publish silent videos)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """What a metric says of one video: values, or the reason why there are none."""
+    """What a metric gives for one video: values, or the reason why there are none."""
 
     values: Mapping[str, float] = field(default_factory=dict)
     reason: str | None = None
@@ -65,19 +65,19 @@ class NoValueError(Exception):
 class Metric(ABC):
     """A measure of one video.
 
-    Making one is cheap; weights are loaded and endpoints asked when the first video comes.
+    Constructing one is cheap: weights are loaded, and endpoints asked, when the first video comes.
     """
 
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
-    """What must be there, for people: packages, weight files, endpoints."""
+    """What must be there, in words: packages, weight files, endpoints."""
     values: ClassVar[tuple[Value, ...]]
     inputs: ClassVar[frozenset[Input]] = frozenset()
 
     @property
     @abstractmethod
     def parameters(self) -> Mapping[str, Any]:
-        """All that changes the numbers: settings, versions, hashes of weights; what the protocol is made of."""
+        """Everything that changes the numbers: settings, versions, hashes of weights. The protocol is made from it."""
 
     @property
     def protocol(self) -> str:
@@ -104,7 +104,7 @@ class Metric(ABC):
 
         Raises:
             NotNowError: an endpoint did not answer.
-            Exception: a bug; whoever evaluates many videos makes a row of it.
+            Exception: a bug; an evaluation of many videos turns it into a row.
         """
         try:
             outcome = self.measure(video)

@@ -15,10 +15,10 @@ from bench.metrics.vtc import JudgeConfig
 
 
 def metrics_config(options: argparse.Namespace) -> MetricsConfig:
-    """What the options say.
+    """The configuration that the options describe.
 
     Raises:
-        ValueError: one of them cannot be.
+        ValueError: an option has an impossible value.
     """
     try:
         first_seam, clip_frames = (int(part) for part in options.seams.split(","))

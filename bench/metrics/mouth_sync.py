@@ -1,8 +1,8 @@
-"""Mouth motion against speech, without weights: curation's scorer over the whole video.
+"""Agreement of mouth motion and speech, measured without weights: curation's scorer over the whole video.
 
-The map between them was fitted on published Soul-Bench videos of InfiniteTalk, OmniAvatar, Sonic and StableAvatar (see
-`bench.studies.curation_sync`), so that it flatters these: agreement 0.56 on the videos of the fit, 0.46 by a map that
-leaves their speech out (`bench.studies.published`).
+The scorer's map was fitted on published Soul-Bench videos of InfiniteTalk, OmniAvatar, Sonic and StableAvatar (see
+`bench.studies.curation_sync`), so their scores are too high: the agreement on the videos of the fit is 0.56, and 0.46
+with maps fitted without the speech in question (`bench.studies.published`).
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from curation.backends.lips.sound_features import band_levels
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""
 TOLERANCE_FRAMES = 2
-"""Generated lips trail the map's zero by about a frame (`bench.studies.curation_sync`), and one more is not seen."""
+"""Generated lips lag the map's zero by about a frame (`bench.studies.curation_sync`); one frame more is not visible."""
 
 
 class MouthSync(Metric):
-    """Correlation of mouth motion with the sound over 31 shifts, as SyncNet's distance is, on a scale of its own."""
+    """Correlation of mouth motion and sound at 31 shifts, the shifts of SyncNet's distance; the scale is another."""
 
     name: ClassVar[str] = "mouth_sync"
     values: ClassVar[tuple[Value, ...]] = (

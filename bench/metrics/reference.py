@@ -19,7 +19,7 @@ def reference_image(video: VideoInput) -> npt.NDArray[np.uint8]:
         raise NoValueError("no reference image")
     try:
         image = cv2.imread(str(video.sample.image))
-    except cv2.error:  # a picture of more pixels than OpenCV takes
+    except cv2.error:  # the picture has more pixels than OpenCV reads
         image = None
     if image is None:
         raise NoValueError("unreadable reference image")

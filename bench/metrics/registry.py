@@ -1,4 +1,4 @@
-"""The metrics there are, and what each is made with."""
+"""All metrics, and the configuration that each is built with."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bench.metrics.vtc import JudgeConfig, VideoTextConsistency
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MetricsConfig:
-    """Settings of all metrics; what has no weights or endpoint set is unavailable."""
+    """Settings of all metrics; a metric whose weights or endpoint are not set is unavailable."""
 
     av_align: AvAlignConfig = field(default_factory=AvAlignConfig)
     """Peaks of motion and sound."""
@@ -48,14 +48,14 @@ METRICS: Mapping[str, Callable[[MetricsConfig], Metric]] = {
     Appearance.name: lambda config: Appearance(config.appearance),
     IdentityColour.name: lambda _: IdentityColour(),
 }
-"""By name, in the order of the paper's Tab. 2, then ours."""
+"""Metrics by name: those of the paper's Tab. 2 in its order, then ours."""
 
 
 def build_metrics(names: Sequence[str], config: MetricsConfig) -> list[Metric]:
     """The metrics of these names; none loads anything yet.
 
     Raises:
-        ValueError: there is none of a name.
+        ValueError: a name is unknown.
     """
     for name in names:
         if name not in METRICS:

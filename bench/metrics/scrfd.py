@@ -1,7 +1,7 @@
 """Faces with five points by SCRFD on onnxruntime (`det_10g.onnx` of InsightFace's buffalo_l), for ArcFace's crop.
 
 Legend: A anchors of one stride (two a cell, row by row), K faces. Points are the eyes, the nose and the mouth's
-corners, the subject's right first as seen in the picture from left to right.
+corners; of each pair, the one further left in the picture (the subject's right) comes first.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Face:
 
 
 class Scrfd:
-    """The detector; its input is a square picture, longer side scaled to it, zeros to the right and below."""
+    """The detector. Its input is a square: the picture's longer side is scaled to it, the rest filled with zeros."""
 
     def __init__(self, weights: Path, *, side: int = 640, min_score: float = 0.5, max_overlap: float = 0.4) -> None:
         self.session = onnxruntime.InferenceSession(str(weights), providers=onnxruntime.get_available_providers())
@@ -81,7 +81,7 @@ def decode(outputs: Sequence[Floats], side: int, min_score: float) -> list[Face]
 
 
 def suppress(faces: Sequence[Face], max_overlap: float) -> list[Face]:
-    """Of faces that overlap by more than `max_overlap` (IoU) the most confident, sorted by score."""
+    """Non-maximum suppression: keep the more confident of faces with an IoU above `max_overlap`; sorted by score."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
         if all(_iou(face, other) <= max_overlap for other in kept):

@@ -1,7 +1,7 @@
 """How long a video lasts and how fast it runs, counted from its frames.
 
-A header may leave the length out (live recordings), give the sound's, or claim more than the file holds; its rate may
-be 0 or a thousand. What is measured over time must not depend on that.
+A header may lack the length (live recordings), give that of the sound, or claim more than the file holds; its rate may
+be 0 or a thousand. Measurements over time must not depend on it.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import numpy as np
 from curation.media import MediaError, frame_times, iter_raw_frames, probe
 
 USUAL_FPS: Final = 25.0
-"""Of a video of a single frame whose header gives no rate."""
+"""Assumed for a video of a single frame whose header gives no rate."""
 FPS_RANGE: Final = (1.0, 240.0)
-"""Rates of a header that are believed where nothing can be counted."""
+"""Range of a header's rate that is accepted where frames cannot be counted."""
 MAX_ERROR: Final = 0.02
-"""By how much a header's rate may differ from the counted one; it is the exact one then (24000/1001)."""
+"""Largest relative difference from the counted rate at which the header's, the exact one (24000/1001), is used."""
 
 
 def shown_times(path: Path | str) -> tuple[float, ...]:
-    """When each frame is shown, in seconds, rising; there is one at least.
+    """When each frame is shown, in seconds, rising; at least one.
 
     Raises:
         MediaError: the file cannot be read, no frame of it can be decoded, or none says when it is shown.
@@ -36,7 +36,7 @@ def shown_times(path: Path | str) -> tuple[float, ...]:
 
 
 def length_s(path: Path | str) -> float:
-    """From 0 until the last one has been shown for as long as frames usually are.
+    """Seconds from 0 to the end of the last frame, which is taken to last as long as the median frame.
 
     Raises:
         MediaError: see `shown_times`.
@@ -46,7 +46,7 @@ def length_s(path: Path | str) -> float:
 
 
 def frame_rate(path: Path | str) -> float:
-    """Frames a second: the header's where the frames bear it out, else their mean.
+    """Frames a second: the header's rate where it fits the counted one, else the counted one.
 
     Raises:
         MediaError: see `shown_times`.
@@ -59,7 +59,7 @@ def frame_rate(path: Path | str) -> float:
 
 
 def at_least_one(fps: float, duration_s: float) -> float:
-    """A rate of looking at frames, raised where a video is so short that none would be looked at."""
+    """The rate at which frames are sampled, raised where a video is so short that none would be."""
     return max(fps, 1 / duration_s)
 
 
@@ -68,9 +68,9 @@ def _shown_times(path: str, size: int, modified_ns: int) -> tuple[float, ...]:  
     try:
         times = frame_times(path)
     except MediaError:
-        times = []  # it breaks off, or cannot be opened at all, which decoding says
+        times = []  # the file is cut off or cannot be opened: decoding raises the reason
     times = times or [frame.time_s for frame in iter_raw_frames(path)]
     if not times:
-        probe(path)  # says why, where nothing can be decoded
+        probe(path)  # raises the reason where nothing can be decoded
         raise MediaError("no_timestamps", "nothing says when its frames are shown")
     return tuple(times)

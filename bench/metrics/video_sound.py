@@ -1,4 +1,4 @@
-"""The sound that goes with a video: its own, or a wav that is heard instead."""
+"""The sound that goes with a video: its own, or a wav that replaces it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bench.metrics.timing import length_s
 from curation.media import probe, read_audio
 
 SILENT_PEAK = 8
-"""Of 32768: a track that never gets louder (-72 dB) carries nothing; dither and codec noise stay below."""
+"""Of 32768 (-72 dB). A track that never gets louder counts as silent: dither and codec noise stay below."""
 
 
 def hear(
@@ -51,7 +51,7 @@ def _read_wav(video: VideoInput, sample_rate_hz: int, start_s: float, end_s: flo
         raise NoValueError("unreadable sound", message=str(error)) from error
     mono = samples.astype(np.float32).mean(1)
     if len(samples) and np.abs(mono).max() <= SILENT_PEAK:
-        # Channels in antiphase cancel each other; what people hear of them is there all the same.
+        # Channels in antiphase cancel each other in the mean, but people hear them: take the loudest channel.
         mono = samples[:, np.abs(samples.astype(np.int32)).max(0).argmax()].astype(np.float32)
     if rate != sample_rate_hz:
         mono = soxr.resample(mono, rate, sample_rate_hz)

@@ -1,7 +1,7 @@
 """Video–text consistency: a judge model behind an OpenAI-compatible endpoint says how well a video follows its prompt.
 
 The paper names the judge (Qwen3-VL-235B-A22B-Instruct) and not its prompt; ours is versioned and part of the protocol.
-Scores of good methods crowd between 4 and 5, so the expectation over the digits' probabilities stands beside the digit.
+Good methods all get grades of 4 to 5, so the expectation over the digits' probabilities is given beside the digit.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class JudgeConfig:
     """Of one answer."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse impossible values."""
         if self.url is not None:
             endpoint.check_url(self.url)
         if self.num_frames < 1 or self.short_edge < 1 or self.timeout_s <= 0:
@@ -148,7 +148,7 @@ def spread_frames(video: VideoInput, count: int, short_edge: int) -> list[Frame]
     """
     path, duration_s = str(video.path), length_s(video.path)
     wanted = [(index + 0.5) * duration_s / count for index in range(count)]
-    rate = 2 * count / duration_s  # ticks at i / rate: every odd one is the middle of a part
+    rate = 2 * count / duration_s  # ticks lie at i / rate: every odd one is the middle of a part
     ticks = list(sample_frames(path, 0.0, duration_s, fps=rate, short_edge=short_edge))
     return [tick for index, tick in enumerate(ticks) if index % 2 == 1][: len(wanted)]
 

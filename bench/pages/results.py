@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 VERSION: Final = 1
-"""Of the files."""
+"""Version of the files' format."""
 
 
 def read_result(path: Path, person: str) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def read_result(path: Path, person: str) -> dict[str, Any]:
 
     Args:
         path: of the file.
-        person: key of the name of who filled it in, which must be there.
+        person: key of the name of the person who filled it in; the name must be there.
 
     Raises:
         ValueError: it is not one of this version, or names nobody.

@@ -1,4 +1,4 @@
-"""Pages that are one HTML file: a template of their own, the project's look, one script that alone may run."""
+"""Pages of one HTML file: their own template, the project's style, and one script, the only one that may run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STYLE = Path(curation.report.__file__).parent / "report.css"
 
 
 def environment(folder: Path) -> jinja2.Environment:
-    """Templates of a folder; what they show is escaped, and a name they do not know is an error."""
+    """The templates of a folder; values are escaped, and an undefined name is an error."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )

@@ -1,6 +1,7 @@
-"""`python -m bench report`: the report and the leaderboard of a directory of rows, once more.
+"""`python -m bench report`: write the report and the leaderboard of a directory of rows again.
 
-`evaluate` ends with the same; this is for rows merged or rated since, other samples, or a report that was lost.
+`evaluate` ends with the same step. This command is for rows that were merged or rated since, for other samples, or for
+a report that was lost.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
 def write_and_print(
     out: Path, samples: Path | None, videos: dict[str, Path], config: MetricsConfig, tell: Tell = untold
 ) -> None:
-    """`report`, then the leaderboard and where the files lie on standard output."""
+    """Write the report, then print the leaderboard and the paths of both files to standard output."""
     boards = report(out, samples, videos, config, tell)
     Console(markup=False).print(leaderboard(boards))
     print(f"{out / 'report.html'}\n{out / 'leaderboard.csv'}")
@@ -54,9 +55,9 @@ def report(
 
     Args:
         out: directory of rows.
-        samples: directory of samples, which says what coverage is out of and how samples are grouped.
+        samples: directory of the samples that coverage counts, and that give the groups; None for those with rows.
         videos: method → directory.
-        config: of the metrics: their protocols stand in front, and those that cannot run here are named.
+        config: of the metrics: columns of their protocols come first, and metrics that cannot run here are named.
         tell: given a line for every file of a sample that cannot be used.
 
     Raises:

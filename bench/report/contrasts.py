@@ -1,4 +1,4 @@
-"""How a score changes when the input is made wrong on purpose, and between parts of the benchmark."""
+"""How a score changes under a control, and between parts of the benchmark."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.values import Better
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contrast:
-    """The same videos as they are and under a control."""
+    """A value of the same videos, as they are and under a control."""
 
     control: str
     real: float
@@ -45,9 +45,9 @@ class Slice:
 
 
 def contrasts(rows: Iterable[Row], column: Column) -> list[Contrast]:
-    """Every control of a column's value against the real thing, paired by video.
+    """A column's value under every control against the videos as they are, paired by video.
 
-    Of a value that only describes, controls that leave it as it is are left out: they are no finding.
+    Where a value does not rank, controls that leave it unchanged are left out: they show nothing.
     """
     real: dict[tuple[str, str], float] = {}
     wrong: dict[str, dict[tuple[str, str], float]] = {}
@@ -74,7 +74,7 @@ def _contrast(
     for place in common:
         gain = orient({"": wrong[place]}, better)[""] - orient({"": real[place]}, better)[""]
         by_sample.setdefault(place[1], []).append((real[place], wrong[place], gain))
-    # (samples, 3): as it is, under the control, and how much better that is.
+    # (samples, 3): as it is, under the control, and by how much the control is better.
     means = np.array([np.mean(values, axis=0) for values in by_sample.values()])
     p_value = paired_test(means[:, 2])
     verdict = "too few" if smallest_p(len(by_sample), 1) > ALPHA else "no different"

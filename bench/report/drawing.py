@@ -17,9 +17,9 @@ Array = npt.NDArray[np.float64]
 WIDTH, HEIGHT = 640, 150
 LEFT, RIGHT, TOP, BOTTOM = 46, 10, 8, 22
 MAX_POINTS = 320
-"""A line has no more points than the plot has pixels to show."""
+"""Most points of a line: the plot has no pixels to show more."""
 NUM_COLOURS = 8
-"""Classes `c0` … `c7` in the style sheet; further methods begin again, dashed."""
+"""Classes `c0` … `c7` in the style sheet; further methods use the same ones, dashed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ class Plot:
 
 
 def draw(plot: Plot) -> Markup:
-    """The plot as one `svg` element, as wide as the place it stands in."""
+    """The plot as one `svg` element, as wide as its container."""
     xs = [float(x) for line in plot.lines for x in line.x] + [
         float(x) for places in plot.marks.values() for x in places
     ]
@@ -97,7 +97,7 @@ def draw_map(
 
 
 def _pixels(values: Array) -> str:
-    """A picture of one pixel a value; as rectangles it would be a hundred times as long."""
+    """A PNG with one pixel for each value; as rectangles the map would take a hundred times as many bytes."""
     low, high = _range(values.ravel().tolist())
     grey = np.round(255 * (values - low) / (high - low)).astype(np.uint8)
     coded = cv2.imencode(".png", cv2.applyColorMap(grey, cv2.COLORMAP_VIRIDIS))[1]
@@ -153,7 +153,7 @@ def _line(line: Line, x_range: tuple[float, float], y_range: tuple[float, float]
 
 
 def _marks(kind: str, places: Sequence[float], x_range: tuple[float, float]) -> Markup:
-    # Onsets hang from the top and peaks stand on the bottom, so that a pair that meets makes one stroke.
+    # Onsets are drawn in the upper half and peaks in the lower, so that a matching pair makes one stroke.
     middle = (TOP + HEIGHT - BOTTOM) / 2
     ends = {"onset": (TOP, middle), "peak": (middle, HEIGHT - BOTTOM)}.get(kind, (TOP, HEIGHT - BOTTOM))
     path = "".join(f"M{x:.1f} {ends[0]}V{ends[1]}" for x in _scale(places, x_range, LEFT, WIDTH - RIGHT))

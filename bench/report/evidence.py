@@ -1,6 +1,6 @@
-"""What a row's `detail` shows: curves over time, onsets against motion, agreement by offset.
+"""Drawing a row's `detail`: curves over time, onsets against motion, agreement by offset.
 
-Metrics name their evidence by what it is, and the report draws it by its name and shape:
+The report draws each piece of evidence by its name and shape:
 
 - `<name>_by_second`: a value for each second of the video, null where there is none;
 - `times_s`, and any list that is as long: values at those times;
@@ -8,7 +8,7 @@ Metrics name their evidence by what it is, and the report draws it by its name a
 - `curve`, `distances`: agreement or distance at each offset between −N and N frames (`bench.report.offsets`);
 - `<name>_map`: a row for each moment, a value for each offset.
 
-What has another shape is not drawn; a page must not fail on a row that some other machine wrote.
+Evidence of another shape is not drawn: the page must not fail on a row that another machine wrote.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from bench.stats.bootstrap import bootstrap_mean
 
 BY_SECOND: Final = "_by_second"
 MAX_DURATION_S: Final = 24 * 3600.0
-"""Times beyond are not times."""
+"""A list with larger values is not taken for times."""
 NUM_BAND_RESAMPLES: Final = 500
 MIN_BAND_VIDEOS: Final = 3
-"""Videos that must last so long for a point of a method's curve."""
+"""A method's curve has a point only where this many videos last that long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +46,7 @@ class EvidencePlot:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drift:
-    """How one measure runs over time, all methods in one plot."""
+    """One measure over time, all methods in one plot."""
 
     metric: str
     name: str
@@ -67,9 +67,9 @@ def pictures(row: Row) -> list[EvidencePlot]:
 
 
 def drift_curves(rows: Iterable[Row], colours: Mapping[str, int]) -> list[Drift]:
-    """Mean curves over time with 95 % bands, by metric and name; rows of one protocol a metric.
+    """Mean curves over time with 95 % bands, by metric and name; rows of one protocol for each metric.
 
-    A point stands where at least three videos of the method last so long (all of them, where it has fewer).
+    A point is drawn where at least three videos of the method last that long (all of them, if it has fewer).
 
     Args:
         rows: without a control.
@@ -96,7 +96,7 @@ def drift_curves(rows: Iterable[Row], colours: Mapping[str, int]) -> list[Drift]
 
 
 def curves_by_second(detail: Mapping[str, Any]) -> dict[str, list[float | None]]:
-    """What a detail tells over time: name → mean of each second, None where there is none."""
+    """The curves over time in a detail: name → mean of each second, None for seconds without a value."""
     found: dict[str, list[float | None]] = {}
     times_s = _numbers(detail.get("times_s")) or []
     for name, content in detail.items():

@@ -22,12 +22,12 @@ class OffsetCurve:
     values: list[float]
     """From −N to N frames."""
     is_distance: bool
-    """Whether low is close."""
+    """Whether low values mean agreement."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OffsetMap:
-    """All videos of a method, a row each."""
+    """All videos of a method, one row for each."""
 
     metric: str
     method: str
@@ -50,7 +50,7 @@ def offset_maps(rows: Iterable[Row], curve_of: Callable[[Row], OffsetCurve | Non
     """A map for each metric and method; videos in order of name, at most sixty of them, evenly spaced.
 
     Args:
-        rows: without a control, one protocol a metric.
+        rows: without a control, of one protocol for each metric.
         curve_of: row → its `OffsetCurve`, or None.
     """
     found: dict[tuple[str, str], list[OffsetCurve]] = {}
@@ -71,7 +71,7 @@ def offset_maps(rows: Iterable[Row], curve_of: Callable[[Row], OffsetCurve | Non
 
 
 def _levelled(curve: OffsetCurve) -> Array:
-    """From 0, the worst offset of this video, to 1, its best: videos differ in level for other reasons."""
+    """The curve from 0 (this video's worst offset) to 1 (its best): videos differ in level for other reasons."""
     values = np.array(curve.values, np.float64) * (-1 if curve.is_distance else 1)
     spread = values.max() - values.min()
     return (values - values.min()) / spread if spread > 0 else np.zeros_like(values)

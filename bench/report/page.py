@@ -1,4 +1,4 @@
-"""Putting the report together: one HTML file, which reaches for nothing but the videos that lie beside it."""
+"""Putting the report together: one HTML file, which loads nothing but the methods' videos."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ReportConfig:
     num_worst: int = 10
     """Videos in the list of each metric's lowest scores."""
     max_evidence_bytes: int = 8_000_000
-    """What the drawings of single videos may take; those of the worst videos come first."""
+    """Size limit of the drawings of single videos; those of the worst videos come first."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,13 +41,13 @@ class ReportInput:
     """What the report is about."""
 
     rows: Sequence[Row]
-    """As they are in the store; replaced ones are left out here."""
+    """All rows of the store; replaced ones are left out by `currently`."""
     samples: Mapping[str, Mapping[str, str]]
     """Every sample that should be scored → the groups that it belongs to (`bench.samples.slices.slices_of`)."""
     catalogue: Catalogue = field(default_factory=dict)
     """Metric → its values, in the order to show."""
     protocols: Mapping[str, str] = field(default_factory=dict)
-    """Metric → fingerprint of today's protocol."""
+    """Metric → fingerprint of its present protocol."""
     videos: Mapping[str, Path] = field(default_factory=dict)
     """Method → directory of its videos, for the players."""
     missing: Mapping[str, str] = field(default_factory=dict)
@@ -73,7 +73,7 @@ def write_report(out: Path, given: ReportInput, config: ReportConfig = ReportCon
     boards = given.boards()
     out.mkdir(parents=True, exist_ok=True)
     write_atomically(str(out / "leaderboard.csv"), leaderboard_csv(boards).encode(errors="replace"))
-    # A file name may hold bytes that are no text.
+    # A file name may hold bytes that are not valid text.
     write_atomically(str(out / "report.html"), _render(out, given, boards, config).encode(errors="replace"))
     return boards
 
@@ -108,7 +108,7 @@ def _render(out: Path, given: ReportInput, boards: Boards, config: ReportConfig)
 
 
 def _by_metric(boards: Boards) -> dict[str, list[Any]]:
-    """Columns of each metric and protocol, the comparable ones in front."""
+    """Columns of each metric and protocol, the comparable ones first."""
     found: dict[str, list[Any]] = {}
     for column in (*boards.main, *boards.others):
         found.setdefault(f"{column.metric} {column.protocol}", []).append(column)

@@ -1,4 +1,4 @@
-"""What a person watches on the page: videos beside each other, the worst of each, and what metrics saw in them."""
+"""What a person watches on the page: videos side by side, the worst ones, and the metrics' evidence."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Worst:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evidence:
-    """What a metric saw in one video."""
+    """A metric's evidence from one video."""
 
     method: str
     sample: str
@@ -51,13 +51,13 @@ def worst_videos(rows: Iterable[Row], column: Column, limit: int) -> list[Worst]
 def gather_evidence(
     rows: Iterable[Row], boards: Boards, first: Sequence[str], max_bytes: int
 ) -> tuple[dict[str, dict[str, list[Evidence]]], int]:
-    """Drawings by sample and metric, methods beside one another; and of how many samples they were left out.
+    """Drawings by sample and metric, methods side by side; and for how many samples they were left out.
 
     Args:
         rows: without a control.
         boards: evidence is shown of the main protocols only.
         first: samples to begin with.
-        max_bytes: what all drawings may take. Samples whose drawings do not fit have none.
+        max_bytes: size limit of all drawings together. Samples whose drawings do not fit have none.
     """
     protocols = {(column.metric, column.protocol) for column in boards.main}
     by_sample: dict[str, list[Row]] = {}

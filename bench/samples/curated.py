@@ -1,7 +1,7 @@
 """`python -m bench samples`: Soul-Bench samples out of a curated run's clips.
 
-A clip gives the portrait (its first frame), the sound and the prompt (its caption). The clip itself stands in `real/`:
-evaluated as one more method, it shows what each metric says of real video.
+A clip gives the portrait (its first frame), the sound and the prompt (its caption). The clip itself goes into
+`real/`: evaluated as one more method, it shows what each metric gives for real video.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def make_samples(run: str, out: Path, most: int | None = None, tell: Tell = untold) -> list[str]:
-    """Write samples of a run's clips, and the clips; returns the ids of those that were wanted.
+    """Write samples of a run's clips, and the clips; returns the ids, of earlier runs too, up to `most`.
 
     Args:
         run: a curated run directory or URI.
@@ -102,7 +102,7 @@ def in_order(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _known(out: Path) -> dict[str, str]:
-    """Clip → id of the samples that are there."""
+    """Clip → id, for the samples that are there."""
     known = {}
     for path in sorted(out.glob("*.json")):
         try:
@@ -116,7 +116,7 @@ def _known(out: Path) -> dict[str, str]:
 
 
 def _write(directory: RunDirectory, row: Mapping[str, Any], out: Path, id_: str) -> None:
-    """A sample's files; the JSON comes last, and only with it the sample is there."""
+    """Write a sample's files. The JSON is written last: without it the sample does not count as there."""
     files = directory.sample(row["shard"], row["key"])
     lacking = sorted({"mp4", "wav", "json"} - files.keys())
     if lacking:

@@ -12,7 +12,7 @@ def named_directories(arguments: Sequence[str]) -> dict[str, Path]:
     """`NAME=DIR` as a mapping.
 
     Raises:
-        ValueError: one is not of that form, a name cannot be a file's, or a name or a directory is given twice.
+        ValueError: one is not of that form, a name cannot be a file name, or a name or a directory is given twice.
     """
     named: dict[str, Path] = {}
     for argument in arguments:

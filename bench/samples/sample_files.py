@@ -35,17 +35,17 @@ def find_beside(path: Path, suffix: str) -> Path | None:
 
 
 def image_problem(path: Path) -> str | None:
-    """Why a picture cannot be read, None if it can: its head is decoded, and a PNG's checksums are compared."""
+    """Why a picture cannot be read, None if it can: its header is decoded, and a PNG's checksums are compared."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 image.verify()
     except Image.DecompressionBombError:
-        return None  # large, which is Pillow's concern here: metrics read it by OpenCV
+        return None  # too large for Pillow alone: metrics read it with OpenCV
     except UnidentifiedImageError:
         return f"{path} cannot be read as an image (it is none)"
-    # Pillow's readers raise whatever a damaged file makes them stumble over; SyntaxError is their own for PNG.
+    # On damaged files Pillow's readers raise exceptions of many kinds, for a PNG even a SyntaxError.
     except Exception as error:  # noqa: BLE001
         return f"{path} cannot be read as an image ({_told(error, path)})"
     return None
@@ -74,7 +74,7 @@ def _text(value: object) -> str:
 
 
 def _told(error: Exception, path: Path) -> str:
-    """What an exception says, without the path, which stands before it."""
+    """The message of an exception without the path, which the caller puts before it."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     words = str(error).replace(f"{str(path)!r}", "the file").replace(str(path), "the file")

@@ -19,11 +19,11 @@ ID = re.compile(
     r"(?P<number>\d+)_(?P<category>[a-z]+)_(?P<mode>talk|sing)_(?P<language>[a-z]{2})_(?P<gender>female|male|unknown)"
 )
 Tell: TypeAlias = Callable[[str], object]
-"""Given a line that people should see before any work is done."""
+"""A function that is given a line which people should see before any work is done."""
 
 
 def untold(line: str) -> None:
-    """For those who have been told already."""
+    """Ignore the line: for callers whose user has seen it already."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Sample:
     audio: Path | None = None
     """The speech or song, where there is one."""
     problems: Mapping[str, str] = field(default_factory=dict)
-    """Which of its files cannot be used, `.json`, `.png` or `.wav` → why, in one line. The others still serve."""
+    """Which of its files cannot be used, `.json`, `.png` or `.wav` → why, in one line. The others are used."""
 
     @property
     def category(self) -> str:
@@ -91,7 +91,7 @@ def read_sample(path: Path) -> Sample:
 
 
 def read_samples(directory: Path, tell: Tell = untold) -> dict[str, Sample]:
-    """All samples of a directory by id, sorted. One broken file costs what it holds, not the others.
+    """All samples of a directory by id, sorted. A broken file affects only what it holds.
 
     Args:
         directory: of `<id>.json`, `.png` and `.wav`; hidden files are passed over.
@@ -123,7 +123,7 @@ def read_videos(directory: Path, samples: Mapping[str, Sample], tell: Tell = unt
     Args:
         directory: of the method.
         samples: by id.
-        tell: given a line for every id that several files claim, and about files that may have been meant.
+        tell: given a line for every id that several files claim, and about other files that may be the missing videos.
 
     Raises:
         ValueError: there is no such directory, it cannot be read, or none of its files belongs to a sample.
@@ -137,7 +137,7 @@ def read_videos(directory: Path, samples: Mapping[str, Sample], tell: Tell = unt
 
 
 def _read_all(files: Sequence[Path]) -> tuple[dict[str, Sample], list[str]]:
-    """Samples by id, and a line for everything about their files that cannot be used."""
+    """Samples by id, and a line for each of their files that cannot be used."""
     samples: dict[str, Sample] = {}
     problems = []
     for path in files:
@@ -164,7 +164,7 @@ def _check_id(path: Path) -> None:
 
 
 def _assemble(path: Path, texts: Mapping[str, Any], problems: Mapping[str, str]) -> Sample:
-    """A sample of its texts, with the files beside `path` and what is wrong with them."""
+    """A sample from its texts and the files beside `path`; `problems` gains what is wrong with these."""
     image, audio = find_beside(path, ".png"), find_beside(path, ".wav")
     problems = dict(problems)
     if image is not None and (problem := image_problem(image)) is not None:

@@ -19,7 +19,7 @@ def measure_shot(sample: Sample) -> ShotType | None:
     try:
         image = None if sample.image is None else cv2.imread(str(sample.image))
         faces = () if image is None else _detector().detect(image)
-    except (cv2.error, RuntimeError):  # OpenCV's and dlib's, of a picture that neither can hold
+    except (cv2.error, RuntimeError):  # OpenCV's and dlib's, for a picture that is too large for them
         return None
     return shot_type(visible_heads(faces[0].box)) if faces else None
 
@@ -34,5 +34,5 @@ def shot_type(heads: float) -> ShotType:
 
 @cache
 def _detector() -> FaceDetector:
-    """Loaded once: that takes longer than to look at an image."""
+    """The detector, loaded once: loading takes longer than detecting faces in an image."""
     return FACE_DETECTORS.build("dlib_hog")

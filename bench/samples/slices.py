@@ -1,4 +1,4 @@
-"""The slices of a set: the groups that each sample belongs to, over which scores are also told."""
+"""The slices of a set: the groups that each sample belongs to, for which scores are also reported."""
 
 from __future__ import annotations
 

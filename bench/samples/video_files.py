@@ -1,4 +1,4 @@
-"""Which file of a method's directory is the video of a sample: `<id>` with any of the usual endings."""
+"""Which file of a method's directory is the video of a sample: `<id>` with any of the usual suffixes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ SUFFIXES: Final = (
     *(".mp4", ".mov", ".m4v", ".webm", ".mkv", ".avi", ".ts", ".m2ts", ".mpg", ".mpeg", ".vob", ".flv", ".wmv"),
     *(".ogv", ".3gp"),
 )
-"""Endings taken, in small or capital letters. Of two files of one sample the one further in front is taken."""
+"""Accepted suffixes, in lower or upper case. Of two files of one sample, the suffix that comes first here is taken."""
 PLAYED: Final = (".mp4", ".mov", ".m4v", ".webm", ".ogv")
-"""Endings of what browsers play."""
+"""Suffixes of videos that browsers play."""
 UNFINISHED: Final = (".part", ".tmp", ".crdownload", ".download")
-"""Parts of names by which programs mark what they have not written to the end."""
+"""Suffixes by which programs mark files that they have not finished writing."""
 OURS: Final = (".made.json", "errors.log")
 """What `bench generate` puts beside its videos."""
 
@@ -89,7 +89,7 @@ def _preference(path: Path) -> tuple[int, bool, str]:
 
 
 def _kind(path: Path) -> str:
-    """What a file is that is no video of a sample."""
+    """What kind of file it is, for one that is not a sample's video."""
     if any(mark in (suffix.lower() for suffix in path.suffixes) for mark in UNFINISHED):
         return "half-written"
     if path.suffix.lower() in SUFFIXES:

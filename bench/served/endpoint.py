@@ -1,4 +1,4 @@
-"""Talking to served models over HTTP: JSON goes there, JSON or a file comes back."""
+"""Requests to served models over HTTP: JSON is sent, and JSON or a file comes back."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ RETRIES = 3
 FIRST_PAUSE_S = 1.0
 """Doubled with every further try."""
 HOPELESS = frozenset({400, 401, 403, 404, 405, 413, 422})
-"""Statuses that asking again does not change."""
+"""Statuses after which a request is not repeated: the answer would be the same."""
 MAX_PAUSE_S = 60.0
-"""However long a server that is asked too much (429) wants to be left alone."""
+"""Longest pause, even where a server with too many requests (429) asks for a longer one."""
 MAX_TOLD = 300
 """Letters kept of what a server says about an error."""
 
@@ -49,7 +49,7 @@ class Server:
     """Of one answer."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be."""
+        """Refuse impossible values."""
         check_url(self.url)
         if not self.model or self.timeout_s <= 0:
             raise ValueError("a served model needs a name, and timeout_s must be above 0")
@@ -95,7 +95,7 @@ def get(url: str, *, timeout_s: float, key: str | None = None) -> Any:
 
 
 def get_file(url: str, *, timeout_s: float) -> bytes:
-    """What lies at a web address.
+    """The file at a web address.
 
     Raises:
         NotNowError: see `post`; or it is no web address.

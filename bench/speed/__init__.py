@@ -1,1 +1,1 @@
-"""How fast and how lean: each prints a ratio against a named reference in the same run."""
+"""Speed and memory: each module prints the ratio to a named reference that is measured in the same run."""

@@ -1,6 +1,6 @@
 """One transformer block: Soul's modulation per latent frame against diffusers' per token, in the same run.
 
-`python -m bench.speed.block` measures the 5B block at 1088×1920×109 on a CUDA device, a small one on a CPU.
+`python -m bench.speed.block` measures the 5B block at 1088×1920×109 on a CUDA device, and a small one on a CPU.
 
 Letters: F latent frames, S tokens of a latent frame, D model width.
 """
@@ -99,11 +99,11 @@ class BlockCost:
     median_s: float
     """Median time of a forward."""
     peak_bytes: int
-    """Growth of memory in a forward, modulation included, weights and tokens not."""
+    """Growth of memory in a forward, with modulation but without weights and tokens."""
 
 
 class _NoAudio(nn.Module):
-    """Stands for the audio attention, to compare equal work."""
+    """Replaces the audio attention, so that both blocks do the same work."""
 
     def forward(self, tokens: Tensor, _audio: Tensor) -> Tensor:
         return torch.zeros((), dtype=tokens.dtype, device=tokens.device)
@@ -144,7 +144,7 @@ def format_costs(costs: list[BlockCost]) -> str:
 
 
 def _build_forwards(config: BlockBenchConfig) -> dict[str, Callable[[], Tensor]]:
-    """Return one forward a block; each expands the modulation itself, as its model does before the blocks."""
+    """Return one forward for each block; each expands the modulation itself, as its model does before the blocks."""
     with torch.device(config.device):
         soul = SoulTransformerBlock(config.dim, config.ffn_dim, config.num_heads, cross_attn_norm=True, eps=1e-6).to(
             config.dtype

@@ -96,7 +96,7 @@ def _read_as_training(directory: EncodedDirectory, num: int, workers: int) -> fl
     )  # fmt: skip
     share = Share(rank=0, num_ranks=1, micro_batch=1, accumulation=1)
     steps = load_steps(plan, SampleReader(directory, samples), share, DataConfig(workers=workers))
-    next(steps)  # the workers' start is not reading
+    next(steps)  # the start of the workers is not timed
     start = time.perf_counter()
     for _ in range(num):
         conditioner(next(steps)[0].samples)

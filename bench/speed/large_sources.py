@@ -2,9 +2,9 @@
 
     python -m bench.speed.large_sources [--heights 720 1080 2160 4320] [--hours 2]
 
-Pictures are a real face, enlarged, that moves before a still background, 5 s at 25 frames a second in H.264; each is
-curated in a process of its own on one core, as is the reference `ffmpeg -threads 1 -i FILE -f null -`. The long source
-repeats 5 s of 480 lines; its header is read, and its first, middle and last units are curated.
+Each size is a video of a real face, enlarged, that moves before a still background: 5 s at 25 frames a second, H.264.
+It is curated in a process of its own on one core; so runs the reference `ffmpeg -threads 1 -i FILE -f null -`. The long
+source repeats 5 s of 480 lines; its header is read, and its first, middle and last units are curated.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def measure_long(folder: Path, hours: float) -> None:
-    """A source of many units."""
+    """Measure a source of many units."""
     path = repeat(write_face(folder / "part.mp4", 496), folder / "long.mp4", round(hours * 3600 / SECONDS))
     begin = time.perf_counter()
     plan = plan_units([Source(uri=str(path))], set(), PlanningConfig())
@@ -95,7 +95,7 @@ def measure_long(folder: Path, hours: float) -> None:
 
 
 def write_face(path: Path, height: int) -> Path:
-    """The face on a picture of 16:9, swaying."""
+    """Write a video of the face on a 16:9 picture, swaying sideways."""
     width = height * 16 // 9 // 2 * 2
     face = cv2.resize(np.asarray(astronaut())[..., ::-1], (height, height), interpolation=cv2.INTER_CUBIC)
     with av.open(str(path), "w") as output:
@@ -114,7 +114,7 @@ def write_face(path: Path, height: int) -> Path:
 
 
 def repeat(part: Path, path: Path, times: int) -> Path:
-    """The same packets again and again, each time later."""
+    """Write a video that repeats the packets of `part`, each time later."""
     with av.open(str(part)) as source, av.open(str(path), "w") as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)

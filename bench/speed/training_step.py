@@ -98,7 +98,7 @@ def _batch(config: TransformerConfig, size: int, shape: tuple[int, int, int], te
 def _diffusers_step(
     config: TransformerConfig, batch: Batch, precision: str, *, checkpointing: bool
 ) -> Callable[[], Any]:
-    """Flow matching with everything of ours left out."""
+    """A plain flow-matching step, without Soul's additions."""
     values = dataclasses.asdict(config)
     audio = ("audio_dim", "audio_window")
     network = WanTransformer3DModel(**{name: value for name, value in values.items() if name not in audio})

@@ -14,11 +14,11 @@ Array = npt.NDArray[np.float64]
 
 
 def krippendorff_alpha(ratings: npt.ArrayLike, level: Level) -> float | None:
-    """1 is full agreement, 0 that of chance; below 0 people disagree systematically.
+    """Krippendorff's α: 1 is full agreement, 0 that of chance; below 0 people disagree systematically.
 
     Args:
         ratings: (units, raters), NaN where a rater gave none. Units rated by fewer than two people say nothing.
-        level: what a difference means: none but sameness, order, or distance.
+        level: what counts of two ratings: only whether they are equal, their order, or their distance.
 
     Returns:
         None where it is undefined: nothing rated twice, or every rating the same.
@@ -37,7 +37,7 @@ def krippendorff_alpha(ratings: npt.ArrayLike, level: Level) -> float | None:
     counts = counts[counts.sum(axis=1) >= 2]
     if not len(counts):
         return None
-    # Pairs of values within a unit, each unit weighing as many ratings as it has.
+    # Pairs of values within a unit, each unit weighted by its number of ratings.
     weighted = counts / (counts.sum(axis=1, keepdims=True) - 1)
     coincidences = counts.T @ weighted - np.diag(weighted.sum(axis=0))
     totals = coincidences.sum(axis=1)
@@ -60,6 +60,6 @@ def agreement(ratings: npt.ArrayLike, level: Level, *, num_resamples: int = 1000
 def _squared_distances(categories: Array, totals: Array, level: Level) -> Array:
     if level == "nominal":
         return np.asarray(1 - np.eye(len(categories)), np.float64)
-    # Ranks of ordinal values: the ratings below, and half of those that share the value.
+    # Ranks of ordinal values: the number of ratings below, plus half of those with the same value.
     places = np.cumsum(totals) - totals / 2 if level == "ordinal" else categories
     return np.asarray((places[:, None] - places[None]) ** 2, np.float64)

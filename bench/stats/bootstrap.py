@@ -1,8 +1,8 @@
 """How sure a mean is: bootstrap intervals, wide enough for few values too.
 
-A plain percentile interval of seven videos covers the truth about 87 times in a hundred where it says 95: resampling
-leaves out the factor n/(n−1) of the variance and the heavier tails of Student's t. Both are put back by taking wider
-quantiles (Hesterberg 2015, "What teachers should know about the bootstrap", the expanded percentile interval).
+A plain percentile interval at 95 % covers the truth for seven videos only about 87 % of the time: resampling leaves out
+the factor n/(n−1) of the variance and the heavier tails of Student's t. Wider quantiles correct both (Hesterberg 2015,
+"What teachers should know about the bootstrap", the expanded percentile interval).
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ NUM_RESAMPLES: Final = 4000
 CHUNK_VALUES: Final = 4_000_000
 """Resampled values held at once: 32 MB."""
 MIN_VALUES: Final = 5
-"""No draw leaves the range of N values, which covers the middle only 1 − 2^(1−N) of the time: 0.94 for five."""
+"""Resampled means stay within the range of the N values, which covers the true median only with probability
+1 − 2^(1−N): 0.94 for five."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,8 +91,8 @@ def bootstrap_statistic(
 ) -> Interval | None:
     """Percentile interval of any statistic of independent rows; None where the statistic is undefined.
 
-    Draws in which it is undefined (every rating the same, say) are left out; with more than half of them gone there
-    are no ends.
+    Draws in which it is undefined (every rating the same, say) are left out; if that is half of them or more, the
+    interval has no ends.
 
     Args:
         rows: (N, …) one row an independent unit.
@@ -126,7 +127,7 @@ def _resampled_means(array: Array, num_resamples: int, rng: np.random.Generator)
 
 
 def _expanded_ends(level: float, num: int) -> Array:
-    """Ends in standard deviations of the mean: Student's, for a variance that resampling makes too small."""
+    """Ends in standard deviations of the mean: Student's t, widened because resampling underestimates the variance."""
     end = float(special.stdtrit(num - 1, (1 + level) / 2)) * np.sqrt(num / (num - 1))
     return np.array([-end, end])
 
@@ -140,5 +141,5 @@ def _bca_ends(ends: Array, array: Array, draws: Array) -> Array:
     deviation = left_out.mean() - left_out
     acceleration = np.sum(deviation**3) / (6 * np.sum(deviation**2) ** 1.5)
     moved = bias + ends
-    # The formula has a pole, which only a single value far from all others comes near: the end is then that value's.
+    # The formula has a pole. Only a single value far from all others comes near it: the end is then the extreme draw.
     return np.asarray(bias + moved / np.maximum(1 - acceleration * moved, 1e-3), np.float64)

@@ -15,7 +15,7 @@ Array = npt.NDArray[np.float64]
 
 LEVEL: Final = 0.95
 MIN_PAIRS: Final = 4
-"""With three points a rank correlation has four values or so: no use."""
+"""With three points a rank correlation can take only about four values, which is of no use."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ def correlate(a: Mapping[str, float], b: Mapping[str, float], *, num_resamples: 
     if np.any(pairs.max(axis=0) == pairs.min(axis=0)):
         return None
     chance = np.random.default_rng(0)
-    # The first draw is each thing once: the sample itself.
+    # The first draw has each thing once: it is the sample itself.
     draws = chance.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), num_resamples).astype(np.float64)
     counts = np.concatenate([np.ones((1, len(pairs))), draws])
     return Correlation(
@@ -59,9 +59,9 @@ def _interval(drawn: Array, num: int) -> Interval:
 
 
 def _spearman(pairs: Array, counts: Array) -> Array:
-    """ρ of every draw, `(draws,)`; NaN where all that was drawn is the same.
+    """ρ of every draw, `(draws,)`; NaN where all drawn values are the same.
 
-    Ranks within a draw are sums over what was drawn, so all draws are one product of matrices.
+    Ranks within a draw are sums over the drawn values, so one matrix product gives the ranks of all draws.
     """
     ranks = []
     for values in pairs.T:
@@ -74,7 +74,7 @@ def _spearman(pairs: Array, counts: Array) -> Array:
 
 
 def _kendall(pairs: Array, counts: Array) -> Array:
-    """τ-b of every draw, `(draws,)`; NaN where all that was drawn is the same."""
+    """τ-b of every draw, `(draws,)`; NaN where all drawn values are the same."""
     first, second = (np.sign(values[:, None] - values[None]) for values in pairs.T)
     together = ((counts @ (first * second)) * counts).sum(axis=1)
     apart = [((counts @ np.abs(signs)) * counts).sum(axis=1) for signs in (first, second)]

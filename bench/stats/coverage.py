@@ -1,4 +1,4 @@
-"""How many samples a score stands on, and why the others have none."""
+"""How many samples a score is based on, and why the others have none."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 NOT_SCORED = "not scored"
-"""Of a sample that has no row at all: nobody has tried."""
+"""Reason of a sample that has no row at all: it was never tried."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

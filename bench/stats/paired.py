@@ -17,11 +17,11 @@ Scores = Mapping[str, float]
 """Sample → value of one method, turned so that higher is better (`orient`)."""
 
 MAX_EXACT_PAIRS: Final = 14
-"""Up to here every one of the 2^N sign flips is tried."""
+"""Up to this many pairs, all 2^N sign flips are tried."""
 NUM_PERMUTATIONS: Final = 20_000
 CHUNK_SIGNS: Final = 4_000_000
 ROUNDING: Final = 1e-12
-"""Relative slack by which a permuted sum counts as being as far out as the measured one."""
+"""Relative tolerance within which a permuted sum counts as being as extreme as the measured one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ class Comparison:
     """Common samples."""
 
     def is_significant(self, alpha: float = 0.05) -> bool:
-        """Whether the difference is more than chance, with all pairs in view."""
+        """Whether the difference is more than chance, after correction over all pairs."""
         return self.adjusted_p <= alpha
 
 
@@ -56,10 +56,10 @@ class Ranked:
 
 
 def paired_test(differences: npt.ArrayLike, *, seed: int = 0) -> float:
-    """Two-sided p-value that paired differences are centred on zero: their signs are flipped at random.
+    """Two-sided p-value of paired differences being centred on zero, by flipping their signs at random.
 
-    Exact for few pairs, where the smallest possible value is 2/2^N (0.016 for seven); else Monte Carlo with the
-    measured order counted among the draws, so never 0.
+    Exact for few pairs, where the smallest possible value is 2/2^N (0.016 for seven). Otherwise Monte Carlo: the
+    measured signs count as one of the draws, so the value is never 0.
 
     Raises:
         ValueError: no differences, or one that is not finite.
@@ -120,7 +120,7 @@ def holm(p_values: list[float]) -> list[float]:
 
 
 def smallest_p(num_pairs: int, num_comparisons: int) -> float:
-    """The least corrected p-value that so few samples can give: above the level nothing can be significant."""
+    """The smallest corrected p-value that so many samples can give; above the level, nothing can be significant."""
     return min(1.0, num_comparisons * 2.0 ** (1 - num_pairs))
 
 
@@ -133,7 +133,7 @@ def orient(values: Mapping[str, float], better: Better) -> dict[str, float]:
 
 
 def rank(scores: Mapping[str, Scores], comparisons: list[Comparison], alpha: float = 0.05) -> list[Ranked]:
-    """Methods in order of their means, those that differ only by chance sharing a rank.
+    """Methods by rank, those of equal rank by their means; methods that differ only by chance tie.
 
     A tie is not transitive: A may tie with B and B with C while A beats C. A and B are then first, C second, and B is
     named among the ties of both. Methods without a common sample are not compared, hence tied.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 
 def slices(groups: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, list[str]]]:
-    """Grouping → group → samples, sorted; groupings that split nothing are left out.
+    """Grouping → group → samples, sorted; groupings with only one group are left out.
 
     Args:
         groups: sample → grouping → the group that it belongs to. A sample without a grouping is in none of its groups.

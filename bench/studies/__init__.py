@@ -1,1 +1,1 @@
-"""Studies: does the method do what it claims? Each trains or takes a model, measures it and writes figures."""
+"""Studies of whether the method does what it claims. Each trains or loads a model, measures it and writes figures."""

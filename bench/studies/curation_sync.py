@@ -1,11 +1,11 @@
-"""How well curation tells lips that belong to a sound from lips that do not; and the fit of the map it uses.
+"""How well curation tells lips that match a sound from lips that do not; and the fit of the map that it uses.
 
     SOUL_SHARED=../shared python -m bench.studies.curation_sync            # areas under the ROC curve
     SOUL_SHARED=../shared python -m bench.studies.curation_sync --fit      # fit the map again, then measure
 
-Spans of 8 s are scored as the stage does it: two clips of 4 s, evidence pooled. Every span is one true pair;
-it makes ten negatives by shifting its sound by 0.4 to 1.5 s either way, and one with each other recording.
-The score is the best agreement within the tolerated offset, which is what the stage decides by.
+Spans of 8 s are scored as the stage does it: two clips of 4 s, evidence pooled. Every span is one true pair. It
+gives ten negatives with its own sound shifted by 0.4 to 1.5 s either way, and one with each other recording. The score
+is the best agreement within the tolerated offset, by which the stage decides.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ CLIP_FRAMES = 100
 """4 s, the paper's shortest sub-clip."""
 HOP_FRAMES = 50
 GENERATED_LAG_FRAMES = 1
-"""Generated lips trail their sound by about a frame against real ones: a map fitted without this puts real
-footage at -1 on average and the drawn mouth of the tests, whose truth is 0, at -2."""
+"""Compared with real lips, generated ones lag their sound by about a frame. A map fitted without this measures real
+footage at -1 on average, and the drawn mouth of the tests at -2, whose true offset is 0."""
 SHIFTS_FRAMES = (10, 15, 20, 28, 37)
 """0.4 to 1.5 s."""
 
@@ -79,8 +79,8 @@ class Recording:
     """Band levels of the shot's sound, `(frames, 24)`."""
 
     def sound(self, clip: int, shift_frames: int = 0) -> Features:
-        """Sound features for clip number `clip`, `MAX_SHIFT_FRAMES` more on each side, all taken later by
-        `shift_frames` (going round at the ends)."""
+        """Sound features for clip number `clip`, with `MAX_SHIFT_FRAMES` more on each side, taken `shift_frames` later
+        (the sound wraps around at its ends)."""
         first = clip * HOP_FRAMES + shift_frames - MAX_SHIFT_FRAMES
         return level_features(np.roll(self.levels, -first, axis=0)[: CLIP_FRAMES + 2 * MAX_SHIFT_FRAMES])
 
@@ -178,7 +178,7 @@ def report(title: str, pairs: Pairs) -> dict[str, float]:
 
 
 def measure(shared: Path) -> list[Recording]:
-    """Every recording of the material, with the time that measuring took."""
+    """Every recording of the material; prints the time that measuring took."""
     recordings, started, num_clips = [], time.perf_counter(), 0
     for item in find_material(shared):
         recordings.append(record(*item))
@@ -190,7 +190,11 @@ def measure(shared: Path) -> list[Recording]:
 
 
 def evaluate(recordings: Sequence[Recording]) -> dict[str, dict[str, float]]:
-    """Areas by material. Real footage: the frozen map, which never saw any. Generated: left out by speech."""
+    """Areas by material.
+
+    Real footage is scored by the frozen map, which was fitted on none of it; generated videos by maps that are fitted
+    without the speech in question.
+    """
     areas = {}
     scorer = MouthMotionScorer()
     real = [recording for recording in recordings if recording.material != "generated"]

@@ -4,7 +4,7 @@
 
 An autoencoder is trained (`small_vae`), clips are encoded with it, `python -m training run --stage evae` trains a
 decoder of half its width, and both decode the faces of people that neither has seen. Writes `decoder.json` and
-`decoder.png` to `--out` (by default `RUN/bench`) and prints a table. Given again, it goes on with what is there.
+`decoder.png` to `--out` (by default `RUN/bench`) and prints a table. Run again, it goes on from what is there.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ from model.pretrained.assemble import build_pipeline
 
 CLIP_FRAMES: Final = 49
 VAE_PEOPLE, VAE_FRAMES = 400, 13
-"""What the autoencoder sees: many people, each for half a second."""
+"""What the autoencoder is trained on: many people, each for half a second."""
 
 DISTILLATION: Final = (
     "batch_size=4",
@@ -79,7 +79,7 @@ DISTILLATION: Final = (
     "validation.videos=2",
     "validation.loss_samples=8",
 )
-"""Overrides of the recipe for a student of minutes on a CPU."""
+"""Overrides of the recipe for a student that is trained for minutes on a CPU."""
 
 
 def run(options: argparse.Namespace) -> None:
@@ -120,7 +120,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def training_figures(run: TrainingRun, vae_steps: int) -> dict[str, Any]:
-    """What teacher and student were trained with, and how far apart they were on the way."""
+    """What teacher and student were trained with, and how far apart they were during training."""
     recipe, every = run.recipe(), max(run.steps // 10, 1)
     return {
         "vae_people": VAE_PEOPLE,

@@ -1,4 +1,4 @@
-"""What is measured of a narrow decoder and the wide one that it learnt from.
+"""Measures of a narrow decoder and of the wide one that it was distilled from.
 
 Letters: T pixel frames, S side of a picture.
 """
@@ -40,8 +40,8 @@ class Shown:
 def compare_decoders(
     teacher: AutoencoderKLWan, student: AutoencoderKLWan, faces: Sequence[Frames]
 ) -> tuple[dict[str, dict[str, float | None]], str, list[Shown]]:
-    """PSNR, SSIM and, where it is there, LPIPS over people, all decoded as streams; whether LPIPS was measured; a frame
-    of each person."""
+    """PSNR, SSIM and, where it is installed, LPIPS over people, all decoded as streams; whether LPIPS was measured; and
+    a frame of each person."""
     said: list[str] = []
     perceptual = load_perceptual("auto", "vgg", teacher.device, said.append)
     names = ("student against teacher", "teacher against original", "student against original")
@@ -65,7 +65,7 @@ def compare_decoders(
 
 @torch.no_grad()
 def streaming_error(vae: AutoencoderKLWan, frames: Frames) -> float:
-    """By how much a video that is decoded as a stream, in two calls, differs at most from one decoded at once."""
+    """Largest difference between a video decoded as a stream, in two calls, and one decoded at once."""
     latents = encode_video(vae, to_pixels(frames))
     half = latents.shape[2] // 2
     stream = StreamingDecoder(vae)
@@ -75,7 +75,7 @@ def streaming_error(vae: AutoencoderKLWan, frames: Frames) -> float:
 
 @torch.no_grad()
 def forgetting(vae: AutoencoderKLWan, frames: Frames) -> dict[str, float]:
-    """How far four frames decoded after so many warm-up latents are from those after all, relative to their spread."""
+    """Error of the last four frames decoded after few warm-up latents instead of all, relative to their spread."""
     latents = encode_video(vae, to_pixels(frames))
     decoder, last = CropDecoder(vae, ()), latents.shape[2] - 1
 
@@ -91,7 +91,7 @@ def forgetting(vae: AutoencoderKLWan, frames: Frames) -> dict[str, float]:
 def decoder_sizes(
     teacher: dict[str, Any], student: dict[str, Any], *, height: int, width: int
 ) -> dict[str, list[int] | list[float]]:
-    """Parameters of both decoders, and their multiply-accumulates for `PAPER_FRAMES` frames; counted, not made."""
+    """Parameters of both decoders, and multiply-accumulates for `PAPER_FRAMES` frames, counted on the meta device."""
     with torch.device("meta"):
         both = [AutoencoderKLWan.from_config(config) for config in (teacher, student)]
     return {

@@ -58,7 +58,7 @@ DISTILLATION: Final = (
     "validation.loss_samples=8",
     "checkpoint.every=100",
 )
-"""Rates fifty times the published ones: 120 updates of a network of 5M parameters, not a thousand of one of 5B."""
+"""Learning rates fifty times the published ones, for 120 updates of 5M parameters and not a thousand of 5B."""
 
 TEACHER: Final = (StudySampling(steps=25, guidance=2.0), StudySampling(steps=4, guidance=2.0))
 
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def training_figures(run: TrainingRun) -> dict[str, Any]:
-    """How long the student was trained, and how far the teacher moved its clips on the way."""
+    """How long the student was trained, and how far the teacher moved its clips during training."""
     return {
         "steps": run.steps,
         "student_updates": -(-run.steps // run.recipe().dmd.critic_updates),
@@ -101,7 +101,7 @@ def training_figures(run: TrainingRun) -> dict[str, Any]:
 
 
 def _compare(teacher: str, student: str, config: EvaluationConfig) -> list[Result]:
-    """The truth through the codec, the teacher's two ways, the student's own."""
+    """The results of the codec-decoded truth, of the teacher with each of `TEACHER`, and of the student."""
     by_teacher, _, _ = evaluate(load_pipeline(teacher, "cpu"), config, TEACHER)
     by_student, _, _ = evaluate(load_pipeline(student, "cpu"), config, [StudySampling(steps=None, guidance=None)])
     codec, *rows = by_teacher

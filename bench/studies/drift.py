@@ -3,7 +3,7 @@
     python -m bench.studies.drift --model DIR --clips 20 --people 10 --percentiles none 99 95
 
 The model directory needs a codebook (`make codebook`). Writes `drift.json`, `drift.png` (the paper's Fig. 7, small) and
-each clip's statistics (`drift_clips.json`) to `--out`, prints a table and what follows from it.
+each clip's statistics (`drift_clips.json`) to `--out`, and prints a table and its verdict.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from model.generation.pipeline import SoulPipeline
 
 UNTREATED: Final = "none"
 DRIFT_FROM: Final = 2_000
-"""Held-out performances from this number on are those of this study."""
+"""This study uses the held-out performances from this number on."""
 
 
 def run(options: argparse.Namespace) -> None:

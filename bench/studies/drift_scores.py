@@ -20,7 +20,7 @@ from model.generation.codebook import Codebook
 from model.generation.pipeline import GeneratedClip
 
 BEYOND_PERCENTILE = 99.0
-"""A latent vector counts as out of the ordinary beyond this percentile of the training latents' distances."""
+"""A latent vector counts as unusual beyond this percentile of the training latents' distances."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,13 +60,14 @@ DRIFTS = ("colour", "contrast", "detail", "latents")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """A treatment against none, over the same people with the same noise."""
+    """A treatment compared with none, over the same people with the same noise."""
 
     treatment: str
     drift: dict[str, tuple[float, float, float]] = field(repr=False)
     """Mean and 95 % interval of each of `DRIFTS`."""
     reduction: dict[str, tuple[float, float, float]] | None = field(repr=False)
-    """Drift without minus drift with the treatment, paired by person, mean and 95 % interval; None for no treatment."""
+    """Drift without the treatment minus drift with it, paired by person: mean and 95 % interval. None for no
+    treatment."""
 
 
 def clip_statistics(clip: GeneratedClip, codebook: Codebook) -> ClipStatistics:

@@ -1,12 +1,12 @@
-"""How true exported clips are to their sources, by FFmpeg's own decode of both.
+"""How faithful exported clips are to their sources, by FFmpeg's own decode of both.
 
     python -m bench.studies.exports --run RUN [--out FILE]
 
-For every kept clip of a run, the FFmpeg program decodes the clip, and the same stretch of its source, each from its
-beginning. Reported are the mean difference of the pictures in levels of 8-bit RGB, and by how many milliseconds sound
-and picture have moved against each other: the sound by cross-correlation with the source's, the picture by the shift
-at which the frames agree best. The reference is told nothing but which streams are meant and, of HD that does not name
-its matrix, that it is BT.709, which players assume and FFmpeg does not.
+For every kept clip of a run, the FFmpeg program decodes the clip and the same stretch of its source, each from its
+beginning. The study reports the mean difference of the pictures in levels of 8-bit RGB, and by how many milliseconds
+sound and picture have moved against each other. The sound's shift is found by cross-correlation with the source's; the
+picture's is the one at which the frames agree best. FFmpeg is told which streams to decode and, for HD that does not
+name its colour matrix, to take BT.709, which players assume and FFmpeg does not.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ Pictures = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fidelity:
-    """What became of one clip."""
+    """How faithful one clip is to its source."""
 
     key: str
     num_frames: int
@@ -94,7 +94,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def measure_run(run: str, console: Console) -> Iterator[Fidelity]:
-    """Every kept clip that shows its source's whole picture.
+    """Measure every kept clip that shows its source's whole picture.
 
     Raises:
         ConfigError: it is not a run directory.
@@ -111,7 +111,7 @@ def measure_run(run: str, console: Console) -> Iterator[Fidelity]:
 
 
 def measure(row: dict[str, Any], video: dict[str, Any], clip: Path, wav: bytes | None) -> Fidelity:
-    """Hold a clip against its source."""
+    """Compare a clip with its source."""
     size = row["width"], row["height"]
     written = decode_pictures(clip, 0, size, "")
     matrix = "in_color_matrix=bt709:" if video["color_matrix_assumed"] and video["color_matrix"] == "bt709" else ""
@@ -141,8 +141,8 @@ def decode_pictures(
     Args:
         path: the file.
         stream: its index.
-        size: (width, height) that a player shows.
-        matrix: what the reader is told of the colours, as the beginning of its arguments.
+        size: (width, height) that a player shows, in pixels.
+        matrix: the input's colour matrix as the first argument of FFmpeg's `scale` filter; empty for its default.
         span: seconds from the first picture; everything without it.
     """
     width, height = (max(2, side // 4) for side in size)
@@ -158,7 +158,7 @@ def difference(ours: Pictures, theirs: Pictures) -> npt.NDArray[np.float64]:
 
 
 def sound_delay_ms(wav: bytes, source: Path, stream: int, row: dict[str, Any]) -> float | None:
-    """By how much a clip's sound is late against the source's, whose clock begins with the picture."""
+    """By how many milliseconds a clip's sound is late against its source's, on a clock that begins with the picture."""
     ours, rate_hz = soundfile.read(io.BytesIO(wav), dtype="float32", always_2d=True)
     start = f"asetpts=PTS-{picture_start_s(source)}/TB,aresample=async=1:first_pts=0"
     data = _ffmpeg(

@@ -38,7 +38,7 @@ class StudySampling:
     """Of the noise; each video adds its number."""
 
     def resolved(self, pipeline: SoulPipeline) -> StudySampling:
-        """With the model directory's numbers in place of those not given."""
+        """This sampling with the model directory's numbers in place of those not given."""
         config = pipeline.config
         return dataclasses.replace(
             self,
@@ -109,7 +109,7 @@ def generate(
     Args:
         pipeline: the model.
         scene: whose picture, prompt and speech are used.
-        sampling: how.
+        sampling: steps, guidance and seed.
         waveform: (N,) at 16 kHz in place of the scene's speech, e.g. zeros.
         percentile: τ of the clamp; the model directory's if not given.
     """

@@ -115,11 +115,11 @@ class EvaluationConfig:
 
     num_videos: int = 24
     duration_s: float = 6.0
-    """Of those: a few clips each."""
+    """Length of each: a few clips."""
     num_long: int = 4
     long_duration_s: float = 20.0
     num_silent: int = 8
-    """Of the first: made once more without sound."""
+    """How many of the videos, from the first on, are made once more without sound."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,7 +133,7 @@ class Result:
     scores: list[VideoScore]
 
     def figures(self) -> dict[str, Any]:
-        """What of it belongs in a results file: all but the scores of each video."""
+        """What goes into a results file: all but the scores of each video."""
         sampling = None if self.sampling is None else asdict(self.sampling)
         return {"name": self.name, "sampling": sampling, "summary": asdict(self.summary)}
 
@@ -164,7 +164,7 @@ def evaluate(
 
 
 def training_figures(run: TrainingRun) -> dict[str, Any]:
-    """What the network was trained with, and its losses on the way."""
+    """What the network was trained with, and its losses during training."""
     recipe = run.recipe()
     return {
         "clips": len(read_truth(run.run)),

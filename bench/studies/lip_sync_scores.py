@@ -1,7 +1,7 @@
-"""What is measured on generated talking faces, and how it is summed up.
+"""Measures of generated talking faces, and their summary.
 
-Every measure stands beside its controls: lip sync beside another's speech and no speech at all, colours beside other
-people's references, and all of them beside what the codec alone makes of the truth.
+Every measure is given beside its controls: lip sync with another person's speech and without speech, colours against
+other people's references, and all of them on the truth as the codec alone decodes it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class VideoScore:
     opening: list[float] = field(repr=False)
     """(T,) as measured."""
     r: float
-    """Of the measured opening with the opening of the speech."""
+    """Correlation of the measured opening with the opening of the speech."""
     r_others: float
     """Mean r of the measured opening with that of the other scenes' speech."""
     r_silent: float | None

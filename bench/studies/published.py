@@ -4,7 +4,7 @@
 
 Runs `python -m bench evaluate` on the videos with every control into `DIR/standard`, and AV-Align at native size into
 `DIR/native` (both go on where they were stopped), then writes `published.json` and `published.png` beside them.
-`--original` is a CSV (`method,sample,av_align`) of what the original's own script says of the same files.
+`--original` is a CSV (`method,sample,av_align`) of the scores that the original script gives the same files.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ Scores = Mapping[str, Mapping[str, float]]
 """Method → sample → AV-Align."""
 
 FREEZE_VALUES: Final = ("frozen", "longest_freeze", "mouth_speed", "mouth_agreement")
-"""What a frozen video should show in."""
+"""Values by which a frozen video should be seen."""
 
 
 def run(options: argparse.Namespace) -> None:
@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def compare_protocols(protocols: Mapping[str, Scores]) -> dict[str, Any]:
-    """Means of every method beside the paper's, and how far each protocol orders methods as another does.
+    """Means of every method beside the paper's, and how well the orders of methods agree between protocols.
 
     Args:
         protocols: `standard`, `native` and, where there is one, `original`.
@@ -129,7 +129,7 @@ def compare_protocols(protocols: Mapping[str, Scores]) -> dict[str, Any]:
 
 
 def compare_with_original(native: Scores, original: Scores) -> dict[str, Any]:
-    """How far ours at native size is from the original's own script, video by video."""
+    """How far our scores at native size are from those of the original script, video by video."""
     pairs = [
         (f"{method}/{sample}", native[method][sample], value)
         for method, values in sorted(original.items())
@@ -167,7 +167,7 @@ def read_original(path: Path) -> dict[str, dict[str, float]]:
 
 
 def control_effects(rows: Sequence[Row], speakers: Sequence[Speaker]) -> dict[str, Any]:
-    """Real against wrong sound: every other sample's, many shifts and, for AV-Align, random peaks."""
+    """Scores with the real sound against every other sample's, many shifts and, for AV-Align, random peaks."""
     every = meetings(rows)
     found = {"av_align": _effects(wrong_scores(every), [one.sample for one in every])}
     samples = [one.sample for one in speakers]
@@ -191,7 +191,7 @@ def suite_contrasts(rows: Sequence[Row], samples: Sequence[str]) -> dict[str, An
 
 
 def freeze_detection(rows: Sequence[Row]) -> dict[str, dict[str, list[float]]]:
-    """Range over videos of each value that a freeze should show in: `real` and `frozen`, `[least, greatest]`."""
+    """Range over videos of each of `FREEZE_VALUES`, for `real` and `frozen` videos: `[least, greatest]`."""
     found: dict[str, dict[str, list[float]]] = {}
     for name in FREEZE_VALUES:
         for control, title in (("", "real"), ("frozen", "frozen")):

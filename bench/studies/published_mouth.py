@@ -1,4 +1,4 @@
-"""Mouth and speech of published videos under wrong sound, by the shipped map and by one that never heard the speech.
+"""Mouth and speech of published videos under wrong sound, by the shipped map and by maps fitted without the speech.
 
 The shipped map was fitted on published videos like these (`python -m bench.studies.curation_sync --fit`), so its
 figures on them are those of its own training material. The fair figure leaves all videos of a speech out of the fit.
@@ -37,14 +37,14 @@ class Speaker:
     method: str
     sample: str
     first_frame: int
-    """On which the face is seen first, at 25 fps."""
+    """The first frame that shows the face, at 25 fps."""
     mouth: Features
     """`(N, 40)`."""
     sound: Sound
     """`(S,)` at 16 kHz, as long as the video."""
 
     def hears(self, sound: Sound) -> Features:
-        """Sound features `(N + 30, 24)` that go with the mouth, `sound` being heard instead of the video's own."""
+        """Sound features `(N + 30, 24)` that go with the mouth, with `sound` in place of the video's own."""
         margin = MAX_SHIFT_FRAMES * SAMPLES_PER_FRAME
         heard = np.pad(sound, margin)[self.first_frame * SAMPLES_PER_FRAME :]
         num_frames = len(self.mouth) + 2 * MAX_SHIFT_FRAMES
@@ -64,7 +64,7 @@ def watch(method: str, sample: Sample, path: Path) -> Speaker:
 
 
 def agreements(scorer: MouthMotionScorer, speaker: Speaker, others: Sequence[Speaker]) -> dict[str, float]:
-    """Agreement as the metric gives it: `real`, and the mean under every other's sound and every shift."""
+    """Agreement as the metric gives it: `real`, and the means over all other sounds and over all shifts."""
     lips = scorer.map_lips(speaker.mouth)
 
     def agreement(sound: Sound) -> float:

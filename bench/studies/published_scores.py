@@ -1,6 +1,6 @@
-"""What AV-Align says of videos as they are, under wrong sound of every kind, and by chance.
+"""AV-Align of videos as they are, with wrong sound of every kind, and by chance.
 
-Onsets and peaks come from the rows of an evaluation, so any number of controls costs no second look at the videos.
+Onsets and peaks come from the rows of an evaluation, so no control needs to read the videos again.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ class Meeting:
         return self.num_frames / self.fps
 
     def score(self, onsets_s: Sequence[float], peaks_s: Sequence[float] | None = None) -> float:
-        """AV-Align of these onsets with the video's peaks, or others."""
+        """AV-Align of these onsets with the video's peaks, or with `peaks_s`."""
         return alignment(onsets_s, self.peaks_s if peaks_s is None else peaks_s, 1 / self.fps, reuse=False)
 
     def shifted(self, shift_frames: int) -> float:
-        """With the sound made late, what falls off the end coming in at the start."""
+        """AV-Align with the sound delayed; the sound wraps around at its ends."""
         late = (np.array(self.onsets_s) + shift_frames / self.fps) % self.duration_s
         return self.score(sorted(late.tolist()))
 
     def with_sound_of(self, other: Meeting) -> float:
-        """With another video's sound, repeated where it is shorter."""
+        """AV-Align with another video's sound, repeated where it is shorter."""
         rounds = range(int(np.ceil(self.duration_s / other.duration_s)))
         onsets = [onset + turn * other.duration_s for turn in rounds for onset in other.onsets_s]
         return self.score([onset for onset in onsets if onset < self.duration_s])
 
     def by_chance(self, seed: int) -> float:
-        """Expected score of as many peaks on random frames, no two of them neighbours, as strict maxima are."""
+        """Expected score of the same number of peaks on random frames; like strict maxima, no two are neighbours."""
         rng, num = np.random.default_rng(seed), len(self.peaks_s)
         places = self.num_frames - 1 - num
         draws = []
@@ -86,7 +86,7 @@ class Effect:
     lower: int
     """Videos that score lower when made wrong."""
     p_by_video: float
-    """Paired sign-flip test in which every video counts: too sure where videos of one sample go together."""
+    """Paired sign-flip test over videos: too small where the changes of one sample's videos are correlated."""
     p_by_sample: float
     """The same over samples, each the mean of its videos."""
     num_videos: int
@@ -94,7 +94,7 @@ class Effect:
 
 
 def meetings(rows: Iterable[Row]) -> list[Meeting]:
-    """Of AV-Align's rows without a control that have a value."""
+    """The meetings of AV-Align's rows that have a value and no control."""
     return [
         Meeting(
             method=row.method,
@@ -126,7 +126,7 @@ def threshold_means(rows: Iterable[Row]) -> dict[str, dict[str, float]]:
 
 
 def donors(meeting: Meeting, every: Sequence[Meeting]) -> list[Meeting]:
-    """One video of every other sample, of the same method where it has one: all derangements together."""
+    """One video of every other sample, of the same method where it has one. They cover all derangements."""
     found: dict[str, Meeting] = {}
     for other in sorted(every, key=lambda one: (one.method != meeting.method, one.method)):
         if other.sample != meeting.sample:
@@ -135,7 +135,7 @@ def donors(meeting: Meeting, every: Sequence[Meeting]) -> list[Meeting]:
 
 
 def wrong_scores(every: Sequence[Meeting]) -> dict[str, list[float]]:
-    """`real`, and each video's mean under every other's sound, every shift, and chance, in the order of `every`."""
+    """`real`, and each video's mean over all other sounds, all shifts, and chance, in the order of `every`."""
     return {
         "real": [one.score(one.onsets_s) for one in every],
         "another's sound": [
@@ -147,7 +147,7 @@ def wrong_scores(every: Sequence[Meeting]) -> dict[str, list[float]]:
 
 
 def method_means(every: Sequence[Meeting]) -> dict[str, dict[str, float]]:
-    """Method → `real` and each kind of wrong sound → mean over its videos: how much of a score is chance."""
+    """Method → `real` and each kind of wrong sound → mean over its videos. It shows how much of a score is chance."""
     scores = wrong_scores(every)
     return {
         method: {

@@ -1,10 +1,10 @@
 """A small Wan autoencoder, trained for some minutes on drawn faces: a teacher where no weights can be downloaded.
 
-It has the architecture of Wan2.2's at a sixteenth of the width, and its latents are normalised as that one's are. What
-made it poor at first: of 24 people it learnt the palettes by heart (its loss fell, strangers came out no better), and
-AdamW had hardly begun after as many steps as there is time for. So it sees hundreds of people, first single pictures,
-then videos, and Muon takes the steps of all convolutions. PSNR on unseen people after 45 s of one core: some 19 dB;
-with AdamW alone 17 dB; with AdamW on 24 people, two whole pieces of video a step, 16.5 dB.
+It has the architecture of Wan2.2's at a sixteenth of the width, and its latents are normalised in the same way. Two
+things made it poor at first. With 24 people it memorised their colours: its loss fell, but unseen people did not
+improve. And AdamW had made little progress after as many steps as there is time for. So it now sees hundreds of people,
+first as single pictures, then as videos, and Muon updates all convolutions. PSNR on unseen people after 45 s of one
+core: some 19 dB; with AdamW alone 17 dB; with AdamW on 24 people, two whole pieces of video a step, 16.5 dB.
 
 Letters: T pixel frames, S side of a picture.
 """
@@ -27,9 +27,10 @@ from model.codecs.vae import decode_next, empty_cache, wan_vae_config
 
 BASE_DIM, DECODER_BASE_DIM = 8, 16
 SIDE: Final = 48
-"""Of the pieces of pictures that are trained on, in pixels."""
+"""Side of the pieces of pictures that are trained on, in pixels."""
 PICTURE_SHARE: Final = 0.5
-"""Of the steps, the first, that see pictures: several times as many people a second, and time comes by itself later."""
+"""Share of the steps, at the beginning, on pictures: they show several times as many people a second, and what changes
+over time is learnt easily afterwards."""
 NUM_PICTURES, NUM_VIDEOS, VIDEO_FRAMES = 16, 4, 5
 MUON_LR, LR, WARMUP_STEPS = 0.02, 3e-3, 20
 SAY_EVERY: Final = 100
@@ -44,9 +45,9 @@ def to_pixels(frames: Frames) -> Tensor:
 
 
 def train_small_vae(takes: Sequence[Frames], *, steps: int, seed: int = 0) -> AutoencoderKLWan:
-    """Train an autoencoder to give pieces of `takes` (5 frames or more each) back, and measure its latents.
+    """Train an autoencoder to reconstruct pieces of `takes` (5 frames or more each), and measure its latents.
 
-    Now and then a line says how far it is off.
+    Prints the error every `SAY_EVERY` steps.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -54,7 +55,7 @@ def train_small_vae(takes: Sequence[Frames], *, steps: int, seed: int = 0) -> Au
         vae = AutoencoderKLWan(**config)
     kernels = [parameter for parameter in vae.parameters() if parameter.numel() > len(parameter)]
     others = [parameter for parameter in vae.parameters() if parameter.numel() == len(parameter)]
-    # The same memory: Muon takes nothing but matrices, here a convolution's outputs by all else.
+    # They share the kernels' memory: Muon takes only matrices, here output channels by everything else.
     matrices = [nn.Parameter(kernel.detach().flatten(1)) for kernel in kernels]
     optimizers = {
         torch.optim.Muon(matrices, lr=MUON_LR, momentum=0.9, weight_decay=0, adjust_lr_fn="original"): MUON_LR,
@@ -81,7 +82,7 @@ def train_small_vae(takes: Sequence[Frames], *, steps: int, seed: int = 0) -> Au
 
 
 def _decode(vae: AutoencoderKLWan, raw: Tensor) -> Tensor:
-    """As `vae.decode`, which clamps: no gradient would lead back from beyond black and white."""
+    """As `vae.decode`, but without its clamp, which has no gradient for values beyond black and white."""
     cache = empty_cache(vae.decoder)
     frames = torch.split(raw, 1, dim=2)
     return torch.cat([decode_next(vae, frame, cache, is_first=number == 0) for number, frame in enumerate(frames)], 2)
@@ -97,7 +98,7 @@ def _piece(takes: Sequence[Frames], num_frames: int, rng: np.random.Generator) -
 
 @torch.no_grad()
 def _with_statistics(vae: AutoencoderKLWan, takes: Sequence[Frames]) -> AutoencoderKLWan:
-    """The same weights under a configuration with the latents' own mean and deviation."""
+    """The same weights, with the mean and standard deviation of their latents in the configuration."""
     whole = [take[: 1 + (len(take) - 1) // 4 * 4] for take in takes[:48]]
     latents = torch.cat([vae.encode(to_pixels(take)).latent_dist.mode()[0].flatten(1) for take in whole], 1)
     statistics = {

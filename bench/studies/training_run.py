@@ -34,7 +34,7 @@ SETTINGS: Final = (
     "generation.guidance_scale=2",
 )
 """Overrides of the recipe for random weights and minutes on a CPU. A sample costs a CPU the same in a batch of 4 as in
-one of 16 (65 and 73 ms on one core), so that small batches give four times the steps: after two minutes of one core
+one of 16 (65 and 73 ms on one core), so small batches give four times the steps: after two minutes of one core
 the loss was 0.83 with 4 samples and a rate of 2e-3, 1.77 with 16 and 1e-3."""
 
 
@@ -51,9 +51,9 @@ class TrainingRun:
     start: str = "tiny"
     """What it starts from: random weights of the preset, or a model directory."""
     settings: tuple[str, ...] = SETTINGS
-    """`key=value` of the recipe that make the study what it is."""
+    """`key=value` overrides of the recipe that define the study."""
     overrides: tuple[str, ...] = ()
-    """Further ones, which win."""
+    """Further overrides, which take precedence."""
 
     @property
     def folder(self) -> Path:
@@ -66,11 +66,11 @@ class TrainingRun:
         return self.folder / "model"
 
     def recipe(self) -> Recipe:
-        """Every number of it."""
+        """The recipe of the training, with all overrides."""
         return load_recipe(self.stage, PROFILE, self._settings())
 
     def command(self) -> list[str]:
-        """What is run. Given again, it goes on from the last checkpoint, or has nothing left to do."""
+        """The command line. Run again, it goes on from the last checkpoint, or has nothing left to do."""
         return [
             *(sys.executable, "-m", "training", "run"),
             *("--stage", self.stage, "--run", str(self.run), "--profile", PROFILE, "--model", self.start),
@@ -88,7 +88,7 @@ class TrainingRun:
             raise ValueError(f"training ended with status {status}")
 
     def logged(self, name: str, *, every: int = 1) -> dict[int, float]:
-        """A value that the training logged, by step: where there is one and the step divides by `every`."""
+        """A value that the training logged, by step, for the logged steps that are multiples of `every`."""
         lines = [json.loads(line) for line in (self.folder / "metrics.jsonl").read_text().splitlines()]
         return {line["step"]: line[name] for line in lines if name in line and line["step"] % every == 0}
 
@@ -97,5 +97,5 @@ class TrainingRun:
 
 
 def rounded(values: dict[int, float]) -> dict[str, float]:
-    """What `TrainingRun.logged` gave, as a results file keeps it: keys are text to JSON, four decimals are enough."""
+    """Values of `TrainingRun.logged` for a results file: keys as text, which JSON needs, and four decimals."""
     return {str(step): round(value, 4) for step, value in values.items()}

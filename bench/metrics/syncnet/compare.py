@@ -1,4 +1,4 @@
-"""Distances of lips and sound over 31 shifts, and what they say.
+"""Distances of lips and sound over 31 shifts, and the scores made from them.
 
 Legend: W windows of five frames, E embedding, V = 15 the largest shift.
 """

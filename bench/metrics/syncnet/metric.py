@@ -40,7 +40,8 @@ class SyncNetConfig:
     track: TrackConfig = field(default_factory=TrackConfig)
     """What makes a track."""
     detector: str = "dlib_hog"
-    """Face detector. The published pipeline has S3FD; boxes differ somewhat, so it is part of the protocol."""
+    """Face detector. The published pipeline uses S3FD, whose boxes differ somewhat, so the detector is part
+    of the protocol."""
 
 
 class SyncNetMetric(Metric):
@@ -69,7 +70,7 @@ class SyncNetMetric(Metric):
         return {"revision": REVISION, "weights": weights, "detector": self.config.detector, **track}
 
     def available(self) -> str | None:
-        """The weights are not ours to ship."""
+        """Load the weights, which this project may not distribute."""
         get = (
             "get syncnet_v2.model from the authors' page "
             "(www.robots.ox.ac.uk/~vgg/software/lipsync) and pass --syncnet-weights"
@@ -119,7 +120,7 @@ class SyncNetMetric(Metric):
         return self._network
 
     def _watch(self, video: VideoInput) -> tuple[Track, npt.NDArray[np.uint8]]:
-        """The largest face and its crops `(F, 224, 224, 3)`, kept for the last video: controls change the sound."""
+        """The largest face and its crops `(F, 224, 224, 3)`, cached for the last video: most controls keep them."""
         measured = MeasuredVideo.of(video.path)
         if self._face is None or self._face[0] != measured:
             track = largest_face(video.path, self.config)

@@ -53,5 +53,5 @@ def mel_bands() -> Floats:
 
 
 def _positive(values: Floats) -> Floats:
-    """Zeros made the smallest step of a double, so that they have a logarithm."""
+    """Values with zeros replaced by a double's machine epsilon, so that all have a logarithm."""
     return np.where(values == 0, np.finfo(np.float64).eps, values)

@@ -1,4 +1,4 @@
-"""The two towers in the published layout: module indices count every ReLU and pool, so the weights load strictly.
+"""SyncNet's two towers in the published layout: module indices count every ReLU and pool, so weights load strictly.
 
 Legend: B windows, E = 1024 embedding.
 """
@@ -16,7 +16,7 @@ NUM_PARAMETERS = 13_631_616
 
 
 class SyncNet(nn.Module):
-    """Embeds 0.2 s of sound and five pictures of lips so that those that belong together lie close."""
+    """Embeds 0.2 s of sound, and five pictures of lips, so that matching ones lie close to each other."""
 
     def __init__(self) -> None:
         super().__init__()

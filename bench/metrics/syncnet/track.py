@@ -14,7 +14,7 @@ Boxes = npt.NDArray[np.float64]
 
 FPS = 25
 CONTEXT = 0.4
-"""Of the box's half side: how much more is shown to each side, and twice that below."""
+"""Margin of a crop, as a share of the box's half side: this much to the left and right, twice as much below."""
 BORDER = 110
 """Grey level outside the picture."""
 CROP_PX = 224
@@ -27,13 +27,13 @@ class TrackConfig:
     min_iou: float = 0.5
     """Overlap with the track's last box must be above it."""
     max_gap_frames: int = 25
-    """A track ends when no box continued it for this long."""
+    """A track ends when no box has continued it for this long."""
     min_frames: int = 100
     """Shorter tracks are dropped (the number of detections must be above it)."""
     min_face_px: float = 100.0
     """Tracks whose mean width and height are both no larger are dropped."""
     median_frames: int = 13
-    """Of the filter over the box's middle and size."""
+    """Length of the median filter over the box's middle and size."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,5 +1,5 @@
-"""Drawn talking faces whose truth is known: what they say with their mouth, who they are, how the head moves.
+"""Drawn talking faces whose truth is known: how the mouth moves, who they are, how the head moves.
 
-`identity` says who, `prompt` how it is told, `performance` what happens over time, `face` draws it, `measure` reads it
-back from pixels, `dataset` makes encoded shards of it.
+`identity` is the person, `performance` what happens over time, `prompt` its description in words, `face` the drawing,
+`measure` reads the truth back from pixels, and `dataset` makes encoded shards of it all.
 """

@@ -1,7 +1,7 @@
-"""Drawn faces as encoded shards, ready to train on, with their truth in a file beside.
+"""Drawn faces as encoded shards, ready to train on, with their truth in a file beside them.
 
-`RUN/encoded/720p/` holds the shards in the format of `curation.encoding.encoded`, `RUN/truth.jsonl` a line for each
-clip and, first, one that says what it was made from; it is written last, so that it stands for the whole.
+`RUN/encoded/720p/` holds the shards in the format of `curation.encoding.encoded`. `RUN/truth.jsonl` has a first line
+that says what the dataset was made from, then a line for each clip. It is written last: if it is there, all is.
 
 Letters: C latent channels, F latent frames, H and W latent sides, N references, T pixel frames.
 """
@@ -51,7 +51,7 @@ class FacesConfig:
     num_videos: int = 600
     """Videos, each of another person with other speech."""
     clips_per_video: int = 3
-    """Clips cut out of a video, one behind the other with random gaps."""
+    """Clips cut out of a video, one after another with random gaps."""
     clip_frames: int = 49
     """Pixel frames of a clip, 4k + 1: 49 are 13 latents, about two swings of the head. (The paper's 109 cost a CPU
     more than twice as much a clip and teach nothing more here.)"""
@@ -91,8 +91,8 @@ def make_dataset(run: str | Path, config: FacesConfig, *, vae: Autoencoder | Non
     """Draw, encode and commit all shards, then write the truth; nothing is done if it is there already.
 
     Args:
-        run: where.
-        config: what.
+        run: directory to write into.
+        config: how much is drawn.
         vae: encodes the pictures; the patch-DCT codec by default.
 
     Raises:
@@ -128,7 +128,7 @@ def read_truth(run: str | Path) -> dict[str, dict[str, Any]]:
 
 
 class FaceEncoder:
-    """Encodes takes with the parts of the `tiny` preset, as `make encode` would; `vae` takes its codec's place."""
+    """Encodes takes with the parts of the `tiny` preset, as `make encode` would; `vae` replaces its codec."""
 
     def __init__(self, config: FacesConfig, vae: Autoencoder | None = None) -> None:
         self.config = config
@@ -195,7 +195,7 @@ class FaceEncoder:
 
 def _performance(seed: int, split: int, index: int, duration_s: float) -> Performance:
     rng = np.random.default_rng([seed, split, index])
-    # Splits and seeds get ranges of their own: no speech is heard in two of them.
+    # Each split and seed has a range of its own, so that no speech occurs in two of them.
     speech_seed = (2 * seed + split) * 1_000_000 + index
     return draw_performance(rng, duration_s=duration_s, speech_seed=speech_seed)
 

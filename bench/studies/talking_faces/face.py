@@ -41,7 +41,7 @@ _EYE_WHITE: Final = (235, 235, 235)
 _IRIS: Final = (35, 30, 30)
 _SUBPIXEL_BITS: Final = 6
 _AA_GROWTH: Final = 0.6
-"""By how many pixels OpenCV draws an anti-aliased filled ellipse too large, measured by its area."""
+"""Pixels by which OpenCV draws the radii of a filled, anti-aliased ellipse too large, measured by its area."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

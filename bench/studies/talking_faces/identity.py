@@ -1,4 +1,4 @@
-"""Who a drawn face is: colours and shape, random but never so alike that they cannot be told apart.
+"""The identity of a drawn face: random colours and shape; the colours of parts that touch differ clearly.
 
 Colours are CIELAB (D65), L in 0 … 100.
 """
@@ -42,7 +42,7 @@ SHIRTS: Final[Mapping[str, Lab]] = {
 PARTS: Final = ("skin", "hair", "shirt", "background")
 
 _SPREAD: Final = (4.0, 4.0, 4.0)
-"""Colours of one name vary by this much (uniform, either way): names say less than the picture does."""
+"""Colours of one name vary by this much (uniform, either way), so that a name says less than the picture does."""
 _NEIGHBOURS: Final = (
     ("skin", "hair", 30.0),
     ("skin", "background", 30.0),

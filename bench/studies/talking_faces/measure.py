@@ -1,6 +1,6 @@
 """Reading a drawn face back from pixels: mouth, head, colours, sharpness.
 
-All that is asked of the picture is the layout of `face`; nothing of the performance. Letters: T frames, S side.
+It relies only on the layout of `face`, and knows nothing of the performance. Letters: T frames, S side.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Frames: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 STILL_BELOW: Final = 1.2
-"""Standard deviation of the head's place, in pixels of the layout, under which it counts as still: a swing of 4 has
-2.8, tracking a head at rest 0.3."""
+"""Standard deviation of the head's place, in pixels of the layout, under which it counts as still. A swing of 4
+pixels has 2.8; the tracking of a head at rest has 0.3."""
 
 _HEAD_BOX: Final = (24, 5, 72, 36)
 """Hair, forehead and eyes at rest: x0, y0, x1, y1. The mouth is not in it."""

@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class HeadMotion(StrEnum):
-    """How the head moves: told by the prompt, and by no single picture."""
+    """How the head moves: the prompt says it, and no single picture shows it."""
 
     STILL = "still"
     NODDING = "nodding"
@@ -40,8 +40,8 @@ class Performance:
     duration_s: float
     speech_seed: int
     speech_start_s: float
-    """Where in the speech the video begins. All speech begins with a phrase after a short breath, so that the openings
-    of two utterances of 3 s, taken from their starts, correlate by as much as 0.75."""
+    """Where in the speech the video begins, which is after its start: all speech begins with a phrase after a short
+    breath, so the mouth openings in the first 3 s of two utterances correlate by as much as 0.75."""
     pitch_hz: float
     amplitude: float
     """Of the head's swing, pixels of a 96-pixel picture."""

@@ -1,4 +1,4 @@
-"""How a performance is told: the person in words, and the head's motion, which no single picture shows."""
+"""The description of a performance: the person, and the head's motion, which no single picture shows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOTION_WORDS: Final[Mapping[HeadMotion, str]] = {
 
 
 def captions(identity: Identity, motion: HeadMotion) -> tuple[str, ...]:
-    """Detailed and brief caption."""
+    """The detailed and the brief caption."""
     words = MOTION_WORDS[motion]
     return (
         f"a person with {identity.skin.name} skin, {identity.hair.name} hair and a {identity.shirt.name} shirt talks "
