@@ -4,7 +4,7 @@
 
 Each size is a video of a real face, enlarged, that moves before a still background: 5 s at 25 frames a second, H.264.
 It is curated in a process of its own on one core; so runs the reference `ffmpeg -threads 1 -i FILE -f null -`. The long
-source repeats 5 s of 480 lines; its header is read, and its first, middle and last units are curated.
+source repeats 5 s of 496 lines; its header is read, and its first, middle and last units are curated.
 """
 
 from __future__ import annotations
