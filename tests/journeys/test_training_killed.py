@@ -1,11 +1,8 @@
 """Trainings of every objective, killed at any moment, go on bit for bit."""
 
 import json
-import os
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,11 +11,11 @@ from typing import Any
 import pytest
 import torch
 
-from tests.paths import ROOT
 from tests.worlds.checkpoints import checkpoint_tensors
 from tests.worlds.decoders import distil_decoder, evae_overrides, make_teacher
 from tests.worlds.distillation import distil, distil_overrides, make_distillation
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
+from tests.worlds.fresh_process import FreshPython
 from tests.worlds.recipes import losses, metrics, small_overrides, train
 from tests.worlds.small_model import make_small_model
 
@@ -91,10 +88,8 @@ def killed(name: str, folder: Path) -> dict[str, Path]:
         jobs.append(
             {"stage": kind.stage, "run": str(runs[moment]), "overrides": overrides, "moment": moment, "call": call}
         )
-    subprocess.run(
-        [sys.executable, "-m", "tests.worlds.killed_trainings", json.dumps(jobs)],
-        check=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, timeout=500,
-    )  # fmt: skip
+    trainings = FreshPython("-m", "tests.worlds.killed_trainings", json.dumps(jobs))
+    assert trainings.wait(500) == 0, trainings.stderr
     kind.train(whole, **OFTEN, **kind.changes)
     return runs
 

@@ -1,10 +1,7 @@
-"""Two gloo ranks train as one does, however ZeRO shares out what they hold, all in one start of `torchrun`."""
+"""Two gloo ranks train as one does, however ZeRO shares out what they hold, all in one start."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from torch import Tensor
 
 from tests.worlds.distillation import distil, distil_overrides, make_distillation
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
+from tests.worlds.fresh_process import run_ranks
 from tests.worlds.recipes import losses, metrics, small_overrides, train
 
 STEPS, DISTIL_STEPS = 12, 4
@@ -53,13 +51,7 @@ def together(folder: Path, chosen: dict[str, list[str]]) -> Path:
     for name in chosen["distill"]:
         run = Path(shutil.copytree(folder / "distill/alone", folder / "distill" / name, ignore=TRAINED))
         jobs.append(("distill", str(run), distil_overrides(run, steps=DISTIL_STEPS, **DISTIL_SETUPS[name])))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    subprocess.run(
-        [*launch, "-m", "tests.worlds.rank_worker", json.dumps(jobs)],
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=500,
-    )
+    run_ranks(2, "-m", "tests.worlds.rank_worker", json.dumps(jobs))
     return folder
 
 

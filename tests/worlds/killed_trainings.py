@@ -15,6 +15,9 @@ from typing import Any
 
 import torch
 
+os.environ.setdefault("DS_ACCELERATOR", "cpu")
+import deepspeed  # noqa: F401 (it looks for its accelerator when it is imported)
+
 from training.distributed.ranks import join_ranks
 from training.distributed.trained_model import TrainedModel
 from training.recipes.recipe import load_recipe
@@ -43,9 +46,6 @@ def die_after(moment: str, call: int) -> None:
 
 def main() -> None:
     torch.set_num_threads(1)
-    os.environ.setdefault("DS_ACCELERATOR", "cpu")
-    import deepspeed  # noqa: F401, PLC0415 (it looks for its accelerator when it is imported)
-
     for job in json.loads(sys.argv[1]):
         child = os.fork()
         if child == 0:

@@ -1,4 +1,4 @@
-"""Trainings in this rank, one after the other: `torchrun … rank_worker.py '[["stage", "run", ["override", …]], …]'`."""
+"""Trainings in this rank, one after the other: `rank_worker '[["stage", "run", ["override", …]], …]'`, a module."""
 
 import json
 import sys

@@ -70,7 +70,7 @@ def test_a_run_that_may_not_be_written_is_one_line_before_any_work(tmp_path: Pat
         from curation.__main__ import main
         raise SystemExit(main(["run", {str(tmp_path / "in")!r}, "--run", {str(tmp_path / "run")!r}]))
     """)  # fmt: skip
-    assert told.returncode != 0
+    assert told.wait() != 0
     assert told.stderr.count("\n") == 1
     assert f"cannot write to {tmp_path}/run: Permission denied" in told.stderr
     assert "Starting Ray" not in told.stdout
