@@ -28,7 +28,7 @@ class ClipPlan:
     new: range
     """Latents of the timeline that this clip denoises."""
     decoded: range
-    """Latents of the timeline that are decoded after this clip: new ones with speech, and once the image."""
+    """Latents of the timeline that are decoded after this clip: new ones with speech; in clip 0 also the image."""
     frames: range
     """Pixel frames of the video that the clip adds, cut to the length of the speech."""
 
