@@ -12,7 +12,7 @@ IMPORTED = ["model.network.sequence_parallel", "tests.worlds.networks", "tests.w
 
 
 def fresh_processes() -> ForkServerContext:
-    """Where such processes are started."""
+    """The context that starts such processes."""
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(IMPORTED)
     return processes

@@ -1,4 +1,4 @@
-"""Running code as a user to whom permissions apply; they do not to root."""
+"""Running code as a user to whom permissions apply: they do not apply to root."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ if os.getuid() == 0:
     os.setuid(65534)
 print({BEGUN!r}, file=sys.stderr, flush=True)
 """
-"""Our code is imported before: it may lie where nobody may look. What libraries say on the way is not ours: on a busy
-machine, matplotlib tells after five seconds that it is still looking for fonts."""
+"""Our code is imported before the rights are dropped, because nobody else may be allowed to read it. What libraries
+print meanwhile is left out: on a busy machine, matplotlib says after five seconds that it is still looking for fonts.
+"""
 
 
 def run_as_nobody(reach: Path, code: str) -> subprocess.CompletedProcess[str]:
     """Run Python code in a process without root's rights.
 
     Args:
-        reach: a directory whose parents are opened for it to pass, up to the temporary directory.
+        reach: a directory that the code can reach: its parents, up to the temporary directory, are opened.
         code: what to run.
     """
     for parent in reach.parents:
