@@ -1,1 +1,1 @@
-"""The ground that every part stands on: configuration, the command line, storage, jobs; profiles and environments."""
+"""What every part builds on: configuration, the command line, storage, jobs; profiles and environments."""

@@ -1,4 +1,4 @@
-"""Command lines: commands whose modules are imported only when they are asked for, and what people get for mistakes."""
+"""Command lines: commands whose modules are imported only when they are typed, and one clear line for each mistake."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from infra.config import ConfigError
 from infra.default_run import default_run
 
 PREFIX = "soul: "
-"""Before every line that says why a command did not do what it was asked for."""
+"""Opens every line that says why a command did not do its work."""
 
 SIGNALLED = 128
-"""Exit statuses from here on name the signal that ended a process."""
+"""Exit statuses from this one on say that a signal ended the process: this plus the signal's number."""
 SPEAKER_TIMEOUT_S = 20.0
-"""How long the one of several equal processes that talks to people has for its line, once another has ended."""
+"""How long a quiet process waits before it ends, so that the process that talks to people can print its line."""
 
 
 class CommandFailedError(Exception):
-    """A command broke off through nothing that was typed; its message is one line."""
+    """A command broke off, and what was typed is not the reason; the message is one line."""
 
     status: ClassVar[int] = 1
     """What the command exits with."""
@@ -38,18 +38,18 @@ Run = Callable[[argparse.Namespace], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Command:
-    """One command, as two modules: torch takes seconds to import, and neither `--help` nor a mistake should wait."""
+    """One command, as two modules: importing torch takes seconds, and neither `--help` nor a mistake waits for it."""
 
     about: str
     """What it is for, in half a line."""
     options: str
     """Module with `add_arguments`; imports nothing heavy."""
     run: str
-    """Module with `run`; imported when what was typed is in order. The same module, where it imports the rest late."""
+    """Module with `run`; imported once the options are valid. It is the same module if that imports the rest late."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what was typed wrongly in one line, and the nearest right word."""
+    """Reports a mistake in what was typed in one line, with the nearest known option."""
 
     def error(self, message: str) -> NoReturn:
         """Refuse what was typed.
@@ -74,7 +74,7 @@ class CommandLine:
     """A part's commands: `python -m PART COMMAND`."""
 
     prog: str
-    """What is typed to get here."""
+    """The command as it is typed, e.g. `python -m model`."""
     description: str
     """Shown above the commands."""
     commands: Mapping[str, Command]
@@ -82,7 +82,7 @@ class CommandLine:
     interrupted: str
     """What to say after ctrl-C: what is kept, and how to go on."""
     mistakes: type[Exception] = ConfigError
-    """What else than `ConfigError` is a person's mistake; its message is one line."""
+    """The exception, besides `ConfigError`, that means a person's mistake; its message is one line."""
     quiet: Callable[[], bool] = bool
     """Whether this is one of several equal processes, and another one talks to people."""
 
@@ -93,14 +93,14 @@ class CommandLine:
         prog: str | None = None,
         commands: Mapping[str, Command] | None = None,
     ) -> int:
-        """Do what was asked for; returns the exit status.
+        """Run the command that was typed; returns the exit status.
 
         0 done, 1 broken off, 2 a person's mistake, 130 interrupted.
 
         Args:
-            arguments: in place of those of this process.
-            prog: what was typed, where it was something else.
-            commands: in place of all of them under their own names.
+            arguments: what was typed after the program; by default this process's arguments.
+            prog: the program as it was typed, in place of `self.prog`.
+            commands: in place of `self.commands`, e.g. one of them under another name.
         """
         quiet, words = self.quiet(), sys.argv[1:] if arguments is None else arguments
 
@@ -119,16 +119,16 @@ def run_alone(
     add_arguments: Callable[[argparse.ArgumentParser], None],
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """`python -m MODULE`, of a module that is one command by itself; returns the exit status, as `CommandLine.main`.
+    """Run `python -m MODULE`, a module that is one command by itself; returns the exit status, as `CommandLine.main`.
 
-    The module calls this ahead of its imports that take seconds. Once what was typed is in order, it is imported whole
-    under its own name, and its `run` is called with the options. A ValueError is a person's mistake.
+    The module calls this ahead of its imports that take seconds. Once the options are valid, the module is imported
+    whole under its own name, and its `run` is called with the options. A ValueError is a person's mistake.
 
     Args:
-        module: its name.
+        module: the module's name.
         about: shown above the options.
         add_arguments: adds the options; needs nothing heavy.
-        arguments: in place of those of this process.
+        arguments: what was typed after the program; by default this process's arguments.
     """
 
     def work() -> None:
@@ -145,11 +145,11 @@ def run_alone(
 def exit_status(
     work: Callable[[], None], *, mistakes: type[Exception] = ConfigError, interrupted: str, quiet: bool = False
 ) -> int:
-    """Do the work of a command, and say in one line why it was not done; returns the exit status.
+    """Do the work of a command and, if it fails, say why in one line; returns the exit status.
 
     Args:
-        work: reads what was typed and does it.
-        mistakes: what else than `ConfigError` is a person's mistake.
+        work: parses what was typed and does the work.
+        mistakes: the exception, besides `ConfigError`, that means a person's mistake.
         interrupted: what to say after ctrl-C: what is kept, and how to go on.
         quiet: whether another process talks to people.
     """
@@ -163,19 +163,19 @@ def exit_status(
     except CommandFailedError as error:
         status = say(error, error.status, quiet=quiet)
     except KeyboardInterrupt as error:
-        # A command that keeps something of what it had begun says so by the interrupt's own message.
+        # A command that keeps part of its work says so in the message of its KeyboardInterrupt.
         kept = str(error) or interrupted
         status = say(f"interrupted; {kept}" if kept else "interrupted", 130, quiet=quiet)
     except BrokenPipeError:
-        # What it wrote to has gone, as with `| head`: there is nobody to tell, and what is left must go nowhere.
+        # The reader of standard output has gone, as with `| head`. Nobody is left to tell, and the rest is discarded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except ConnectionError as error:
-        # No cluster at RAY_ADDRESS, no store at that address.
+        # No cluster at RAY_ADDRESS, or no object store at its address.
         status = say(error, 2, quiet=quiet)
     except OSError as error:
-        # A full disk, a read-only directory, a store that does not answer: it says which file. It may have happened
-        # to one process alone, and nobody else would tell.
+        # A full disk, a read-only directory, a store that does not answer: the message names the file. A quiet process
+        # says it too, because it may have happened to this process alone.
         status = say(error, 1)
     else:
         status = 0
@@ -185,8 +185,8 @@ def exit_status(
 def say(problem: object, status: int, *, quiet: bool = False) -> int:
     """Say why a command ends, in one line; returns the status.
 
-    A quiet one waits before it ends, unless a signal ended it (128 and more): launchers stop all other processes as
-    soon as one has failed, and the one that talks may not have come to its line.
+    A quiet process prints nothing and waits before it ends, unless a signal ended it (128 and more): launchers stop all
+    other processes as soon as one has failed, and the process that talks to people may not have printed its line yet.
     """
     if not quiet:
         lines = (line.strip() for line in str(problem).splitlines())
@@ -199,10 +199,12 @@ def say(problem: object, status: int, *, quiet: bool = False) -> int:
 def parse_command(
     prog: str, description: str, commands: Mapping[str, Command], arguments: Sequence[str], *, quiet: bool = False
 ) -> tuple[Run, argparse.Namespace]:
-    """The chosen command's `run`, and its options, `command_line` being what was typed; exits where help was asked for.
+    """The chosen command's `run` and its options; exits if help was asked for.
+
+    What was typed is added to the options as `command_line`.
 
     Raises:
-        ConfigError: no such command, or it does not take that.
+        ConfigError: there is no such command, or it does not take these options.
     """
     word, *rest = [*arguments, ""]
     if word in {"-h", "--help"}:
@@ -240,12 +242,12 @@ def _no_command(word: str, commands: Mapping[str, Command]) -> str:
 def add_run(
     parser: argparse.ArgumentParser, *, begins: bool = False, must_exist: bool = True, profile_option: bool = True
 ) -> None:
-    """`--run`, and `--profile` for commands that need it for nothing else: its run is the one that is meant.
+    """Add `--run`, and `--profile` for commands that need it only to find the default run.
 
     Args:
         parser: of the command.
-        begins: whether the command begins a run, out of INPUT.
-        must_exist: whether there is nothing to be done where there is no such directory.
+        begins: whether the command begins a run from INPUT.
+        must_exist: whether the command needs a run directory that exists.
         profile_option: whether to add `--profile` as well.
     """
     made = "runs/sample without INPUT, else runs/PROFILE"
@@ -259,7 +261,7 @@ def add_run(
 
 
 def add_profile(parser: argparse.ArgumentParser, example: str) -> None:
-    """`--profile`, and `--set` to change a field of it."""
+    """Add `--profile`, and `--set` to change a field of it."""
     parser.add_argument("--profile", default="local", help="a name in infra/profiles or a YAML file (default: local)")
     parser.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE",
@@ -268,7 +270,7 @@ def add_profile(parser: argparse.ArgumentParser, example: str) -> None:
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
-    """Who does the work."""
+    """Add `--engine`: who does the work."""
     parser.add_argument(
         "--engine",
         choices=("ray", "inline"),
@@ -298,7 +300,7 @@ def existing_directory(text: str) -> Path:
 
 
 def _settle_run(options: argparse.Namespace) -> None:
-    """Fill in `--run`, whose default depends on what else was typed; refuse one that is not there."""
+    """Fill in `--run`, whose default depends on the other options; refuse a run directory that does not exist."""
     if options.run is None:
         options.run = default_run(options.profile, options.input is None if "input" in options else None)
     if options.run_must_exist:
@@ -306,10 +308,10 @@ def _settle_run(options: argparse.Namespace) -> None:
 
 
 def check_run(run: str) -> None:
-    """Refuse a directory of this machine that is not there.
+    """Refuse a run directory on this machine that does not exist.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: it does not exist.
     """
     if "://" not in run and not Path(run).is_dir():
         raise ConfigError(f"{run} is not a run directory: `make curate` makes one, or give another --run")

@@ -27,7 +27,7 @@ class ConfigError(ValueError):
 
 @contextmanager
 def persons_mistakes() -> Iterator[None]:
-    """Inside, a ValueError is a person's mistake, as `model/` has it; anywhere else it is a bug."""
+    """Inside, a ValueError becomes a ConfigError: `model/` raises it for a person's mistake. Elsewhere it is a bug."""
     try:
         yield
     except ConfigError:
@@ -74,7 +74,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def layered(overrides: Sequence[str], *layers: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings laid over each other, later ones on top, and `dotted.key=value` overrides over all."""
+    """Nested mappings merged into one: a later one overrides earlier ones, `dotted.key=value` overrides all of them."""
     values: dict[str, Any] = {}
     for layer in layers:
         _lay_over(values, layer)

@@ -14,10 +14,10 @@ def default_run(profile: str, sample: bool | None) -> str:  # noqa: FBT001 (thre
 
     Args:
         profile: its name, or the path of its YAML file.
-        sample: whether the sample bucket is to be curated into it; None for a command that goes on with what is there.
+        sample: whether the command curates the sample bucket; None for a command that goes on with what is curated.
     """
     own = RUNS / Path(profile).stem
     if sample is None:
-        # Who has tried the sample bucket alone goes on with it; nobody's own videos are ever passed over for it.
+        # Where only the sample bucket has been curated, commands go on with it. A person's own videos come first.
         sample = profile == "local" and not (own / "shards").is_dir() and (SAMPLE_RUN / "shards").is_dir()
     return str(SAMPLE_RUN if sample else own)

@@ -1,6 +1,6 @@
 """The installed command `soul`: what `python -m curation`, `training`, `model` and `bench` do, in order of use.
 
-It stands above everything and imports nothing of it: a part is loaded when one of its commands is typed.
+It imports none of the parts: a part is loaded when one of its commands is typed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Entry:
     part: str
     """The folder whose command line has it."""
     name: str | None
-    """What it is called there; None for all of that command line."""
+    """The command's name in that command line; None for all commands of it."""
 
 
 def _own(part: str, about: str, name: str) -> Entry:

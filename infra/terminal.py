@@ -1,4 +1,4 @@
-"""Keeping the processes that we start off the terminal, which belongs to the one that people talk to."""
+"""Keeping the processes that we start off the terminal: it belongs to the process that talks to people."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 FOR_BACKGROUND = (signal.SIGTTIN, signal.SIGTTOU)
-"""What a terminal sends to processes in the background that read from it or set its modes; both stop them."""
+"""Signals that a terminal sends to background processes that read from it or set its modes; both stop the process."""
 
 
 @contextmanager
 def off_the_terminal() -> Iterator[None]:
-    """Processes started inside, and theirs, neither read from the terminal nor write errors to it.
+    """Inside, processes that are started, and their children, neither read from the terminal nor write errors to it.
 
-    Ray puts its workers into process groups of their own. These are in the background of the terminal that they
-    inherit, and a worker that reads from it, or sets its modes as FFmpeg's command does on starting, is stopped by job
-    control for good and without a word. This process has its own standard input and error output, and its signals,
-    back afterwards; what it writes to the latter inside is lost.
+    Ray puts its workers into process groups of their own, which are in the background of the terminal that they
+    inherit. Job control stops a worker that reads from the terminal or sets its modes, as FFmpeg's command does when it
+    starts; the worker never goes on and prints nothing. Afterwards this process has its standard input, its standard
+    error and its signal handlers back. What it writes to standard error inside is lost.
     """
     if sys.stderr is not None:
         sys.stderr.flush()
@@ -53,9 +53,9 @@ def _null(descriptor: int, mode: int) -> Iterator[None]:
 
 @contextmanager
 def _unstoppable() -> Iterator[None]:
-    """For libraries that open the terminal by name: what is ignored here is ignored by what is started here."""
+    """Ignore the terminal's signals, for libraries that open it by name: processes started inside inherit this."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may say
+        yield  # only the main thread may set handlers
         return
     before = {number: signal.signal(number, signal.SIG_IGN) for number in FOR_BACKGROUND}
     try:

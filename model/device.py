@@ -1,4 +1,4 @@
-"""What a device could do at best, against which speeds are measured."""
+"""The peak speed of a device, with which measured speeds are compared."""
 
 from typing import Final
 
@@ -8,11 +8,11 @@ PEAK_BF16_FLOPS: Final = {
     "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "B200": 2250e12, "A100": 312e12, "L40S": 362e12,
     "RTX 4090": 165e12, "RTX 5090": 209e12,
 }  # fmt: skip
-"""Dense bf16 with fp32 accumulation, from the data sheets; the first name that the device's holds counts."""
+"""Dense bf16 with fp32 accumulation, from the data sheets; the first name that is part of the device's name counts."""
 
 
 def peak_bf16_flops(device: torch.device) -> float | None:
-    """Operations a second of a CUDA device; None where they are not known, and on a CPU."""
+    """Operations a second of a CUDA device at its peak; None where the peak is not known, and on a CPU."""
     if device.type != "cuda":
         return None
     name = torch.cuda.get_device_name(device)

@@ -17,23 +17,23 @@ from tests.worlds.fresh_process import fresh_processes
 from tests.worlds.sample_videos import LONG, SHORT, make_videos
 
 torch.set_num_threads(1)
-# Whoever starts the server first, all of the tests' fresh processes come from it.
+# All fresh processes of the tests come from this one server, whichever test asks for one first.
 fresh_processes()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell that starts the tests in its background has them, and all that they start, ignore ctrl-C.
+    # A shell that starts the tests in its background makes them, and the processes that they start, ignore ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Sums of one test must not come out otherwise because another, or a command that it ran, set other threads."""
+    """A test's sums must not depend on the number of threads that another test, or a command of it, has set."""
     yield
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def own_linear_layer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """ZeRO-3 puts its own in this place, which rounds otherwise, for all that is trained in the process afterwards."""
+    """ZeRO-3 puts its own, which rounds otherwise, in place of torch's for all later trainings of the process."""
     monkeypatch.setattr(torch.nn.functional, "linear", torch.nn.functional.linear)
 
 
@@ -48,19 +48,19 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def short_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the videos of the sample bucket but for the long ones."""
+    """A directory with the videos of the sample bucket, except for the long ones."""
     return make_videos(tmp_path_factory.mktemp("short"), SHORT)
 
 
 @pytest.fixture(scope="session")
 def long_samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the long ones: for slow tests."""
+    """A directory with the long videos of the sample bucket, for slow tests."""
     return make_videos(tmp_path_factory.mktemp("long"), LONG)
 
 
 @pytest.fixture(scope="session")
 def sample(request: pytest.FixtureRequest) -> Callable[[str], Path]:
-    """Where a video of the sample bucket is, by its name."""
+    """Finds a video of the sample bucket by its name."""
 
     def find(name: str) -> Path:
         folder: Path = request.getfixturevalue("long_samples" if name in LONG else "short_samples")
@@ -71,7 +71,7 @@ def sample(request: pytest.FixtureRequest) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def object_store() -> Iterator[str]:
-    """Address of an S3-compatible server on loopback, where every s3:// of the tests goes."""
+    """Address of an S3-compatible server on loopback, which serves every s3:// of the tests."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -97,5 +97,5 @@ def samples_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def videos_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A method's videos of them, good and bad."""
+    """A method's videos of these samples, good and bad."""
     return write_method(tmp_path_factory.mktemp("method") / "videos")

@@ -38,7 +38,7 @@ COMMANDS: Final = {
 
 
 def _is_further() -> bool:
-    """Whether another process talks to people: launchers number theirs before these have met."""
+    """Whether another process talks to people. Launchers number their processes before these have joined."""
     return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) != "0"
 
 

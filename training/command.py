@@ -32,14 +32,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Train the stage.
 
-    torch and DeepSpeed are imported here, behind a line that says what takes so long.
+    torch and DeepSpeed are imported here, after a line that says what takes so long.
 
     Raises:
         ConfigError, CommandFailedError, StoppedError: see `run_stage`.
     """
     if not _reads_another_run(options):
         check_run(options.run)
-    from infra.storage.files import is_local  # noqa: PLC0415 (finding file systems takes its time)
+    from infra.storage.files import is_local  # noqa: PLC0415 (fsspec takes its time to import)
 
     if not is_local(options.run):
         raise ConfigError(
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _reads_another_run(options: argparse.Namespace) -> bool:
-    """Whether the samples lie elsewhere (`data.run`), and RUN is only made."""
+    """Whether the samples are those of another run (`data.run`), so that RUN need not exist yet."""
     said = layered(options.overrides, profile_section(options.profile, f"training.{options.stage}"))
     data = said.get("data")
     return isinstance(data, dict) and bool(data.get("run"))
@@ -83,7 +83,7 @@ def _known_stage(text: str) -> str:
 
 
 def _run_on_ray(options: argparse.Namespace) -> None:
-    # Ray takes seconds to import, and most trainings do without.
+    # Ray takes seconds to import, and most trainings do not use it.
     from infra.jobs.cluster import ray_session, telling_why_it_stopped  # noqa: PLC0415
     from training.distributed.ray_launch import train_on_ray  # noqa: PLC0415
     from training.recipes.recipe import load_recipe  # noqa: PLC0415

@@ -23,7 +23,7 @@ class Initial:
     directory: Path
     """A model directory."""
     fingerprint: str
-    """Of the component that is trained. A codebook or defaults that are put into the directory do not change it."""
+    """Fingerprint of the component that is trained. A codebook or defaults put into the directory do not change it."""
 
     @classmethod
     def of(cls, directory: Path, component: str) -> Self:
@@ -37,10 +37,10 @@ def initial_source(recipe: Recipe, run: Path, given: str | None) -> str:
     Args:
         recipe: of the stage.
         run: the run directory.
-        given: in place of the recipe's.
+        given: what was typed, in place of the recipe's.
 
     Raises:
-        ConfigError: nothing is said, or the stage that it starts from has no result yet.
+        ConfigError: neither names anything, or the stage that it starts from has no result yet.
     """
     source = given or recipe.initial
     if not source:
@@ -69,8 +69,8 @@ def initial_directory(source: str, aside: Path, *, seed: int) -> Path:
         seed: of a preset's weights.
 
     Raises:
-        ConfigError: it is missing or incomplete; one line that says what.
-        NotWrittenError: a preset's cannot be written; nothing of it is left.
+        ConfigError: the directory is missing or incomplete; one line that says what.
+        NotWrittenError: a preset's directory cannot be written; nothing of it is left.
     """
     if source in PRESETS and not Path(source).is_dir():
         if source != "tiny":

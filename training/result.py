@@ -28,18 +28,18 @@ CONFIG_FILE: Final = "config.json"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Result:
-    """What a stage's model directory has in place of what its initial one has."""
+    """What a stage's model directory replaces in its initial one."""
 
     component: str
     """Folder of what was trained, `transformer` or `vae`."""
     weights: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
-    """The component's weights, of those of the trained network; the same by default."""
+    """Makes the component's weights from those of the trained network; by default they are the same."""
     in_fp32: tuple[str, ...] = ()
-    """Parts of names: weights with one of them are stored as fp32, whatever the others are."""
+    """Parts of names: weights whose name has one of them are stored as fp32, whatever the type of the others."""
     config: Mapping[str, Any] = field(default_factory=dict)
-    """Configuration of the component to be changed, where its shape is not what it was."""
+    """Changes to the component's configuration, where its shape has changed."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Configuration of the pipeline to be changed, e.g. `num_inference_steps`."""
+    """Changes to the pipeline's configuration, e.g. of `num_inference_steps`."""
     scheduler: Scheduler | None = None
     """The sampler that the pipeline uses; the initial directory's own otherwise."""
 
@@ -57,14 +57,14 @@ def write_result(
 
     Raises:
         CheckpointError: it could not be written (a full disk, say); nothing of it is left.
-        ConfigError: the codebook is not one.
+        ConfigError: the codebook file is not a codebook.
 
     Args:
-        target: replaced if it exists.
-        initial: whose other components are taken over, as hard links where the file system has them.
+        target: where it is written; replaced if it exists.
+        initial: the directory whose other components are taken over, as hard links where the file system has them.
         result: what is not taken over.
         state: weights of the trained network.
-        dtype: the component's are stored as; what has to stay fp32 does.
+        dtype: the type that the component's weights are stored as; weights that must be fp32 stay fp32.
         codebook: a codebook file to put in; `initial`'s own otherwise.
     """
     aside = target.with_name(f"{target.name}.tmp")
@@ -95,7 +95,7 @@ def write_result(
 
 
 def check_link(link: Path) -> None:
-    """See that `point_to` will be able to make a link.
+    """Check that `point_to` will be able to make a link.
 
     Raises:
         ConfigError: something that is not such a link is in its place.
@@ -118,7 +118,7 @@ def point_to(link: Path, directory: Path) -> None:
 
 
 def _lay_out(aside: Path, initial: Path, result: Result) -> None:
-    """All of the directory but the weights that were trained."""
+    """Make the whole directory, except for the weights that were trained."""
     replaced = (initial / result.component).resolve()
     shutil.copytree(
         initial.resolve(),

@@ -42,12 +42,12 @@ def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: s
         The model directory.
 
     Raises:
-        ConfigError: something that was asked for cannot be; one line.
+        ConfigError: something that was asked for is not possible; one line.
         DivergedError: the training broke down.
         DamagedError: too many samples are damaged; no model directory is written.
         StoppedError: a SIGTERM came; a checkpoint has been written.
         NotWrittenError: a checkpoint, the model directory or something else could not be written.
-        CommandFailedError: so too the stage's folder.
+        CommandFailedError: the stage's folder could not be made.
     """
     diffusers_logging.disable_progress_bar()
     folder = run / "train" / stage
@@ -94,7 +94,7 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
 
 
 def describe_samples(samples: SampleIndex) -> str:
-    """A line on what there is to train on, and on what of it is not checked when it is read."""
+    """A line on the samples to train on, and on those whose damage would not be noticed when they are read."""
     pools = ", ".join(f"{pool} {len(rows):,}" for pool, rows in samples.pools.items())
     line = f"{len(samples):,} samples: {pools}; held out {len(samples.held_out):,}"
     if samples.num_unchecked:
@@ -106,7 +106,7 @@ def describe_samples(samples: SampleIndex) -> str:
 
 
 def _finish(trainer: Trainer, recipe: Recipe, run: Path, start: Path) -> Path:
-    """Write the stage's model directory, and lead `RUN/model` to it if it is new."""
+    """Write the stage's model directory, and make `RUN/model` a link to it if it is new."""
     parts, ranks = trainer.parts, trainer.ranks
     model = parts.objective.models[0]
     assert model.ema is not None
@@ -125,7 +125,7 @@ def _finish(trainer: Trainer, recipe: Recipe, run: Path, start: Path) -> Path:
             dtype=getattr(torch, recipe.store_dtype),
             codebook=codebook if codebook.is_file() else None,
         )
-        # A stage that was done already says nothing new: the link may lead to the result of a later one.
+        # If the stage was done already, its result is not new, and the link may lead to the result of a later stage.
         if fingerprint(trained) != before or not (run / "model").exists():
             point_to(run / "model", target)
 
@@ -138,7 +138,7 @@ def _encoded(recipe: Recipe, run: Path) -> EncodedDirectory:
 
 
 def _check_places(recipe: Recipe, run: Path, initial: str | None) -> str:
-    """Find out before anything is written, and days of training, what would be in the way of it.
+    """Find out before anything is written, and before days of training, what would make the stage fail.
 
     Returns:
         What the stage starts from.

@@ -73,7 +73,7 @@ class Trainer:
             DamagedError: too many samples are damaged, or nearly all of a training of few steps.
             StoppedError: a SIGTERM came; a checkpoint has been written.
             NotWrittenError: a checkpoint or something else could not be written.
-            CommandFailedError: so too the log.
+            CommandFailedError: the log could not be written.
         """
         self.resume()
         signal.signal(signal.SIGTERM, self._ask_to_stop)
@@ -97,7 +97,7 @@ class Trainer:
             if self.is_due(self.recipe.log_every) or is_last:
                 self.log(averages)
             if is_last:
-                # Before the checkpoint that the same command would make a result of.
+                # Before the checkpoint is written: the same command would make a result of it.
                 self.damage.check_result(self.state.skipped, self.state.samples)
             if self.is_due(self.recipe.checkpoint.every) or is_last:
                 self.save()
@@ -133,7 +133,7 @@ class Trainer:
                 )
                 state.batch = 0
         self.state.data, self.state.recipe = self.plan.fingerprint, recipe
-        # What was begun with stays on record, so that a later mistake is found as well.
+        # The model that training was begun with stays on record, so that a later mistake is found as well.
         self.state.initial = self.state.initial or self.initial.fingerprint
         self.total_steps = self.count_steps()
         if state is not None:
@@ -159,7 +159,7 @@ class Trainer:
     def count_steps(self) -> int:
         """Optimizer steps of the whole training: those done, and those that are left of the epochs asked for.
 
-        Batches of another size than before are so many more or fewer from here on.
+        If the batch size has changed, there are more or fewer batches from here on.
         """
         recipe, state = self.recipe, self.state
         if recipe.steps is not None:
@@ -167,11 +167,11 @@ class Trainer:
         return state.step + self.plan.num_left(recipe.epochs, epoch=state.epoch, batch=state.batch)
 
     def check_resumable(self, state: TrainState, recipe: Flat) -> None:
-        """See whether training can go on from a checkpoint; what has changed and may is said.
+        """Check that training can go on from a checkpoint, and say which permitted changes there are.
 
         Raises:
-            ConfigError: it cannot: the recipe has changed where it must not, or the model that training was begun with,
-                which the objective needs.
+            ConfigError: the recipe has changed where it must not, or the objective needs the model that training was
+                begun with, and another one is given.
         """
         if problem := refusal(state.recipe, recipe):
             raise ConfigError(
@@ -197,7 +197,7 @@ class Trainer:
         """Note what has been done, and what could not be read.
 
         Raises:
-            DamagedError: too much of it.
+            DamagedError: too many samples could not be read.
         """
         planned, state = batches[0].planned, self.state
         num_skipped, num_asked_to_stop = self.ranks.sum(sum(len(each.skipped) for each in batches), self._asked_to_stop)
@@ -213,7 +213,7 @@ class Trainer:
 
     @property
     def damage(self) -> Damage:
-        """What is borne of damaged samples, and where they are written down."""
+        """How many damaged samples are accepted, and where they are written down."""
         return Damage(path=self.folder / "skipped.txt", limit=self.recipe.data.max_skipped)
 
     def record_skipped(self, batches: Sequence[MicroBatch]) -> None:
@@ -258,7 +258,7 @@ class Trainer:
                 try:
                     self.parts.viewer.show(each, path, averages)
                 except NotWrittenError as error:
-                    # The others may need this rank for theirs.
+                    # Other ranks may need this rank for their videos.
                     problems.append(error)
         model.module.train()
         if problem := next((each for part in self.ranks.gather(problems[:1]) for each in part), None):
@@ -279,7 +279,7 @@ class Trainer:
         return min(self.state.step // every * every + every, self.total_steps)
 
     def log(self, averages: Averages) -> None:
-        """Write the averages since the last look."""
+        """Write the averages since the last log."""
         values = averages.collect(self.ranks) | {"epoch": self.state.epoch, "samples": self.state.samples}
         self.ranks.on_main(lambda: self.write_metrics(values))
         self.display.show(self.state.step, values)

@@ -1,4 +1,4 @@
-"""The Ray cluster that a run uses: one that is there, or one started on this machine."""
+"""The Ray cluster that a run uses: the one that RAY_ADDRESS names, or one started on this machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from infra.terminal import off_the_terminal
 ENDING = (signal.SIGINT, signal.SIGTERM)
 ADDRESS_TIMEOUT_S = 10.0
 ENDING_TIMEOUT_S = 3.0
-"""What the processes of a cluster have to end by themselves."""
+"""How long the processes of a cluster have to end by themselves."""
 RAYS_LINE = re.compile(r"\[[\d-]+ [\d:,.]+ \w \d+ \d+\] (\(\w+\) )?\w+\.cc:\d+: ")
 PRINT = ray._private.worker.print_to_stdstream
 OWN_SETTINGS = {
@@ -33,14 +33,14 @@ OWN_SETTINGS = {
     "RAY_prestart_worker_first_driver": "0",
     "RAY_enable_worker_prestart": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # Ray's own processes otherwise write to this terminal; set it to "info" to look into the cluster itself.
+    # Ray's own processes otherwise write to this terminal; set this to "info" to look into the cluster itself.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 LOCAL_SETTINGS = {
     # The whole cluster, not the dashboard alone, listens on loopback only: see `_start`.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    # So nobody has to paste a token into the dashboard. On a machine shared with people that one does not trust, set it
-    # to "token".
+    # Nobody has to paste a token into the dashboard. On a machine shared with people whom you do not trust, set this to
+    # "token".
     "RAY_AUTH_MODE": "disabled",
 }
 
@@ -55,8 +55,8 @@ def ray_session(
 ) -> Iterator[str]:
     """Join the cluster that `RAY_ADDRESS` names, or start one here; yields the dashboard's address.
 
-    A cluster that happens to run on this machine is never joined unasked. Ctrl-C and SIGTERM are both a
-    `KeyboardInterrupt`, once: what comes after it would only break off the clearing up.
+    A cluster that happens to run on this machine is never joined unasked. The first ctrl-C or SIGTERM raises
+    `KeyboardInterrupt`. Later ones are ignored: they would only break off the cleanup.
 
     Args:
         name: of the job, where the cluster's jobs are listed.
@@ -74,12 +74,13 @@ def ray_session(
     with interrupted_once() as arm:
         try:
             _start(name, num_cpus=num_cpus, dashboard=dashboard, log_to_driver=log_to_driver)
-            arm()  # Ray has put a handler of its own for SIGTERM
+            arm()  # Ray has set a handler of its own for SIGTERM
             context = ray.data.DataContext.get_current()
             context.enable_progress_bars = False
             context.print_on_execution_start = False
             context.execution_options.preserve_order = False
-            # It is in Ray's files too; what ends a run is an exception. The context has set a level of its own.
+            # Ray's log files have these lines too, and what ends a run is an exception. The context has set a level of
+            # its own.
             logging.getLogger("ray.data").setLevel(logging.CRITICAL)
             yield _dashboard()
         finally:
@@ -90,7 +91,7 @@ def ray_session(
 
 def stopped(error: ray.exceptions.RayError) -> str:
     """One line for people on a run that Ray ended."""
-    # A task's own exception stands first; behind it comes what Ray made of it, with advice.
+    # The task's own exception comes first; Ray's exception, with advice, follows it.
     own = str(error).partition("The above exception was the direct cause")[0]
     lines = [line for line in own.splitlines() if line.strip()]
     reason = lines[-1].strip() if lines else type(error).__name__
@@ -99,7 +100,7 @@ def stopped(error: ray.exceptions.RayError) -> str:
 
 @contextmanager
 def telling_why_it_stopped() -> Iterator[None]:
-    """Inside, Ray's end of a run is one line for people.
+    """Inside, an error of Ray's that ends the run becomes one line for people.
 
     Raises:
         CommandFailedError: in place of a RayError.
@@ -111,7 +112,7 @@ def telling_why_it_stopped() -> Iterator[None]:
 
 
 def started_here() -> list[psutil.Process]:
-    """The processes of a cluster that this process started, and theirs; none where it joined another's."""
+    """The processes of a cluster that this process started, with their children; none if it joined another cluster."""
     node = ray._private.worker._global_node
     if given_address() is not None or node is None:
         return []
@@ -124,7 +125,7 @@ def started_here() -> list[psutil.Process]:
 
 
 def end_processes(processes: Sequence[psutil.Process]) -> None:
-    """Wait a while for processes to end, then kill them: one that is loading a library does not notice the end."""
+    """Wait a while for processes to end, then kill them: one that is loading a library does not notice the shutdown."""
     _, left = psutil.wait_procs(processes, timeout=ENDING_TIMEOUT_S)
     for process in left:
         with suppress(psutil.NoSuchProcess):
@@ -132,14 +133,14 @@ def end_processes(processes: Sequence[psutil.Process]) -> None:
 
 
 def dashboard_hint() -> str:
-    """What a person needs beside the dashboard's address; empty when that is nothing."""
+    """What a person needs, besides its address, to open the dashboard; empty if nothing."""
     if given_address() is not None or os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
         return ""
     return f" (it asks for the token that `{Path(sys.executable).parent / 'ray'} get-auth-token` prints)"
 
 
 def given_address() -> str | None:
-    """The cluster that `RAY_ADDRESS` names, None for one of our own."""
+    """The address of the cluster that `RAY_ADDRESS` names; None if one is to be started here."""
     address = os.environ.get("RAY_ADDRESS", "")
     return None if address in ("", "local") else address
 
@@ -151,7 +152,7 @@ def free_name(prefix: str) -> str:
 
 
 def logs_directory() -> str:
-    """Where Ray's processes and workers on this machine write what they have to say."""
+    """Where Ray's processes and workers on this machine write their logs."""
     return str(Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "session_latest", "logs"))
 
 
@@ -164,10 +165,10 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
     if address is None:
         for setting, value in LOCAL_SETTINGS.items():
             os.environ.setdefault(setting, value)
-        # Ray knows this as a setting for other systems, and has read it when it was imported: a cluster of one machine
-        # has the address 127.0.0.1, and its ports are open to this machine alone.
+        # With this off, a cluster of one machine has the address 127.0.0.1, and its ports are open to this machine
+        # alone. Ray means the setting for other systems and has read it at import, so the constant is set as well.
         ray._private.ray_constants.ENABLE_RAY_CLUSTER = os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] != "0"
-    # There is no setting for what Ray prints of its own.
+    # Ray has no setting for the lines that it prints itself.
     ray._private.worker.print_to_stdstream = print_our_lines
     root = str(Path(__file__).resolve().parents[2])
     try:
@@ -179,10 +180,10 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
                 log_to_driver=log_to_driver,
                 logging_level=logging.CRITICAL,
                 job_config=JobConfig(metadata={"name": name}),
-                # A cluster's machines get the code; a local cluster has it.
+                # The machines of a cluster that is joined get the code; a local cluster has it.
                 runtime_env={"working_dir": root, "excludes": [".git", ".venv", "runs"]} if address else None,
             )
-    except Exception as error:  # it raises bare ones
+    except Exception as error:  # Ray raises bare ones
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         if address is not None:
             raise ConnectionError(f"no Ray cluster at RAY_ADDRESS={address}: {reason}") from error
@@ -190,21 +191,21 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
 
 
 def print_our_lines(data: dict[str, Any], *, ignore_prefix: bool) -> None:
-    """Print lines of workers, without what Ray's libraries say there and the exceptions that it raises here anyway."""
+    """Print lines of workers, without the log lines of Ray's libraries and the errors that Ray raises here anyway."""
     lines = [line for line in data["lines"] if not RAYS_LINE.search(line)]
     if lines and data["pid"] != "raylet":
         PRINT({**data, "lines": lines}, ignore_prefix=ignore_prefix)
 
 
 def check_listens(address: str) -> None:
-    """See that somebody listens at the address of a cluster: Ray itself tries for minutes, and says nothing.
+    """Check that something listens at the address of a cluster: Ray itself would try for minutes and say nothing.
 
     Raises:
-        ConnectionError: nobody listens at the address.
+        ConnectionError: nothing listens at the address.
     """
     host, colon, port = address.rpartition("://")[2].rpartition(":")
     if not colon or not port.isdigit():
-        return  # "auto", or something that Ray has to say about
+        return  # "auto", or a form that Ray itself has to judge
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=ADDRESS_TIMEOUT_S).close()
     except OSError as error:
@@ -213,7 +214,7 @@ def check_listens(address: str) -> None:
 
 @contextmanager
 def interrupted_once() -> Iterator[Callable[[], None]]:
-    """What asks this process to end is a `KeyboardInterrupt` the first time and nothing after; yields what arms it."""
+    """Raise `KeyboardInterrupt` at the first ctrl-C or SIGTERM and ignore later ones; yields what sets the handlers."""
 
     def interrupt(*_: object) -> None:
         for number in ENDING:
@@ -224,7 +225,7 @@ def interrupted_once() -> Iterator[Callable[[], None]]:
         for number in armed:
             signal.signal(number, interrupt)
 
-    # In a thread, or started by a shell that ignores ctrl-C for what is in its background, it stays as it is.
+    # Handlers stay as they are in a thread, and where a shell has made this background process ignore ctrl-C.
     main = threading.current_thread() is threading.main_thread()
     before = {number: signal.getsignal(number) for number in ENDING} if main else {}
     armed = [number for number, handler in before.items() if handler is not signal.SIG_IGN]

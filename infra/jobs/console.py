@@ -24,7 +24,7 @@ PLAIN_INTERVAL_S = 60.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Words:
-    """What a job calls what it does."""
+    """The words in which a job's progress is shown."""
 
     doing: str
     counts: Literal["units", "clips"]
@@ -32,9 +32,9 @@ class Words:
     kept: str
     rejected: str
     units: str = "units"
-    """What units are to people."""
+    """What people call the units."""
     clips: str = "clips"
-    """What the things made of them are."""
+    """What people call the things that are made of the units."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -77,13 +77,13 @@ class Display:
             self.console.print(f"{done}/{self.total} {counted}; {line}", highlight=False, soft_wrap=True)
 
     def _done(self, progress: Progress) -> int:
-        """Commits may be of many units: what waits for one is done to people."""
+        """The number that the bar shows as done. What waits for its commit counts too: a commit may hold many units."""
         if self.words.counts == "units":
             return progress.units + progress.units_finished
         return progress.clips + progress.in_work
 
     def _is_due(self, progress: Progress) -> bool:
-        """Whether a line is to be printed: soon after something has begun, and then now and then."""
+        """Whether a line is to be printed: when work has begun, and then every `PLAIN_INTERVAL_S`."""
         since_s = time.monotonic() - max(self._last_line_s, self._start_s)
         return since_s > PLAIN_INTERVAL_S or (self._last_line_s < self._start_s and _has_begun(progress))
 
@@ -94,7 +94,7 @@ class Display:
         return self._ended and not ended
 
     def _counts(self, progress: Progress) -> str:
-        """One line: units in work; clips, how many of them a second, kept, and what was rejected why, by frequency."""
+        """One line: units in work; clips, clips a second, clips kept; rejections by rule, the most frequent first."""
         if not _has_begun(progress):
             return "starting the workers"
         clips = progress.clips + progress.in_work
@@ -123,7 +123,7 @@ def display(console: Console, total: int, words: Words) -> Iterator[Display]:
 
 @contextmanager
 def announced_ray(console: Console, name: str = "curation") -> Iterator[None]:
-    """A Ray session, and where it can be watched.
+    """A Ray session, whose dashboard's address is printed.
 
     Raises:
         ConnectionError, ClusterError: see `ray_session`.

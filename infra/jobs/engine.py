@@ -1,7 +1,7 @@
 """Running a job: over a Ray cluster, or in this process for debugging.
 
 A job's units pass through pools of actors one at a time and are committed one or a few at a time. A unit that kills or
-hangs its worker is taken up again a bounded number of times; what then becomes of it is the job's to say.
+hangs its worker is retried a bounded number of times; after that the job decides what becomes of it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from infra.jobs.placement import ExecutionConfig, PoolConfig, resolve_pools
 from infra.jobs.watch import Report, not_started, watched
 
 MAX_BLOCKS = 4096
-"""Ray Data's work is one block a unit up to here; beyond, a block has several, which a retry takes up together."""
+"""Up to this many units, Ray Data gets a block for each. Beyond it, a block has several, which are retried together."""
 
 U = TypeVar("U")
 T = TypeVar("T")
@@ -36,16 +36,16 @@ class Worker(Protocol[U]):
     """What an actor holds: loaded models, ready for any number of units."""
 
     def run(self, unit: U, alive: Alive) -> U:
-        """The unit further on; bad data becomes a record on it."""
+        """The unit after the worker's stages; bad data becomes a record on it."""
         ...
 
 
 class Job(Protocol[U]):
-    """A kind of work; pickled to wherever it runs."""
+    """A kind of work; it is pickled and sent to where it runs."""
 
     @property
     def name(self) -> str:
-        """What the cluster's actors, tasks and datasets are called after."""
+        """The beginning of the names of the cluster's actors, tasks and datasets."""
         ...
 
     @property
@@ -55,7 +55,7 @@ class Job(Protocol[U]):
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """What pools of actors can divide among themselves."""
+        """Names of the stages, which pools of actors can divide among themselves."""
         ...
 
     @property
@@ -64,18 +64,18 @@ class Job(Protocol[U]):
         ...
 
     def open(self) -> None:
-        """Take the output directory over and clear what earlier runs left uncommitted."""
+        """Take the output directory over and remove what earlier runs left uncommitted."""
 
     def key(self, unit: U) -> str:
         """Name of a unit, unique within the run."""
         ...
 
     def worker(self, stages: Sequence[str], *, debug: bool) -> Worker[U]:
-        """Load what these stages need; with `debug`, unexpected exceptions are let out."""
+        """Load what these stages need; with `debug`, unexpected exceptions are raised."""
         ...
 
     def give_up(self, unit: U, detail: str) -> U:
-        """A unit that no worker survived, as a record."""
+        """The unit that no worker survived, with a record of that."""
         ...
 
     def commit(self, units: Sequence[U]) -> Progress:
@@ -114,7 +114,7 @@ def run_inline(units: Sequence[U], job: Job[U], report: Report) -> None:
 def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
     """Stream the units through pools of actors into committing tasks; needs `cluster.ray_session`.
 
-    A worker that dies is replaced and its unit taken up again, a bounded number of times.
+    A worker that dies is replaced and its unit is retried, a bounded number of times.
 
     Args:
         units: what is to be done.
@@ -135,12 +135,12 @@ def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
     dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_BLOCKS))
     for pool, size in pools:
         name = f"{job.name}/{pool.name}"
-        # The public `map_batches` gives up asking for every actor's options, its name among them.
+        # The public `map_batches` deprecates options of each single actor, such as its name.
         dataset = dataset.map_batches_internal(
-            # Ray Data calls its actors' class, and what it measures, after the class that it is given.
+            # Ray Data names the class of its actors, and its metrics, after the class that it is given.
             type(name, (PoolWorker,), {"__doc__": PoolWorker.__doc__}),
-            # Units that are committed one by one are so by the actor that finishes them: another process would have
-            # to import all that the job needs, which can be torch.
+            # Units that are committed one by one are committed by the actor that finishes them: another process would
+            # have to import all that the job needs, which can include torch.
             fn_constructor_kwargs={
                 "job": job,
                 "pool": pool,
@@ -166,19 +166,19 @@ def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
     dataset.set_name(job.name)
     try:
         with watched(ledger, report, job.execution, [pool for pool, _ in pools]):
-            # Read in this thread, which ctrl-C and the watch can break off; `iter_rows` waits in another.
+            # Read in this thread, which ctrl-C and the watch can interrupt; `iter_rows` waits in another thread.
             for _ in dataset.iter_internal_ref_bundles():
                 pass
     finally:
         with suppress(ray.exceptions.RayError):
-            ray.kill(ledger)  # the dataset's plan holds on to it
+            ray.kill(ledger)  # the dataset's plan still refers to it
 
 
 def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:
     """Call a function once where the actors of the job's first pool will run: with their GPU and environment.
 
     Raises:
-        ConfigError: as the function, or as `run_on_ray`.
+        ConfigError: the function raises it, or as `run_on_ray`.
         TimeoutError: it takes longer than an actor may take to start.
     """
     pool, _ = _pools(job)[0]
@@ -196,7 +196,10 @@ def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:
 
 
 class PoolWorker:
-    """An actor that takes one unit at a time through its pool's stages, and commits it if it is the last to do so."""
+    """An actor that takes one unit at a time through its pool's stages.
+
+    An actor of the last pool also commits the unit, if units are committed one by one.
+    """
 
     def __init__(self, job: Job[Any], pool: PoolConfig, ledger: ray.actor.ActorHandle, *, is_last: bool) -> None:
         self.job = job
@@ -208,7 +211,7 @@ class PoolWorker:
         ray.get(ledger.started.remote(self.pool))
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """One pickled unit in, the same unit further on out, or its key if it is committed."""
+        """Take a pickled unit; return it as it is after the pool's stages, or its key if it is committed."""
         units = [self._process(pickle.loads(data)) for data in batch["unit"].to_pylist()]
         if self.commits:
             return pa.table({"unit": [self.job.key(unit) for unit in units]})
@@ -256,12 +259,12 @@ def _call(function: Callable[[], T]) -> T:
 
 
 def _actor_options(name: str) -> dict[str, Any]:
-    """What Ray Data asks for anew with every actor that it starts."""
+    """The options of one actor: Ray Data asks for them with every actor that it starts."""
     return {"name": free_name(name)}
 
 
 def _named(function: Callable[..., T], name: str) -> Callable[..., T]:
-    """The same function under another name, which is what Ray Data calls its tasks after."""
+    """The same function under another name: Ray Data names its tasks after the function."""
     assert isinstance(function, FunctionType)
     return FunctionType(function.__code__, function.__globals__, name)
 
@@ -274,8 +277,8 @@ def _environment(pool: PoolConfig) -> dict[str, Any]:
 def _deadline(seconds: float) -> Iterator[Callable[[], None]]:
     """End this process, with every thread's stack in its log, if the block takes longer.
 
-    Yields a function that starts the time anew. The watchdog is a C thread, so it works even while a library hangs
-    holding the interpreter's lock.
+    Yields a function that starts the time anew. The watchdog is a C thread, so it works even while a library hangs and
+    holds the interpreter's lock.
     """
 
     def rearm() -> None:

@@ -24,11 +24,11 @@ class Progress:
     """By reason."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
     in_work: int = 0
-    """Clips of units that are not committed yet, where the job tells of them."""
+    """Clips of units that are not committed yet, where the job reports them."""
     units_in_work: int = 0
-    """Begun and not finished."""
+    """Units that are begun and not finished."""
     units_finished: int = 0
-    """Waiting for their commit."""
+    """Units that wait for their commit."""
 
     def merge(self, other: Progress) -> None:
         """Add another's totals."""
@@ -50,7 +50,7 @@ class Silence:
     in_hand: tuple[str, ...]
     """Units that a worker has taken up, or that are being committed."""
     ready: frozenset[str]
-    """Pools of which a worker has started."""
+    """Pools in which a worker has started."""
 
 
 class Ledger:
@@ -83,7 +83,7 @@ class Ledger:
         return self.attempts[pool, unit]
 
     def end(self, pool: str, unit: str, *, finished: bool) -> None:
-        """Note that the worker came back, and whether the unit waits for nothing but its commit now."""
+        """Note that the worker has returned, and whether the unit now waits only for its commit."""
         self._sign()
         self.attempts.pop((pool, unit), None)
         if finished:
@@ -131,5 +131,5 @@ class Ledger:
 
 
 def start_ledger(job: str) -> ray.actor.ActorHandle:
-    """A ledger that takes no CPU."""
+    """Start a ledger; it reserves no CPU."""
     return ray.remote(num_cpus=0)(Ledger).options(name=free_name(f"{job}/ledger")).remote()

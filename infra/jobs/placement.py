@@ -16,13 +16,13 @@ class PoolConfig:
     stages: tuple[str, ...] = ()
     """Names of consecutive stages; empty for all of them."""
     actors: int | None = None
-    """Number of actors; None for one a CPU of the cluster, or as many as its GPUs hold if they ask for any."""
+    """Number of actors; None for one a CPU of the cluster or, if an actor reserves GPUs, as many as its GPUs hold."""
     num_cpus: float = 0.8
     """CPUs an actor reserves; below 1 so that the tasks that write shards always find room."""
     num_gpus: float = 0.0
     """GPUs an actor reserves."""
     environment: str | None = None
-    """Path of a pip requirements file when the pool's packages cannot live beside the others'."""
+    """Path of a pip requirements file, for a pool whose packages conflict with those of the others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,10 +35,10 @@ class ExecutionConfig:
     max_attempts: int = 3
     """A unit that killed or hung its worker this many times is given up: recorded as a failure."""
     unit_timeout_s: float = 900.0
-    """A worker that works on one unit this long without a sign of life is ended. Encoding gives one with every clip."""
+    """A worker that works on one unit this long without a sign of life is ended. In encoding, every clip is a sign."""
     start_timeout_s: float = 600.0
-    """A run in which no worker has started, or started again, for this long is broken off. It covers the loading of
-    weights, and on a shared cluster the waiting for machines."""
+    """A run in which no worker has started, or started again, for this long is broken off. This time includes loading
+    weights and, on a shared cluster, waiting for machines."""
 
     def __post_init__(self) -> None:
         """Refuse limits under which nothing could run."""

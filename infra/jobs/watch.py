@@ -1,4 +1,4 @@
-"""Watching a run on Ray from the process that people see: its totals, and its end when nothing happens any more."""
+"""Watching a run on Ray from the driver: its totals are reported, and it is ended when nothing happens any more."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def watched(
 ) -> Iterator[None]:
     """Report the ledger's totals every second from a thread, and once more when the block has ended well.
 
-    A worker that hangs before it can look after itself, while it is imported, unpickled or loading weights, is noticed
-    only from here. Belongs into the main thread.
+    A worker has a deadline of its own only while it works on a unit. One that hangs while it is imported, unpickled or
+    loading weights is noticed only from here. This must be used in the main thread.
 
     Raises:
         TimeoutError: in the block, when nothing has happened for longer than the limits allow.
@@ -49,7 +49,7 @@ def watched(
             except ray.exceptions.GetTimeoutError:
                 complaint = f"the ledger of the run has not answered for {LEDGER_TIMEOUT_S:g} s{_look()}"
             except ray.exceptions.RayError:
-                return  # the run itself meets the same error and tells of it
+                return  # the run itself meets the same error and reports it
             if complaint:
                 complaints.append(complaint)
                 signal.pthread_kill(main, signal.SIGUSR1)

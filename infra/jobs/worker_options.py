@@ -1,4 +1,4 @@
-"""The command-line options of `infra.jobs.workers.Workers`, apart from it because `--help` must not import Ray."""
+"""The options of `infra.jobs.workers.Workers`, in a module of their own because `--help` must not import Ray."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class CommitDirectory:
         self.path = path.rstrip("/")
 
     def open_session(self, session: str) -> int:
-        """Take the directory over and remove what earlier runs left uncommitted; returns how many files."""
+        """Take the directory over and remove what earlier runs left uncommitted; returns how many files it removed."""
         write_atomically(join(self.path, SESSION_FILE), session.encode())
         committed = set(self.names())
         orphans = [
@@ -59,10 +59,10 @@ class CommitDirectory:
         return len(orphans)
 
     def check_session(self, session: str) -> None:
-        """Refuse to go on after another run took over.
+        """Refuse to go on after another run has taken the directory over.
 
         Raises:
-            TakenOverError: it did.
+            TakenOverError: another run has started on the directory.
         """
         if read_bytes(join(self.path, SESSION_FILE)).decode() != session:
             raise TakenOverError(f"another run has started on {self.path}")
@@ -77,7 +77,7 @@ class CommitDirectory:
         The column `shard`, if asked for or if all are, is the name of the commit.
 
         Raises:
-            ConfigError: a file is damaged, or has other kinds of values than its neighbours.
+            ConfigError: a file is damaged, or its values are of other types than those of the other commits.
         """
         tables = []
         for name in self.names():
@@ -99,7 +99,8 @@ class CommitDirectory:
         path = join(self.path, f"{name}.parquet")
         content = io.BytesIO(read_bytes(path))
         try:
-            # Threads of Arrow's that still run when the interpreter ends can abort it; commits are small.
+            # Arrow's threads can abort the interpreter if they still run when it ends. Commits are small, so none is
+            # needed.
             file = pq.ParquetFile(content, pre_buffer=False, page_checksum_verification=True)
             wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
             return file.read(wanted, use_threads=False)
@@ -107,7 +108,7 @@ class CommitDirectory:
             raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
 
     def commit(self, name: str, rows: Sequence[Mapping[str, Any]], session: str) -> None:
-        """Publish the rows: everything they speak of lies in its place by now.
+        """Publish the rows. All files that they name must be in place by now.
 
         Raises:
             TakenOverError: another run has started on the directory.
@@ -158,7 +159,7 @@ def staged_tar(path: str) -> Iterator[StagedTar]:
         else:
             fs.put_file(staged, plain)
     finally:
-        with suppress(OSError):  # what did not fit before does not fit now
+        with suppress(OSError):  # what did not fit on the disk before does not fit now
             file.close()
         Path(staged).unlink(missing_ok=True)
 

@@ -32,10 +32,10 @@ def scheme_of(path: str) -> str | None:
 def filesystem(path: str) -> tuple[Any, str]:
     """The fsspec file system of a path or URI, and the path as that file system spells it.
 
-    Every character of a name means itself: fsspec's own `url_to_fs` would take `::` for a chain of file systems.
+    Names are taken literally: fsspec's own `url_to_fs` would take `::` for a chain of file systems.
 
     Raises:
-        ValueError: nobody knows the scheme.
+        ValueError: fsspec does not know the scheme.
         ImportError: the package that reads it is not installed.
     """
     path = LOCALHOST.sub("file://", path)
@@ -54,9 +54,9 @@ def join(directory: str, *names: str) -> str:
 
 
 def write_atomically(path: str, data: bytes) -> None:
-    """Write a whole file so that a reader sees all of it or nothing, whatever dies meanwhile.
+    """Write a whole file so that a reader sees all of it or nothing, even if the writer dies meanwhile.
 
-    Object stores publish on completion; locally a temporary neighbour is renamed into place.
+    Object stores publish a file once it is complete; locally a temporary file beside it is renamed into place.
     """
     fs, plain = filesystem(path)
     if not is_local(path):
@@ -72,13 +72,13 @@ def write_atomically(path: str, data: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(target)
     finally:
-        # A full disk must not stay so because of what did not fit.
+        # On a full disk, the part that was written must not keep taking up space.
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Inside, an OSError that names no file names this one: a full disk's, met while a file is written, does not."""
+    """Inside, an OSError without a file name gets this one: when a write finds the disk full, the error has none."""
     try:
         yield
     except OSError as error:
@@ -152,7 +152,7 @@ def local_copy(uri: str) -> Iterator[str]:
 
 
 def check_file(path: str) -> None:
-    """Refuse what libraries would report less clearly, or wait for without end.
+    """Refuse a path that libraries would report less clearly, or wait for without end.
 
     Raises:
         OSError: it is missing, no regular file, or may not be read.
@@ -167,7 +167,7 @@ def fetch(uri: str, path: str) -> None:
     """Copy a remote file to a path on this machine.
 
     Raises:
-        OSError: it cannot be; also when its name is one that the store cannot have.
+        OSError: it cannot be copied, or the store does not allow such a name.
     """
     fs, plain = filesystem(uri)
     try:
@@ -175,8 +175,8 @@ def fetch(uri: str, path: str) -> None:
     except OSError:
         raise
     except Exception as error:
-        # The stores' clients check names by themselves, with exceptions of their own. What they say of credentials and
-        # the like is no single file's trouble.
+        # The stores' clients check names themselves and raise exceptions of their own. Their other errors, such as
+        # those about credentials, do not concern this file alone.
         if isinstance(error, ValueError) or type(error).__name__ == "ParamValidationError":
             raise OSError(f"{uri}: {' '.join(str(error).split())}") from error
         raise
@@ -184,7 +184,7 @@ def fetch(uri: str, path: str) -> None:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Inside, what the client of an object store raises of its own is an OSError, as trouble with files is."""
+    """Inside, exceptions of an object store's client become OSErrors, like those of other file systems."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Files of one record a line that only grow: appending is locked and synced, a line torn by a crash is passed over."""
+"""Append-only files of one record a line: appending is locked and synced, and a line torn by a crash is skipped."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _locked(path: Path) -> Iterator[int]:
 
 
 def _cut_torn_line(descriptor: int) -> None:
-    """Leave the file's end after its last newline, ready to write."""
+    """Cut the file off after its last newline, and seek there."""
     end = os.lseek(descriptor, 0, os.SEEK_END)
     whole = end
     while whole > 0:

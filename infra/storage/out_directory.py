@@ -29,12 +29,12 @@ def working_in(out: Path) -> Iterator[None]:
     """Inside, a command works and writes its results into `out`.
 
     Raises:
-        CommandFailedError: one of its files, or what they are made of, cannot be read or written.
+        CommandFailedError: one of the command's files, input or output, cannot be read or written.
     """
     try:
         yield
     except OSError as error:
         if error.errno is None or isinstance(error, ConnectionError):
-            raise  # of a cluster, or of whoever reads what is printed
+            raise  # an error of a cluster, or of the reader of standard output
         place = error.filename or out
         raise CommandFailedError(f"{place}: {error.strerror}; the same command goes on") from error

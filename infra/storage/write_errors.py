@@ -1,4 +1,4 @@
-"""Errors of writing a file, whatever a library makes of them, as one line that names the file and says why."""
+"""Errors of writing a file, whatever exception a library raises, as one line that names the file and says why."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from safetensors import SafetensorError
 from infra.command_line import CommandFailedError
 
 ERRORS: Final = (OSError, RuntimeError, SafetensorError, FFmpegError)
-"""What a full disk becomes: torch.save makes a RuntimeError of it, safetensors and PyAV have errors of their own."""
+"""What is raised on a full disk: a RuntimeError by torch.save, and errors of their own by safetensors and PyAV."""
 
 _FULL_BYTES: Final = 1 << 20
 
 
 class NotWrittenError(CommandFailedError):
-    """A file could not be written: the disk is full, say, or may not be written to."""
+    """A file could not be written: the disk is full or read-only, say."""
 
 
 @contextmanager
 def writing(path: Path, *, then: str) -> Iterator[None]:
-    """Inside, `path` is written and nothing else is done: whatever fails is that it cannot be.
+    """Inside, `path` is written and nothing else is done, so every failure means that it could not be written.
 
     Args:
         path: a file or directory.
-        then: what a person loses and what to do, behind the reason.
+        then: what a person loses and what to do; follows the reason in the message.
 
     Raises:
-        NotWrittenError: it could not be.
+        NotWrittenError: it could not be written.
     """
     try:
         yield
@@ -44,7 +44,7 @@ def writing(path: Path, *, then: str) -> Iterator[None]:
 def reason_of(error: BaseException, path: Path) -> str:
     """One line on why `path` could not be written.
 
-    torch says where in its own code it was, which helps nobody: whether the disk is full can be asked.
+    torch's message only names a place in its own code, so the file system is asked whether the disk is full.
     """
     line = str(error).strip().partition("\n")[0] or type(error).__name__
     full = os.strerror(errno.ENOSPC)

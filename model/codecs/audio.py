@@ -29,11 +29,11 @@ SILENCE_PEAK: Final = 1e-4
 def load_audio(path: str | Path) -> Tensor:
     """Decode the sound of any media file to (N,) fp32, 16 kHz, mono, full scale at ±1.
 
-    N is the exact length of the source, ⌈seconds · 16000⌉. The track is `SoundTrack.open`'s; more channels than one are
-    mixed as FFmpeg does, scaled so that they cannot clip, and where they cancel out the loudest is taken.
+    N is the exact length of the source, ⌈seconds · 16000⌉. The track is the one that `SoundTrack.open` chooses. Several
+    channels are mixed as FFmpeg does, scaled so that they cannot clip; where they cancel out, the loudest is taken.
 
     Raises:
-        ValueError: no such file, not a media file, no sound that can be decoded, or nothing in it.
+        ValueError: no such file, not a media file, no sound that can be decoded, or empty sound.
     """
     track = SoundTrack.open(Path(path))
     mixer = Mixer(1)
@@ -44,7 +44,7 @@ def load_audio(path: str | Path) -> Tensor:
 
 
 def load_speech(path: str | Path) -> Tensor:
-    """`load_audio`, and refuse silence: there is nothing to speak.
+    """Load as `load_audio` does, and refuse silence: it holds no speech.
 
     Raises:
         ValueError: as `load_audio`, or the loudest sample is below −80 dBFS.
@@ -70,8 +70,7 @@ def latent_window_starts(latents: Sequence[int], *, window: int, fps: int | Frac
 
     Latent 0 covers pixel frame 0, latent k ≥ 1 the pixel frames 4k−3 … 4k. Its window is centred on these
     four frames: at 25 fps the 8 steps 8k−6 … 8k+1 and (W − 8)/2 of context on each side. Latent 0 follows
-    the same rule: the last two steps of its eight are those of frame 0, and what lies before the sound is
-    zero.
+    the same rule: the last two of its eight steps are those of frame 0, and steps before the sound are zero.
     """
     steps_per_frame = STEP_RATE_HZ / Fraction(fps)
     centres = [(TEMPORAL_COMPRESSION * k - 1) * steps_per_frame for k in latents]
@@ -81,9 +80,9 @@ def latent_window_starts(latents: Sequence[int], *, window: int, fps: int | Frac
 def align_audio(
     steps: Tensor, latents: Sequence[int], *, window: int, fps: int | Fraction = 25, first_step: int = 0
 ) -> Tensor:
-    """The windows (F, W, A) of latent frames, out of audio steps (T, A) whose first is step `first_step`.
+    """The windows (F, W, A) of latent frames, cut from audio steps (T, A) that begin with step `first_step`.
 
-    Steps outside of `steps` are zeros, which is what "no sound" is everywhere.
+    Steps outside of `steps` are zeros, as "no sound" is everywhere.
     """
     starts = torch.tensor(latent_window_starts(latents, window=window, fps=fps), device=steps.device)
     index = starts[:, None] + torch.arange(window, device=steps.device) - first_step
@@ -100,9 +99,9 @@ def encode_audio(encoder: AudioEncoder, waveform: Tensor) -> Tensor:
 
 
 class AudioFeatures:
-    """The features of one waveform, computed window by window when asked for; the last two are kept.
+    """The features of one waveform, computed window by window when asked for; the last two windows are kept.
 
-    Whisper's features of four minutes are 300 MB: a long video must not hold them.
+    Whisper's features of four minutes take 300 MB, so those of a long video must not be held at once.
     """
 
     def __init__(self, encoder: AudioEncoder, waveform: Tensor) -> None:
@@ -124,7 +123,7 @@ class AudioFeatures:
         return joined[start - offset : stop - offset]
 
     def of_latents(self, latents: Sequence[int], *, window: int, fps: int | Fraction = 25) -> Tensor:
-        """The windows (F, W, A) of latent frames, by their index on the video's own time line."""
+        """The windows (F, W, A) of latent frames, by their index on the video's own timeline."""
         starts = latent_window_starts(latents, window=window, fps=fps)
         first_step = max(min(starts), 0)
         steps = self.steps(first_step, max(starts) + window)

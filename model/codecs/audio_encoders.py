@@ -26,8 +26,8 @@ class WhisperAudioEncoder(ModelMixin, ConfigMixin):
     """Whisper's encoder, read at five depths: the means of four equal groups of layers, and the last state.
 
     With the 32 layers of whisper-large-v3 the groups are the states 0–8, 8–16, 16–24, 24–32 (each without its
-    end) and 32: 5 × 1280 features. The defaults are whisper-large-v3. Only the encoder is kept, half of the
-    model.
+    end) and 32: 5 × 1280 features. The defaults are those of whisper-large-v3. Only the encoder is kept, which is half
+    of the model.
     """
 
     @register_to_config
@@ -87,7 +87,7 @@ class WhisperAudioEncoder(ModelMixin, ConfigMixin):
 class LogMelAudioEncoder(ModelMixin, ConfigMixin):
     """Mel bins of each 20 ms on a logarithmic scale; silence is exactly zero. No learned weights.
 
-    Each step sees 40 ms, centred on it, across the edges of windows too.
+    Each step sees 40 ms, centred on the step, also across the edges of windows.
     """
 
     FFT_SIZE: Final = 1024

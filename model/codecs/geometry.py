@@ -1,12 +1,12 @@
-"""How pixels and latents lie to each other: 16 × 16 pixels a position; the first frame by itself, then 4 frames each.
+"""Which pixels a latent holds: 16 × 16 a position; the first frame by itself, then four frames a latent frame.
 
-It is the same for Wan2.2's autoencoder, the eVAE and the patch-DCT codec.
+This is the same for Wan2.2's autoencoder, the eVAE and the patch-DCT codec.
 """
 
 from typing import Final
 
 TEMPORAL_COMPRESSION: Final = 4
-"""Pixel frames of a latent frame, but for the first, which holds one."""
+"""Pixel frames of each latent frame except the first, which holds one."""
 SPATIAL_COMPRESSION: Final = 16
 """Pixels along each side of a latent position."""
 
@@ -22,7 +22,7 @@ def pixel_frames(num_latents: int) -> int:
 
 
 def latent_sides(height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of latent positions of a picture, sides in pixels divisible by 16."""
+    """Rows and columns of latent positions of a picture whose sides, in pixels, are divisible by 16."""
     return height // SPATIAL_COMPRESSION, width // SPATIAL_COMPRESSION
 
 

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SIZE_MULTIPLE: Final = 32
-"""Sides divide by the autoencoder's 16 times the network's patch of 2."""
+"""Sides are divisible by this: the autoencoder's 16 times the network's patch of 2."""
 
 MAX_SIDE: Final = 1024 * SIZE_MULTIPLE
-"""The network's positions end at 1,024 tokens a side."""
+"""The network has positions for 1,024 tokens a side."""
 
 CLIP_FRAMES: Final = 109
 """Pixel frames of a clip (paper)."""
@@ -40,10 +40,10 @@ def size_for_area(width: int, height: int, area: int) -> tuple[int, int]:
 def choose_size(
     image: Image.Image, *, height: int | None, width: int | None, area: int | None, default_area: int
 ) -> tuple[int, int]:
-    """The video's (height, width): as asked for, or by the image's shape and an area.
+    """The video's (height, width): as asked for, or from the image's shape and an area.
 
     Raises:
-        ValueError: one side without the other, sides and an area, a side that does not divide by 32, or a size that
+        ValueError: one side without the other, sides and an area, a side that is not divisible by 32, or a size that
             this machine cannot hold.
     """
     if (height is None) != (width is None):
@@ -68,7 +68,7 @@ def check_size(height: int, width: int) -> None:
 
 
 def check_fits(height: int, width: int) -> None:
-    """Raise a ValueError if this machine cannot even hold the frames of one clip, and once more to join them."""
+    """Raise a ValueError if this machine cannot hold the frames of one clip twice: joining them takes a copy."""
     needed = 2 * CLIP_FRAMES * height * width * 3
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed > memory:
@@ -92,7 +92,7 @@ def fit_image(image: Image.Image, height: int, width: int) -> "Tensor":
 def cover(image: Image.Image, height: int, width: int) -> Image.Image:
     """The picture scaled to cover a size, then cropped at the centre.
 
-    It is never stretched; what sticks out of the shape on two opposite sides is cut off in equal parts.
+    It is never stretched: equal parts are cut off on two opposite sides.
     """
     check_size(height, width)
     scale = max(height / image.height, width / image.width)

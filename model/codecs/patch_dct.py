@@ -1,4 +1,4 @@
-"""The patch-DCT codec: what the `tiny` preset has in place of the Wan2.2 VAE, with nothing to download.
+"""The patch-DCT codec, which the `tiny` preset has in place of the Wan2.2 VAE: there is nothing to download.
 
 A latent position holds 48 of the 3,072 DCT coefficients of 4 frames × 16 × 16 pixels × 3 colours. As in the
 VAE, the first latent frame holds the first pixel frame alone and every later one four pixel frames: 1 + 4k ↔
@@ -123,7 +123,7 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):
     def encode(
         self, x: Tensor, *, return_dict: bool = True
     ) -> AutoencoderKLOutput | tuple[DiagonalGaussianDistribution]:
-        """Pixels (B, 3, 1 + 4k, 16H, 16W) in [-1, 1] to a posterior (B, 48, 1 + k, H, W) without spread."""
+        """Pixels (B, 3, 1 + 4k, 16H, 16W) in [-1, 1] to a deterministic posterior (B, 48, 1 + k, H, W)."""
         _, channels, frames, height, width = x.shape
         if (
             channels != 3
@@ -166,7 +166,7 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):
             q=SPATIAL_COMPRESSION,
         )
         if first:
-            # Encoded from four equal frames, so that any motion in it is noise: the mean is the frame.
+            # It was encoded from four equal frames, so any motion in it is noise: the frame is the mean of the four.
             pixels = pixels.mean(dim=2, keepdim=True)
         return pixels.clamp(-1, 1)
 

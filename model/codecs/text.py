@@ -20,7 +20,7 @@ MAX_TOKENS = 512
 
 
 class HashedTextEncoder(ModelMixin, ConfigMixin):
-    """Words are looked up by their hash in a fixed random table: the same prompt is the same states anywhere.
+    """Words are looked up by their hash in a fixed random table: a prompt has the same states on every machine.
 
     A state is the embedding of a word plus that of the pair it forms with the word before it, so that order
     counts.
@@ -63,7 +63,7 @@ def clean_prompt(prompt: str) -> str:
 
 
 def encode_text(text_encoder: Any, tokenizer: Any, prompts: Sequence[str]) -> Tensor:
-    """Text states (B, L, D), zero behind the end of each prompt: what the network is given.
+    """Text states (B, L, D) as the network takes them: zeros after the end of each prompt.
 
     Args:
         text_encoder: transformers' `UMT5EncoderModel` (L = 512), or a `HashedTextEncoder` (L = its
@@ -76,7 +76,7 @@ def encode_text(text_encoder: Any, tokenizer: Any, prompts: Sequence[str]) -> Te
 
 @torch.no_grad()
 def text_states(text_encoder: Any, tokenizer: Any, prompts: Sequence[str]) -> list[Tensor]:
-    """States (L, D) of each prompt as long as it is: `encode_text` without the padding."""
+    """States (L, D) of each prompt at its own length: as `encode_text`, without the padding."""
     cleaned = [clean_prompt(prompt) for prompt in prompts]
     if isinstance(text_encoder, HashedTextEncoder):
         return [text_encoder.encode(prompt) for prompt in cleaned]
@@ -98,7 +98,7 @@ def text_states(text_encoder: Any, tokenizer: Any, prompts: Sequence[str]) -> li
 
 
 def max_text_tokens(text_encoder: Any) -> int:
-    """L that the network's text states are padded to."""
+    """The L to which the network's text states are padded."""
     if isinstance(text_encoder, HashedTextEncoder):
         return int(text_encoder.config.max_tokens)
     return MAX_TOKENS

@@ -1,4 +1,4 @@
-"""The autoencoder: configurations, normalised latents, and decoding as a stream that never ends.
+"""The autoencoder: configurations, normalised latents, and decoding as a stream of any length.
 
 Letters: B batch, C latent channels (48), F latent frames, T pixel frames, H and W latent sides.
 Latents are normalised per channel, (z − mean) / std, everywhere outside this file.
@@ -16,7 +16,7 @@ from model.codecs.patch_dct import PatchDCTCodec
 
 Autoencoder: TypeAlias = AutoencoderKLWan | PatchDCTCodec
 CausalCache: TypeAlias = list[Tensor | str | None]
-"""What the causal convolutions of a Wan decoder remember of the frames before."""
+"""What the causal convolutions of a Wan decoder keep of earlier frames."""
 
 # Statistics of Wan2.2's 48 latent channels, from its published configuration.
 _WAN_LATENTS_MEAN: Final = (
@@ -58,7 +58,7 @@ def wan_vae_config() -> dict[str, Any]:
 def efficient_vae_config() -> dict[str, Any]:
     """The eVAE of the paper's Tab. 1: Wan2.2's autoencoder with a decoder of 35.0M parameters.
 
-    Encoder and latent space stay, so that the network and the codebook do not notice.
+    Encoder and latent space are the same, so the network and the codebook need no change.
     """
     return wan_vae_config() | {"decoder_base_dim": 64}
 
@@ -108,12 +108,12 @@ class WanDecoding(Protocol):
 
 
 def decode_next(vae: WanDecoding, raw: Tensor, cache: CausalCache, *, is_first: bool) -> Tensor:
-    """Decode one more latent frame of a video with a Wan decoder; a gradient flows where one is wanted.
+    """Decode one more latent frame of a video with a Wan decoder; a gradient can flow through it.
 
     Args:
         vae: what decodes; `AutoencoderKLWan`'s own cache is not touched.
         raw: (B, C, 1, H, W), not normalised.
-        cache: what `empty_cache` made or the frame before left; changed in place.
+        cache: from `empty_cache`, or as the frame before left it; changed in place.
         is_first: whether the video begins here.
 
     Returns:
@@ -133,9 +133,9 @@ def empty_cache(decoder: nn.Module) -> CausalCache:
 class StreamingDecoder:
     """Decode latent frames as they come: one in, four pixel frames out (first: one), in constant memory.
 
-    The causal cache of the decoder's convolutions is kept from call to call, so that a video decoded clip by
-    clip is the video decoded at once, without a seam. (The stock `decode` clears its cache and concatenates
-    quadratically.)
+    The causal cache of the decoder's convolutions is kept from call to call, so a video decoded clip by clip
+    equals the video decoded at once, without a seam. (The stock `decode` clears its cache, and concatenates
+    the frames in quadratic time.)
     """
 
     def __init__(self, vae: Autoencoder) -> None:
@@ -164,7 +164,7 @@ class StreamingDecoder:
 
     @property
     def cache_bytes(self) -> int:
-        """Memory of the causal cache; none for the codec, and constant from the third latent frame on."""
+        """Memory of the causal cache: none for the patch-DCT codec, constant from the third latent frame on."""
         return sum(cached.nbytes for cached in self._cache if isinstance(cached, Tensor))
 
     def _decode(self, raw: Tensor) -> Tensor:
@@ -174,6 +174,6 @@ class StreamingDecoder:
             return frames
         hook = getattr(vae, "_hf_hook", None)
         if hook is not None:
-            # Offloading moves the model in when `decode` is called, and this does not call it.
+            # Offloading moves the model to the device when `decode` is called, which does not happen here.
             hook.pre_forward(vae)
         return decode_next(vae, raw, self._cache, is_first=self._is_first).clamp(-1, 1)

@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> None:
     """Make a video and write it while its clips arrive.
 
     Raises:
-        ValueError: something that was asked for cannot be; one line.
-        KeyboardInterrupt: ctrl-C; its message says where the clips are that were made.
+        ValueError: something that was asked for is not possible; one line.
+        KeyboardInterrupt: ctrl-C; its message says where the finished clips are.
     """
     try:
         _generate(options)
@@ -85,7 +85,8 @@ def _generate(options: argparse.Namespace) -> None:
 def _join_ranks(pipeline: "SoulPipeline", stack: ExitStack) -> bool:
     """Under torchrun, share every clip between its processes; return whether this one writes the video.
 
-    Noise is drawn from the seed on each, and the network gives each the whole clip: all decode the same.
+    Every process draws its noise from the same seed and gets the whole clip from the network, so all decode the same
+    video.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return True

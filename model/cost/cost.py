@@ -43,7 +43,7 @@ class PresetCost:
     forward: TransformerFlops
     """Operations of one forward over one clip."""
     activation_bytes: int
-    """Estimate of a block's, in bf16: the feed-forward's inner states and eight of the model's width."""
+    """Estimate for a block, in bf16: the feed-forward's inner states and eight states of the model's width."""
     decode_flops: int
     """Operations to decode one latent frame (four pixel frames)."""
     cache_bytes: int
@@ -82,7 +82,7 @@ def preset_cost(
     """Work out the cost of a video; without a size, the preset's area at 16:9.
 
     Raises:
-        ValueError: a side that does not divide by 32, no seconds or more than a thousand million, or no steps.
+        ValueError: a side that is not divisible by 32, no seconds or more than 10⁹, or no steps.
     """
     if height is None or width is None:
         height, width = size_for_area(16, 9, preset.area)
@@ -119,7 +119,7 @@ class DecoderCost:
     first_flops: int
     """Operations for the latent frame that begins a video (one pixel frame)."""
     next_flops: int
-    """Operations for each one after it (four pixel frames)."""
+    """Operations for each later latent frame (four pixel frames)."""
     cache_bytes: int
     """Memory of the causal cache in fp32, however long the video is."""
 

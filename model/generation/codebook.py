@@ -92,15 +92,15 @@ class Codebook:
         return float(low + (high - low) * (position - lower))
 
     def clamp(self, latents: Tensor, *, threshold: float | None = None, percentile: float | None = None) -> Tensor:
-        """Pull every latent vector that lies beyond the threshold back to it, along the line to its centroid.
+        """Pull every latent vector that is further than the threshold from its centroid back to the threshold.
 
-        d ≤ τ is kept bit for bit; d > τ becomes c + (z − c)·τ/d (paper, "Threshold-aware codebook
-        replacement"). The radius falls short of τ by the rounding of an fp32 nearest-neighbour search (a few
-        1e-5 of τ), so that a clamped vector is inside when it is searched again: clamping twice changes
-        nothing.
+        A vector z at a distance d ≤ τ from its centroid c is kept bit for bit; at d > τ it becomes
+        c + (z − c)·τ/d (paper, "Threshold-aware codebook replacement"). The radius is less than τ by the
+        rounding error of an fp32 nearest-neighbour search (a few 1e-5 of τ), so a clamped vector lies inside
+        when it is searched again: clamping twice changes nothing.
 
         Args:
-            latents: (B, C, F, H, W), normalised; computed in fp32 and returned in its own dtype.
+            latents: (B, C, F, H, W), normalised; computed in fp32 and returned in their own dtype.
             threshold: τ, a Euclidean distance. Exactly one of `threshold` and `percentile` is given.
             percentile: τ as a percentile of the training vectors' distances, 0 to 100.
         """
@@ -127,9 +127,9 @@ class Codebook:
         return torch.cat([self._nearest_of_tile(rows, half_norms, tile) for rows in torch.split(vectors, tile)])
 
     def _nearest_of_tile(self, vectors: Tensor, half_norms: Tensor, tile: int) -> Tensor:
-        # min over a row is vectorised, min with its index is not (half the speed): find the tile of
-        # centroids that holds the winner first, and the winner in it afterwards, which is 1 / (number of
-        # tiles) of the work.
+        # The minimum over a row is vectorised; the minimum with its index is not, and has half the speed. So
+        # find the tile of centroids that holds the winner first, and then the winner in it, which is
+        # 1 / (number of tiles) of the work.
         centroid_tiles = torch.split(self.centroids, tile)
         norm_tiles = torch.split(half_norms, tile)
         best = torch.full((len(vectors),), torch.inf, device=vectors.device)
@@ -147,11 +147,11 @@ class Codebook:
 
 
 def _pull(vectors: Tensor, centres: Tensor, radius: float) -> tuple[Tensor, Tensor]:
-    """Which vectors (N, C) lie beyond `radius` of their centres, and where all land when pulled to it."""
+    """Which vectors (N, C) lie beyond `radius` of their centres, and where each lands when pulled to that radius."""
     offsets = vectors - centres
     distances = torch.linalg.vector_norm(offsets, dim=1)
-    # Bound of the error of an fp32 score, as a distance: two centroids closer than this may swap on a
-    # second search.
+    # A bound of the error of an fp32 score, as a distance: two centroids whose distances differ by less may
+    # swap in a second search.
     magnitude = torch.linalg.vector_norm(vectors, dim=1) + torch.linalg.vector_norm(centres, dim=1)
     slack = 32 * torch.finfo(torch.float32).eps * magnitude.square() / max(radius, 1e-12)
     scale = (radius - slack).clamp(min=0) / distances.clamp(min=1e-30)

@@ -44,14 +44,14 @@ class EncodedRequest:
     threshold: float | None
     """τ of the clamp of overlapping latents; None without a codebook."""
     seed: int
-    """What all noise derives from."""
+    """The seed that all noise derives from."""
     on_step: ProgressCallback
-    """Progress."""
+    """Called after every denoising step."""
 
     def conditions(self, plan: ClipPlan) -> tuple[Condition, Condition | None]:
-        """What a clip is denoised by, and what its unconditional branch is (None without guidance).
+        """The condition of a clip, and that of its unconditional branch (None without guidance).
 
-        The pivot has no sound, in the first clip too: it is zeros.
+        The pivot has no sound, in the first clip too: its audio is zeros.
         """
         sound = self.audio.of_latents(plan.sounding, window=self.audio_window, fps=self.fps)
         audio = torch.cat([torch.zeros_like(sound[:1]), sound])[None].to(self.pivot.device)
@@ -63,8 +63,8 @@ class EncodedRequest:
     def noise(self, plan: ClipPlan) -> tuple[Tensor, torch.Generator]:
         """A clip's noise (1, C, F, H, W) fp32, and the generator that drew it and may draw more.
 
-        Each clip has its own seed, so that its noise depends on nothing but the request's seed and the clip's
-        place; it is drawn on the CPU, so that it is the same on every device.
+        Each clip has its own seed, so its noise depends only on the request's seed and the clip's index. Noise is
+        drawn on the CPU, so it is the same on every device.
         """
         digest = hashlib.blake2b(f"{self.seed}/{plan.index}".encode(), digest_size=8).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest, "little") >> 1)

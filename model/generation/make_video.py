@@ -68,10 +68,10 @@ def make_video(
     Args:
         pipeline: the model.
         inputs: portrait, sound and prompt.
-        sampling: how.
-        out: the mp4; None makes it without writing (the other ranks of a shared clip).
+        sampling: how it is made.
+        out: the mp4; None makes the video without writing it (for the other ranks of a shared clip).
         on_step: called after every denoising step.
-        on_frames: called after every clip with the number of frames there are.
+        on_frames: called after every clip with the number of frames made so far.
 
     Raises:
         ValueError: something in the request is wrong; one line.

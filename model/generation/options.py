@@ -1,6 +1,6 @@
 """Command-line options of everything that makes videos: which parts a model is loaded from, and how it samples.
 
-Kept apart from what they are turned into (`model.generation.make_video`), which takes seconds to import.
+They are kept apart from the code that they are for (`model.generation.make_video`), which takes seconds to import.
 """
 
 import argparse
@@ -10,7 +10,7 @@ from model.weights.source import trained_model, weights_source
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """What `ModelParts.from_options` reads."""
+    """Add the options that `ModelParts.from_options` reads."""
     add = parser.add_argument
     add(
         "--model",
@@ -26,7 +26,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
-    """What `Sampling.from_options` reads."""
+    """Add the options that `Sampling.from_options` reads."""
     add = parser.add_argument
     add("--negative-prompt", default="", help="what the unconditional branch of guidance is told")
     add("--steps", type=int, help="denoising steps of a clip (default: the model directory's)")

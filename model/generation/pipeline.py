@@ -39,7 +39,7 @@ class GeneratedClip:
     """What one clip adds to the video."""
 
     plan: ClipPlan
-    """Where the clip lies on the time line."""
+    """Where the clip lies on the timeline."""
     frames: np.ndarray
     """(T, 16H, 16W, 3) uint8 RGB: the new frames, without pivot and overlap, cut to the speech."""
     latents: Tensor
@@ -59,7 +59,7 @@ class SoulPipeline(DiffusionPipeline):
 
     Guidance is uncond + w·(cond − uncond); the unconditional branch has the negative prompt for text and
     zeros for audio. The pivot has no sound (zeros) in any clip: in training it is a random frame of the
-    source video, to which no moment of the sound belongs.
+    source video, so no moment of the sound belongs to it.
 
     The configuration (`model_index.json`) holds the defaults of a model directory: steps, guidance, fps and
     the geometry of clips. A `codebook.safetensors` in the directory is loaded with it; without one, overlaps
@@ -70,15 +70,15 @@ class SoulPipeline(DiffusionPipeline):
         vae: a Wan autoencoder, full or efficient, or the patch-DCT codec.
         audio_encoder: Whisper or log-mel bins.
         text_encoder: UMT5 or hashed tokens.
-        scheduler: of flow matching, see `model.generation.sampling.build_scheduler`.
+        scheduler: a scheduler of flow matching, see `model.generation.sampling.build_scheduler`.
         tokenizer: UMT5's; None for hashed tokens.
-        fps: frames a second (25: what the published results have).
+        fps: frames a second (25, as in the published results).
         clip_latents: latent frames of a clip, the pivot included (paper: 28, which are 109 pixel frames).
         overlap_latents: latent frames that a clip takes over from the one before (paper: 2).
         num_inference_steps: denoising steps of a clip (paper: 25).
         guidance_scale: w (Wan2.2: 5).
         codebook_percentile: τ of the clamp, as a percentile of the training latents' distances. The paper
-            leaves τ open; 99 moves only what lies further out than nearly all that was trained on.
+            leaves τ open; 99 moves only vectors that lie further out than nearly all training latents.
         area: pixels of a frame when no size is asked for.
     """
 
@@ -140,7 +140,7 @@ class SoulPipeline(DiffusionPipeline):
 
     @classmethod
     def load_config(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The directory's `model_index.json`; classes of ours are found wherever they lay when it was written."""
+        """The directory's `model_index.json`; our classes are found even if they have moved since it was written."""
         config: dict[str, Any] = super().load_config(*args, **kwargs)
         return {name: _found(entry) for name, entry in config.items()}
 
@@ -163,11 +163,11 @@ class SoulPipeline(DiffusionPipeline):
     ) -> Iterator[GeneratedClip]:
         """Check and encode the request now, and return an iterator that makes the video clip by clip.
 
-        The video has ⌈seconds of speech · fps⌉ frames. What is held does not grow with their number.
+        The video has ⌈seconds of speech · fps⌉ frames. The memory in use does not grow with their number.
 
         Args:
-            request: what is asked for; where it leaves something open, the directory's defaults hold.
-            on_step: progress.
+            request: what is asked for; the directory's defaults hold for what it leaves open.
+            on_step: called after every denoising step.
 
         Raises:
             ValueError: something in the request is wrong; one line that says what.
@@ -215,8 +215,8 @@ class SoulPipeline(DiffusionPipeline):
         plans = plan_clips(request.num_frames, clip_latents=self.config.clip_latents, overlap_latents=num_overlap)
         for plan in plans:
             latents = self._denoise_clip(request, plan, clean)
-            # Pivot and overlap of later clips are not decoded: the one is never shown, the other has been.
-            # In the first clip the pivot is the image, which is the first frame.
+            # In later clips neither the pivot nor the overlap is decoded: the pivot is never shown, and the overlap
+            # has been shown. In the first clip the pivot is the image, which is the first frame.
             first = 0 if plan.index == 0 else plan.num_clean
             new = latents[:, :, first : first + len(plan.decoded)]
             frames = np.concatenate([_frames_of(pixels) for pixels in decoder.frames(new)])
@@ -272,7 +272,7 @@ class SoulPipeline(DiffusionPipeline):
 
 
 def _found(entry: Any) -> Any:
-    """What `model_index.json` says of a component, library and class, with the module in which the class lies now."""
+    """The library and class of a component in `model_index.json`; of a class of ours, the module that holds it now."""
     if not isinstance(entry, list | tuple) or not isinstance(entry[0], str) or public_home(entry[0]) != "model":
         return entry
     return getattr(importlib.import_module("model"), entry[1]).__module__, entry[1]

@@ -1,4 +1,4 @@
-"""What is asked for, checked before torch is imported and anything is loaded, which takes a minute."""
+"""The request for a video, checked before torch is imported and a model is loaded, which takes a minute."""
 
 import argparse
 import math
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_STEPS: Final = 1000
-"""Noise levels that samplers tell apart; more steps would only repeat them."""
+"""Number of noise levels that samplers distinguish; more steps would only repeat them."""
 
 _PROBE_BYTES: Final = 2**20
-"""Written to see whether the disk takes anything; the first clip needs about as much."""
+"""Bytes written to see whether the disk has room; the first clip needs about as much."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,9 +30,9 @@ class Sampling:
     guidance_scale: float | None = None
     """w of uncond + w·(cond − uncond); 1 turns guidance off."""
     negative_prompt: str = ""
-    """What the unconditional branch is told."""
+    """The prompt of the unconditional branch."""
     seed: int = 0
-    """What all noise derives from."""
+    """The seed that all noise derives from."""
     height: int | None = None
     """Pixels, divisible by 32; given with `width`."""
     width: int | None = None
@@ -45,7 +45,7 @@ class Sampling:
     """τ as a percentile of the training latents' distances."""
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be, in one line."""
+        """Refuse impossible values, in one line."""
         if self.steps is not None and not 1 <= self.steps <= MAX_STEPS:
             raise ValueError(f"--steps must be at least 1 and at most {MAX_STEPS}, got {self.steps}")
         if self.guidance_scale is not None and not math.isfinite(self.guidance_scale):
@@ -59,10 +59,10 @@ class Sampling:
 
     @classmethod
     def from_options(cls, options: argparse.Namespace) -> Self:
-        """What `options.add_sampling_options` asked for.
+        """Read the options that `options.add_sampling_options` adds.
 
         Raises:
-            ValueError: a size that cannot be, or one of the numbers.
+            ValueError: an impossible size or number.
         """
         height, width, area = parse_size(options.size, options.area)
         if height is not None and width is not None:
@@ -71,14 +71,14 @@ class Sampling:
         return cls(height=height, width=width, area=area, **{name: getattr(options, name) for name in names})
 
     def check_portrait(self, image: "Image", default_area: int) -> None:
-        """See whether a video of this picture's shape can be made.
+        """Check that a video of this picture's shape can be made.
 
         Args:
             image: the portrait.
-            default_area: pixels of a frame where nothing is asked for.
+            default_area: pixels of a frame where no size is asked for.
 
         Raises:
-            ValueError: it is too long and thin; one line.
+            ValueError: the picture is too long and thin; one line.
         """
         if self.height is None:
             try:
@@ -133,10 +133,10 @@ def parse_size(size: str | None, area: str | None) -> tuple[int | None, int | No
 
 
 def check_out(out: Path) -> None:
-    """See whether a video can be written to a path, by writing beside it.
+    """Check that a video can be written to a path, by writing beside it.
 
     Raises:
-        ValueError: it cannot; one line.
+        ValueError: it cannot be written; one line.
     """
     if out.suffix.lower() != ".mp4":
         raise ValueError(f"--out must end in .mp4, got {out}")
@@ -148,10 +148,10 @@ def check_out(out: Path) -> None:
 
 
 def check_new_directory(out: Path) -> None:
-    """See whether a model directory can be written to a path.
+    """Check that a model directory can be written to a path.
 
     Raises:
-        ValueError: there is something, or it cannot be made; one line.
+        ValueError: something is there already, or the directory cannot be made; one line.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out}: exists and is not empty")
@@ -169,7 +169,7 @@ def check_codebook(codebook: Path | None) -> None:
 
 def _check_writable(folder: Path) -> None:
     try:
-        # What may be written is the file system's to say: root may, a full disk will not.
+        # Only writing tells: root may write anywhere, and a full disk takes nothing.
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(bytes(_PROBE_BYTES))
             file.flush()
@@ -179,5 +179,5 @@ def _check_writable(folder: Path) -> None:
 
 
 def _is_number(text: str) -> bool:
-    # `isdigit` alone takes ² and others that are none; and nobody has more pixels than nine digits.
+    # `isdigit` alone accepts ² and other characters that are no digits to `int`. No size needs more than nine digits.
     return text.isascii() and text.isdigit() and len(text) < 10

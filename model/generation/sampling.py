@@ -54,8 +54,8 @@ class CleanFrames:
 def build_scheduler(name: str) -> Scheduler:
     """A scheduler with shift 5.
 
-    `unipc` is the reference sampler; `euler` is first-order; `few-step` is for distilled models: from each x₀
-    prediction (1 − σ′)·x₀ + σ′·fresh noise, which is how DMD trains the student.
+    `unipc` is the reference sampler; `euler` is first-order; `few-step` is for distilled models: each step goes
+    from the x₀ prediction to (1 − σ′)·x₀ + σ′·fresh noise, as DMD trains the student.
     """
     if name == "unipc":
         return UniPCMultistepScheduler(
@@ -76,8 +76,8 @@ def set_timesteps(scheduler: Scheduler, num_steps: int, device: str | torch.devi
     steps become 1000, 937.5, 833.3 and 625, on which the distilled student is trained.
 
     Returns:
-        The scheduler's names of the steps, and the noise levels the network is told, 1000·σ. They differ for
-        UniPC, which cuts its timesteps to whole numbers.
+        The scheduler's own timesteps, which name the steps, and the noise levels that the network is told, 1000·σ.
+        They differ for UniPC, which cuts its timesteps to whole numbers.
 
     Raises:
         ValueError: fewer than one step.
@@ -99,8 +99,8 @@ def guided_velocity(
 ) -> Tensor:
     """Velocity (B, C, F, H, W) fp32: uncond + w·(cond − uncond), w being `guidance_scale`.
 
-    So w = 1 is no guidance, and without `unconditional` the network runs once. (`cond + w·(cond − uncond)` is
-    in use elsewhere; its w is ours minus one.) One branch after the other: a batch of two would double the
+    w = 1 is no guidance. Without `unconditional` the network runs once. (`cond + w·(cond − uncond)` is in use
+    elsewhere; its w is ours minus one.) The branches run one after the other: a batch of two would double the
     memory.
     """
     conditional = _velocity(transformer, latents, timesteps, condition)

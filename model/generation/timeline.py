@@ -1,14 +1,14 @@
 """Which latent frames, pixel frames and sound each clip of a long video has (paper, Sec. 3.2).
 
-All latents of a video form one time line: latent 0 holds pixel frame 0, latent k ≥ 1 the pixel frames
+All latents of a video form one timeline: latent 0 holds pixel frame 0, latent k ≥ 1 the pixel frames
 4k−3 … 4k.
 
     clip 0   image  1  2 …                       27      28 latents, 109 pixel frames: the image is latent 0
     clip 1   pivot              26 27  28 29 …   52      pivot, 2 overlapping, 25 new: 100 new pixel frames
     clip 2   pivot                        51 52  53 …
 
-The pivot of later clips is the image again. It has no place on the time line: it is conditioning, is never
-decoded and never shown. Overlapping latents keep the place and the sound that they had in the clip before.
+The pivot of later clips is the image again. It has no position on the timeline: it is conditioning, is never
+decoded and never shown. Overlapping latents keep the position and the sound that they had in the clip before.
 """
 
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ class ClipPlan:
     index: int
     """0 for the first clip."""
     overlap: range
-    """Latents of the time line that are copied from the clip before; empty in the first clip."""
+    """Latents of the timeline that are copied from the clip before; empty in the first clip."""
     new: range
-    """Latents of the time line that this clip denoises."""
+    """Latents of the timeline that this clip denoises."""
     decoded: range
-    """Latents of the time line to be decoded after this clip: the new ones with speech, and the image."""
+    """Latents of the timeline that are decoded after this clip: new ones with speech; in clip 0 also the image."""
     frames: range
-    """Pixel frames of the video that decoding gives, cut to the length of the speech."""
+    """Pixel frames of the video that the clip adds, cut to the length of the speech."""
 
     @property
     def num_latents(self) -> int:
@@ -39,12 +39,12 @@ class ClipPlan:
 
     @property
     def num_clean(self) -> int:
-        """Latent frames given rather than denoised: the pivot and the overlap, which come first."""
+        """Latent frames that are given rather than denoised: the pivot and the overlap, which come first."""
         return 1 + len(self.overlap)
 
     @property
     def sounding(self) -> tuple[int, ...]:
-        """Places on the time line of the latents behind the pivot, in order: whose sound each one gets."""
+        """Positions on the timeline of the latents after the pivot, in order: each gets the sound of its position."""
         return (*self.overlap, *self.new)
 
 

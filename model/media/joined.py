@@ -1,6 +1,7 @@
-"""Two recordings in one file, laid end to end as bytes: FFmpeg plays the first alone, and says nothing.
+"""Files that hold two recordings, laid end to end as bytes: FFmpeg plays only the first and does not say so.
 
-Sound that can be cut anywhere (MP3, AAC, FLAC, Ogg) is read on. WAV, AIFF and MP4 say how long they are.
+This concerns WAV, AIFF and MP4, which state their own length. In formats that can be cut anywhere (MP3, AAC, FLAC, Ogg)
+FFmpeg reads on into the second recording.
 """
 
 import os
@@ -9,11 +10,11 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 _WHOLES: Final = {(b"RIFF", b"WAVE"), (b"RF64", b"WAVE"), (b"FORM", b"AIFF"), (b"FORM", b"AIFC")}
-"""The chunk that holds all others, and what it holds."""
+"""The names of the chunk that holds all others, and of the form that it holds."""
 
 
 def is_joined(path: Path, format_name: str) -> bool:
-    """Whether behind the end of a recording another one begins.
+    """Whether another recording begins after the end of the first.
 
     Args:
         path: a file that FFmpeg can open.
@@ -38,12 +39,12 @@ def _chunk_follows(file: BinaryIO) -> bool:
         size = struct.unpack("<I", head[4:8])[0]
     file.seek(min(8 + size, _size(file)))
     behind = file.read(13)
-    # Behind an odd number of bytes there should be one more, but not all programs write it.
+    # After an odd number of bytes there should be a byte of padding, but not all programs write it.
     return any((behind[pad : pad + 4], behind[8 + pad : 12 + pad]) in _WHOLES for pad in (0, 1))
 
 
 def _film_follows(file: BinaryIO) -> bool:
-    """Whether a second `ftyp` comes behind the index. In fragments FFmpeg reads on, whatever comes between them."""
+    """Whether a second `ftyp` comes after the index. FFmpeg reads all fragments, whatever comes between them."""
     has_index, position, end = False, 0, _size(file)
     while position + 8 <= end:
         file.seek(position)
@@ -57,7 +58,7 @@ def _film_follows(file: BinaryIO) -> bool:
         if size == 1 and len(head) == 16:
             size = struct.unpack(">Q", head[8:])[0]
         if size < 8:
-            # The last box reaches to the end of the file; or damage, of which FFmpeg makes what it can.
+            # Either the last box reaches to the end of the file, or the file is damaged and FFmpeg reads what it can.
             return False
         position += size
     return False

@@ -14,23 +14,23 @@ from PIL import Image, ImageCms, ImageOps
 logger = logging.getLogger(__name__)
 
 MAX_PIXELS: Final = 120_000_000
-"""Larger pictures are refused before they are decoded: telephones make up to 108 megapixels, and the largest video
-takes two of them. Decoding needs some 12 bytes a pixel."""
+"""Larger pictures are refused before they are decoded: phones make up to 108 megapixels, and the largest video has two
+megapixels. Decoding needs some 12 bytes a pixel."""
 
 FORMATS: Final = ("PNG", "JPEG", "HEIF", "AVIF", "WEBP", "TIFF", "BMP", "GIF", "JPEG2000", "PPM")
-"""What is tried. Others that Pillow knows run programs (EPS) or have no marks of their own and take anything (TGA)."""
+"""The formats that are tried. Others in Pillow run programs (EPS), or have no signature and accept any file (TGA)."""
 
 _READABLE: Final = "PNG, JPEG, HEIC, AVIF, WebP, TIFF, BMP, GIF, JPEG 2000 or PPM"
 _ALPHA_MODES: Final = frozenset({"RGBA", "RGBa", "LA", "La", "PA"})
 _TIFF_BITS, _TIFF_COMPRESSION, _TIFF_PHOTOMETRIC, _TIFF_PLANAR, _TIFF_SAMPLE_FORMAT = 258, 259, 262, 284, 339
 _PNG_BITS: Final = {"L;2": 2, "L;4": 4}
 _OVERSHOOT, _GLINTS = 1.1, 0.01
-"""Floating-point pictures pass white a little, as scaling and sharpening make them; one value in a hundred by more."""
+"""Scaling and sharpening leave floating-point pictures a little above white; one value in a hundred may be further."""
 _EXACT: Final = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOOPTIMIZE
 
 
 def load_image(path: str | Path) -> Image.Image:
-    """Read a picture as `as_rgb` does; of several (animations, pages) the first.
+    """Read a picture and convert it with `as_rgb`; of several (animations, pages), the first.
 
     Raises:
         ValueError: no such file, not a picture, a damaged one, or one of more than 120 megapixels; one line.
@@ -39,9 +39,9 @@ def load_image(path: str | Path) -> Image.Image:
     if not path.is_file():
         raise ValueError(f"{path} is not a file" if path.exists() else f"no such image: {path}")
     pi_heif.register_heif_opener()
-    # Opened here: given a name, Pillow maps the file into memory, which scrambles a TIFF that lies on its side.
+    # Opened here: given a name, Pillow maps the file into memory, which scrambles a TIFF that is stored on its side.
     with path.open("rb") as file, warnings.catch_warnings():
-        # Of many pixels, which are counted here, and of damaged tags, which do no harm.
+        # Warnings of many pixels, which are counted here, and of damaged tags, which do no harm.
         warnings.simplefilter("ignore")
         try:
             image = Image.open(file, formats=FORMATS)
@@ -62,7 +62,7 @@ def load_image(path: str | Path) -> Image.Image:
 def as_rgb(image: Image.Image, *, name: str = "the image") -> Image.Image:
     """The picture upright by its EXIF tag, in sRGB by its colour profile, transparency over white, 8 bits.
 
-    A profile that is damaged or not for such a picture is left out, which a warning of the log says.
+    A profile that is damaged, or meant for another kind of picture, is left out, and a warning is logged.
 
     Args:
         image: of any mode. Integers of more than 8 bits are scaled by their full range; floating-point values are
@@ -90,15 +90,15 @@ class _Samples:
     """How a file stores its greys, where Pillow's mode leaves that open."""
 
     bits: int | None = None
-    """Of a sample."""
+    """Bits of a sample."""
     signed: bool = False
-    """Whether they are integers below and above zero."""
+    """Whether samples are signed integers."""
     white_is_zero: bool = False
-    """Whether a TIFF says so; Pillow turns only 8 bits and fewer round."""
+    """Whether a TIFF says that 0 is white; Pillow inverts only samples of 8 bits and fewer."""
 
     @classmethod
     def of(cls, image: Image.Image) -> Self:
-        """Of a picture before its pixels are loaded: then Pillow forgets its bits."""
+        """Read from a picture before its pixels are loaded: Pillow forgets the bits when it loads them."""
         if image.format == "PNG":
             return cls(bits=next((_PNG_BITS.get(tile.args) for tile in getattr(image, "tile", [])), None))
         if image.format == "PPM":
@@ -109,7 +109,7 @@ class _Samples:
         white_is_zero = tags.get(_TIFF_PHOTOMETRIC) == 0
         planar = tags.get(_TIFF_PLANAR) == 2 and tags.get(_TIFF_COMPRESSION, 1) == 1
         if planar and (set(bits) != {8} or white_is_zero):
-            # Pillow takes a byte for each sample, and black for zero.
+            # Pillow would read one byte a sample, with zero as black.
             raise ValueError("its channels lie one after the other, uncompressed and not in 8 bits")
         return cls(bits=bits[0], signed=tags.get(_TIFF_SAMPLE_FORMAT, (1,))[0] == 2, white_is_zero=white_is_zero)
 
@@ -122,10 +122,10 @@ def _alpha(image: Image.Image, stored: _Samples) -> Image.Image | None:
     if transparency is None or image.mode == "F":
         return None
     if image.mode.startswith("I"):
-        # One level of 16 bits is clear, which Pillow cannot say in 8.
+        # One 16-bit level is transparent, which Pillow cannot express in 8 bits.
         clear = transparency
     elif image.mode == "L" and stored.bits is not None:
-        # Pillow scales the pixels to 8 bits, but not the clear level.
+        # Pillow scales the pixels to 8 bits, but not the transparent level.
         clear = transparency * 255 // ((1 << stored.bits) - 1)
     else:
         return image.convert("RGBA").getchannel("A")
@@ -149,7 +149,7 @@ def _to_eight_bits(image: Image.Image, stored: _Samples) -> Image.Image:
 
 
 def _full_scale(values: np.ndarray, stored: _Samples) -> int:
-    """The value that is white; of white at zero, black."""
+    """The value that is white; where white is zero, the value that is black."""
     if values.dtype.kind == "f":
         peak = float(values.max())
         if np.isfinite(values).all() and peak <= _OVERSHOOT * 65535:
@@ -157,11 +157,11 @@ def _full_scale(values: np.ndarray, stored: _Samples) -> int:
             return next(top for top in (1, 255, 65535) if np.count_nonzero(values > _OVERSHOOT * top) <= allowed)
         raise ValueError(f"its floating-point values reach {peak:g}, they should lie in 0 … 1")
     if values.itemsize == 2:
-        # 12 bits are stored as 16.
+        # Samples of 12 bits are stored as 16.
         return (1 << min(max(stored.bits or 16, 8), 16)) - 1
     if stored.bits == 16:
         return 2**15 - 1 if stored.signed else 2**16 - 1
-    # 32 bits hold anything: the range that the values need.
+    # 32 bits may hold values of any range: take the smallest range that holds these.
     top = int(values.max())
     return 255 if top <= 255 else 65535 if top <= 65535 else 2**31 - 1 if stored.signed else 2**32 - 1
 
@@ -170,7 +170,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None, name: str) -> Image.Imag
     """Colours (L, RGB, CMYK or LAB) as RGB; without a profile Pillow's own formula."""
     try:
         if image.mode == "LAB":
-            # Through the library's shortcut the dark reds come out up to 17 levels off.
+            # With the library's optimisation, dark reds come out up to 17 levels off.
             return _apply(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), _EXACT)
         if not profile:
             return image.convert("RGB")
@@ -190,7 +190,8 @@ def _to_srgb(image: Image.Image, profile: bytes | None, name: str) -> Image.Imag
 def _transformed(image: Image.Image, source: ImageCms.ImageCmsProfile) -> Image.Image:
     if image.mode != "L":
         return _apply(image, source, ImageCms.Flags.BLACKPOINTCOMPENSATION)
-    # Of greys the library's shortcut is up to ten levels off in the shadows; without it there are only 256 to do.
+    # With the library's optimisation, dark greys come out up to ten levels off. Without it, only 256 levels are
+    # converted.
     ramp = _apply(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), source, _EXACT)
     return Image.merge("RGB", [image.point(list(channel.tobytes())) for channel in ramp.split()])
 

@@ -1,8 +1,8 @@
-"""Sound files: which track is heard, reading it whatever its format does on the way, and mixing its channels.
+"""Sound files: choosing the track, reading it even if its format changes on the way, and mixing its channels.
 
-One reader for what the network hears (`model.codecs.audio`) and what is laid under the video (`model.media.video`), so
-that both have the same samples: the track's first sample is at 0 s and the others are counted from it, never placed by
-the timestamps of packets, which containers round.
+One reader serves what the network hears (`model.codecs.audio`) and what is laid under the video (`model.media.video`),
+so that both have the same samples. The track's first sample is at 0 s and the others are counted from it. They are
+never placed by the timestamps of packets, which containers round.
 
 Letters: N samples, C channels.
 """
@@ -26,7 +26,7 @@ from av.stream import Disposition
 from model.media.joined import is_joined
 
 RATES_HZ: Final = range(2_000, 768_001)
-"""Sample rates that are believed; a damaged header that says 1 Hz would make hours of a few kilobytes."""
+"""Sample rates that are accepted; a damaged header that says 1 Hz would make hours of a few kilobytes."""
 
 _NOT_SPEECH: Final = (
     *(Disposition.comment, Disposition.descriptions, Disposition.visual_impaired, Disposition.hearing_impaired),
@@ -34,34 +34,34 @@ _NOT_SPEECH: Final = (
 )
 _COMMENTARY_TITLE: Final = re.compile(r"comment|kommentar|comentari|audio.?descri|described", re.IGNORECASE)
 """Tracks that are never taken: commentaries, descriptions of the picture, mixes for the hard of hearing. The reader of
-curation has the same rules; `tests/worlds/media_table.py` holds both to them."""
+curation has the same rules; `tests/worlds/media_table.py` tests both."""
 
 _PLAYLISTS: Final = frozenset({"hls", "applehttp", "concat", "dash", "sdp", "rtsp", "imf"})
-"""Formats that only name other files, which nobody has asked to be read."""
+"""Formats that only name other files; nobody has asked for those to be read."""
 
 _PROBED_PACKETS: Final = 100
 """Packets (two seconds or so) by which it is judged whether a track can be decoded."""
 
 _CANCELLED: Final = 0.01
-"""Energy of the mix to that of the loudest channel (−20 dB) from which on the mix is no picture of the sound.
+"""Ratio of the mix's energy to the loudest channel's (−20 dB) below which the channels have cancelled out.
 
-FFmpeg's own mixes of sound in a single channel lie above it: the faintest is 7.1's back at −19 dB."""
+FFmpeg's own mixes of sound in a single channel lie above it: the faintest is a back channel of 7.1, at −19 dB."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SoundFormat:
-    """What a decoded piece of sound is."""
+    """The format of a decoded piece of sound."""
 
     rate_hz: int
     """Samples a second."""
     layout: str
     """FFmpeg's name of the channel layout, e.g. `5.1` or, where the file does not say, `6 channels`."""
     channels: int
-    """Their number C."""
+    """Number of channels C."""
 
 
 class Mixer:
-    """Mixes what a file has into one or two channels, and hears whether something is lost by that.
+    """Mixes a file's channels into one or two, and measures whether they cancel out.
 
     Args:
         channels: 1 or 2.
@@ -95,14 +95,14 @@ class Mixer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SoundTrack:
-    """The track of a file that is listened to; reading it begins anew each time."""
+    """The track of a file that was chosen; every reading begins at its start."""
 
     path: Path
     """The file."""
     index: int
-    """Of the stream in the file."""
+    """Index of the stream in the file."""
     format: SoundFormat
-    """Of its first sample; it may change on the way."""
+    """Format of its first sample; it may change on the way."""
 
     @classmethod
     def open(cls, path: Path) -> "SoundTrack":
@@ -159,7 +159,7 @@ class SoundTrack:
                             heard_s += frame.samples / form.rate_hz
                             yield form, unpack(frame)
         except av.FFmpegError as error:
-            # A stream that goes over to another format where FFmpeg cannot follow, e.g. chained Opus.
+            # The stream changes to a format that FFmpeg cannot follow, e.g. in chained Opus.
             reason = f"its sound changes or is damaged at {heard_s:.1f} s ({error.strerror})"
             raise ValueError(f"{self.path} cannot be read as audio: {reason}") from error
         if num_failed > num_decoded:
@@ -167,9 +167,9 @@ class SoundTrack:
             raise ValueError(f"{self.path} cannot be read as audio: {num_failed} of {whole} packets are damaged")
 
     def resampled(self, rate_hz: int, mixer: Mixer) -> Generator[np.ndarray, None, None]:
-        """The sound (N, C) at a rate, mixed.
+        """The sound (N, C) at a rate, mixed, in pieces.
 
-        The N of all pieces together is exactly ⌈seconds of sound · rate⌉, whatever rates the track has on the way.
+        The N of all pieces together is exactly ⌈seconds of sound · rate⌉, even if the track's rate changes on the way.
 
         Raises:
             ValueError: as `blocks`.
@@ -183,7 +183,7 @@ class SoundTrack:
                 out = convert(samples)[: ceil(end_s * rate_hz) - num_made]
                 num_made += len(out)
                 yield out
-            # The resampler's filter may leave a few samples of the tail inside.
+            # The resampler's filter may hold back a few samples of the tail.
             missing = ceil(end_s * rate_hz) - num_made
             tail = convert.rest(mixer.channels)[:missing]
             num_made += missing
@@ -194,8 +194,8 @@ class SoundTrack:
 def mixing_matrix(layout: str, channels: int, wanted: int) -> np.ndarray:
     """FFmpeg's matrix (C out, C in) from a layout to mono or stereo, scaled down where the sum could clip.
 
-    FFmpeg is asked for it by sending a one through each channel. One channel becomes two equal ones; layouts for
-    which it has no matrix (nine channels, ambisonics) are averaged.
+    The matrix is found by sending a one through each channel of FFmpeg's resampler. One channel becomes two equal ones;
+    layouts for which FFmpeg has no matrix (nine channels, ambisonics) are averaged.
     """
     if channels == 1:
         return np.ones((wanted, 1), np.float32)
@@ -228,7 +228,7 @@ class _Unpacker:
             self._form, self._resampler = form, AudioResampler(format="flt")
         frame.pts = None
         parts = [part.to_ndarray().reshape(-1, frame.layout.nb_channels) for part in self._resampler.resample(frame)]
-        # Floating-point sound may hold anything: a damaged value is silence, a loud one clips, as in every player.
+        # Floating-point sound may hold any value: NaN and infinity become silence, loud ones clip, as in every player.
         samples: np.ndarray = np.nan_to_num(np.concatenate(parts), nan=0.0, posinf=0.0, neginf=0.0).clip(-1, 1)
         return samples
 
@@ -248,7 +248,7 @@ class _RateConverter:
         return _joined(self._resampler.resample(frame), channels)
 
     def rest(self, channels: int) -> np.ndarray:
-        """What is still inside."""
+        """The samples that are still inside the resampler."""
         return _joined([] if self._resampler is None else self._resampler.resample(None), channels)
 
 
@@ -266,7 +266,7 @@ def _packed(samples: np.ndarray, rate_hz: int, layout: str) -> av.AudioFrame:
 
 def _open(path: Path) -> av.container.InputContainer:
     try:
-        # FFmpeg takes what stands before a colon for a protocol, except behind a slash.
+        # FFmpeg takes the text before a colon for a protocol, except after a slash.
         container = av.open(str(path.absolute()), metadata_errors="replace", options={"protocol_whitelist": "file"})
     except av.FFmpegError as error:
         raise ValueError(f"{path} cannot be read as audio: {error.strerror}") from error
@@ -277,7 +277,7 @@ def _open(path: Path) -> av.container.InputContainer:
 
 
 def _aside(stream: av.AudioStream) -> bool:
-    """Whether a track speaks about the film rather than being its sound."""
+    """Whether a track is a commentary or a description of the film rather than its sound."""
     title = " ".join(str(stream.metadata.get(name, "")) for name in ("title", "handler_name"))
     return any(stream.disposition & one for one in _NOT_SPEECH) or bool(_COMMENTARY_TITLE.search(title))
 
@@ -297,7 +297,7 @@ def _format(frame: av.AudioFrame, path: Path) -> SoundFormat:
 def _probe(path: Path, index: int) -> SoundFormat | None:
     """The format in which a track begins; None if more of its first packets are damaged than can be decoded."""
     first, num_failed, num_packets = None, 0, 0
-    # A file that breaks off here is told when it is read.
+    # A file that breaks off here is reported when it is read.
     with _open(path) as container, suppress(av.FFmpegError):
         for packet in islice(_packets(container, index), _PROBED_PACKETS):
             num_packets += 1
@@ -316,7 +316,7 @@ def _is_empty(path: Path, indices: list[int]) -> bool:
 
 
 def _packets(container: av.container.InputContainer, *indices: int) -> Iterator[av.Packet]:
-    """Packets of some streams. PyAV raises at those of a stream that begins on the way, which nobody asked for."""
+    """Packets of some streams. PyAV raises at packets of a stream that begins on the way; those are passed over."""
     streams = [container.streams[index] for index in indices]
     packets = container.demux(streams)
     while True:

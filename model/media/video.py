@@ -12,7 +12,7 @@ from av.video.reformatter import ColorRange, Colorspace
 
 from model.media.sound import Mixer, SoundTrack
 
-# What AAC can carry; other rates become 48 kHz.
+# Sample rates that AAC can carry; others become 48 kHz.
 _AAC_RATES_HZ: Final = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
 _AUDIO_BIT_RATE: Final = 192_000
 _BT709: Final = 1
@@ -27,7 +27,7 @@ class VideoWriter:
 
     The sound is sample-exact: sample n of the source plays at n / rate seconds. AAC starts with 1,024 samples
     of priming, which the file's edit list skips, and its last packet is padded with silence to 1,024; the
-    track's length in the header is exact. It ends where the source or the video ends, whichever is first.
+    track's length in the header is exact. The sound ends where the source or the video ends, whichever is first.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class VideoWriter:
         """Finish the file.
 
         Raises:
-            OSError: the disk is full, or the like, as from `write`; the part stays.
+            OSError: as from `write`, e.g. because the disk is full; the part stays.
         """
         self._drain()
         self._container.close()
@@ -106,7 +106,7 @@ class VideoWriter:
 
 
 def add_sound(video: Path, audio: Path, out: Path) -> None:
-    """Lay the sound of a file under a video, as `VideoWriter` does; the pictures are copied as they are.
+    """Lay the sound of a file under a video, as `VideoWriter` does; the video stream is copied unchanged.
 
     Raises:
         ValueError: one of the files cannot be read.
@@ -166,7 +166,7 @@ class _Sound:
 
 
 def _open_mp4(path: Path, options: dict[str, str]) -> av.container.OutputContainer:
-    # FFmpeg takes what stands before a colon for a protocol, except behind a slash.
+    # FFmpeg takes the text before a colon for a protocol, except after a slash.
     return av.open(str(path.absolute()), "w", format="mp4", options=options)
 
 

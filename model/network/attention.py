@@ -22,9 +22,9 @@ class FP32RMSNorm(nn.RMSNorm):
 
 
 class AttentionProcessor:
-    """Projects, normalises, rotates and attends; the kernel is diffusers' choice of attention backend.
+    """Projects, normalises, rotates and attends; the kernel is one of diffusers' attention backends.
 
-    `model.set_attention_backend("flash")` (or "sage", "native", …) sets it for every layer.
+    `model.set_attention_backend("flash")` (or "sage", "native", …) chooses it for every layer.
     """
 
     _attention_backend: AttentionBackendName | None = None
@@ -33,7 +33,7 @@ class AttentionProcessor:
     def __call__(
         self, attn: "Attention", tokens: Tensor, context: Tensor, rotary_emb: RotaryTables | None = None
     ) -> Tensor:
-        """Attend from `tokens` `(B, N, D)` to `context` `(B, M, D)`, the same with rotary tables."""
+        """Attend from `tokens` `(B, N, D)` to `context` `(B, M, D)`; with rotary tables, both are the same tensor."""
         value = rearrange(attn.to_v(context), "b m (heads d) -> b m heads d", heads=attn.heads)
         # One after the other, so that only one of them is held in fp32 at a time.
         query = self.prepare(attn.norm_q(attn.to_q(tokens)), attn.heads, rotary_emb).type_as(value)
@@ -75,7 +75,7 @@ class Attention(nn.Module, AttentionModuleMixin):
         self.to_q = nn.Linear(dim, dim)
         self.to_k = nn.Linear(dim, dim)
         self.to_v = nn.Linear(dim, dim)
-        # diffusers puts a dropout second in this list; the first place is what names the weights.
+        # diffusers puts a dropout second in this list; the index 0 is part of the weights' names.
         self.to_out = nn.ModuleList([nn.Linear(dim, dim)])
         self.norm_q = FP32RMSNorm(dim, eps=eps)
         self.norm_k = FP32RMSNorm(dim, eps=eps)

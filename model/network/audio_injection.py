@@ -14,12 +14,12 @@ from model.network.rope import RotaryTables
 
 
 class AudioEmbedder(nn.Module):
-    """Linear and LayerNorm from audio features to the model width, plus a learned place within the window.
+    """Linear and LayerNorm from audio features to the model width, plus a learned position within the window.
 
-    The places start at zero. Attention sees a latent frame's audio tokens as a set, so without them the model
-    could not tell sound in the first of the four pixel frames from sound in the last.
+    The positions start at zero. Attention sees a latent frame's audio tokens as a set, so without positions the
+    model could not tell sound in the first of the four pixel frames from sound in the last.
 
-    Zero audio goes the same way: the bias of the Linear, normalised, is what the model learns as "no audio".
+    Zero audio is embedded in the same way: the normalised bias of the Linear is what the model learns as "no audio".
     PyTorch's default initialisation keeps that bias off zero, where LayerNorm's gradient is 1/sqrt(eps).
 
     Args:
@@ -36,7 +36,7 @@ class AudioEmbedder(nn.Module):
         self.position = nn.Parameter(torch.zeros(audio_window, dim))
 
     def reset_parameters(self) -> None:
-        """Start anew, as the constructor does."""
+        """Initialise the parameters again, as the constructor does."""
         self.proj.reset_parameters()
         self.norm.reset_parameters()
         nn.init.zeros_(self.position)

@@ -16,7 +16,7 @@ RotaryTables = tuple[Tensor, Tensor]
 class RotaryEmbedding(nn.Module):
     """Cosine and sine tables for a grid of tokens; a head's channels are split over time, height and width.
 
-    The tables are made anew in every forward: they are cheap, and a buffer would be cast to bf16 by `.to()`,
+    The tables are computed again in every forward: they are cheap, and a buffer would be cast to bf16 by `.to()`,
     which spoils positions beyond 256.
 
     Args:

@@ -1,9 +1,9 @@
 """Sequence parallelism: ranks share a clip by spatial positions within each latent frame (Ulysses).
 
 Every rank holds the same S/R positions of all latent frames, so modulation per frame, text attention and
-audio attention stay local. Only self-attention talks: an all-to-all trades positions for heads before the
-kernel and back after it. Keys and values of all positions meet there in rank order; attention does not mind,
-as RoPE was applied to each token at its own position before.
+audio attention stay local. Only self-attention communicates: an all-to-all trades positions for heads before
+the kernel and back after it. Keys and values of all positions arrive in rank order. This order does not change
+the result, because RoPE has been applied to each token at its own position before.
 
 Letters: B batch, F latent frames, S tokens of a latent frame, R ranks, D model width, d channels of a head.
 """
@@ -52,8 +52,8 @@ class SequenceParallel:
     """Makes a transformer share every clip between the ranks of a process group, until `remove()` or
     the end of a `with`.
 
-    The transformer's `forward` knows nothing of it: hooks keep this rank's positions before the first block
-    and gather everyone's after the last layer. All ranks pass the same inputs and get the whole output.
+    The transformer's `forward` is unchanged: hooks keep this rank's positions before the first block and
+    gather those of all ranks after the last layer. All ranks pass the same inputs and get the whole output.
     Averaged over all ranks, as data parallelism does anyway, gradients are those of the ranks' mean loss.
 
     Args:

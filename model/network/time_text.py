@@ -55,7 +55,7 @@ class TimeTextEmbedder(nn.Module):
 
 def _without_autocast(device_type: str) -> AbstractContextManager[object]:
     """Keep modulation fp32 inside a bf16 autocast, as Wan does: in bf16 neighbouring timesteps coincide."""
-    # The meta device, on which FLOPs are counted, knows no autocast.
+    # The meta device, on which operations are counted, has no autocast.
     if torch.amp.is_autocast_available(device_type):
         return torch.autocast(device_type, enabled=False)
     return nullcontext()

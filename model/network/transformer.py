@@ -112,7 +112,7 @@ class SoulTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin, Attentio
             timestep: `(B, F)` in [0, 1000], 0 for clean latent frames.
             encoder_hidden_states: text encoder's states, `(B, L, text_dim)`, zero-padded, not masked.
             audio_embeds: `(B, F, T, A)`: for each latent frame its `audio_window` steps of audio features,
-                layer groups flattened into A; beyond the ends of the sound zeros. None equals all zeros.
+                layer groups flattened into A; zeros beyond the ends of the sound. None equals all zeros.
             return_dict: whether to wrap the result in diffusers' output class.
 
         Returns:

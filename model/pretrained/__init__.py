@@ -1,1 +1,1 @@
-"""Models put together: presets with random weights, released checkpoints, what of a directory is replaced."""
+"""Models put together: presets with random weights, released checkpoints, directories with parts replaced."""

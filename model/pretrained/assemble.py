@@ -26,7 +26,7 @@ def build_pipeline(preset: str = "tiny", *, seed: int = 0, **overrides: Any) -> 
     """Build a pipeline with random weights, the same for the same seed.
 
     Args:
-        preset: `tiny`; `soul-5b` too, on the meta device or with 50 GB of memory.
+        preset: `tiny`, or `soul-5b` on the meta device or with 50 GB of memory.
         seed: of the weights.
         overrides: configuration of the pipeline, e.g. `num_inference_steps`.
 
@@ -79,7 +79,7 @@ class Conversion:
     vae: str | None = None
     """Another autoencoder, e.g. a distilled eVAE, in diffusers' layout."""
     whisper: str = "openai/whisper-large-v3"
-    """Whose encoder becomes the audio encoder."""
+    """The Whisper model whose encoder becomes the audio encoder."""
     zero_audio_output: bool = False
     """Whether audio attention starts silent rather than as a copy of the text attention's output."""
     scheduler: str = "unipc"
@@ -167,7 +167,7 @@ def load_vae(source: str) -> AutoencoderKLWan:
         ValueError: it cannot be found or read.
     """
     directory = locate(source)
-    # Loading by itself would leave what is missing random.
+    # Loading alone would leave missing weights random.
     check_component(AutoencoderKLWan, directory)
     try:
         return AutoencoderKLWan.from_pretrained(directory)

@@ -1,4 +1,4 @@
-"""A model put together for making videos: which directory, what of it is replaced, and where it runs."""
+"""A model put together for making videos: which directory, which parts of it are replaced, and where it runs."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ RANDOM_PRESET = "tiny"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelParts:
-    """What a pipeline is put together from; None is the model directory's own."""
+    """What a pipeline is put together from; None means the model directory's own part."""
 
     model: str
     """Model directory, Hub id, or `tiny` with random weights."""
@@ -35,13 +35,13 @@ class ModelParts:
     codebook: Path | None = None
     """Centroids to clamp to."""
     device: str | None = None
-    """Where it runs; None for a GPU if there is one (under torchrun this process's)."""
+    """Where it runs; None for a GPU if there is one (under torchrun, this process's GPU)."""
     dtype: str | None = None
-    """`bfloat16` or `float32`, of the networks; None for the device's."""
+    """`bfloat16` or `float32`, of the networks; None for the device's default."""
 
     @classmethod
     def from_options(cls, options: argparse.Namespace) -> Self:
-        """What `options.add_model_options` asked for."""
+        """Read the options that `options.add_model_options` adds."""
         names = ("model", "vae", "scheduler", "codebook", "device", "dtype")
         return cls(**{name: getattr(options, name) for name in names})
 
@@ -71,7 +71,7 @@ class ModelParts:
         cuda = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         device = self.device or (cuda if torch.cuda.is_available() else "cpu")
         try:
-            # Before the model, which takes a minute.
+            # Tried before the model is loaded, which takes a minute.
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError) as error:
             raise _refused(device, error) from error

@@ -1,1 +1,1 @@
-"""Files of weights: model directories, the layouts of Wan2.2, where a name leads."""
+"""Files of weights: model directories, the layouts of Wan2.2, and which files a model's name means."""

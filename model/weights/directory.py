@@ -15,7 +15,7 @@ CODEBOOK_FILE: Final = "codebook.safetensors"
 INDEX_FILE: Final = "model_index.json"
 
 _WHOLE_BYTES: Final = 2**24
-"""Files up to this size go into a fingerprint whole, of larger ones only pieces: Wan with UMT5 has 24 GB."""
+"""Files up to this size go into a fingerprint whole, larger ones only in pieces: Wan with UMT5 has 24 GB."""
 _PIECES: Final = 1024
 _PIECE_BYTES: Final = 4096
 
@@ -53,9 +53,9 @@ def check_model_directory(directory: Path, *, given: Collection[str] = ()) -> No
 
 
 def public_home(library: str) -> str:
-    """Where a class that a model directory names is imported from: ours from `model`, wherever in it they lie.
+    """The package from which a class in a model directory's index is imported; for all classes of ours, `model`.
 
-    diffusers writes down the file, which may move while directories stay.
+    diffusers writes down the module that holds a class, and a class may move to another after that.
     """
     return "model" if library.partition(".")[0] == "model" else library
 
@@ -87,8 +87,8 @@ def check_component(component: type[Any], folder: Path) -> None:
 def fingerprint(directory: Path) -> str:
     """Sixteen hex digits that tell a model directory from others: names, sizes and contents of its files.
 
-    Of large files pieces spread evenly over them are read. Training changes practically every value, so that no two
-    networks trained apart agree in all of these.
+    Large files are read in pieces that are spread evenly over them. Training changes practically every value, so no two
+    networks that were trained apart agree in all pieces.
     """
     digest = hashlib.sha256()
     for path in sorted(directory.rglob("*")):

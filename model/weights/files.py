@@ -1,4 +1,4 @@
-"""Files of weights: finding them, reading their headers, comparing them with what a model expects, their modes."""
+"""Files of weights: finding them, reading headers, comparing them with what a model expects, setting their modes."""
 
 import json
 import os
@@ -20,7 +20,7 @@ Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 
 
 def locate(source: str | PathLike[str], *, patterns: list[str] | None = None) -> Path:
-    """Return the directory `source`, or a snapshot of the Hub repository of that name (its `patterns` only).
+    """Return the directory `source`, or a snapshot of the Hub repository of that name (only files of `patterns`).
 
     Raises:
         ValueError: neither a directory nor a repository that the Hub gives.
@@ -43,7 +43,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ValueError: no such file, or something else in it.
+        ValueError: no such file, or it holds something else.
     """
     if not file.is_file():
         raise ValueError(f"{file}: no such file")
@@ -60,7 +60,7 @@ def weight_files(folder: Path) -> list[Path]:
     """Return the safetensors files of a model's folder, which may be sharded; they need not exist.
 
     Raises:
-        ValueError: an index of shards that is not one.
+        ValueError: the index of the shards is not valid.
     """
     index = folder / f"{WEIGHTS}.safetensors.index.json"
     if not index.is_file():
@@ -92,7 +92,7 @@ def check_fit(expected: Shapes, found: Shapes) -> None:
     """Compare names and shapes.
 
     Raises:
-        ValueError: naming the first difference.
+        ValueError: they differ; the message names the first difference.
     """
     for name in sorted(expected.keys() - found.keys()):
         raise ValueError(f"missing key {name!r}")
@@ -108,7 +108,7 @@ def give_usual_mode(files: Iterable[Path]) -> None:
 
     It writes through temporary files (0.8), which are 0600 whatever the umask: nobody else could load the model.
     """
-    # To ask is to set; what other threads make in between is for the owner alone.
+    # The umask can only be read by setting it. Files that other threads make in between are the owner's alone.
     umask = os.umask(0o077)
     os.umask(umask)
     for file in files:

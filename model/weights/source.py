@@ -9,7 +9,7 @@ PRESETS: Final = ("tiny", "soul-5b")
 
 
 def names_a_directory(source: str) -> bool:
-    """Whether a name can only mean a directory of this machine, there or not: it must never be looked up on the Hub.
+    """Whether a name can only mean a directory of this machine, which may not exist; it is never looked up on the Hub.
 
     A Hub id is `owner/name`. `runs/model` has its form, but means a directory where there is a folder `runs`.
     """
@@ -28,7 +28,7 @@ def model_source(text: str) -> str:
 
 
 def trained_model(text: str) -> str:
-    """As `model_source`, for what makes videos: there is one after training.
+    """As `model_source`, for commands that make videos: if the directory is missing, the error says to train first.
 
     Raises:
         argparse.ArgumentTypeError: a directory that is not there.

@@ -34,7 +34,7 @@ class WanCheckpoint:
     stored_config: dict[str, Any]
     """What config.json says."""
     places: dict[str, tuple[Path, str]]
-    """File and key there of each tensor, by diffusers' name."""
+    """File of each tensor and its key in that file, by diffusers' name."""
     shapes: dict[str, tuple[int, ...]]
     """Shape of each tensor, by diffusers' name."""
 
@@ -67,7 +67,8 @@ class WanCheckpoint:
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         """Yield every tensor under its diffusers name."""
         for name, (file, key) in self.places.items():
-            # Opened anew for each tensor: an open file keeps every page that was read mapped, a second copy.
+            # Opened anew for each tensor: an open file keeps every page that was read mapped, so memory would hold the
+            # weights twice.
             with safe_open(file, framework="pt") as weights:
                 yield name, weights.get_tensor(key)
 
@@ -159,7 +160,7 @@ def export_wan(
 
 
 def _check_backbone(model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> None:
-    """Compare names and shapes with the model's backbone; raise ValueError naming the first difference."""
+    """Compare names and shapes with the model's backbone; raise a ValueError that names the first difference."""
     expected = {
         name: tuple(parameter.shape)
         for name, parameter in model.named_parameters()

@@ -14,7 +14,7 @@ from skimage import data
 from tests.worlds.moving_mouth import RATE_HZ, frames, syllables, voice, write_video
 
 SECONDS = 2.2
-"""Of talk: just more than the 50 frames that lips are compared over, because every frame costs a flow."""
+"""Length of the talk: just more than the 50 frames that lips are compared over, because every frame costs a flow."""
 TALKING = "0001_human_talk_en_female"
 OTHER = "0002_human_talk_en_female"
 SILENT = "0003_human_sing_cn_female"

@@ -1,4 +1,4 @@
-"""The four servers of a build in one, as strict as real ones, and deterministic in what they are asked."""
+"""The four servers of a build in one. They are as strict as real ones, and the same request gets the same answer."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ PLACE = re.compile(r"case (\d+) try (\d+)|案(\d+)之(\d+)")
 Place = tuple[str, int, int]
 """Step, number of the slot, number of the attempt."""
 Fault = Callable[[Asked, Answer], Answer]
-"""What is answered instead."""
+"""Takes a request and its right answer; returns the answer that is sent instead."""
 
 
 class StandIn:
-    """Give it to `serving`. What goes wrong is in `faults`; what it was asked is in `asked`."""
+    """The answers of the servers, for `serving`. `faults` holds what goes wrong, `asked` the requests so far."""
 
     def __init__(self) -> None:
         self.faults: dict[Place, Fault] = {}
         self.asked: list[tuple[Place, Asked]] = []
         self.on_asked: Callable[[int], None] = lambda _: None
-        """Is told how many requests there were, before each is answered."""
+        """Called with the number of requests so far, before each is answered."""
         self.by_address = False
-        """Images are answered by an address instead of base64."""
+        """Whether images are answered by an address instead of base64."""
         self._files: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
@@ -101,7 +101,7 @@ class StandIn:
         return ("image", number, attempt), Answer({"created": 1, "data": [data]})
 
     host = ""
-    """Of the addresses that images are answered by."""
+    """Host in the addresses that images are answered by."""
 
 
 def write(content: str) -> tuple[Place, dict[str, Any]]:

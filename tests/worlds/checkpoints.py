@@ -8,7 +8,7 @@ import torch
 
 
 def rewrite_state(checkpoint: Path, **changes: object) -> None:
-    """Change what a checkpoint says of itself, manifest included; None takes a field out."""
+    """Change fields of a checkpoint's state, and its manifest to match; None removes a field."""
     path, manifest = checkpoint / "state.json", checkpoint / "manifest.json"
     state = json.loads(path.read_text()) | changes
     text = json.dumps({name: value for name, value in state.items() if value is not None}).encode()
@@ -18,7 +18,7 @@ def rewrite_state(checkpoint: Path, **changes: object) -> None:
 
 
 def checkpoint_tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """Every tensor that a checkpoint holds, by file and place, but for generators of numbers."""
+    """Every tensor that a checkpoint holds, by file and place, except for the states of random generators."""
     found: dict[str, torch.Tensor] = {}
     for path in sorted(checkpoint.rglob("*.pt")):
         if not path.name.startswith("random-"):

@@ -1,4 +1,4 @@
-"""Clips as the scene pass would hand them on, made straight from a file or from drawn pictures."""
+"""Clips as the scene pass makes them, made directly from a file or from drawn pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A door before an object store that counts what goes through it."""
+"""A proxy of an object store that counts what goes through it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Traffic:
     address: str = ""
     num_gets: int = 0
     num_bytes: int = 0
-    """Of their answers' bodies."""
+    """Bytes in the bodies of the answers to GETs."""
     delay_s: float = 0.0
     """Every answer to a GET waits this long."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def clear(self) -> None:
-        """Count anew."""
+        """Begin to count again."""
         self.num_gets = self.num_bytes = 0
 
 
@@ -60,7 +60,7 @@ def counted(store: str) -> Iterator[Traffic]:
         do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = pass_on
 
         def log_message(self, *_: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
     server.daemon_threads = True

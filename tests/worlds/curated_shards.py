@@ -59,7 +59,7 @@ def flat(level: int, size: tuple[int, int] = (192, 128)) -> Paint:
 
 
 def click(at_s: float, seconds: float, *, channels: int = 2) -> bytes:
-    """Silence but for 5 ms of noise."""
+    """Silence, except for 5 ms of noise."""
     samples = np.zeros((round(seconds * RATE_HZ), channels), np.float32)
     first = round(at_s * RATE_HZ)
     samples[first : first + RATE_HZ // 200] = np.random.default_rng(0).uniform(-0.9, 0.9, (RATE_HZ // 200, 1))

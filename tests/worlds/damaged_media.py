@@ -119,7 +119,7 @@ class Reader:
 
 
 def untruth(clip: Clip, path: Path) -> str | None:
-    """What of a kept clip's record its files do not bear out."""
+    """What a kept clip's record says and its files contradict; None if they agree."""
     assert clip.payload is not None
     assert clip.stats is not None
     payload = clip.payload
@@ -137,11 +137,11 @@ def untruth(clip: Clip, path: Path) -> str | None:
 
 
 def serve(connection: Connection) -> None:
-    """Read whatever path comes in, for ever."""
+    """Read every path that comes in, until the process is ended."""
     reader = Reader()
     while True:
         path = connection.recv()
-        # Says where it hangs before it is ended for it.
+        # Writes where it hangs, before it is ended because of that.
         faulthandler.dump_traceback_later(DEADLINE_S - 5, exit=True)
         try:
             connection.send(reader.outcome(Path(path)))
@@ -159,7 +159,7 @@ class Bench:
         self._start()
 
     def outcome(self, path: Path) -> str:
-        """As `Reader.outcome`, or `crash` or `hang`."""
+        """The outcome of `Reader.outcome`, or `crash` or `hang`."""
         self.connection.send(str(path))
         try:
             if self.connection.poll(self.deadline_s):

@@ -17,7 +17,7 @@ WIDTH, HEIGHT = 640, 480
 FPS = 4.0
 NUM_FRAMES = 16
 NOISE_REACH = 64
-"""Every frame takes its noise from another place of one field: drawing it anew was most of the time."""
+"""Every frame takes its noise from another place of one field: drawing noise for each frame took most of the time."""
 FONTS = Path(mpl.get_data_path()) / "fonts" / "ttf"
 
 

@@ -29,7 +29,7 @@ AUDIO_CONTEXT = 4
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleSpec:
-    """What one clip of a made shard is like; its numbers are drawn from the seed and its key."""
+    """One clip of a made shard; its numbers are drawn from the seed and its key."""
 
     pool: str = "human"
     latent_frames: int = 5
@@ -40,7 +40,7 @@ class SampleSpec:
     num_prompts: int = 2
     num_codebook_vectors: int = 10
     encoded: bool = True
-    """False: a clip that could not be encoded, of which there is only a row."""
+    """Whether the clip could be encoded; if not, there is only a row."""
 
 
 WIDE = SampleSpec(latent_width=6)

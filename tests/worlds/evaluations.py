@@ -1,4 +1,4 @@
-"""Evaluations of the tiny Soul-Bench, and what they come to."""
+"""Evaluations of the tiny Soul-Bench, and their results."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def table(out: Path) -> list[Row]:
 
 
 def rendered(out: Path, samples: dict[str, Sample], rows: Iterable[Row] | None = None) -> str:
-    """The leaderboard as people get it: terminal and CSV. Of `rows`, where they are given, put into `out`."""
+    """The leaderboard as people get it, in the terminal and as CSV. `rows`, if given, are put into `out` first."""
     if rows is not None:
         RowStore(out).append(rows)
     catalogue = {metric.name: metric.values for metric in build_metrics(list(METRICS), MetricsConfig())}

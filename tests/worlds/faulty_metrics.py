@@ -1,4 +1,4 @@
-"""A metric that a video can make stumble, and a job that measures with it wherever its workers run."""
+"""A metric that a video can make fail, and a job that measures with it wherever its workers run."""
 
 from __future__ import annotations
 

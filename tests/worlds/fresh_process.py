@@ -37,7 +37,7 @@ NOBODY = 65534
 
 
 def fresh_processes() -> ForkServerContext:
-    """Where such processes are started."""
+    """The context that starts such processes."""
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(IMPORTED)
     return processes

@@ -1,4 +1,4 @@
-"""A HEIC picture as telephones write it: one HEVC frame in the boxes of ISO/IEC 23008-12."""
+"""A HEIC picture as phones write it: one HEVC frame in the boxes of ISO/IEC 23008-12."""
 
 import io
 import struct
@@ -12,7 +12,7 @@ import numpy as np
 
 
 def heic_of(picture: np.ndarray, *, quarter_turns: int = 0) -> bytes:
-    """Encode (H, W, 3) uint8 RGB; a viewer turns it anticlockwise by so many quarters."""
+    """Encode (H, W, 3) uint8 RGB; a viewer rotates it anticlockwise by so many quarter turns."""
     height, width = picture.shape[:2]
     config, data = _hevc_frame(picture)
     properties = [

@@ -7,7 +7,7 @@ from training.data.conditioning import Batch
 
 
 def made_batch(clean_frames: tuple[int, ...], *, channels: int = WAN["in_channels"], frames: int = 4) -> Batch:
-    """A sample for each number of clean frames."""
+    """A batch with a sample for each number in `clean_frames`."""
     generator = torch.Generator().manual_seed(3)
     size = len(clean_frames)
 

@@ -1,7 +1,7 @@
-"""Sound files made on the spot, and what is right to hear in each: both readers (model, curation) are held to it.
+"""Sound files made on the spot, and the right sound of each: both readers (model, curation) are tested with them.
 
-Every file has a tone of 440 Hz where it should be listened to. Where a second track or channel must not be heard, that
-one has 1000 Hz.
+Every file has a tone of 440 Hz in the track and channel that should be heard. A second track or channel that must not
+be heard has 1000 Hz.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Track:
     rate_hz: int = 48_000
     layout: str = "mono"
     gains: Sequence[float] = (1.0,)
-    """Of the tone in each channel."""
+    """Gain of the tone in each channel."""
     tone_hz: float = TONE_HZ
     disposition: Disposition | None = None
     title: str = ""
     start_s: float = 0.0
     damage: Callable[[bytes], bytes] | None = None
-    """What becomes of each packet."""
+    """Changes each packet."""
 
     def samples(self, seconds: float = SECONDS) -> np.ndarray:
         """(N, C) fp32."""
@@ -46,7 +46,7 @@ class Track:
 
 @dataclass(frozen=True, kw_only=True)
 class SoundFile:
-    """A file and what is right."""
+    """A file, and what a reader should find in it."""
 
     name: str
     make: Callable[[Path], Path]
@@ -54,14 +54,14 @@ class SoundFile:
     level: float = AMPLITUDE
     """Amplitude of the tone in mono."""
     distortion_db: float = -50.0
-    """All that is not the tone, to the tone, at most."""
+    """Upper bound of the power of everything else, relative to the tone."""
     starts_s: float = 0.0
-    """When the sound begins on the time line of the pictures; a reader without one begins there."""
+    """When the sound begins on the timeline of the pictures; a reader without a timeline begins there."""
     seconds: float = SECONDS
     slack_s: float = 0.0
     """What the codec may add to the end; 0 for lossless ones."""
     num_joins: int = 0
-    """Where files were laid end to end, and nothing is said of the tone."""
+    """Joins in the sound, where another file or rate begins; the tone may be disturbed there."""
     has_pictures: bool = True
     refused: bool = False
 
@@ -131,7 +131,7 @@ def _media(name: str, *tracks: Track) -> Callable[[Path], Path]:
 
 
 def _without_decoder(folder: Path) -> Path:
-    """The first track's codec is one that nobody knows, as Apple's APAC is not known."""
+    """A file whose first track has an unknown codec, like Apple's APAC."""
     path = write_media(folder / "apac.mp4", Track(tone_hz=WRONG_HZ), Track())
     head, tail = path.read_bytes().split(b"mp4a", 1)
     path.write_bytes(head + b"apac" + tail.replace(b"esds", b"dapa", 1))
@@ -139,7 +139,7 @@ def _without_decoder(folder: Path) -> Path:
 
 
 def _rate_change(folder: Path) -> Path:
-    """A stream that goes over from 48 kHz stereo to 44.1 kHz mono."""
+    """A stream that changes from 48 kHz stereo to 44.1 kHz mono."""
     first = write_media(folder / "a.ts", Track(layout="stereo", gains=(1, 1)))
     second = write_media(folder / "b.ts", Track(rate_hz=44_100), start_s=SECONDS)
     joined = folder / "rate_change.ts"

@@ -45,7 +45,7 @@ def voice(envelope: npt.NDArray[np.float64], late_frames: float = 0.0) -> npt.ND
 
 
 def frames(envelope: npt.NDArray[np.float64] | None, duration_s: float) -> list[npt.NDArray[np.uint8]]:
-    """The portrait, 512 × 512 BGR at 25 fps, its jaw down by up to 7 % of the face; None: a closed mouth."""
+    """The portrait, 512 × 512 BGR at 25 fps, its jaw down by up to 7 % of the face; closed without an envelope."""
     portrait = np.ascontiguousarray(data.astronaut()[:, :, ::-1])
     size = portrait.shape[0]
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
@@ -83,7 +83,7 @@ def write_video(path: Path, images: list[npt.NDArray[np.uint8]], samples: npt.ND
 
 
 def with_sound(path: Path, to: Path, samples: npt.NDArray[np.int16]) -> Path:
-    """The pictures of a video as they are, under another sound."""
+    """The unchanged pictures of a video, with another sound."""
     with av.open(str(path)) as source, av.open(str(to), "w") as container:
         pictures = source.streams.video[0]
         video = container.add_stream_from_template(pictures)

@@ -25,15 +25,15 @@ def write_odd(
     codec: str = "libx264",
     live: bool = False,
 ) -> Path:
-    """Frames at any times, to the millisecond, in the container that the ending names, sound as PCM or Opus.
+    """Write frames at any times, to the millisecond; the sound is PCM or Opus.
 
     Args:
         path: the file; its ending names the container.
         images: `(H, W, 3)` BGR.
         samples: mono at 16 kHz.
-        times_s: when each is shown; None for 25 a second.
-        codec: of the pictures.
-        live: written as a recorder does that does not know the end: without a length in the header.
+        times_s: when each image is shown; None for 25 a second.
+        codec: of the images.
+        live: whether to write as a live recorder does, without a length in the header.
     """
     options = {"live": "1"} if live else {}
     with av.open(str(path), "w", options=options) as container:
@@ -76,5 +76,5 @@ def write_without_frames(path: Path) -> Path:
 
 
 def flat(num: int, side: int = 64) -> list[npt.NDArray[np.uint8]]:
-    """Pictures of one grey each, none like the one before."""
+    """Pictures of one grey each; every picture differs from the one before."""
     return [np.full((side, side, 3), 40 + 50 * (index % 4), np.uint8) for index in range(num)]

@@ -1,4 +1,4 @@
-"""Clips with face tracks, made straight from a file or from drawn pictures, as the earlier stages would."""
+"""Clips with face tracks as the earlier stages make them, made directly from a file or from drawn pictures."""
 
 from __future__ import annotations
 

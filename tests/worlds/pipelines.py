@@ -22,9 +22,9 @@ SMALL = 64 * 64
 
 
 class OracleTransformer(nn.Module):
-    """Knows the answer: a picture as bright as the sound of the latent frame's own steps, black in silence.
+    """A network that knows x₀: a picture as bright as the sound of the latent frame's own steps, black in silence.
 
-    Its velocity (x − x₀)/σ is exact, so that every sampler ends in x₀ whatever the number of steps.
+    Its velocity (x − x₀)/σ is exact, so every sampler ends in x₀ for any number of steps.
     """
 
     def __init__(self, silent: Tensor, loud: Tensor) -> None:
@@ -69,7 +69,7 @@ def flat_latent(pipeline: SoulPipeline, level: float) -> Tensor:
 def asked(
     image: Image.Image | None = None, audio: Tensor | None = None, prompt: str = "a person speaks", **sampling: Any
 ) -> VideoRequest:
-    """A request, of a gradient and a second of noise unless told otherwise."""
+    """A request; by default, of a gradient and a second of noise."""
     return VideoRequest(
         image=picture() if image is None else image,
         audio=noise(1.0) if audio is None else audio,
@@ -79,7 +79,7 @@ def asked(
 
 
 def small_pipeline(**config: Any) -> SoulPipeline:
-    """A `tiny` pipeline with random weights, one layer deep in steps and size."""
+    """A `tiny` pipeline with random weights, one step a clip and a small size."""
     return build_pipeline("tiny", num_inference_steps=1, guidance_scale=1.0, area=SMALL, **config)
 
 
@@ -93,7 +93,7 @@ def make_codebook(seed: int = 0) -> Codebook:
 
 
 def picture(width: int = 80, height: int = 80) -> Image.Image:
-    """A gradient: every place differs from every other."""
+    """A gradient: every pixel differs from every other."""
     y, x = np.mgrid[0:height, 0:width]
     red, green = x * 255 // max(width - 1, 1), y * 255 // max(height - 1, 1)
     return Image.fromarray(np.stack([red, green, np.full_like(x, 128)], axis=-1).astype(np.uint8))

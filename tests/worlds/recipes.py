@@ -28,7 +28,7 @@ SMALL = {
 
 
 def small_overrides(**changes: Any) -> list[str]:
-    """As for --set; `__` in a name stands for a dot. Training starts from the small model unless told otherwise."""
+    """Overrides as for --set; `__` in a name stands for a dot. By default, training starts from the small model."""
     changed = {name.replace("__", "."): value for name, value in changes.items()}
     return [f"{name}={value}" for name, value in ({"initial": small_model()} | SMALL | changed).items()]
 
@@ -58,7 +58,7 @@ def metrics(run: Path, stage: str = "720p") -> list[dict[str, float]]:
 
 
 def losses(run: Path, stage: str = "720p") -> list[dict[str, float]]:
-    """What tells two trainings apart: all losses, sizes and gradient norms of every step."""
+    """What distinguishes two trainings: all losses, sizes and gradient norms of every step."""
     return [
         {name: value for name, value in line.items() if "loss" in name or "norm" in name or name == "gradient_size"}
         for line in metrics(run, stage)

@@ -1,4 +1,4 @@
-"""Recordings that tell what became of them: numbered frames, and bursts of sound at the moments of some of them."""
+"""Recordings whose handling can be measured: frames are numbered, and bursts of sound mark the moments of some."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Track:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recording:
-    """How it is stored."""
+    """How a recording is stored."""
 
     container: str | None = None
     codec: str = "libx264"
@@ -53,7 +53,7 @@ class Recording:
 
 
 def write_recording(path: Path, recording: Recording = Recording()) -> Path:
-    """Write it; its frames are `picture(number)`."""
+    """Write a recording; its frames are `picture(number)`."""
     with av.open(
         str(path), "w", format=recording.container, container_options=dict(recording.container_options)
     ) as output:
@@ -129,7 +129,7 @@ def exported_offsets_ms(path: Path, start_s: float, end_s: float) -> list[float]
 
 
 def burst_times(samples: npt.NDArray[np.int16], rate_hz: int) -> list[float]:
-    """When bursts begin, to a fraction of a millisecond: where their energy's middle is, less half their length."""
+    """When bursts begin, to a fraction of a millisecond: the middle of their energy, less half their length."""
     energy = samples.astype(np.float64) ** 2
     loud = np.flatnonzero(energy > 0.05 * energy.max())
     groups = np.split(loud, np.flatnonzero(np.diff(loud) > rate_hz // 10) + 1)
@@ -140,14 +140,14 @@ def burst_times(samples: npt.NDArray[np.int16], rate_hz: int) -> list[float]:
 def delayed(
     path: Path, to: Path, seconds: float, *, kind: str = "", keep: Callable[[int], bool] = lambda _: True
 ) -> Path:
-    """The same packets, later.
+    """Write the same packets at later times.
 
     Args:
-        path: of a recording.
-        to: what to write.
-        seconds: how much later.
-        kind: `video` or `audio`, where only these come later, and `keep` is about these.
-        keep: whether to keep a packet of these, by its number.
+        path: the recording.
+        to: the file to write.
+        seconds: how much later the packets come.
+        kind: `video` or `audio`, to delay only packets of this kind; `keep` then applies to these only.
+        keep: whether to keep a delayed packet, by its number.
     """
     with av.open(str(path)) as source, av.open(str(to), "w") as target:
         streams = {stream.index: target.add_stream_from_template(stream) for stream in source.streams}

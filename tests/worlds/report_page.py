@@ -1,4 +1,4 @@
-"""The report of a run as a page that tests can ask."""
+"""The report of a run as a page that tests can read."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def report(run: Path | str, **config: int) -> Page:
 
 
 def charts(page: Page) -> dict[str, str]:
-    """What the plots say to those who do not see them, by title."""
+    """The text alternatives of the plots, by title."""
     labels = [str(svg["aria-label"]) for svg in page.all("svg") if "aria-label" in svg]
     return {label.partition(";")[0]: label for label in labels}

@@ -1,4 +1,4 @@
-"""People who fill in the page."""
+"""Reviewers who fill in the page of a review."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def page_data(review: Path) -> Any:
 def fill_in(
     review: Path, out: Path, reviewer: str, against: Mapping[str, str] = {}, decided: str = "2026-01-01T00:00:00Z"
 ) -> dict[str, Any]:
-    """Write the file that the page would offer: all is approved but the check named for a sample in `against`."""
+    """Write the file that the page would offer: all is approved, except the check that `against` names for a sample."""
     data = page_data(review)
     assert data["checks"] == list(NAMES)
     answers = [

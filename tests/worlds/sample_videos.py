@@ -1,4 +1,4 @@
-"""Part of the sample bucket: most of the time that making and curating it takes goes into some of its videos."""
+"""Part of the sample bucket: some of its videos take most of the time of making and curating it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ LONG = frozenset(
         *("shifted_audio.mp4", "no_audio_track.mp4", "noisy.mp4", "underexposed.mp4", "blocky.mov", "black.mp4"),
     }
 )
-"""What only the slow tests see. A kept video with sound is left, one whose sound is dropped, and one of each stage."""
+"""Videos that only the slow tests use. The others include a kept video with sound, one whose sound is dropped, and one
+for each stage."""
 TRUTH = {truth.name: truth for truth in bucket.bucket_truth()}
 SHORT = frozenset(TRUTH) - LONG
 

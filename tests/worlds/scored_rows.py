@@ -1,4 +1,4 @@
-"""Made-up results whose truth is known: what is better, what ties, what drifts."""
+"""Made-up results with known truth: which method is better, which ties, which drifts."""
 
 from __future__ import annotations
 

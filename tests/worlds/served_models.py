@@ -1,4 +1,4 @@
-"""A local HTTP server that answers as a test says."""
+"""A local HTTP server whose answers a test decides."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from typing import Any
 class Asked:
     path: str
     body: Any
-    """Decoded; None of a GET."""
+    """The decoded body; None for a GET."""
     authorization: str | None
 
 
 @dataclass(frozen=True)
 class Answer:
     body: Any
-    """Bytes as they are; anything else as JSON."""
+    """The body: bytes are sent unchanged, anything else as JSON."""
     status: int = 200
     type: str = "application/json"
 
@@ -48,13 +48,13 @@ def serving(respond: Callable[[Asked], Answer]) -> Iterator[str]:
             try:
                 self.wfile.write(data)
             except (BrokenPipeError, ConnectionResetError):
-                """Whoever asked was killed meanwhile."""
+                """The client was killed meanwhile."""
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Stay quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    # Shutting down waits for one poll, half a second unless told otherwise.
+    # Shutting down waits for one poll, which is half a second by default.
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

@@ -25,7 +25,7 @@ def small_disk(folder: Path, size_kib: int) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        # Lazily: weights that a test has loaded may still be mapped.
+        # Lazily, because weights that a test has loaded may still be mapped.
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
@@ -35,7 +35,7 @@ def resize(folder: Path, size_kib: int) -> None:
 
 
 def fill(folder: Path, *, leave: int = 0) -> None:
-    """Fill the disk but for so many bytes."""
+    """Fill the disk, except for `leave` bytes."""
     free = os.statvfs(folder)
     with (folder / "filler").open("wb") as file:
         file.write(bytes(free.f_bavail * free.f_frsize - leave))

@@ -16,7 +16,7 @@ ONE_BLOCK = {"num_attention_heads": 2, "attention_head_dim": 24, "freq_dim": 32,
 
 
 def make_small_model(directory: Path, *, seed: int = 0) -> Path:
-    """Write one; the same for the same seed."""
+    """Write a model directory; the same for the same seed."""
     pipeline = build_pipeline("tiny", area=64 * 64, clip_latents=4, overlap_latents=1)
     config = {name: value for name, value in dict(pipeline.transformer.config).items() if not name.startswith("_")}
     with torch.random.fork_rng(devices=[]):
@@ -30,7 +30,7 @@ def make_small_model(directory: Path, *, seed: int = 0) -> Path:
 
 @cache
 def small_model() -> Path:
-    """One for all tests of a process, to be read only."""
+    """A model directory for all tests of a process; they only read it."""
     folder = Path(tempfile.mkdtemp(prefix="soul-small-model-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return make_small_model(folder / "small")

@@ -21,36 +21,36 @@ from typing import Any, Self
 from tests.paths import ROOT
 
 MARK = "SOUL_TEST_TERMINAL"
-"""What all processes of a terminal have in their environment, also those that have left its session."""
+"""The variable that all processes of a terminal have in their environment, also those that have left its session."""
 CONTROLS = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
 PROMPT = re.compile(r"status=(\d+)> ")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Process:
-    """One that lives, or waits to be buried."""
+    """A process that lives, or has ended and not been waited for."""
 
     pid: int
     state: str
-    """As `ps` has it; T is stopped by job control."""
+    """The state as `ps` shows it; T means stopped by job control."""
     command: str
     standard_input: str
-    """A path, or what Linux calls it."""
+    """A path, or Linux's name for it."""
 
 
 @dataclass(kw_only=True, slots=True)
 class Terminal:
-    """An interactive bash, and what stands on its screen; leaving ends everything that was started in it."""
+    """An interactive bash, and the text on its screen; leaving the context ends everything that was started in it."""
 
     environment: dict[str, str] = field(default_factory=dict)
-    """Added to the test's own, which loses what it says about Ray."""
+    """Added to the test's own environment, from which the variables of Ray are removed."""
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
     shell: int = 0
     screen: int = -1
     text: str = ""
     """What was written so far, without the codes that move the cursor."""
     modes: list[Any] = field(default_factory=list)
-    """Of the terminal while the shell waits for a line."""
+    """Modes of the terminal while the shell waits for a line."""
     _read: int = 0
 
     def __enter__(self) -> Self:
@@ -102,11 +102,11 @@ class Terminal:
     def shows(
         self, pattern: str, timeout_s: float, meanwhile: Callable[[], object] = lambda: None
     ) -> re.Match[str] | None:
-        """Wait for a text to come up, after the one that was waited for last; `meanwhile` as in `run`."""
+        """Wait for a text to appear after the one that was waited for last; `meanwhile` as in `run`."""
         return self._wait(re.compile(pattern), timeout_s, meanwhile)
 
     def processes(self) -> list[Process]:
-        """All that were started in it and live, the shell aside."""
+        """All living processes that were started in the terminal, except for the shell."""
         found = []
         for directory in Path("/proc").iterdir():
             if not directory.name.isdigit() or int(directory.name) == self.shell:
@@ -127,7 +127,7 @@ class Terminal:
         return found
 
     def left_behind(self, timeout_s: float = 15.0) -> list[Process]:
-        """Processes that still live after a moment in which they may end."""
+        """Processes that still live after a time in which they may end."""
         end = time.monotonic() + timeout_s
         while (left := self.processes()) and time.monotonic() < end:
             time.sleep(0.1)
@@ -151,7 +151,7 @@ class Terminal:
         if not ready:
             return True
         try:
-            # A code that moves the cursor may be cut in two by the reading; its second half is of no harm here.
+            # A read may cut a code that moves the cursor in two; the second half does no harm here.
             self.text += CONTROLS.sub("", os.read(self.screen, 65536).decode(errors="replace"))
         except OSError as error:
             if error.errno == errno.EIO:

@@ -1,4 +1,4 @@
-"""The shards that other tests stand on are what they say, and readable by the contract."""
+"""The made shards that other tests use hold what they should, and can be read by the contract of encoded shards."""
 
 from collections import Counter
 from pathlib import Path

@@ -29,7 +29,7 @@ def write_onnx(
 
 
 def write_scrfd(path: Path, box: tuple[float, float, float, float], points: npt.NDArray[np.float32]) -> Path:
-    """Finds one face, `box` and `points` in pixels of the 640 square, in any picture that is not black."""
+    """Finds one face in any picture that is not black; `box` and `points` are in pixels of the 640 square."""
     constants: dict[str, npt.NDArray[np.float32]] = {"lift": np.full((1, 1, 1, 1), 0.9, np.float32)}
     for level, stride in enumerate((8, 16, 32)):
         num = 2 * (640 // stride) ** 2

@@ -1,4 +1,4 @@
-"""A job over nothing but names, whose workers load nothing: what the engine does with units, pools and commits."""
+"""A job over mere names, whose workers load nothing. It shows what the engine does with units, pools and commits."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GIVEN_UP: Final = "given up"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unit:
-    """A name, and the stages that have had it; `crash` and `hang` do that to whoever takes them up."""
+    """A name, and the stages that it has been through; units named `crash` or `hang` do that to their worker."""
 
     name: str
     stages: tuple[str, ...] = ()
@@ -38,7 +38,7 @@ class ToyJob:
     execution: ExecutionConfig = ExecutionConfig()
     units_per_commit: int = 2
     starts: bool = True
-    """Whether workers ever come up."""
+    """Whether workers ever start."""
     name: str = "toy"
     stages: tuple[str, ...] = ("first", "second")
 
@@ -63,7 +63,7 @@ class ToyJob:
         return Progress(units=len(units), clips=len(units), kept=kept)
 
     def results(self) -> dict[str, str]:
-        """Name → the stages that it has been through, or its problem; each unit must have been committed once."""
+        """The stages that each unit has been through, or its problem, by name; each must have been committed once."""
         pairs = [line.split(": ", 1) for line in read_lines(self.out / "units")]
         found = dict(pairs)
         assert len(found) == len(pairs), "a unit was committed twice"
@@ -88,5 +88,5 @@ class ToyWorker:
 
 
 def refuse() -> None:
-    """What a person has asked for cannot be, as only a worker finds out."""
+    """Raise what a worker raises when it alone finds out that a person has asked for something impossible."""
     raise ConfigError("not with this model")

@@ -81,7 +81,7 @@ def picture(index: int, width: int, height: int) -> npt.NDArray[np.uint8]:
 
 
 def frame_number(image: npt.NDArray[np.uint8]) -> int:
-    """Which frame of `write_video` a picture is."""
+    """The number of the frame of `write_video` that a picture shows."""
     height, width = image.shape[:2]
     block = width // 10
     means = [

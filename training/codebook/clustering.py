@@ -25,7 +25,7 @@ from training.codebook.config import CodebookConfig
 
 MIN_POINTS: Final = 39
 MAX_POINTS: Final = 256
-"""Vectors a centroid: faiss's own bounds, below which it warns and above which it samples."""
+"""Vectors a centroid: faiss warns below the first bound and samples above the second."""
 
 NUM_QUANTILES: Final = 101
 
@@ -51,7 +51,7 @@ class Iteration:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuiltCodebook:
-    """A codebook, and what of the vectors it was made from."""
+    """A codebook, and how many vectors it was made from."""
 
     codebook: Codebook
     num_vectors: int
@@ -206,7 +206,7 @@ def measure(vectors: Iterable[Vectors], centroids: Tensor) -> tuple[Codebook, in
         The codebook, and how many centroids were left out.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    # The search is the clamp's own, so that a percentile is one of the very distances that it compares.
+    # The clamp's own search is used, so that percentiles are of the same distances that the clamp compares.
     search = Codebook(
         centroids=centroids, counts=torch.zeros(len(centroids), dtype=torch.long), distance_quantiles=torch.zeros(2)
     ).to(device)

@@ -28,8 +28,8 @@ def run(options: argparse.Namespace) -> None:
     """Build the codebook of a run, plot it, and write both.
 
     Raises:
-        ConfigError: nothing to build it from, or a model directory that it does not fit.
-        NotWrittenError: it cannot be written where it should be.
+        ConfigError: there is nothing to build the codebook from, or it does not fit the model directory.
+        NotWrittenError: the codebook or the plot cannot be written.
     """
     console = Console(stderr=True, markup=False)
     config = CodebookConfig(centroids=options.centroids, iterations=options.iterations, seed=options.seed)
@@ -55,7 +55,7 @@ class Watched:
         self.bar = bar
 
     def __iter__(self) -> Iterator[Vectors]:
-        """As the vectors themselves."""
+        """The vectors of each shard in turn."""
         return iter(self.bar.track(self.vectors, description="reading shards"))
 
 
@@ -125,7 +125,7 @@ def _write(codebook: Codebook, run: str, model: Path | None) -> list[str]:
 
 
 def _check_model(model: Path, channels: int) -> None:
-    """Refuse before the clustering what would be refused after it."""
+    """Refuse a model directory that the codebook will not fit, before hours of clustering."""
     if not (model / INDEX_FILE).is_file():
         raise ConfigError(f"--model {model}: not a model directory, it has no {INDEX_FILE}")
     with persons_mistakes():
@@ -137,7 +137,7 @@ def _check_model(model: Path, channels: int) -> None:
 
 
 def _check_writable(folder: str) -> None:
-    """Find out before hours of clustering."""
+    """Find out before hours of clustering whether a folder can be written to."""
     probe = join(folder, f"{CODEBOOK_FILE}.probe")
     try:
         write_atomically(probe, b"probe")

@@ -14,9 +14,9 @@ class CodebookConfig:
     centroids: int = 40_000
     """K (paper, Sec. 3.2); fewer when there are not 39 vectors for each."""
     iterations: int = 25
-    """Of Lloyd's algorithm (faiss's default)."""
+    """Iterations of Lloyd's algorithm (faiss's default)."""
     seed: int = 1234
-    """Of the sample and of the first centroids (faiss's default)."""
+    """Seed of the sample and of the first centroids (faiss's default)."""
 
     def __post_init__(self) -> None:
         for name in ("centroids", "iterations"):

@@ -15,12 +15,12 @@ from training.codebook.clustering import Vectors
 class EncodedVectors:
     """The vectors of a run, shard by shard, as often as asked: (N, C) each.
 
-    Clips made under the negative prompt have none: the codebook is of real latents. What is committed after this
-    object was made is not seen, so that every pass is the same.
+    Clips made under the negative prompt have none, because the codebook is of real latents. Shards that are committed
+    after this object was made are not read, so every pass is the same.
 
     Args:
         run: run directory or URI.
-        stages: names below `RUN/encoded`; all that are there when empty.
+        stages: names of folders in `RUN/encoded`; all of them when empty.
 
     Raises:
         ConfigError: no encoded shards, or stages whose encoders or latent channels differ.

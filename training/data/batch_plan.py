@@ -32,7 +32,7 @@ class Draw:
     row: int
     """Row of the index."""
     number: int
-    """Number of the draw since training began, from 0: all that is random about it follows from this."""
+    """Number of the draw since training began, from 0: everything random about the draw follows from it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,7 +127,7 @@ class BatchPlan:
     def num_left(self, epochs: float, *, epoch: int = 0, batch: int = 0) -> int:
         """Optimizer steps that are left of `epochs` epochs, from batch `batch` of epoch `epoch` on.
 
-        Of one and a half epochs, the second is half done.
+        With one and a half epochs, half of the second one is done.
         """
         left = 0
         for number in range(epoch, math.ceil(epochs)):

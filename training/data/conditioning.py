@@ -1,7 +1,7 @@
-"""What a clip is trained to be made from: pivot, overlap, text, audio, and what of them is dropped (paper, Sec. 3.2).
+"""The conditions that a clip is trained under: pivot, overlap, text and audio, some of them dropped (paper, Sec. 3.2).
 
 A clip is the pivot followed by its latent frames 1 …: the pivot, a random single frame of the same shot, takes the
-place of latent frame 0. It has no sound. With some probability the first frames behind it are clean too: the overlap
+place of latent frame 0. It has no sound. With some probability the first frames after it are clean too: the overlap
 that a later clip of a long video takes over from the one before.
 
 Letters: B batch, C latent channels, F latent frames, H and W latent sides, L text tokens, D width of text states,
@@ -32,13 +32,13 @@ class ConditioningConfig:
     overlap_probability: float = 0.5
     """How often a clip has clean overlapping latents (paper, Sec. 3.2)."""
     overlap_latents: int = 2
-    """How many (paper, Sec. 3.2)."""
+    """How many clean overlapping latents it has then (paper, Sec. 3.2)."""
     drop_text: float = 0.05
     """How often only the text is dropped. The paper leaves dropout open."""
     drop_audio: float = 0.05
     """How often only the audio is dropped."""
     drop_both: float = 0.1
-    """How often both are dropped: so the network learns the unconditional branch of guidance."""
+    """How often both are dropped: from these clips the network learns the unconditional branch of guidance."""
 
     def __post_init__(self) -> None:
         """Refuse what is not a probability."""
@@ -70,13 +70,13 @@ class Batch:
     audio: Tensor
     """(B, F, T, A), zeros where there is no sound."""
     free_text: Tensor
-    """(L, D): the empty prompt's, for the unconditional branch."""
+    """(L, D): text states of the empty prompt, for the unconditional branch."""
     weights: Tensor
-    """(B,): of each sample's loss, see `LoadedSample.weight`."""
+    """(B,): weight of each sample's loss, see `LoadedSample.weight`."""
     numbers: tuple[int, ...]
     """(B,): numbers of the draws."""
     seed: int
-    """The training's."""
+    """The training's seed."""
 
     def random(self, purpose: str) -> DrawRandom:
         """Random numbers of these draws for one purpose, on the batch's device."""
@@ -98,19 +98,19 @@ class Batch:
 
 
 class Conditioner(Protocol):
-    """Makes samples into batches; which one does depends on what is trained."""
+    """Makes samples into batches; what is trained decides which class does it."""
 
     def __call__(self, samples: Sequence[LoadedSample]) -> Batch:
         """A micro-batch to train on."""
         ...
 
     def unvaried(self, sample: EncodedSample) -> Batch:
-        """One sample as it is, for validation; its noise follows from its key alone."""
+        """One sample under fixed conditions, for validation; its noise follows from its key alone."""
         ...
 
 
 class LatentsConditioner:
-    """Makes batches of nothing but the clips' latents, frame 0 included, for what is trained on latents alone.
+    """Makes batches of the clips' latents alone, frame 0 included, for networks that are trained on nothing else.
 
     Args:
         seed: the training's.
@@ -147,7 +147,7 @@ class LatentsConditioner:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Conditioned:
-    """One clip of a batch, with what it is to be made from."""
+    """One clip of a batch, with its conditions."""
 
     latents: Tensor
     """(C, F, H, W)"""
@@ -167,7 +167,7 @@ class ClipConditioner:
         seed: the training's.
         audio_window: audio steps T that the network hears at each latent frame.
         audio_dim: features A of an audio step.
-        text_tokens: L that text states are padded to.
+        text_tokens: the L to which text states are padded.
         free_text: (L_0, D) states of the empty prompt.
     """
 
@@ -266,7 +266,7 @@ def audio_windows(sample: EncodedSample, *, window: int, audio_dim: int) -> Tens
 
 
 def padded(states: Tensor, num_tokens: int) -> Tensor:
-    """Text states (L, D) fp32: cut to `num_tokens`, or zeros behind the prompt's end."""
+    """Text states (L, D) fp32: cut to `num_tokens`, or with zeros after the prompt's end."""
     states = states.float()[:num_tokens]
     return functional.pad(states, (0, 0, 0, num_tokens - len(states)))
 

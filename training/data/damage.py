@@ -1,4 +1,4 @@
-"""How many damaged samples a training bears before it stops."""
+"""How many damaged samples a training accepts before it stops."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class DamagedError(CommandFailedError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Damage:
-    """How many damaged samples a training bears, and where it writes them down."""
+    """How many damaged samples a training accepts, and where it writes them down."""
 
     path: Path
-    """Where each is written down."""
+    """The file that each is written down in."""
     limit: float
     """Share of the samples that may be damaged before training stops."""
 
@@ -40,7 +40,7 @@ class Damage:
             file.writelines(f"{line}\n" for line in lines)
 
     def check(self, skipped: int, seen: int) -> None:
-        """See after a step whether to go on: `skipped` samples were damaged of the `seen` that were drawn.
+        """Check after a step whether to go on: `skipped` of the `seen` samples that were drawn were damaged.
 
         Raises:
             DamagedError: there are too many.
@@ -52,7 +52,7 @@ class Damage:
             )
 
     def check_result(self, skipped: int, seen: int) -> None:
-        """See at the end whether there is a result: a training of few steps ends before `check` would stop it.
+        """Check at the end whether there is a result: a training of few steps ends before `check` would stop it.
 
         Raises:
             DamagedError: less than half of the samples could be learnt from, or none.

@@ -21,10 +21,10 @@ COLUMNS: Final = (
     *("key", "source", "pool", "bucket", "encoded", "shard", "tar"),
     *("offset", "size", "sha256", "wav_offset", "wav_size", "wav_sha256"),
 )
-"""Of the index of an encoded stage: what places a sample."""
+"""Columns of the index of an encoded stage that say where a sample lies and what it is."""
 
 _NAMES: Final = {"key": "no key", "source": "no source", "pool": "human", "tar": ""}
-"""Columns without which a row is damaged, and what stands in their place."""
+"""Columns without which a row is damaged, and the values that replace missing ones."""
 
 Integers = npt.NDArray[np.int64]
 
@@ -42,14 +42,14 @@ class Location:
     """None in a row of the index that is damaged, as `size`."""
     size: int | None
     sha256: bytes | None
-    """Of these bytes; None in shards from before it was kept."""
+    """SHA-256 of these bytes; None in shards from before it was kept."""
     wav: tuple[int | None, int | None, bytes | None] | None
     """Offset, size and SHA-256 of its sound."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleIndex:
-    """The encoded samples of a stage, in an order that depends on nothing but their keys."""
+    """The encoded samples of a stage, in an order that depends only on their keys."""
 
     table: pa.Table = field(repr=False)
     """A row for each sample."""
@@ -90,7 +90,7 @@ def read_index(directory: EncodedDirectory, *, held_out_fraction: float) -> Samp
     """Read what is committed.
 
     Whole sources are held out, chosen by the hash of their name, so that no validation clip comes from a video
-    that was trained on. With a fraction above 0 at least one source is, if there are two.
+    that was trained on. With a fraction above 0, at least one source is held out if there are two.
 
     Raises:
         ConfigError: nothing is there, an index cannot be read or has no buckets, or a committed shard's tar is missing.
@@ -124,7 +124,7 @@ def _held_out_sources(sources: Sequence[str], fraction: float) -> set[str]:
 
 
 def _placed(directory: EncodedDirectory, table: pa.Table) -> pa.Table:
-    """Rows that lack a name can be drawn like others, and lie nowhere: what reads them says so."""
+    """Fill in missing names, and take the offset of such rows away: they are drawn like others, and fail when read."""
     lacking = [name for name in (*_NAMES, "bucket", "offset", "size") if name not in table.column_names]
     if lacking:
         raise ConfigError(f"{directory.path}: its indices have no column {' and '.join(lacking)}")

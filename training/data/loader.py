@@ -23,7 +23,7 @@ class DataConfig:
     """What is drawn, and how it is read."""
 
     run: str = ""
-    """Run directory or URI (`s3://…`) whose `encoded/` is trained on; empty: that of the training itself."""
+    """Run directory or URI (`s3://…`) whose `encoded/` is trained on; empty for the training's own run."""
     pools: dict[str, float] = field(default_factory=lambda: {"human": 0.8, "general": 0.2})
     """Share of each pool in the draws: general videos without audio at 20 % (paper, Sec. 3.2). Add `negative` for
     clips made under the negative prompt; the paper does not say how many."""
@@ -32,7 +32,7 @@ class DataConfig:
     workers: int = 4
     """Processes that read ahead, per rank; 0 reads in the training process."""
     prefetch: int = 2
-    """Micro-batches that each of them keeps ready."""
+    """Micro-batches that each of these processes keeps ready."""
     max_skipped: float = 0.01
     """Share of damaged samples, of those read so far, at which training stops rather than skips."""
 
@@ -67,10 +67,10 @@ class LoadedSample:
 
     sample: EncodedSample
     number: int
-    """Of the draw."""
+    """Number of the draw."""
     weight: float
-    """Of the sample's loss: 0 for zeros that fill a place. All samples of an effective batch have the same weight: 1 if
-    the batch is full, and more if it is smaller, so that every batch weighs the same in all."""
+    """Weight of the sample's loss: 0 for zeros that fill a place. All samples of an effective batch have the same
+    weight: 1 if the batch is full, and more if it is smaller, so that every batch has the same total weight."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -251,6 +251,6 @@ def _check(sample: EncodedSample, location: Location, encoding: Encoding) -> Non
         "audio features": () if sound is None else (sound,),
     }
     for name, parts in tensors.items():
-        # A sum is not finite when a summand is not, and it takes a tenth of the time of looking at each.
+        # A sum is not finite if one of its summands is not, and it takes a tenth of the time of testing each.
         if not all(part.sum(dtype=torch.float32).isfinite() for part in parts):
             raise BadSampleError(f"its {name} hold NaN or infinity")

@@ -1,8 +1,8 @@
 """Randomness that belongs to a draw, not to a process.
 
 Whatever is random about a sample in training (its reference, its noise, its timestep, …) comes from generators seeded
-by the training's seed and the draw's number. So the same training on one rank and on a hundred, undisturbed or resumed,
-draws the same, and there is no generator state to save.
+by the training's seed and the draw's number. So a training draws the same numbers on one rank and on a hundred,
+undisturbed or resumed, and there is no generator state to save.
 
 Letters: B batch.
 """

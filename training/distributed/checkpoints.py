@@ -35,7 +35,7 @@ class CheckpointConfig:
     every: int = 500
     """Optimizer steps between two; one more at the end and on SIGTERM."""
     keep: int = 2
-    """The newest that stay; with one alone, a disk that damages it leaves nothing."""
+    """How many of the newest are kept. With only one, nothing is left if the disk damages it."""
 
     def __post_init__(self) -> None:
         """Refuse to keep none."""
@@ -195,7 +195,7 @@ class Checkpoints:
         return state
 
     def _load_model(self, model: TrainedModel, path: Path) -> None:
-        """Raises what is wrong on one rank on all of them."""
+        """Load a model; a ConfigError of one rank is raised on all of them."""
         problem: ConfigError | None = None
         try:
             model.load(path)
@@ -215,7 +215,7 @@ def _digest(path: Path) -> dict[str, int]:
 
 
 def _generators() -> dict[str, Any]:
-    """States of the global generators: our own draws do not use them, a library's might."""
+    """States of the global generators: our own draws do not use them, those of a library might."""
     states: dict[str, Any] = {"cpu": torch.get_rng_state()}
     if torch.cuda.is_available():
         states["cuda"] = torch.cuda.get_rng_state()

@@ -1,7 +1,8 @@
 """The moving average of the weights, shared out between the ranks.
 
-Each rank averages its own part of every parameter: the one DeepSpeed gave it where weights are partitioned (ZeRO-3),
-an equal slice otherwise. So the average costs a rank 4 bytes a parameter over the number of ranks, wherever it is kept.
+Each rank averages its own part of every parameter: the part that DeepSpeed gave it where weights are partitioned
+(ZeRO-3), an equal slice otherwise. So the average costs a rank 4 bytes a parameter, divided by the number of ranks,
+wherever it is kept.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ class EmaConfig:
     """How weights are averaged."""
 
     decay: float = 0.999
-    """Of the average per update. The paper says nothing; 0.99 to 0.9999 are usual."""
+    """Decay of the average per update. The paper says nothing; 0.99 to 0.9999 are usual."""
     start_step: int = 0
     """Until so many updates have been made the average is a copy of the weights."""
     device: Literal["cpu", "model"] = "cpu"
-    """Where it lies."""
+    """Where the average is kept."""
 
     def __post_init__(self) -> None:
         """Refuse what does not average."""
@@ -46,7 +47,7 @@ class Ema:
         self.shards = {name: self._to_home(self._shard(each)) for name, each in self.parameters.items()}
 
     def update(self, step: int) -> None:
-        """Take in the weights after update `step`, from 0.
+        """Take in the weights after update number `step`, counted from 0.
 
         An average from the very start has a smaller decay early on, (1 + n) / (10 + n), so that random weights are soon
         forgotten. One that starts later is a copy of the weights until then.
@@ -62,7 +63,7 @@ class Ema:
 
     @contextmanager
     def swapped_in(self) -> Iterator[None]:
-        """Inside, the network has the average for its weights."""
+        """Inside, the network's weights are the average."""
         _release(self.parameters.values())
         kept = {name: self._local(parameter).clone() for name, parameter in self.parameters.items()}
         for name, parameter in self.parameters.items():
@@ -79,10 +80,10 @@ class Ema:
         return self.shards
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up what `state_dict` gave on the same rank of as many.
+        """Take up what `state_dict` gave on this rank, among the same number of ranks.
 
         Raises:
-            KeyError: it is of another network.
+            KeyError: the state is of another network.
         """
         for name, shard in self.shards.items():
             shard.copy_(state[name])
@@ -119,7 +120,7 @@ def _is_partitioned(parameter: Any) -> bool:
 
 
 def _release(parameters: Iterable[Any]) -> None:
-    """Drop whole copies that ZeRO-3 keeps at hand: they would hide what is written into the partitions."""
+    """Drop whole copies of parameters that ZeRO-3 keeps: they would hide what is written into the partitions."""
     for parameter in parameters:
         if _is_partitioned(parameter) and parameter.ds_status.name == "AVAILABLE":
             parameter.partition()

@@ -21,7 +21,7 @@ LOCK_FILE: Final = ".lock"
 def locked(folder: Path, ranks: Ranks) -> Iterator[None]:
     """Inside, no other training is at work in `folder`, which is made. All ranks call it, the main one holds the lock.
 
-    It ends with the process, however that ends. File systems without locks go without.
+    The lock ends with the process, however the process ends. On file systems without locks there is none.
 
     Raises:
         ConfigError: another training is at work there.

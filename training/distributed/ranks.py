@@ -52,7 +52,7 @@ class Ranks:
         return sums.tolist()
 
     def gather(self, value: T) -> list[T]:
-        """Everyone's value, in the order of ranks."""
+        """The value of every rank, in the order of ranks."""
         values: list[Any] = [None] * self.world
         dist.all_gather_object(values, value)
         return values
@@ -67,8 +67,8 @@ class Ranks:
         """Do something on the main process alone; all get its result.
 
         Raises:
-            ConfigError, CommandFailedError: of the action, on all ranks: nobody waits for one that has failed. So is an
-                OSError, as a CommandFailedError.
+            ConfigError, CommandFailedError: raised by the action. They are raised on all ranks, so that none waits for
+                one that has failed. An OSError of the action becomes a CommandFailedError.
         """
         done: list[T] = []
         problem: Exception | None = None
@@ -85,7 +85,7 @@ class Ranks:
         return value[0]
 
     def barrier(self) -> None:
-        """Wait for everyone."""
+        """Wait for all ranks."""
         dist.barrier()
 
 
@@ -102,7 +102,7 @@ def join_ranks(sequence_parallel: int = 1) -> Ranks:
     with _without_stderr():
         import deepspeed  # noqa: PLC0415 (it looks for its accelerator when it is imported)
 
-    # Its all-reduce between CPU processes would be compiled by a C++ compiler, which need not be there.
+    # DeepSpeed's all-reduce between CPU processes would need a C++ compiler, which may be missing.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     local_rank = int(os.environ["LOCAL_RANK"])
     device = torch.device("cuda", local_rank) if has_gpu else torch.device("cpu")
@@ -130,13 +130,13 @@ def join_ranks(sequence_parallel: int = 1) -> Ranks:
 
 
 def leave_ranks() -> None:
-    """Part from the others; one that is alone may train again, for which DeepSpeed keeps its group."""
+    """Leave the group of processes. A lone process stays in its group: it may train again, and DeepSpeed keeps it."""
     if dist.is_initialized() and dist.get_world_size() > 1:
         dist.destroy_process_group()
 
 
 def complete_environment(environment: Any) -> None:
-    """Say in torch's terms what Slurm's `srun` said in its own."""
+    """Set torch's variables of a process from those of Slurm's `srun`."""
     if "RANK" not in environment:
         environment.update(_of_slurm(environment))
     environment.setdefault("LOCAL_RANK", "0")
@@ -157,7 +157,7 @@ def _of_slurm(environment: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def _without_stderr() -> Iterator[None]:
-    """Spare people the complaints of the compilers that DeepSpeed probes when it is imported; exceptions still come."""
+    """Hide the complaints of the compilers that DeepSpeed probes when it is imported; exceptions are still raised."""
     kept = os.dup(2)
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)

@@ -21,7 +21,7 @@ from infra.config import ConfigError
 from infra.jobs.cluster import free_name, stopped
 
 GRACE_S: Final = 30.0
-"""When one process has failed, the others have so long to save and stop."""
+"""How long the other processes have to save and stop when one has failed."""
 PLACES_TIMEOUT_S: Final = 3600.0
 """How long the cluster may take to make room, or to start machines."""
 START_TIMEOUT_S: Final = 600.0
@@ -41,7 +41,7 @@ class Worker:
             return ray.util.get_node_ip_address(), int(listener.getsockname()[1])
 
     def run(self, arguments: Sequence[str], environment: dict[str, str]) -> int:
-        """Train to the end; returns the exit status. Ray shows what the first process says."""
+        """Train to the end; returns the exit status. Ray shows what the first process prints."""
         quiet = None if environment["RANK"] == "0" else subprocess.DEVNULL
         command = [sys.executable, "-m", "training", "run", *arguments]
         self._process = subprocess.Popen(command, env=os.environ | environment, stdout=quiet, stderr=quiet)
@@ -53,7 +53,7 @@ class Worker:
             self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End the process, which may be waiting for one that is gone."""
+        """End the process, which may be waiting for another that is gone."""
         if self._process is not None:
             self._process.kill()
 
@@ -123,7 +123,7 @@ def _train(group: Any, bundle: dict[str, float], arguments: Sequence[str], num_w
 
 
 def _wait(workers: Sequence[Any], running: list[Any], stop: Callable[[], None]) -> int:
-    """The worst status; the first process that fails takes the others along, which would wait for it for ever."""
+    """The worst status. When a process fails, the others are stopped: they would wait for it for ever."""
     worst, waiting, deadline = 0, running, math.inf
     while waiting:
         try:

@@ -26,18 +26,18 @@ class OptimizerConfig:
     lr: float = 2e-5
     """Paper, Sec. 5.1."""
     betas: tuple[float, float] = (0.9, 0.999)
-    """AdamW's usual ones; the paper says nothing."""
+    """AdamW's usual values; the paper says nothing."""
     weight_decay: float = 0.01
-    """Of matrices; vectors (norms, biases, modulation) have none. AdamW's usual one."""
+    """Weight decay of matrices; vectors (norms, biases, modulation) have none. AdamW's usual value."""
     clip: float = 1.0
     """Largest norm of the gradient over all parameters; 0 does not clip."""
     warmup_steps: int = 500
-    """Steps over which the rate rises from 0."""
+    """Steps over which the learning rate rises from 0."""
     schedule: Literal["constant", "cosine"] = "constant"
-    """What the rate does afterwards; `cosine` ends at a tenth of it."""
+    """How the learning rate goes on; `cosine` ends at a tenth of `lr`."""
 
     def factor(self, step: int, total_steps: int) -> float:
-        """What the rate is multiplied by in step `step`, counted from 0."""
+        """The factor on the learning rate in step `step`, counted from 0."""
         warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         if self.schedule == "constant":
             return warm
@@ -58,7 +58,7 @@ class ParallelConfig:
     precision: Precision = "bfloat16"
     """Of matrix products. Weights, modulation, norms and gradients are fp32 either way."""
     gradient_checkpointing: bool = True
-    """Compute each block again in the backward pass rather than keep what is inside it."""
+    """Compute each block again in the backward pass rather than keep its activations."""
 
 
 def matrix_products(precision: Precision, device: torch.device) -> torch.autocast:
@@ -108,7 +108,7 @@ class TrainedModel:
             model=module, optimizer=_adamw(module, optimizer), config=config, dist_init_required=False
         )
         self.grad_norm = 0.0
-        """Of the last step that this process made; 0 before the first."""
+        """The gradient's norm in the last step that this process made; 0 before the first."""
         self.ema = None if ema is None else Ema(module, ema, ranks)
 
     def velocity(self, latents: Tensor, timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ class TrainedModel:
 
     @torch.no_grad()
     def predict(self, latents: Tensor, timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
-        """The same without a gradient."""
+        """The network's prediction without a gradient."""
         # Not through the engine, which expects a backward after every forward.
         with matrix_products(self.precision, self.ranks.device):
             prediction: Tensor = self.module(latents, timesteps, text, audio, return_dict=False)[0]
@@ -161,7 +161,7 @@ class TrainedModel:
             path, _ = self.engine.load_checkpoint(str(folder), tag=self.name, load_module_strict=not self.is_adapted)
             if path is None:
                 raise ConfigError(f"{folder} does not fit this training: it has no states of {self.name!r}")
-            # The engine has loaded those that the checkpoint was written with; those of the recipe count.
+            # The engine has loaded the settings that the checkpoint was written with; those of the recipe count.
             for group, settings in zip(self.engine.optimizer.param_groups, told, strict=True):
                 group.update(settings)
             if self.ema is not None:
@@ -190,8 +190,8 @@ def _deepspeed_config(
         "gradient_accumulation_steps": accumulation,
         "gradient_clipping": optimizer.clip,
         "zero_optimization": zero,
-        # `bf16.enabled` would cast what has to stay fp32, and gradients would be summed in bf16.
-        # Without its own list, DeepSpeed would sum those of linear layers over ranks in bf16, fp32 weights or not.
+        # `bf16.enabled` would cast what has to stay fp32, and gradients would be summed in bf16. Without this empty
+        # list, DeepSpeed would sum the gradients of linear layers over ranks in bf16, even with fp32 weights.
         "torch_autocast": {
             "enabled": parallel.precision == "bfloat16",
             "dtype": "bfloat16",

@@ -1,1 +1,1 @@
-"""What is told of a training while it runs: metrics, display, throughput, held-out samples."""
+"""Watching a training while it runs: metrics, display, throughput, held-out samples."""

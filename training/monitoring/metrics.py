@@ -1,4 +1,4 @@
-"""What a training tells while it runs: averages over ranks and steps, as JSON lines and for TensorBoard."""
+"""The log of a training: averages over ranks and steps, as JSON lines and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ class Averages:
 class MetricsLog:
     """`metrics.jsonl` and TensorBoard's files in one folder.
 
-    Lines of steps after the one that training goes on from are dropped, for they are made again.
+    Lines of steps after the one that training goes on from are dropped, because these steps are made again.
 
     Args:
         folder: of the stage.
         first_step: the step that training goes on from.
 
     Raises:
-        OSError: a file cannot be written; it names the file. So do the methods.
+        OSError: a file cannot be written; the error names the file. The methods raise it too.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:
@@ -70,7 +70,7 @@ class MetricsLog:
         lines = self._path.read_text().splitlines(keepends=True) if self._path.is_file() else []
         kept = [line for line in lines if _step(line) is not None and (_step(line) or 0) <= first_step]
         if len(kept) != len(lines):
-            # Written in place, nothing would be left of them on a full disk.
+            # If the lines were written in place, nothing would be left of them on a full disk.
             write_atomically(str(self._path), "".join(kept).encode())
         self._file = self._path.open("ab")
         self._board = Board(folder / "tensorboard", first_step + 1)
@@ -86,7 +86,7 @@ class MetricsLog:
 
     def close(self) -> None:
         """Finish the files."""
-        # Every write is flushed: what is left in the buffer is what could not be written.
+        # Every write is flushed, so the buffer only holds what could not be written.
         with suppress(OSError):
             self._file.close()
         self._board.close()
@@ -95,11 +95,11 @@ class MetricsLog:
 class Board:
     """A file of scalars for TensorBoard.
 
-    Torch's `SummaryWriter` writes in a thread, where a full disk would be a traceback that nobody can catch.
+    Torch's `SummaryWriter` writes in a thread, where the error of a full disk could not be caught.
 
     Args:
-        folder: of the files, a new one for each process.
-        first_step: the first step of this file; what earlier files say of it and of later ones is void.
+        folder: of the files; each process writes a new one.
+        first_step: the first step of this file. TensorBoard drops what earlier files say of this and later steps.
     """
 
     def __init__(self, folder: Path, first_step: int) -> None:

@@ -1,4 +1,4 @@
-"""How fast a training is: seconds, tokens and floating-point operations of its steps against what the device can do."""
+"""How fast a training is: seconds, tokens and floating-point operations of its steps, and the device's peak."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from training.data.loader import MicroBatch
 from training.monitoring.metrics import Averages
 
 Cost = Callable[[Bucket], tuple[float, float]]
-"""Of one forward for a sample of a bucket: operations and tokens."""
+"""Takes a bucket; returns the operations and the tokens of one forward for a sample of it."""
 
 
 class Throughput:
     """Adds the speed of each step to the averages.
 
-    Model FLOPs utilisation counts the objective's forwards (a backward is two), whatever is computed twice to save
-    memory.
+    Model FLOPs utilisation (MFU) counts the objective's forwards (a backward is two). What is computed twice to save
+    memory does not count.
 
     Args:
         cost: see `Cost`.
-        device: what it runs on; there is no MFU for a device whose peak is not known.
-        num_ranks: that train, all with as much to do.
+        device: the device of this rank; there is no MFU for a device whose peak is not known.
+        num_ranks: ranks that train, all with the same amount of work.
         ranks_per_sample: ranks that share a sample (sequence parallelism).
     """
 
@@ -52,9 +52,9 @@ class Throughput:
             averages: where `s_per_step`, `data_wait_s`, `tokens_per_s` (of all ranks together), `tflops` and `mfu` (of
                 one device) are added.
             batches: what the step was made of.
-            forwards: what it computed for each sample, in forwards of the network.
-            seconds: how long it took, waiting included.
-            wait_s: how long it waited for data.
+            forwards: what the step computed for each sample, in forwards of the network.
+            seconds: how long the step took, waiting included.
+            wait_s: how long the rank waited for data.
         """
         flops = tokens = 0.0
         for batch in batches:

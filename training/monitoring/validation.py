@@ -1,4 +1,4 @@
-"""Validation while a training goes on: held-out samples, and the videos that are made of them."""
+"""Validation while a training goes on: held-out samples, and the videos that are made from them."""
 
 from __future__ import annotations
 
@@ -128,9 +128,9 @@ def write_clip(path: Path, frames: np.ndarray, *, fps: int, wav: bytes | None) -
 def share_of(items: Sequence[HeldOut], rank: int, num_ranks: int) -> list[tuple[HeldOut, bool]]:
     """A rank's items, as many as every other rank's, each with whether its outcome counts.
 
-    With ZeRO-3 the ranks need each other in every forward, so all must make the same number of them. Where the items
-    cannot be shared out evenly, ranks without an item repeat another rank's, and what comes of that does not count: two
-    ranks must not write the same video.
+    With ZeRO-3 the ranks need each other in every forward, so all must make the same number of forwards. Where the
+    items cannot be shared out evenly, a rank without an item repeats that of another, and its outcome does not count:
+    two ranks must not write the same video.
     """
     places = range(rank, -(-len(items) // num_ranks) * num_ranks, num_ranks)
     return [(items[place % len(items)], place < len(items)) for place in places]

@@ -76,7 +76,7 @@ def digest(*parts: Any) -> str:
 def _commits(
     missing: Sequence[Location], settings: str, clips_per_commit: int
 ) -> list[tuple[str, tuple[Location, ...]]]:
-    """Candidates of one bucket, so many at a time, under a name that no other set of candidates has."""
+    """Commits of up to `clips_per_commit` candidates of one bucket, each with a name that no other commit has."""
     commits = []
     for bucket in sorted({candidate.bucket for candidate in missing}, key=str):
         same = [candidate for candidate in missing if candidate.bucket == bucket]

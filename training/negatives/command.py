@@ -26,10 +26,10 @@ from training.negatives.make import NegativeMaker, encode_prompt, settings_diges
 
 
 def run(options: argparse.Namespace) -> None:
-    """Make the failure cases that were asked for and are not there yet. A stop loses what one commit would have held.
+    """Make the failure cases that were asked for and are not there yet. A stop loses at most one commit's clips.
 
     Raises:
-        ConfigError: nothing encoded, a model that is incomplete or does not fit, or another job on the same directory.
+        ConfigError: nothing is encoded, the model is incomplete or does not fit, or another job works on the directory.
         CommandFailedError: no clip could be made, or none written.
     """
     console = Console(stderr=True, markup=False)
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
     directory.encoding()
     pipeline = _load(options)
     states = encode_prompt(pipeline.text_encoder, pipeline.tokenizer, config.prompt)
-    # It is not needed any more, and UMT5 takes more memory than the network.
+    # The text encoder is not needed any more, and UMT5 takes more memory than the network.
     pipeline.register_modules(text_encoder=None)
     candidates = choose_candidates(
         directory,
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
 def _write(
     directory: EncodedDirectory, candidates: Candidates, maker: NegativeMaker, say: Callable[[str], None], *, log: bool
 ) -> list[dict[str, Any]]:
-    """Make a failure case of each candidate that has none, and commit them; with `log`, tell each commit.
+    """Make a failure case of each candidate that has none, and commit them; with `log`, say a line for each commit.
 
     Returns:
         The committed rows.

@@ -29,7 +29,7 @@ class NegativesConfig:
     guidance_scale: float = 1.0
     """w of uncond + w·(cond − uncond); 1 is no guidance, which costs half and gives more failures."""
     seed: int = 0
-    """Of the choice of samples, of their references and of the noise."""
+    """Seed of the choice of samples, of their references and of the noise."""
     batch_size: int = 1
     """Clips that are denoised at once."""
     clips_per_commit: int = 8

@@ -1,9 +1,9 @@
-"""Failure cases under a negative prompt: what the model makes of encoded human clips when told to fail (paper,
-Sec. 3.2, "Hybrid-modality training with negative guidance").
+"""Failure cases: clips that the model makes under a negative prompt from encoded human clips (paper, Sec. 3.2,
+"Hybrid-modality training with negative guidance").
 
-The paper trains on "human-related failure cases" synthesised with negative prompts and says no more. Ours: the clip's
-own reference is the pivot, its sound is heard, the negative prompt is what the picture is made from, and it becomes
-the caption. So the network learns what the words mean that guidance later leads away from.
+The paper trains on "human-related failure cases" synthesised with negative prompts and says no more. Ours are made from
+a clip's own reference as the pivot, its own sound, and the negative prompt, which becomes the caption. So the network
+learns the meaning of the words that guidance later leads away from.
 
 Letters: B batch, C latent channels, F latent frames, H and W latent sides, L text tokens, D width of text states.
 """
@@ -53,11 +53,12 @@ class NegativeMaker:
 
     Args:
         transformer: the network, on the device that is to be used.
-        scheduler: of flow matching.
+        scheduler: a scheduler of flow matching.
         directory: where the samples lie.
         states: (L, D) text states of the negative prompt, see `encode_prompt`.
         config: steps, guidance and seed.
-        on_steps: takes a number of denoising steps that are done, counted for each clip, or that a damaged clip spares.
+        on_steps: called with a number of denoising steps: those that were done, counted for each clip, and those that
+            a damaged clip does not need.
 
     Raises:
         ConfigError: the network does not fit the encoded shards.
@@ -115,7 +116,7 @@ class NegativeMaker:
                 text_states=(self.states,),
                 latents=made,
             )
-            # Made latents must not enter the codebook, which is of real ones.
+            # The codebook is of real latents, so generated ones must not enter it.
             vectors = np.empty((0, self.encoding.latent_channels), np.float16)
             yield EncodedClip(sample=negative, height=bucket.height, width=bucket.width, codebook_vectors=vectors)
 
@@ -151,7 +152,7 @@ class NegativeMaker:
         return on_cpu
 
     def _drawn(self, sample: EncodedSample) -> tuple[Tensor, Tensor]:
-        """A pivot (C, 1, H, W) and noise (C, F, H, W), which depend on nothing but the seed and the sample's key."""
+        """A pivot (C, 1, H, W) and noise (C, F, H, W), which depend only on the seed and the sample's key."""
         reference = random.Random(seed_of(self.config.seed, "pivot", sample.key)).randrange(
             len(sample.reference_latents)
         )
@@ -176,7 +177,7 @@ def encode_prompt(text_encoder: Any, tokenizer: Any, prompt: str) -> Tensor:
     """Text states (L, D) of a prompt without the padding, fp32 on the CPU.
 
     Raises:
-        ConfigError: nothing of the prompt is left when it is cleaned.
+        ConfigError: the prompt has no words.
     """
     states = encode_text(text_encoder, tokenizer, [prompt])[0].float().cpu()
     # Padding is exactly zero, and the state of a token never is.

@@ -33,7 +33,7 @@ class FlowMatchingConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FlowMatchingLoss:
-    """What one micro-batch gives."""
+    """The loss of one micro-batch."""
 
     loss: Tensor = field(repr=False)
     """Scalar: weighted mean over the batch, to be differentiated."""
@@ -88,7 +88,7 @@ class FlowMatching:
     """The objective of the stages 720p and 1080p."""
 
     VALIDATION_SIGMAS = (0.3, 0.6, 0.85, 0.97)
-    """Noise levels at which held-out samples are judged."""
+    """Noise levels at which the error of held-out samples is measured."""
 
     def __init__(self, model: TrainedModel, config: FlowMatchingConfig) -> None:
         self.models: Sequence[TrainedModel] = (model,)
@@ -119,7 +119,7 @@ class FlowMatching:
 
 
 def log_by_noise_level(averages: Averages, result: FlowMatchingLoss, weights: Tensor, *, name: str = "loss") -> None:
-    """Add each sample's error to the mean, and to that of its fifth of the noise levels; fillers are left out."""
+    """Add each sample's error to the mean, and to the mean of its fifth of the noise levels; fillers are left out."""
     for error, sigma, weight in zip(result.per_sample.tolist(), result.sigmas.tolist(), weights.tolist(), strict=True):
         if weight:
             fifth = min(int(sigma * 5), 4)

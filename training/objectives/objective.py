@@ -18,7 +18,7 @@ class Objective(Protocol):
     models: Sequence[TrainedModel]
     """All trained networks. The average of the first one becomes the stage's result."""
     needs_initial: bool
-    """Whether training needs the model that it began with all along, as a teacher."""
+    """Whether training always needs the model that it began with, as a teacher."""
     forwards: float
     """Work of the last step, in forwards of the network for each sample; a backward counts as two."""
 
@@ -26,9 +26,9 @@ class Objective(Protocol):
         """One optimizer step, on this rank's micro-batches of one effective batch; returns what is to be logged.
 
         Args:
-            batches: on the ranks' device.
-            step: its number, from 0.
-            total_steps: of the training, for schedules.
+            batches: the micro-batches, on the ranks' device.
+            step: number of the step, from 0.
+            total_steps: steps of the whole training, for schedules.
         """
         ...
 

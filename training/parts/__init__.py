@@ -1,1 +1,1 @@
-"""What of a training depends on its objective, one file each, put together from the recipe."""
+"""The parts of a training that depend on its objective, put together from the recipe; one file for each objective."""

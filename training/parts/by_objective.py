@@ -1,4 +1,4 @@
-"""Which function puts the parts of which objective together."""
+"""The function that puts the parts together, for each objective."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class ClipViewer:
     Args:
         transformer: the network.
         scheduler: how videos are sampled: as the result will be.
-        vae: decodes them; None when none are made.
+        vae: decodes videos; None when none are made.
         config: steps and guidance of videos.
         precision: of the network's matrix products, as in training; the autoencoder decodes in fp32.
     """

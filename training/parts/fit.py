@@ -28,7 +28,7 @@ def check_fit(transformer: SoulTransformer3DModel, encoding: Encoding, where: st
 
 
 def check_shared(transformer: SoulTransformer3DModel, samples: SampleIndex, num_ranks: int) -> None:
-    """See before training that so many ranks can share every clip: the first of a bad bucket may come late.
+    """Check before training that so many ranks can share every clip: the first clip of a bad bucket may come late.
 
     Raises:
         ConfigError: they cannot share the attention heads, or the tokens of a bucket's latent frame.

@@ -1,4 +1,4 @@
-"""What of a training depends on its objective."""
+"""The parts of a training that depend on its objective."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from training.result import Result
 
 
 class Viewer(Protocol):
-    """Looks now and then at what is trained, besides its loss; nothing of it is differentiated."""
+    """Looks now and then at what is trained, besides its loss; nothing that it computes is differentiated."""
 
     def measure(self, batch: Batch, averages: Averages) -> None:
         """Measure something on a batch of the training; called every `audio_delta_every` steps."""
@@ -35,7 +35,7 @@ class Viewer(Protocol):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """What of a training depends on its objective."""
+    """The parts of a training that depend on its objective."""
 
     conditioner: Conditioner
     """Makes samples into batches."""
@@ -48,7 +48,7 @@ class Parts:
 
 BuildParts = Callable[[Recipe, Path, SampleReader, Ranks, Callable[[str], None]], Parts]
 """Puts the parts together from the recipe, the model directory that the stage starts from, the reader of its samples,
-who trains, and what takes a line for the person who waits.
+the ranks, and a function that shows a line to the person who waits.
 
 Raises:
     ConfigError: the model directory or the samples do not fit what the recipe asks for; one line.

@@ -32,7 +32,7 @@ from training.result import Result
 
 
 def load_transformer(directory: Path, dtype: torch.dtype = torch.float32) -> SoulTransformer3DModel:
-    """The network of a model directory; what has to stay fp32 does."""
+    """The network of a model directory; weights that must be fp32 stay fp32."""
     transformer: SoulTransformer3DModel = SoulTransformer3DModel.from_pretrained(
         directory / "transformer", torch_dtype=dtype
     )
@@ -61,7 +61,7 @@ def train_transformer(
     optimizer: OptimizerConfig,
     ema: EmaConfig | None,
 ) -> TrainedModel:
-    """A network under training, whose clips are shared where ranks do; it is changed in place."""
+    """A network under training; where ranks share clips, it shares them. It is changed in place."""
     model = TrainedModel(
         name,
         transformer,
@@ -123,7 +123,7 @@ def transformer_parts(
 
 
 def _defaults(recipe: Recipe, encoding: Encoding) -> dict[str, Any]:
-    """What the pipeline is told to do unless it is told otherwise."""
+    """The pipeline's settings where a request leaves them open."""
     return {
         "fps": encoding.fps,
         "clip_latents": latent_frames(encoding.clip_frames),

@@ -20,7 +20,7 @@ def check_stage(stage: str) -> None:
     """Refuse a name without a recipe.
 
     Raises:
-        ConfigError: it has none; the message names the nearest that has.
+        ConfigError: the stage has no recipe; the message names the nearest stage that has one.
     """
     if stage not in stages():
         nearest = difflib.get_close_matches(stage, stages(), n=1, cutoff=0.0)[0]

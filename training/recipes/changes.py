@@ -22,11 +22,11 @@ FIXED: Final = {
 """What cannot change under a checkpoint, and why."""
 
 ORDER: Final = frozenset({"data.held_out_fraction"})
-"""Fields that change which samples an epoch has and are not part of the plan's fingerprint."""
+"""Fields that change which samples an epoch has, but are not part of the plan's fingerprint."""
 
 
 def flat(recipe: Recipe, *, encoders: str) -> dict[str, Any]:
-    """A whole recipe as it is kept in a checkpoint."""
+    """A whole recipe by dotted names, as a checkpoint keeps it."""
     return {**_flattened(json.loads(json.dumps(asdict(recipe)))), "encoders": encoders}
 
 

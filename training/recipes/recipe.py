@@ -1,4 +1,4 @@
-"""A stage's recipe: every number of it, read from `training/recipes/<stage>.yaml` and scaled by the profile."""
+"""A stage's recipe: all its numbers, read from `training/recipes/<stage>.yaml` and scaled by the profile."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ObjectiveName = Literal["flow_matching", "dmd", "decoder"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GenerationConfig:
-    """What the stage's model directory tells the pipeline to use unless it is told otherwise."""
+    """The pipeline's settings in the stage's model directory, which hold where a request leaves them open."""
 
     num_inference_steps: int = 25
     """Paper, Sec. 5.1."""
@@ -46,8 +46,8 @@ class Recipe:
     encoded: str
     """Folder of `RUN/encoded` that is trained on: `720p` or `1080p`."""
     initial: str = ""
-    """What it starts from: a model directory, a Hub id, `tiny` (random weights), or `stage:<name>` for the result
-    of another stage of the same run. Empty: has to be given."""
+    """What the stage starts from: a model directory, a Hub id, `tiny` (random weights), or `stage:<name>` for the
+    result of another stage of the same run. If empty, it must be given with --model."""
     epochs: float = 1.0
     """Passes over the largest pool."""
     steps: int | None = None
@@ -58,7 +58,7 @@ class Recipe:
     micro_batch: int = 1
     """Samples of a forward on one rank."""
     seed: int = 0
-    """Of everything random."""
+    """Seed of everything random."""
     objective: ObjectiveName = "flow_matching"
     """What is minimised."""
     data: DataConfig = field(default_factory=DataConfig)
@@ -77,7 +77,7 @@ class Recipe:
     audio_delta_every: int = 50
     """Steps between two measurements of how much the prediction changes when the sound is taken away."""
     store_dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """Of the weights in the model directory; modulation and norms stay fp32."""
+    """Type of the weights in the model directory; modulation and norms stay fp32."""
 
     def __post_init__(self) -> None:
         """Refuse what trains nothing."""

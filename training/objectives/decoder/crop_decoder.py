@@ -22,7 +22,7 @@ class DecodedCrop:
     """What a decoder makes of a piece."""
 
     pixels: Tensor = field(repr=False)
-    """(1, 3, T, 16H, 16W), not clamped; without those of the warm-up."""
+    """(1, 3, T, 16H, 16W), not clamped; without the pixels of the warm-up."""
     features: tuple[Tensor, ...] = field(repr=False)
     """Output of each watched block, (1, channels, frames, height, width)."""
 
@@ -31,8 +31,8 @@ class CropDecoder(nn.Module):
     """Decoder and post-quantisation of an autoencoder, shared with it.
 
     Args:
-        vae: whose weights these are.
-        blocks: numbers of the decoder's up blocks whose outputs are wanted.
+        vae: the autoencoder that the weights belong to.
+        blocks: numbers of the decoder's up blocks whose outputs are kept.
     """
 
     mean: Tensor
@@ -74,7 +74,7 @@ class StudentDecoder(nn.Module):
 
     Args:
         student: the autoencoder whose decoder is trained.
-        teacher: the one that it is to equal.
+        teacher: the autoencoder whose decoder it is to equal.
         blocks: up blocks whose features are compared.
     """
 
@@ -86,7 +86,7 @@ class StudentDecoder(nn.Module):
         )
 
     def forward(self, crops: Sequence[LatentCrop]) -> list[DecodedCrop]:
-        """Decode pieces one by one: their warm-ups differ in length. Features have the teacher's channels."""
+        """Decode pieces one by one, because their warm-ups differ in length. Features have the teacher's channels."""
         decoded = [self.decoding(crop) for crop in crops]
         return [
             DecodedCrop(

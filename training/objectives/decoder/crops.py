@@ -1,9 +1,9 @@
 """Random pieces of clips for a decoder to be trained on, decoded through the causal cache as a video is.
 
-The decoder is causal in time and remembers two frames before each convolution; through its layers a frame depends on
-some 37 latent frames before it, hardly on the far ones. So a piece is preceded by warm-up latents, which fill the cache
-and are in no loss. A piece that begins where the clip does has none: its first latent frame is decoded into one pixel
-frame, as that of a video is. Both decoders always see the same piece, so what is cut off is cut off from both.
+The decoder is causal in time, and each convolution keeps two earlier frames. Through its layers a frame depends on some
+37 latent frames before it, though hardly on the far ones. So a piece is preceded by warm-up latents, which fill the
+cache and are in no loss. A piece that begins where the clip does has no warm-up: its first latent frame is decoded into
+one pixel frame, as the first of a video is. Both decoders always see the same piece, so both lack the same context.
 
 Letters: B batch, C latent channels, F latent frames, H and W latent sides.
 """
@@ -33,8 +33,8 @@ class CropConfig:
     small trained decoder differed from decoding the whole clip by 2 % of the picture's spread, with none by 35 %
     (`bench.studies.decoder`)."""
     first_share: float = 0.25
-    """How often a piece begins where the clip does. It would hardly ever by chance, and the first frame of a video is
-    decoded in its own way."""
+    """How often a piece begins where the clip does. This would hardly ever happen by chance, and the first frame of a
+    video is decoded in its own way."""
 
     def __post_init__(self) -> None:
         """Refuse empty pieces."""

@@ -1,6 +1,6 @@
 """Decoder distillation: a narrow decoder learns to decode as the full one does (stage evae; paper, Sec. 3.3).
 
-Both decode the same random pieces of real latents. Encoder and latent space stay the teacher's, so that network and
+Both decode the same random pieces of real latents. Encoder and latent space stay the teacher's, so the network and the
 codebook need no change.
 
 Letters: B batch.
@@ -30,11 +30,11 @@ class DecoderConfig:
     """The decoder that is trained, and how it is compared."""
 
     decoder_base_dim: int = 64
-    """Its width; the full one has 256 (paper, Tab. 1: 555.05M parameters become 34.97M)."""
+    """Width of the decoder that is trained; the full one has 256 (paper, Tab. 1: 555.05M parameters become 34.97M)."""
     crop: CropConfig = field(default_factory=CropConfig)
     loss: DecoderLossConfig = field(default_factory=DecoderLossConfig)
     feature_blocks: tuple[int, ...] = (0, 1, 2)
-    """Up blocks, numbered from 0, whose outputs are compared; that of the last is little more than the pixels."""
+    """Up blocks, numbered from 0, whose outputs are compared; that of the last block is little more than the pixels."""
     lpips: Wanted = "auto"
     """Whether LPIPS is in the loss and measured: `on`, `off`, or `auto`, which uses it if its package and weights are
     there and says so if they are not."""
@@ -99,13 +99,13 @@ class DecoderDistillation:
 
     @torch.no_grad()
     def validation_loss(self, batch: Batch) -> Tensor:
-        """(B,) losses of one piece of each held-out clip, always the same."""
+        """(B,) losses of one piece of each held-out clip, always the same piece."""
         return torch.stack([each.loss for each in self._compare(batch, self.model.module)])
 
     def result(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Weights of the autoencoder that has the student's decoder, from what `full_state_dict` gave of the student.
 
-        Encoder and statistics are the teacher's; the maps between features are left behind.
+        Encoder and statistics are the teacher's; the maps between features are left out.
         """
         prefix = "decoding."
         decoding = {name.removeprefix(prefix): each for name, each in state.items() if name.startswith(prefix)}
@@ -124,8 +124,8 @@ class DecoderDistillation:
 
 
 def student_of(teacher: AutoencoderKLWan, decoder_base_dim: int, *, seed: int) -> AutoencoderKLWan:
-    """An autoencoder with the teacher's encoder and a decoder of its own width, random but for the first convolution
-    behind the latents, which has the same shape in both."""
+    """An autoencoder with the teacher's encoder and a decoder of its own width. The decoder is random, except for the
+    first convolution after the latents, which has the same shape in both."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "student-decoder"))
         student: AutoencoderKLWan = AutoencoderKLWan.from_config(

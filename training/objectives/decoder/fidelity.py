@@ -1,4 +1,4 @@
-"""How true a decoded video is to another: PSNR, SSIM and, where it is there, LPIPS.
+"""How close a decoded video is to another: PSNR, SSIM and, where it is installed, LPIPS.
 
 Letters: T frames.
 """
@@ -19,7 +19,7 @@ _LEAST_ERROR = 1e-10
 
 
 class Fidelity:
-    """Takes two videos in piece by piece; pixels are in [-1, 1].
+    """Compares two videos piece by piece; pixels are in [-1, 1].
 
     PSNR is that of the whole video's mean squared error, SSIM and LPIPS are means over frames (SSIM: windows of 7 × 7
     pixels, uniform, colours averaged).

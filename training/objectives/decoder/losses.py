@@ -1,4 +1,4 @@
-"""How far what the student decodes is from what the teacher decodes.
+"""The distance between what the student decodes and what the teacher decodes.
 
 Letters: T pixel frames.
 """
@@ -17,16 +17,16 @@ from training.objectives.decoder.perceptual import Perceptual
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecoderLossConfig:
-    """What each term weighs. The paper gives only the architecture; these are ours."""
+    """The weight of each term. The paper gives only the architecture; these are ours."""
 
     pixel_weight: float = 1.0
-    """Of the Charbonnier distance of pixels."""
+    """Weight of the Charbonnier distance of pixels."""
     feature_weight: float = 0.1
-    """Of the relative squared distance of features; 0 leaves the term out."""
+    """Weight of the relative squared distance of features; 0 leaves the term out."""
     perceptual_weight: float = 0.1
-    """Of LPIPS, where it is there."""
+    """Weight of LPIPS, where it is installed."""
     charbonnier: float = 1e-3
-    """ε of √(d² + ε²): differences far below it count squared, those far above it as they are."""
+    """ε of √(d² + ε²): differences far below ε count squared, those far above it as they are."""
 
     def __post_init__(self) -> None:
         """Refuse what trains nothing."""
@@ -38,7 +38,7 @@ class DecoderLossConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecoderLoss:
-    """What one piece gives."""
+    """The loss of one piece."""
 
     loss: Tensor = field(repr=False)
     """Scalar, to be differentiated."""
@@ -49,8 +49,8 @@ class DecoderLoss:
 def decoder_loss(
     student: DecodedCrop, teacher: DecodedCrop, config: DecoderLossConfig, perceptual: Perceptual | None
 ) -> DecoderLoss:
-    """Compare a piece: the student's features have the teacher's channels already."""
-    # Videos show the teacher's pixels clamped to [-1, 1]: beyond that the student need not follow.
+    """Compare what both made of a piece; the student's features already have the teacher's channels."""
+    # Videos show the teacher's pixels clamped to [-1, 1], so the student need not follow them beyond that.
     target = teacher.pixels.clamp(-1, 1)
     terms = {"pixel_loss": charbonnier(student.pixels, target, config.charbonnier)}
     weights = {"pixel_loss": config.pixel_weight}

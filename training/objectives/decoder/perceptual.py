@@ -1,6 +1,6 @@
-"""LPIPS, where its package and weights are there.
+"""LPIPS, where its package and weights are installed.
 
-No environment of ours has it: it needs torchvision, which must not lie beside a CPU build of torch.
+No environment of ours has LPIPS: it needs torchvision, which has no build for a CPU build of torch.
 
 Letters: B batch, T frames.
 """
@@ -42,22 +42,22 @@ class Perceptual(nn.Module):
 def load_perceptual(
     wanted: Wanted, network: Network, device: torch.device, say: Callable[[str], None]
 ) -> Perceptual | None:
-    """LPIPS; or None, and if it was wanted `say` is given a line on that.
+    """Load LPIPS; None without it. If `auto` does not find it, `say` is called with a line on that.
 
     Args:
-        wanted: `on` needs it, `auto` does without if it is missing, `off` does not look for it.
-        network: whose features it compares.
-        device: where it computes.
+        wanted: `on` needs LPIPS, `auto` goes on without it if it is missing, `off` does not look for it.
+        network: the network whose features LPIPS compares.
+        device: where LPIPS computes.
         say: takes the line.
 
     Raises:
-        ConfigError: it was asked for and is missing; one line that says what to do.
+        ConfigError: LPIPS is `on` and missing; one line that says what to do.
     """
     if wanted is False:
         return None
     try:
         lpips = importlib.import_module("lpips")
-        # It prints where its weights come from.
+        # LPIPS prints where its weights come from.
         with redirect_stdout(io.StringIO()):
             distance: nn.Module = lpips.LPIPS(net=network, verbose=False)
     except (ImportError, OSError, RuntimeError) as error:

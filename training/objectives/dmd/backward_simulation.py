@@ -1,6 +1,6 @@
 """The clips that the student is trained on: its own samples, stopped at a random step (DMD2's backward simulation).
 
-So the student is trained on the inputs that it meets when videos are made, not on noised training data. Starting from
+So the student is trained on the inputs that it has when videos are made, not on noised training data. Starting from
 pure noise, each forward gives x₀ = x_t − σ·v, and the next input is (1 − σ′)·x₀ + σ′·fresh noise. This is the
 `few-step` scheduler of `model.generation.sampling`, with clean frames put back before every forward and after the last.
 
@@ -35,13 +35,13 @@ def simulate(
     Args:
         batch: what clips are made from; of its latents only the clean frames are used.
         sigmas: (N,) noise levels of the student's steps, from 1 downwards.
-        phase: names the noise: the generator's and the critic's simulations have their own.
+        phase: names the noise: the generator's and the critic's simulations have noise of their own.
         exit_step: the last step that is made.
-        student: the student without a gradient, for the steps before it.
+        student: the student without a gradient, for the steps before `exit_step`.
         last: the student, with a gradient or without, for the last step.
     """
     random, shape = batch.random(f"{phase}-simulation"), batch.latents.shape[1:]
-    # At σ = 1 they have no weight, so their values do not matter.
+    # At σ = 1 these zeros have no weight, so their values do not matter.
     x0 = torch.zeros_like(batch.latents)
     for step, sigma in enumerate(sigmas[: exit_step + 1]):
         levels = sigma.expand(len(x0))

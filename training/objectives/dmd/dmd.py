@@ -1,7 +1,8 @@
 """Step and guidance distillation at once: distribution matching without the GAN loss (paper, Sec. 3.3; DMD2).
 
 The student is trained to make, in a few steps and without guidance, clips that the teacher under guidance finds
-plausible. A critic keeps learning what the student makes just now, and is therefore trained several times as often.
+plausible. A critic learns what the student makes at present. It is trained several times as often as the student, so
+that it keeps up.
 
 Letters: B batch, N student steps. σ runs over [0, 1].
 """
@@ -48,7 +49,7 @@ class DmdConfig:
     critic: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(lr=4e-7, betas=(0.0, 0.999), clip=10.0, warmup_steps=0)
     )
-    """Its optimizer (published: 4e-7 or 2e-7)."""
+    """The critic's optimizer (published learning rates: 4e-7 or 2e-7)."""
     critic_lora_rank: int = 0
     """Above 0, the critic is the teacher with LoRA adapters of this rank, and both share one copy of the weights, in
     fp32. At 0, the critic is a copy of its own, all of which is trained, as published."""
@@ -56,11 +57,11 @@ class DmdConfig:
     """Where the teacher's weights are: on the device, in host memory between its forwards, or shared out over the
     ranks."""
     shift: float = 5.0
-    """Of the noise levels at which scores are compared and the critic is trained (published: 5)."""
+    """Shift of the noise levels at which scores are compared and the critic is trained (published: 5)."""
     lowest_sigma: float = 0.02
-    """They are clamped to this (published: 0.02)."""
+    """Lower bound of these noise levels (published: 0.02)."""
     highest_sigma: float = 0.98
-    """And to this (published: 0.98)."""
+    """Upper bound of these noise levels (published: 0.98)."""
 
     def __post_init__(self) -> None:
         """Refuse what does not distil."""
@@ -111,8 +112,8 @@ class Dmd:
         self.forwards = 0.0
 
     def train_step(self, batches: Sequence[Batch], *, step: int, total_steps: int) -> Averages:
-        """See `Objective.train_step`: one update of the critic, before it in every `critic_updates`-th step one of the
-        student.
+        """See `Objective.train_step`: one update of the critic. In every `critic_updates`-th step, an update of the
+        student comes before it.
 
         Where both are updated, both simulate from the conditions of the same batch, each with noise of its own;
         Self-Forcing draws a batch for each.
@@ -169,7 +170,7 @@ class Dmd:
     def _forwards_of_critic_update(self, exit_step: int) -> float:
         """Work for each sample, see `Objective.forwards`."""
         simulation = exit_step + 1
-        # Half of a backward are the gradients of the weights, of which adapters have next to none.
+        # Half of a backward goes into the gradients of the weights, and adapters have hardly any weights.
         backward = _BACKWARD / 2 if self.config.critic_lora_rank else _BACKWARD
         return simulation + _FORWARD + backward
 
@@ -198,7 +199,7 @@ class Dmd:
         with self.teacher.present() as teacher:
             model = guided(teacher, batch, config.real_guidance_scale)
             real = predict_x0(model, x0.detach(), noise=noise, sigmas=sigmas, clean=batch.clean)
-        # A LoRA critic shares the teacher's weights: it is itself only when the teacher is gone.
+        # A LoRA critic shares the teacher's weights: outside of `present` its adapters are on again.
         model = conditional(self.critic.predict, batch)
         fake = predict_x0(model, x0.detach(), noise=noise, sigmas=sigmas, clean=batch.clean)
         return generator_loss(x0, batch, matching_gradient(x0, real=real, fake=fake, clean=batch.clean))

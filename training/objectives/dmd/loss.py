@@ -1,9 +1,9 @@
 """The gradient of distribution matching distillation, for clips of which some frames are given.
 
-The student's x₀ is noised, and two networks say what they think it was: the frozen teacher under guidance (the real
-score) and the critic, which has learnt what the student makes (the fake score). Their difference moves the student:
+The student's x₀ is noised, and two networks predict what it was: the frozen teacher under guidance (the real score) and
+the critic, which has learnt what the student makes (the fake score). Their difference moves the student:
 g = (x₀_fake − x₀_real) / mean|x₀ − x₀_real|. The mean is over one sample's predicted frames: over the whole batch, one
-noisy sample would silence all others. Pivot and overlap have no part in gradient and mean.
+noisy sample would silence all others. Pivot and overlap are left out of gradient and mean.
 
 Letters: B batch, C latent channels, F latent frames, H and W latent sides. σ runs over [0, 1], timesteps over
 [0, 1000].
@@ -22,7 +22,7 @@ from training.data.randomness import DrawRandom
 from training.objectives.flow_matching import VelocityModel, add_noise, per_sample_error, shifted
 
 ConditionedModel = Callable[[Tensor, Tensor], Tensor]
-"""(noisy latents, timesteps (B, F)) to velocity (B, C, F, H, W): a network together with what it is told."""
+"""(noisy latents, timesteps (B, F)) to velocity (B, C, F, H, W): a network together with its conditions."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +39,7 @@ class MatchingGradient:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GeneratorLoss:
-    """What one micro-batch gives."""
+    """The student's loss on one micro-batch."""
 
     loss: Tensor = field(repr=False)
     """Scalar, to be differentiated: its gradient with respect to x₀ is g over the number of predicted values of the
@@ -47,7 +47,7 @@ class GeneratorLoss:
     per_sample: Tensor
     """(B,) half the mean square of g, detached."""
     matching: MatchingGradient
-    """What it came from."""
+    """The gradient that the loss was made from."""
 
 
 def draw_score_sigmas(random: DrawRandom, *, shift: float, lowest: float, highest: float) -> Tensor:
@@ -56,13 +56,13 @@ def draw_score_sigmas(random: DrawRandom, *, shift: float, lowest: float, highes
 
 
 def conditional(model: VelocityModel, batch: Batch) -> ConditionedModel:
-    """A network told the batch's text and audio."""
+    """A network under the batch's text and audio."""
     return lambda noisy_latents, timesteps: model(noisy_latents, timesteps, batch.text, batch.audio)
 
 
 def guided(model: VelocityModel, batch: Batch, scale: float) -> ConditionedModel:
-    """A network under guidance: uncond + w·(cond − uncond), w being `scale`; the unconditional branch is told neither
-    text nor audio."""
+    """A network under guidance: uncond + w·(cond − uncond), w being `scale`; the unconditional branch has neither text
+    nor audio."""
     free = batch.unconditional()
 
     def velocity(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def guided(model: VelocityModel, batch: Batch, scale: float) -> ConditionedModel
 
 @torch.no_grad()
 def predict_x0(model: ConditionedModel, x0: Tensor, *, noise: Tensor, sigmas: Tensor, clean: Tensor) -> Tensor:
-    """What a network thinks the clips x₀ (B, C, F, H, W) were, fp32, after seeing them noised to `sigmas` (B,)."""
+    """A network's prediction of the clips x₀ (B, C, F, H, W), fp32, after they were noised to `sigmas` (B,)."""
     noisy_latents, timesteps = add_noise(x0, noise, sigmas, clean)
     return noisy_latents - sigmas[:, None, None, None, None] * model(noisy_latents, timesteps).float()
 
@@ -87,14 +87,14 @@ def matching_gradient(x0: Tensor, *, real: Tensor, fake: Tensor, clean: Tensor) 
 
     Args:
         x0: (B, C, F, H, W), the student's clips.
-        real: what the teacher thinks they were.
-        fake: what the critic thinks they were.
+        real: the teacher's prediction of them.
+        fake: the critic's prediction of them.
         clean: (B, F) bool.
     """
     predicted = (~clean)[:, None, :, None, None]
     normaliser = distance_to_real(x0.detach(), real, clean)
     gradient = (fake - real) / normaliser[:, None, None, None, None]
-    # 0 / 0 where the teacher changes nothing. Infinities would not be a gradient either.
+    # 0 / 0 is NaN where the teacher changes nothing. Infinities would not be a gradient either.
     gradient = torch.where(predicted, gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0), 0.0)
     return MatchingGradient(gradient=gradient, size=_per_sample_mean(gradient.abs(), clean), normaliser=normaliser)
 

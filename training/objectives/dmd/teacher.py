@@ -18,7 +18,7 @@ Placement = Literal["resident", "offload", "zero3"]
 
 
 class Teacher(Protocol):
-    """A network that is asked and never trained; all ranks ask it alike."""
+    """A network that predicts and is never trained; all ranks use it alike."""
 
     def present(self) -> AbstractContextManager[VelocityModel]:
         """Inside, the weights are on the device; the value predicts velocities without a gradient."""
@@ -30,10 +30,10 @@ class PlacedTeacher:
 
     Args:
         module: the network; changed in place.
-        placement: `resident` keeps it on the device, `offload` in host memory whenever it is not asked, `zero3` shares
-            its weights out over the ranks, which lend them to each other layer by layer.
+        placement: `resident` keeps it on the device, `offload` in host memory while it is not used, `zero3` shares its
+            weights out over the ranks, which gather them layer by layer.
         parallel: how precisely it computes.
-        ranks: who asks.
+        ranks: the ranks that use it.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class PlacedTeacher:
 
             # Without an optimizer the engine only partitions the weights; its hooks gather each layer before it runs.
             # DeepSpeed's own linear layer would replace torch's in every network of the process. It rounds differently,
-            # and the memory that it saves is that of a backward, which a teacher has not.
+            # and it saves memory only in a backward, which a teacher does not have.
             zero = {"stage": 3, "memory_efficient_linear": False}
             config: dict[str, Any] = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": zero}
             self.engine, *_ = deepspeed.initialize(model=self.module, config=config, dist_init_required=False)
@@ -74,10 +74,10 @@ class PlacedTeacher:
 
 
 class AdaptedTeacher:
-    """A teacher that lives inside a LoRA critic: the critic with its adapters switched off.
+    """The teacher inside a LoRA critic: the critic with its adapters switched off.
 
     Args:
-        critic: whose base weights are the teacher's, and frozen.
+        critic: the network whose frozen base weights are the teacher's.
     """
 
     def __init__(self, critic: TrainedModel) -> None:
