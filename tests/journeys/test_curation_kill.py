@@ -22,6 +22,7 @@ from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
 from infra.jobs.engine import run_inline
 from tests.worlds.decisions import decisions
+from tests.worlds.fresh_process import FreshPython
 from tests.worlds.videos import write_video
 
 ROUNDS = 20
@@ -141,13 +142,11 @@ def test_a_killed_run_resumes_to_the_same(tmp_path: Path) -> None:
     (folder / "1.mp4").write_bytes(b"no video at all")
     words = ["--engine", "inline", "--set", "shards.sources_per_shard=2"]
     assert main(["run", str(folder), "--run", str(undisturbed), *words]) == 0
-    command = [sys.executable, "-c", STUCK, "run", str(folder), "--run", str(killed), *words]
-    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    driver = FreshPython("-c", STUCK, "run", str(folder), "--run", str(killed), *words)
     while len(list(killed.glob("shards/*.parquet"))) < 2:
         assert driver.poll() is None
         time.sleep(0.01)
     driver.kill()
-    driver.wait()
     assert main(["run", str(folder), "--run", str(killed), *words]) == 0
     check(killed, decisions(str(undisturbed)), num_quarantined=1)
 

@@ -7,7 +7,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import termios
@@ -20,7 +19,7 @@ from typing import Any
 import pytest
 
 from curation.shards.run_directory import RunDirectory
-from tests.paths import ROOT
+from tests.worlds.fresh_process import FreshPython
 from tests.worlds.recipes import small_overrides
 from tests.worlds.terminal import Terminal
 from tests.worlds.videos import write_video
@@ -131,6 +130,7 @@ def check_interrupted(terminal: Terminal) -> None:
     assert termios.tcgetattr(terminal.screen) == terminal.modes
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_a_run_before_its_end(bucket: Path, ray_folder: Path, tmp_path: Path) -> None:
     many = twenty(bucket, tmp_path)
     with Terminal(environment={"RAY_TMPDIR": str(ray_folder)}) as terminal:
@@ -146,6 +146,17 @@ def test_ctrl_c_stops_a_run_before_its_end(bucket: Path, ray_folder: Path, tmp_p
         terminal.press("c")  # of an impatient person, while the cluster is being shut down
         check_interrupted(terminal)
     check_seen(onlooker)
+    assert len(RunDirectory(str(tmp_path / "run")).committed()) < 20, "it did not wait for the work"
+
+
+def test_ctrl_c_stops_a_run_in_one_process(bucket: Path, tmp_path: Path) -> None:
+    many = twenty(bucket, tmp_path)
+    command = f"{CURATE} {many} --run {tmp_path / 'run'} --engine inline --set shards.sources_per_shard=1"
+    with Terminal() as terminal:
+        terminal.type(command)
+        assert terminal.shows(r"\d in work; ", LOADED_S), terminal.end
+        terminal.press("c")
+        check_interrupted(terminal)
     assert len(RunDirectory(str(tmp_path / "run")).committed()) < 20, "it did not wait for the work"
 
 
@@ -226,11 +237,9 @@ def test_a_library_that_fails_in_the_workers_ends_the_run_with_one_line(
 def test_a_start_of_ray_that_fails_is_one_line(
     bucket: Path, tmp_path: Path, setting: str, status: int, line: str
 ) -> None:
-    name, _, value = setting.partition("=")
-    command = [sys.executable, "-m", "curation", "run", str(bucket), "--run", str(tmp_path / "run")]
-    environment = os.environ | {name: value}
-    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert run.returncode == status
+    words = ("-m", "curation", "run", str(bucket), "--run", str(tmp_path / "run"))
+    run = FreshPython(*words, environment=dict([setting.split("=")]))
+    assert run.wait() == status
     assert re.fullmatch(line + "\n", run.stderr)
 
 

@@ -55,6 +55,21 @@ def test_one_process_needs_no_launcher() -> None:
 
 
 def test_make_passes_sigterm_on(tmp_path: Path) -> None:
+    begun, ended = tmp_path / "begun", tmp_path / "ended"
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\ntrap 'touch {ended}; exit' TERM\ntouch {begun}\nwhile :; do sleep 0.01; done\n")
+    python.chmod(0o755)
+    process = subprocess.Popen(["make", "train", "STAGE=720p", "INSTALLED=", f"PY={python}"], cwd=ROOT, env=SHELL)
+    while not begun.exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=120)
+    assert ended.exists()
+
+
+@pytest.mark.slow
+def test_a_training_under_make_is_saved_at_sigterm(tmp_path: Path) -> None:
     make_encoded_run(tmp_path, shards=((SampleSpec(),) * 7,))
     overrides = small_overrides(steps=100_000, checkpoint__every=10000)
     options = " ".join(f"--set '{override}'" for override in overrides)

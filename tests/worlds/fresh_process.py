@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.context import ForkServerContext
@@ -66,9 +67,10 @@ class FreshPython:
         self._process = fresh_processes().Process(
             target=_run,
             args=(words, os.environ | (environment or {}), [str(file) for file in self._files], as_nobody),
-            daemon=True,
         )
         self._process.start()
+        # It may start processes of its own, which a daemon may not; one that a failed test has left ends all the same.
+        weakref.finalize(self, self._process.kill)
         assert self._process.pid is not None
         self.pid = self._process.pid
 
