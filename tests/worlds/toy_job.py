@@ -23,7 +23,8 @@ GIVEN_UP: Final = "given up"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unit:
-    """A name, and the stages that it has been through; units named `crash` or `hang` do that to their worker."""
+    """A name, and the stages that it has been through; units named `crash` or `hang` do that to their
+    worker, the latter only the first time."""
 
     name: str
     stages: tuple[str, ...] = ()
@@ -81,7 +82,7 @@ class ToyWorker:
         append_lines(self.out / ATTEMPTS, [unit.name])
         if unit.name == "crash":
             os.kill(os.getpid(), signal.SIGKILL)
-        if unit.name == "hang":
+        if unit.name == "hang" and read_lines(self.out / ATTEMPTS).count("hang") == 1:
             time.sleep(3600)
         alive()
         return replace(unit, stages=(*unit.stages, *self.stages))
