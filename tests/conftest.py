@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import s3fs
 import torch
 from moto.server import ThreadedMotoServer
 
@@ -78,6 +79,8 @@ def object_store() -> Iterator[str]:
     os.environ["AWS_ENDPOINT_URL"] = f"http://{host}:{port}"
     os.environ["AWS_ACCESS_KEY_ID"] = os.environ["AWS_SECRET_ACCESS_KEY"] = "test"
     os.environ["AWS_DEFAULT_REGION"] = "us-east-1"
+    # Those that are kept know the server of an earlier session of this process.
+    s3fs.S3FileSystem.clear_instance_cache()
     yield os.environ["AWS_ENDPOINT_URL"]
     server.stop()
 
