@@ -18,7 +18,7 @@ from tests.bench.studies.shape import committed, shape
 
 @pytest.fixture(scope="module")
 def frames() -> torch.Tensor:
-    return torch.from_numpy(perform(held_out_performance(0, duration_s=13 / FPS)).frames)
+    return torch.from_numpy(perform(held_out_performance(0, duration_s=9 / FPS)).frames)
 
 
 @pytest.fixture(scope="module")
