@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -21,22 +19,19 @@ from bench.samples.samples import read_samples
 from tests.bench.builder.conftest import SpecWriter
 from tests.bench.builder.test_slot_runner import build, judged
 from tests.worlds.builder_servers import StandIn, completion
+from tests.worlds.fresh_process import FreshPython
 
 WORKERS = 3
 
 
 def run_and_kill(folder: Path, served: StandIn, after: int) -> None:
     """Run the command in a process of its own and kill it at its `after`-th request."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench", "build", "run", "--build", str(folder)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
+    process = FreshPython("-m", "bench", "build", "run", "--build", str(folder))
     already = len(served.asked)
     served.on_asked = lambda num: os.kill(process.pid, signal.SIGKILL) if num == already + after else None
-    _, said = process.communicate(timeout=60)
+    status = process.wait(timeout=60)
     served.on_asked = lambda _: None
-    assert process.returncode == -signal.SIGKILL, said.decode()
+    assert status == -signal.SIGKILL, process.stderr
 
 
 def finished(folder: Path) -> Counter[tuple[str, int, int]]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from bench.rows import RowStore
-from tests.paths import ROOT
 from tests.worlds.evaluations import Bench, rendered, table
+from tests.worlds.fresh_process import FreshPython
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +46,13 @@ def test_a_killed_run_goes_on_to_the_same_table(bench: Bench, inline: Path, tmp_
         "controls=('frozen',))"
     )
     samples_dir = next(s.image for s in bench.samples.values() if s.image).parent
-    command = [sys.executable, "-c", script, str(samples_dir), str(bench.videos_dir), str(out)]
-    process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    process = FreshPython("-c", script, str(samples_dir), str(bench.videos_dir), str(out))
     deadline = time.monotonic() + 120
     while not RowStore(out).read():
-        assert process.poll() is None
+        assert process.poll() is None, process.stderr
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
     killed = table(out)
     assert 0 < len(killed) < len(table(inline))
     with (out / "ours.jsonl").open("a") as file:

@@ -17,7 +17,8 @@ import pytest
 from bench.__main__ import main
 from bench.rows import Row, RowStore
 from tests.paths import ROOT
-from tests.worlds.bench_samples import SECONDS, TALKING, portrait
+from tests.worlds.bench_samples import SECONDS, TALKING, around_the_face, portrait
+from tests.worlds.evaluations import measure_cheaply
 from tests.worlds.moving_mouth import frames, syllables, voice, write_video
 from tests.worlds.odd_videos import flat, write_odd, write_without_frames
 
@@ -31,6 +32,12 @@ CASES = {
     "elementary.h264": None,
 }
 """Real files of odd kinds → frames at times of their own, where they are known (two parts joined share two times)."""
+
+
+@pytest.fixture(autouse=True)
+def cheap_measures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of motion, which is not what these tests are about."""
+    measure_cheaply(monkeypatch)
 
 
 def write_samples(folder: Path, num: int) -> list[str]:
@@ -55,7 +62,7 @@ def test_odd_videos_have_values_or_true_reasons(tmp_path: Path) -> None:
     (tmp_path / "v").mkdir()
     ids = write_samples(tmp_path / "samples", 8)
     loudness = syllables(SECONDS, 0)
-    talk, speech = frames(loudness, SECONDS), voice(loudness)
+    talk, speech = around_the_face(frames(loudness, SECONDS)), voice(loudness)
     write_odd(tmp_path / "v" / f"{ids[0]}.webm", talk, speech, codec="libvpx", live=True)
     write_video(tmp_path / "plain.mp4", talk, speech).rename(tmp_path / "v" / f"{ids[1]}.MP4")
     write_without_frames(tmp_path / "v" / f"{ids[2]}.mp4")

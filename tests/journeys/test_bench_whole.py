@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from bench.__main__ import main
+from tests.worlds.bench_samples import around_the_face
 from tests.worlds.moving_mouth import RATE_HZ, frames, syllables, voice, write_video
 from tests.worlds.pipelines import small_pipeline
 from tests.worlds.synthetic_run import write_playable_run
@@ -19,7 +20,7 @@ SECONDS = 2.0
 
 def test_a_run_and_a_model_become_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     loudness = syllables(SECONDS, 0)
-    write_video(tmp_path / "clip.mp4", frames(loudness, SECONDS), voice(loudness))
+    write_video(tmp_path / "clip.mp4", around_the_face(frames(loudness, SECONDS)), voice(loudness))
     wav = io.BytesIO()
     soundfile.write(wav, voice(loudness), RATE_HZ, format="WAV")
     run = write_playable_run(str(tmp_path / "run"), (tmp_path / "clip.mp4").read_bytes(), wav.getvalue())

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
+from bench.evaluation.command import EVALUATION
 from bench.evaluation.job import Evaluation, EvaluationJob
 from bench.leaderboard.text import leaderboard
+from bench.metrics.av_align import AvAlignConfig
 from bench.metrics.registry import METRICS, MetricsConfig, build_metrics
 from bench.report.page import ReportInput, write_report
 from bench.rows import Row, RowStore, comparable
 from bench.samples.samples import Sample, read_samples, read_videos
-from infra.jobs.engine import run_inline, run_on_ray
-from infra.jobs.ledger import Progress
 from infra.jobs.workers import Workers
 
+CHEAP = MetricsConfig(av_align=AvAlignConfig(short_edge=96))
+"""Motion at a sixteenth of the pixels that it is measured at by default."""
 
-def nothing(_: Progress) -> None:
-    """Ignores progress."""
+
+def measure_cheaply(patch: pytest.MonkeyPatch) -> None:
+    """Let the command line measure motion at so few pixels, except at a video's native size."""
+    patch.setattr("bench.metrics.metrics_config.AvAlignConfig", partial(AvAlignConfig, short_edge=96))
 
 
 def table(out: Path) -> list[Row]:
@@ -47,7 +53,7 @@ class Bench:
 
     def plan(self, *names: str, controls: tuple[str, ...] = (), methods: tuple[str, ...] = ("ours",)) -> Evaluation:
         videos = read_videos(self.videos_dir, self.samples)
-        metrics = build_metrics(names, MetricsConfig())
+        metrics = build_metrics(names, CHEAP)
         return Evaluation(
             samples=self.samples, methods=dict.fromkeys(methods, videos), metrics=metrics, controls=controls
         )
@@ -55,8 +61,7 @@ class Bench:
     def evaluate(self, out: Path, *names: str, controls: tuple[str, ...] = (), ray: int = 0) -> int:
         """Returns how many rows were missing."""
         units = self.plan(*names, controls=controls).units(RowStore(out))
-        job = EvaluationJob(
-            out=out, metrics=MetricsConfig(), names=names, workers=Workers(actors=ray or None, cpus=0.5)
-        )
-        (run_on_ray if ray else run_inline)(units, job, nothing)
+        workers = Workers(on_ray=ray > 0, actors=ray or None, cpus=0.5)
+        job = EvaluationJob(out=out, metrics=CHEAP, names=names, workers=workers)
+        workers.run(units, job, EVALUATION, Console(file=io.StringIO()))
         return sum(len(unit.work) for unit in units)

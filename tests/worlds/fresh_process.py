@@ -9,7 +9,6 @@ import atexit
 import multiprocessing
 import os
 import runpy
-import signal
 import socket
 import sys
 import tempfile
@@ -101,8 +100,8 @@ class FreshPython:
         return self._process.exitcode
 
     def kill(self) -> None:
-        """End it by SIGKILL, and wait for that."""
-        os.kill(self.pid, signal.SIGKILL)
+        """End it by SIGKILL, and wait for that; it may have ended by itself."""
+        self._process.kill()
         self._process.join()
 
 

@@ -22,8 +22,11 @@ SMALL = ("--size", "32x64", "--frames", "5", "--repeats", "1", "--warmup", "0")
 
 
 def measured(tmp_path: Path, *options: str) -> dict[str, Any]:
+    """The report; operations of autoencoders are counted on one frame, not on the 81 of the paper's table."""
     out = tmp_path / "efficiency.json"
-    assert main(["efficiency", *SMALL, "--device", "cpu", "--out", str(out), *options]) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.efficiency.autoencoders.PAPER_CLIP", (1, 720, 1280))
+        assert main(["efficiency", *SMALL, "--device", "cpu", "--out", str(out), *options]) == 0
     report: dict[str, Any] = json.loads(out.read_text())
     return report
 
@@ -101,27 +104,33 @@ def test_a_directory_is_measured_with_its_own_codec_and_a_given_evae(
     assert both["conditions"]["vae_dtype"] == "bfloat16"
 
 
-def test_full_size_autoencoders_cost_what_the_paper_says() -> None:
+def test_the_full_autoencoder_costs_what_the_paper_says() -> None:
     whole = count_autoencoder(AutoencoderKLWan, wan_vae_config(), PAPER_CLIP)
-    efficient = count_autoencoder(AutoencoderKLWan, efficient_vae_config(), PAPER_CLIP)
     assert whole.encoder_parameters / 1e6 == pytest.approx(149.64, rel=0.01)
     assert whole.encoder_macs / 1e12 == pytest.approx(130.82, rel=0.01)
     assert whole.decoder_parameters / 1e6 == pytest.approx(555.05, rel=0.01)
     assert whole.decoder_macs / 1e12 == pytest.approx(688.58, rel=0.01)
+
+
+@pytest.mark.slow
+def test_the_efficient_autoencoder_costs_what_the_paper_says() -> None:
+    whole, efficient = (
+        count_autoencoder(AutoencoderKLWan, config, PAPER_CLIP) for config in (wan_vae_config(), efficient_vae_config())
+    )
     assert efficient.decoder_parameters / 1e6 == pytest.approx(34.97, rel=0.01)
     assert efficient.decoder_macs / 1e12 == pytest.approx(43.34, rel=0.01)
     assert efficient.encoder_macs == whole.encoder_macs
 
 
 def test_operations_of_a_long_clip_are_counted_as_if_it_were_coded() -> None:
-    config = wan_vae_config() | {"base_dim": 4, "decoder_base_dim": 4}
+    config = wan_vae_config() | {"base_dim": 4, "decoder_base_dim": 4, "num_res_blocks": 1}
     with torch.device("meta"):
         vae = AutoencoderKLWan(**config)
         with FlopCounterMode(display=False) as encoding:
-            encode_video(vae, torch.empty(1, 3, 25, 32, 32))
+            encode_video(vae, torch.empty(1, 3, 17, 32, 32))
         with FlopCounterMode(display=False) as decoding:
-            decode_video(vae, torch.empty(1, 48, 7, 2, 2))
-    cost = count_autoencoder(AutoencoderKLWan, config, (25, 32, 32))
+            decode_video(vae, torch.empty(1, 48, 5, 2, 2))
+    cost = count_autoencoder(AutoencoderKLWan, config, (17, 32, 32))
     assert cost.encoder_macs == encoding.get_total_flops() / 2
     assert cost.decoder_macs == decoding.get_total_flops() / 2
 

@@ -21,6 +21,7 @@ from curation.media import MediaError
 from infra.jobs.engine import run_inline, run_on_ray
 from infra.jobs.ledger import Progress
 from infra.jobs.workers import Workers
+from tests.worlds.evaluations import CHEAP
 from tests.worlds.faulty_metrics import Fickle, FickleJob, write_orders
 
 IDS = [f"{number:04d}_human_talk_en_male" for number in range(1, 8)]
@@ -83,6 +84,7 @@ def test_an_exception_is_a_row_with_type_and_message_and_the_run_goes_on(tmp_pat
     assert row.is_fault
 
 
+@pytest.mark.slow
 def test_on_ray_it_is_the_same(tmp_path: Path, ray_cluster: None) -> None:
     videos = write_orders(tmp_path / "videos", ORDERS)
     evaluate(videos, tmp_path / "alone")
@@ -140,7 +142,7 @@ def test_a_control_that_cannot_be_made_costs_its_rows_only(
     talking = "0001_human_talk_en_female"
     samples = {talking: Sample(id=talking, prompt="")}
     controls = ("frozen", "shift+5")
-    metrics = build_metrics(["av_align"], MetricsConfig())
+    metrics = build_metrics(["av_align"], CHEAP)
     found = Evaluation(
         samples=samples, methods={"ours": read_videos(videos_dir, samples)}, metrics=metrics, controls=controls
     )
@@ -149,7 +151,7 @@ def test_a_control_that_cannot_be_made_costs_its_rows_only(
         raise RuntimeError("no encoder")
 
     monkeypatch.setattr("bench.evaluation.controls.write_still", broken)
-    job = EvaluationJob(out=tmp_path, metrics=MetricsConfig(), names=("av_align",))
+    job = EvaluationJob(out=tmp_path, metrics=CHEAP, names=("av_align",))
     run_inline(found.units(RowStore(tmp_path)), job, lambda _: None)
     rows = {row.control: row.reason for row in RowStore(tmp_path).read()}
     assert rows == {"": None, "shift+5": None, "frozen": "internal error: RuntimeError: no encoder"}

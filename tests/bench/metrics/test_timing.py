@@ -21,7 +21,7 @@ from bench.metrics.video_sound import hear
 from bench.metrics.vtc import spread_frames
 from bench.samples.samples import Sample
 from curation.media import MediaError, probe
-from tests.worlds.bench_samples import portrait
+from tests.worlds.bench_samples import around_the_face, portrait
 from tests.worlds.moving_mouth import frames, syllables, voice, write_video
 from tests.worlds.odd_videos import flat, write_odd, write_without_frames
 
@@ -91,13 +91,21 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> VideoInput:
     folder = tmp_path_factory.mktemp("live")
     cv2.imwrite(str(folder / "portrait.png"), portrait())
     loudness = syllables(3.0, 0)
-    path = write_odd(folder / "live.webm", frames(loudness, 3.0), voice(loudness), codec="libvpx", live=True)
+    talk = around_the_face(frames(loudness, 3.0))
+    path = write_odd(folder / "live.webm", talk, voice(loudness), codec="libvpx", live=True)
     assert len(shown_times(path)) == 75
     return shown(path, folder / "portrait.png")
 
 
 @pytest.mark.parametrize(
-    "metric", [Appearance(), AvAlign(), AvAlign(AvAlignConfig(fps=0)), MouthSync(), IdentityColour()]
+    "metric",
+    [
+        Appearance(),
+        AvAlign(AvAlignConfig(short_edge=96)),
+        AvAlign(AvAlignConfig(fps=0, short_edge=96)),
+        MouthSync(),
+        IdentityColour(),
+    ],
 )
 def test_every_metric_measures_a_live_recording_whole(
     live: VideoInput, metric: Appearance | AvAlign | MouthSync | IdentityColour

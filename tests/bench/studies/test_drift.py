@@ -87,14 +87,14 @@ def test_statistics_of_a_clip_leave_out_what_was_there_before() -> None:
 def test_the_command_line_compares_and_writes_figures(
     untrained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--clips", "4", "--people", "2", "--percentiles", "none", "99", "--threads", "1", "--out", str(tmp_path)]
+    options = ["--clips", "2", "--people", "2", "--percentiles", "none", "99", "--threads", "1", "--out", str(tmp_path)]
     assert main(["--model", str(untrained), *options]) == 0
     report = json.loads((tmp_path / "drift.json").read_text())
     assert shape(report) == shape(committed("drift"))
     clips = json.loads((tmp_path / "drift_clips.json").read_text())
     assert set(clips) == {"none", "99 %"}
     without, clamped = (clips[name] for name in ("none", "99 %"))
-    assert [len(clips) for clips in without] == [4, 4]
+    assert [len(clips) for clips in without] == [2, 2]
     assert without[0][0] == clamped[0][0], "the first clip knows no clamp"
     assert without[0][1] != clamped[0][1], "the radius is tight, so that the second does"
     assert (tmp_path / "drift.png").read_bytes().startswith(b"\x89PNG")

@@ -21,6 +21,7 @@ from bench.studies.published_scores import (
     wrong_scores,
 )
 from tests.worlds.bench_samples import BROKEN, OTHER, TALKING
+from tests.worlds.evaluations import measure_cheaply
 
 
 def meeting(method: str, sample: str, seed: int, *, follows: bool = True) -> Meeting:
@@ -131,7 +132,10 @@ def test_differences_from_the_original_are_named(tmp_path: Path) -> None:
         read_original(path)
 
 
-def test_the_study_runs_from_videos_to_figures(samples_dir: Path, videos_dir: Path, tmp_path: Path) -> None:
+def test_the_study_runs_from_videos_to_figures(
+    samples_dir: Path, videos_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measure_cheaply(monkeypatch)
     shown, original = tmp_path / "samples", tmp_path / "original.csv"
     shown.mkdir()
     for path in samples_dir.iterdir():

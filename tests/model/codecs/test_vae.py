@@ -1,4 +1,3 @@
-import time
 from pathlib import Path
 
 import pytest
@@ -104,20 +103,16 @@ def test_decode_undoes_the_normalisation() -> None:
     torch.testing.assert_close(decode_video(codec, encode_video(codec, pixels)), pixels, rtol=0, atol=1e-5)
 
 
-def test_time_and_memory_stay_flat_over_twenty_clips() -> None:
+def test_memory_stays_flat_over_ten_clips() -> None:
     vae = small_vae()
     decoder = StreamingDecoder(vae)
     clip = random_latents(4)[..., :1, :1]
-    seconds, cached = [], []
-    for _ in range(20):
-        start = time.process_time()
+    cached = []
+    for _ in range(10):
         for pixels in decoder.frames(clip):
             del pixels
-        seconds.append(time.process_time() - start)
         cached.append(decoder.cache_bytes)
     assert len(set(cached[1:])) == 1
-    early, late = sorted(seconds[2:8])[3], sorted(seconds[14:])[3]
-    assert late < 1.5 * early + 0.02
 
 
 def test_what_is_no_whole_wan_autoencoder_is_refused(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from model.pretrained.presets import transformer_config
 @pytest.mark.parametrize(
     ("height", "width", "num_frames", "tokens", "backbone_tflop"),
     [
-        (704, 1280, 109, 24_640, 442),
+        pytest.param(704, 1280, 109, 24_640, 442, marks=pytest.mark.slow),
         pytest.param(1088, 1920, 109, 57_120, 1710, marks=pytest.mark.slow),
         (1088, 1920, 129, 67_320, 2268),
     ],

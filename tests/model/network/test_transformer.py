@@ -174,11 +174,12 @@ def test_loading_in_bf16_keeps_modulation_and_norms_in_fp32(tmp_path: Path) -> N
     assert soul(**halved).sample.dtype == torch.bfloat16
 
 
-def test_block_compiles_without_graph_breaks() -> None:
+@pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
+def test_block_compiles_without_graph_breaks(backend: str) -> None:
     soul, inputs = random_soul(), random_inputs()
     expected = soul(**inputs).sample
     for block in soul.blocks:
-        block.compile(fullgraph=True, backend="aot_eager")
+        block.compile(fullgraph=True, backend=backend)
     actual = soul(**inputs).sample
     torch.testing.assert_close(actual, expected)
     actual.sum().backward()

@@ -16,7 +16,8 @@ from bench.metrics.syncnet.network import load_syncnet
 from bench.metrics.syncnet.track import TrackConfig
 from bench.samples.samples import Sample
 from tests.bench.metrics.syncnet.test_network import published_layout
-from tests.worlds.bench_samples import FACELESS, SILENT
+from tests.worlds.bench_samples import FACELESS, around_the_face
+from tests.worlds.moving_mouth import frames, syllables, write_video
 
 SAMPLE = Sample(id="0001_human_talk_en_male", prompt="")
 
@@ -65,19 +66,25 @@ def test_windows_pair_five_frames_with_twenty_cepstra(weights: Path) -> None:
         compare(network, crops[:5], samples)
 
 
-def test_a_video_with_random_weights_has_all_values_and_bad_ones_a_reason(weights: Path, videos_dir: Path) -> None:
+def test_a_video_with_random_weights_has_all_values_and_bad_ones_a_reason(
+    weights: Path, videos_dir: Path, tmp_path: Path
+) -> None:
+    talk = around_the_face(frames(syllables(1.0, 0), 1.0))[:22]
+    still = write_video(tmp_path / "silent.mp4", talk, np.zeros(16_000, np.int16))
     tracks = TrackConfig(min_frames=20, min_face_px=40)
     metric = SyncNetMetric(SyncNetConfig(weights=weights, track=tracks))
     assert metric.available() is None
-    silent, faceless = (metric(VideoInput(path=videos_dir / f"{id_}.mp4", sample=SAMPLE)) for id_ in (SILENT, FACELESS))
+    silent, faceless = (
+        metric(VideoInput(path=path, sample=SAMPLE)) for path in (still, videos_dir / f"{FACELESS}.mp4")
+    )
     assert (silent.reason, faceless.reason) == ("silent", "no face")
-    sound = videos_dir.parent / "voice.wav"
+    sound = tmp_path / "voice.wav"
     soundfile.write(sound, np.random.default_rng(0).normal(0, 0.1, 32_000), 16_000)
-    outcome = metric(VideoInput(path=videos_dir / f"{SILENT}.mp4", sample=SAMPLE, audio=sound))
+    outcome = metric(VideoInput(path=still, sample=SAMPLE, audio=sound))
     assert set(outcome.values) == {value.name for value in metric.values}
     assert outcome.values["av_offset_abs"] == abs(outcome.values["av_offset"])
     assert len(outcome.detail["distances"]) == 31
-    assert outcome.detail["num_frames"] == 50
+    assert outcome.detail["num_frames"] == 22
 
 
 def test_without_weights_it_says_what_is_missing(tmp_path: Path) -> None:
