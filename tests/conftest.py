@@ -11,6 +11,7 @@ import pytest
 import torch
 from moto.server import ThreadedMotoServer
 
+from curation import planning
 from infra.jobs.cluster import ray_session
 from tests.worlds.bench_samples import write_method, write_samples
 from tests.worlds.fresh_process import fresh_processes
@@ -35,6 +36,14 @@ def one_thread() -> Iterator[None]:
 def own_linear_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     """ZeRO-3 puts its own, which rounds otherwise, in place of torch's for all later trainings of the process."""
     monkeypatch.setattr(torch.nn.functional, "linear", torch.nn.functional.linear)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_readers() -> Iterator[None]:
+    """Headers are read by fresh processes: two spawned ones take more than what most tests of a plan or run do else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "get_context", lambda _: fresh_processes())
+        yield
 
 
 @pytest.fixture(scope="session")
