@@ -25,7 +25,7 @@ from tests.worlds.decisions import decisions
 from tests.worlds.videos import write_video
 
 ROUNDS = 20
-VIDEOS = ("exactly_480p.mp4", "frozen.mp4", "random_bytes.mp4", "scenery.webm", "too_short.mp4", "silent.mp4")
+VIDEOS = ("exactly_480p.mp4", "frozen.mp4", "random_bytes.mp4", "blurry.mp4", "too_short.mp4", "silent.mp4")
 
 
 @pytest.fixture(scope="module")
