@@ -70,7 +70,7 @@ def test_a_clip_that_differs_from_what_was_seen_is_rejected(tmp_path: Path) -> N
     assert [clip.kept for clip in Export(ExportConfig())(source).clips] == [True]
     # The file is exchanged for one that lacks frames after it was looked at.
     times = [index / 25 for index in range(110) if index % 10]
-    write_video(path, times_s=times, size=(320, 256), audio_seconds=4.4)
+    write_video(path, times_s=times, size=(160, 128), audio_seconds=4.4)
     assert len(list(iter_raw_frames(str(path)))) == 99
     (clip,) = Export(ExportConfig())(source).clips
     assert clip.rejection is not None

@@ -206,7 +206,7 @@ def test_joined_recordings_keep_their_times(tmp_path: Path) -> None:
 
 def test_a_picture_that_changes_its_size_is_told(tmp_path: Path) -> None:
     small = write_recording(tmp_path / "a.ts", Recording(seconds=1.0)).read_bytes()
-    large = write_recording(tmp_path / "b.ts", Recording(seconds=1.0, size=(640, 512))).read_bytes()
+    large = write_recording(tmp_path / "b.ts", Recording(seconds=1.0, size=(320, 256))).read_bytes()
     path = tmp_path / "joined.ts"
     path.write_bytes(small + large)
     with pytest.raises(MediaError, match=r"picture_changes|times_go_back"):
