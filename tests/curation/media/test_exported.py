@@ -45,7 +45,7 @@ def test_every_difference_has_its_rule(mp4: bytes) -> None:
 
 
 def test_an_untagged_clip_is_told(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", seconds=1.0, tagged=False)
+    path = write_video(tmp_path / "a.mp4", size=(160, 128), seconds=1.0, tagged=False)
     assert rule(path.read_bytes(), TIMES) == "untagged"
 
 
