@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import av
@@ -37,11 +38,17 @@ def voice(envelope: npt.NDArray[np.float64], late_frames: float = 0.0) -> npt.ND
     """Mono 16 kHz buzz with that loudness, delayed by `late_frames` video frames (negative: early)."""
     times = np.arange(len(envelope) * RATE_HZ // 1000) / RATE_HZ
     loudness = np.interp(times - late_frames / FPS, np.arange(len(envelope)) / 1000, envelope, left=0, right=0)
+    hiss = 0.001 * np.random.default_rng(0).normal(size=len(times))
+    return np.asarray((0.25 * loudness**2 * _buzz(len(times)) + hiss) * 20_000, np.int16)
+
+
+@cache
+def _buzz(num_samples: int) -> npt.NDArray[np.float64]:
+    times = np.arange(num_samples) / RATE_HZ
     pitch = 140 + 25 * np.sin(2 * np.pi * 0.7 * times) + 10 * np.sin(2 * np.pi * 2.3 * times)
     phase = 2 * np.pi * np.cumsum(pitch) / RATE_HZ
-    buzz = sum(np.sin(n * phase) / n for n in range(1, 25))
-    hiss = 0.001 * np.random.default_rng(0).normal(size=len(times))
-    return np.asarray((0.25 * loudness**2 * buzz + hiss) * 20_000, np.int16)
+    buzz: npt.NDArray[np.float64] = sum((np.sin(n * phase) / n for n in range(1, 25)), np.zeros(num_samples))
+    return buzz
 
 
 def frames(envelope: npt.NDArray[np.float64] | None, duration_s: float) -> list[npt.NDArray[np.uint8]]:
