@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
+import dlib
 import pytest
 import torch
 from moto.server import ThreadedMotoServer
@@ -43,6 +46,15 @@ def forked_readers() -> Iterator[None]:
     """Headers are read by fresh processes: two spawned ones take more than what most tests of a plan or run do else."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(planning, "get_context", lambda _: fresh_processes())
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_face_detector() -> Iterator[None]:
+    """One of dlib's detectors for each thread: to make one takes a quarter of a second, and every run needs one."""
+    of_thread = cache(lambda _, make=dlib.get_frontal_face_detector: make())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dlib, "get_frontal_face_detector", lambda: of_thread(threading.get_ident()))
         yield
 
 
