@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
+import dlib
 import pytest
 import s3fs
 import torch
 from moto.server import ThreadedMotoServer
 
+from curation import planning
 from infra.jobs.cluster import ray_session
 from tests.worlds.bench_samples import write_method, write_samples
 from tests.worlds.fresh_process import fresh_processes
@@ -36,6 +40,23 @@ def one_thread() -> Iterator[None]:
 def own_linear_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     """ZeRO-3 puts its own, which rounds otherwise, in place of torch's for all later trainings of the process."""
     monkeypatch.setattr(torch.nn.functional, "linear", torch.nn.functional.linear)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_readers() -> Iterator[None]:
+    """Headers are read by fresh processes: two spawned ones take more than what most tests of a plan or run do else."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "get_context", lambda _: fresh_processes())
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_face_detector() -> Iterator[None]:
+    """One of dlib's detectors for each thread: to make one takes a quarter of a second, and every run needs one."""
+    of_thread = cache(lambda _, make=dlib.get_frontal_face_detector: make())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dlib, "get_frontal_face_detector", lambda: of_thread(threading.get_ident()))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import av
@@ -60,6 +61,8 @@ def test_a_file_that_kills_or_hangs_the_reader_is_planned_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planning, "header_duration", crash_or_hang)
+    # As outside of the tests.
+    monkeypatch.setattr(planning, "get_context", get_context)
     monkeypatch.setattr(planning, "ProcessPoolExecutor", PatientPool)
     good = str(write_video(tmp_path / "good.mp4", size=SMALL, seconds=1))
     sources = [Source(uri="crash.mp4"), Source(uri=good), Source(uri="hang.mp4")]

@@ -46,18 +46,18 @@ def variants(folder: Path, whole: Path, every: int) -> Iterator[Path]:
 def odd(folder: Path) -> Iterator[Path]:
     """Whole files of unusual make."""
     big = (640, 496)
-    yield write_video(folder / "sound_longer.mp4", size=big, seconds=1, audio_seconds=4)
-    yield write_video(folder / "sound_shorter.mp4", size=big, seconds=2, audio_seconds=0.5)
-    yield write_video(folder / "one_second.mp4", size=big, seconds=1)
+    yield write_video(folder / "sound_longer.mp4", size=big, seconds=0.5, audio_seconds=2)
+    yield write_video(folder / "sound_shorter.mp4", size=big, seconds=0.8, audio_seconds=0.2)
+    yield write_video(folder / "half_a_second.mp4", size=big, seconds=0.5)
     yield write_video(folder / "one_frame.mp4", size=big, seconds=0.04)
-    yield write_video(folder / "ten_bit_hevc.mp4", size=big, seconds=1, codec="libx265", pixel_format="yuv420p10le")
-    yield write_video(folder / "fps_120.mp4", size=big, seconds=1, fps=120)
+    yield write_video(folder / "ten_bit_hevc.mp4", size=big, seconds=0.5, codec="libx265", pixel_format="yuv420p10le")
+    yield write_video(folder / "fps_120.mp4", size=big, seconds=0.5, fps=120)
     yield write_video(folder / "vfr.mp4", size=big, times_s=[0.0, 0.04, 0.2, 0.21, 0.5, 0.9, 1.0])
     for rotation in (90, 180, 270):
-        yield write_video(folder / f"rotated_{rotation}.mp4", size=big, seconds=0.5, rotation_deg=rotation)
+        yield write_video(folder / f"rotated_{rotation}.mp4", size=big, seconds=0.2, rotation_deg=rotation)
     for width, height in ((641, 497), (643, 500), (500, 643), (999, 487)):
         name = folder / f"odd_{width}x{height}.mkv"
-        yield write_video(name, size=(width, height), seconds=0.4, codec="ffv1", pixel_format="bgr0")
+        yield write_video(name, size=(width, height), seconds=0.2, codec="ffv1", pixel_format="bgr0")
     yield sound_only(folder / "sound_only.mp4")
 
 
@@ -101,11 +101,11 @@ def run_all(files: Sequence[Path], run: Path, config: CurationConfig, pool: Pool
 
 
 def test_damaged_and_odd_inputs(tmp_path: Path) -> None:
-    """One second without people, which the general pool takes: every stage sees what is left of it."""
+    """Half a second without people, which the general pool takes: every stage sees what is left of it."""
     (tmp_path / "bucket").mkdir()
-    whole = write_video(tmp_path / "whole.mp4", size=(640, 496), seconds=1, audio_seconds=1)
+    whole = write_video(tmp_path / "whole.mp4", size=(640, 496), seconds=0.6, audio_seconds=0.6)
     files = list(variants(tmp_path / "bucket", whole, every=33))
-    stages = {"split": {"min_clip_s": 0.5}, "quality": {"min_score": 0.0}, "defects": {"max_still_s": 9.0}}
+    stages = {"split": {"min_clip_s": 0.4}, "quality": {"min_score": 0.0}, "defects": {"max_still_s": 9.0}}
     config = build(CurationConfig, {"stages": stages}, "test")
     outcomes = run_all(files, tmp_path / "run", config, Pool.GENERAL, run_inline)
     assert outcomes["kept"] >= 2, outcomes  # the two renamed films

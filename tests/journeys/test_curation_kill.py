@@ -26,7 +26,7 @@ from tests.worlds.fresh_process import FreshPython
 from tests.worlds.videos import write_video
 
 ROUNDS = 20
-VIDEOS = ("exactly_480p.mp4", "frozen.mp4", "random_bytes.mp4", "scenery.webm", "too_short.mp4", "silent.mp4")
+VIDEOS = ("exactly_480p.mp4", "frozen.mp4", "random_bytes.mp4", "blurry.mp4", "too_short.mp4", "silent.mp4")
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,13 @@
-"""A bucket and a run on object storage, over several pools on Ray, decide what a local run in one process decides."""
+"""A bucket and a run on object storage, over several pools, decide what a local run in one process decides."""
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import s3fs
 
 from curation.clip.schema import Source
@@ -40,23 +43,43 @@ def plan(location: str, run: str, config: CurationConfig) -> tuple[Source, ...]:
     return plan_units(list_sources(location), RunDirectory(run).committed(), config.planning).units
 
 
-def test_on_ray_several_pools_and_s3_decide_as_one_process(
-    ray_cluster: None, object_store: str, tmp_path: Path
-) -> None:
-    bucket = write_bucket(tmp_path / "bucket")
+def fill_store(bucket: Path) -> s3fs.S3FileSystem:
+    """The bucket's videos under `s3://raw`, and what a killed run has left in `s3://out/run`."""
     store = s3fs.S3FileSystem()
-    store.mkdirs("raw", exist_ok=True)
-    store.mkdirs("out", exist_ok=True)
+    for name in ("raw", "out"):
+        if store.exists(name):
+            store.rm(name, recursive=True)
+        store.mkdirs(name)
     for path in bucket.iterdir():
         store.put_file(str(path), f"raw/{path.name}")
-    names, run = list(STAGES), "s3://out/run"
+    store.pipe_file("out/run/shards/soul-orphan.tar", b"left over")
+    return store
+
+
+def in_pools_here(units: Sequence[Source], job: CurationJob) -> None:
+    """What the engine does on Ray, in this process: units travel from pool to pool and to the commits."""
+    job.open()
+    for pool in job.execution.pools:
+        worker = job.worker(pool.stages, debug=False)
+        units = [pickle.loads(pickle.dumps(worker.run(unit, lambda: None))) for unit in units]
+    for first in range(0, len(units), job.units_per_commit):
+        job.commit(units[first : first + job.units_per_commit])
+
+
+def on_ray(units: Sequence[Source], job: CurationJob) -> None:
+    engine.run_on_ray(units, job, nothing)
+
+
+def check_several_pools_and_s3(tmp_path: Path, run_in_pools: Callable[[Sequence[Source], CurationJob], None]) -> None:
+    """Curate the same bucket from a store in two pools and from a folder in one process, and compare."""
+    bucket = write_bucket(tmp_path / "bucket")
+    store, names, run = fill_store(bucket), list(STAGES), "s3://out/run"
     pools = [
         {"name": "first", "stages": names[:3], "actors": 1, "num_cpus": 0.5},
         {"name": "second", "stages": names[3:], "actors": 1, "num_cpus": 0.5},
     ]
     config = config_with(pools=pools)
-    store.pipe_file("out/run/shards/soul-orphan.tar", b"left over")
-    engine.run_on_ray(plan("s3://raw", run, config), CurationJob(run=run, config=config), nothing)
+    run_in_pools(plan("s3://raw", run, config), CurationJob(run=run, config=config))
     local = str(tmp_path / "local")
     engine.run_inline(plan(str(bucket), local, config), CurationJob(run=local, config=config), nothing)
     assert [row[2:] for row in decisions(run)] == [row[2:] for row in decisions(local)]
@@ -64,6 +87,17 @@ def test_on_ray_several_pools_and_s3_decide_as_one_process(
     assert not store.exists("out/run/shards/soul-orphan.tar")
     assert len(store.ls("out/run/quarantine")) == 1
     assert not plan("s3://raw", run, config)
+
+
+def test_several_pools_and_s3_decide_as_one_process(object_store: str, tmp_path: Path) -> None:
+    check_several_pools_and_s3(tmp_path, in_pools_here)
+
+
+@pytest.mark.slow
+def test_on_ray_several_pools_and_s3_decide_as_one_process(
+    ray_cluster: None, object_store: str, tmp_path: Path
+) -> None:
+    check_several_pools_and_s3(tmp_path, on_ray)
 
 
 def test_a_source_that_no_worker_survived_is_quarantined(tmp_path: Path) -> None:

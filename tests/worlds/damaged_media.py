@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import io
-import multiprocessing
 import random
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from curation.stages.export import Export, ExportConfig
 from curation.stages.format import FormatConfig, FormatFilter
 from curation.stages.scenes import SceneDetection, ScenesConfig
 from curation.stages.split import Split, SplitConfig
+from tests.worlds.fresh_process import fresh_processes
 from tests.worlds.recordings import Recording, Track, write_recording
 
 DEADLINE_S = 60.0
@@ -177,9 +177,9 @@ class Bench:
         self.process.join()
 
     def _start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs,), daemon=True)
+        processes = fresh_processes()
+        self.connection, theirs = processes.Pipe()
+        self.process = processes.Process(target=serve, args=(theirs,), daemon=True)
         self.process.start()
         theirs.close()
 

@@ -40,8 +40,7 @@ def landscape(seed: int, width: int = 3 * WIDTH, height: int = HEIGHT) -> Pictur
 
 def panned(scene: Picture, speed_px: float = 37.0, num_frames: int = NUM_FRAMES) -> list[Picture]:
     """A camera that pans over `scene`; `speed_px` a frame, 0 for a fixed camera with sensor noise."""
-    rng = np.random.default_rng(7)
-    noise = rng.normal(0, 1.5, (HEIGHT + NOISE_REACH, WIDTH, 3)).astype(np.float32)
+    noise, rng = _noise(), np.random.default_rng(8)
     frames = []
     for index in range(num_frames):
         shift = np.array([[1, 0, -speed_px * index - 100], [0, 1, 0]], np.float32)
@@ -49,6 +48,12 @@ def panned(scene: Picture, speed_px: float = 37.0, num_frames: int = NUM_FRAMES)
         offset = int(rng.integers(0, NOISE_REACH))
         frames.append(np.clip(frame + noise[offset : offset + HEIGHT], 0, 255).astype(np.uint8))
     return frames
+
+
+@cache
+def _noise() -> npt.NDArray[np.float32]:
+    rng = np.random.default_rng(7)
+    return rng.normal(0, 1.5, (HEIGHT + NOISE_REACH, WIDTH, 3)).astype(np.float32)
 
 
 def write(

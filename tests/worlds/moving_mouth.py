@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import av
@@ -37,20 +38,30 @@ def voice(envelope: npt.NDArray[np.float64], late_frames: float = 0.0) -> npt.ND
     """Mono 16 kHz buzz with that loudness, delayed by `late_frames` video frames (negative: early)."""
     times = np.arange(len(envelope) * RATE_HZ // 1000) / RATE_HZ
     loudness = np.interp(times - late_frames / FPS, np.arange(len(envelope)) / 1000, envelope, left=0, right=0)
+    hiss = 0.001 * np.random.default_rng(0).normal(size=len(times))
+    return np.asarray((0.25 * loudness**2 * _buzz(len(times)) + hiss) * 20_000, np.int16)
+
+
+@cache
+def _buzz(num_samples: int) -> npt.NDArray[np.float64]:
+    times = np.arange(num_samples) / RATE_HZ
     pitch = 140 + 25 * np.sin(2 * np.pi * 0.7 * times) + 10 * np.sin(2 * np.pi * 2.3 * times)
     phase = 2 * np.pi * np.cumsum(pitch) / RATE_HZ
-    buzz = sum(np.sin(n * phase) / n for n in range(1, 25))
-    hiss = 0.001 * np.random.default_rng(0).normal(size=len(times))
-    return np.asarray((0.25 * loudness**2 * buzz + hiss) * 20_000, np.int16)
+    buzz: npt.NDArray[np.float64] = sum((np.sin(n * phase) / n for n in range(1, 25)), np.zeros(num_samples))
+    return buzz
 
 
 def frames(envelope: npt.NDArray[np.float64] | None, duration_s: float) -> list[npt.NDArray[np.uint8]]:
     """The portrait, 512 × 512 BGR at 25 fps, its jaw down by up to 7 % of the face; closed without an envelope."""
     portrait = np.ascontiguousarray(data.astronaut()[:, :, ::-1])
     size = portrait.shape[0]
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32)
     mouth_x, mouth_y = MOUTH_XY[0] * size, MOUTH_XY[1] * size
     half = 0.3 * FACE.width * size
+    # Nothing beyond moves.
+    reach = round(3 * half)
+    left, top = round(mouth_x) - reach, round(mouth_y) - reach
+    window = slice(top, top + 2 * reach), slice(left, left + 2 * reach)
+    y, x = np.mgrid[window].astype(np.float32)
     across = np.clip(1 - ((x - mouth_x) / half) ** 2, 0, 1)
     below = np.clip((y - mouth_y) / 3, 0, 1) * np.clip(1 - (y - mouth_y) / (1.6 * half), 0, 1)
     images: list[npt.NDArray[np.uint8]] = []
@@ -60,10 +71,11 @@ def frames(envelope: npt.NDArray[np.float64] | None, duration_s: float) -> list[
             continue
         level = 0.0 if envelope is None else float(envelope[min(index * 40 + 20, len(envelope) - 1)])
         drop = 0.09 * FACE.height * size * level
-        image = cv2.remap(portrait, x, y - drop * across * below, cv2.INTER_LINEAR)
+        part = cv2.remap(portrait, x, y - drop * across * below, cv2.INTER_LINEAR)
         inside = np.exp(-(((x - mouth_x) / (0.6 * half)) ** 2) - ((y - mouth_y - drop / 2) / (drop / 2 + 1)) ** 2)
-        image = image * (1 - 0.8 * min(1.0, drop / 3) * inside[..., None])
-        images.append(np.asarray(image, np.uint8))
+        image = portrait.copy()
+        image[window] = part * (1 - 0.8 * min(1.0, drop / 3) * inside[..., None])
+        images.append(image)
     return images
 
 

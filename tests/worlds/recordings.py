@@ -47,7 +47,7 @@ class Recording:
     """Frames that are not stored, by number; the others keep their times."""
     gop: int = 250
     b_frames: int = 3
-    size: tuple[int, int] = (320, 256)
+    size: tuple[int, int] = (160, 128)
     seconds: float = 4.4
     tracks: Sequence[Track] = (Track(),)
 
@@ -63,7 +63,9 @@ def write_recording(path: Path, recording: Recording = Recording()) -> Path:
         context = video.codec_context
         context.gop_size, context.max_b_frames = recording.gop, recording.b_frames
         context.colorspace = context.color_primaries = context.color_trc = context.color_range = 1
-        sounds = [_add_track(output, track) for track in recording.tracks]
+        sounds = [
+            (track, _samples_of(track, recording.seconds), _add_track(output, track)) for track in recording.tracks
+        ]
         position = 0.0
         for index in range(round(recording.seconds * FPS)):
             frame = av.VideoFrame.from_ndarray(picture(index, *recording.size), format="bgr24")
@@ -73,10 +75,10 @@ def write_recording(path: Path, recording: Recording = Recording()) -> Path:
                 output.mux(video.encode(frame))
             if index % FPS == FPS - 1:
                 position = (index + 1) / FPS
-                for track, sound in zip(recording.tracks, sounds, strict=True):
-                    _write_span(output, track, sound, (position - 1, position))
-        for track, sound in zip(recording.tracks, sounds, strict=True):
-            _write_span(output, track, sound, (position, recording.seconds))
+                for track, samples, sound in sounds:
+                    _write_span(output, track, samples, sound, (position - 1, position))
+        for track, samples, sound in sounds:
+            _write_span(output, track, samples, sound, (position, recording.seconds))
             output.mux(sound.encode(None))
         output.mux(video.encode(None))
     return path
@@ -178,10 +180,17 @@ def _add_track(output: av.container.OutputContainer, track: Track) -> av.audio.s
     return sound
 
 
+def _samples_of(track: Track, seconds: float) -> npt.NDArray[np.float32]:
+    return bursts(seconds, track.rate_hz) if track.samples is None else track.samples
+
+
 def _write_span(
-    output: av.container.OutputContainer, track: Track, sound: av.audio.stream.AudioStream, span: tuple[float, float]
+    output: av.container.OutputContainer,
+    track: Track,
+    samples: npt.NDArray[np.float32],
+    sound: av.audio.stream.AudioStream,
+    span: tuple[float, float],
 ) -> None:
-    samples = bursts(span[1], track.rate_hz) if track.samples is None else track.samples
     begin, end = round(span[0] * track.rate_hz), round(span[1] * track.rate_hz)
     part = np.ascontiguousarray(samples[:, begin:end])
     if not part.shape[1]:

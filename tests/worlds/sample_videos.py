@@ -14,10 +14,11 @@ LONG = frozenset(
         *("full_body.mp4", "talking_pan.mp4", "talking_zoom.mkv", "cut_montage.mp4"),
         *("talking_portrait.mp4", "two_people.mp4", "shop_sign.mp4", "anamorphic.mp4"),
         *("shifted_audio.mp4", "no_audio_track.mp4", "noisy.mp4", "underexposed.mp4", "blocky.mov", "black.mp4"),
+        *("scenery.webm", "subtitled.mp4", "letterboxed.mp4", "corner_logo.mp4"),
     }
 )
 """Videos that only the slow tests use. The others include a kept video with sound, one whose sound is dropped, and one
-for each stage."""
+for each of most stages."""
 TRUTH = {truth.name: truth for truth in bucket.bucket_truth()}
 SHORT = frozenset(TRUTH) - LONG
 
@@ -30,6 +31,6 @@ def make_videos(folder: Path, names: frozenset[str]) -> Path:
     return folder
 
 
-def each(names: Iterable[str]) -> list[object]:
-    """Names as parameters of a test, in order, the long ones marked slow."""
-    return [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in sorted(names)]
+def each(names: Iterable[str], slow: frozenset[str] = LONG) -> list[object]:
+    """Names as parameters of a test, in order, some marked slow."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in slow else []) for name in sorted(names)]

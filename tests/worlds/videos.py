@@ -12,6 +12,12 @@ import numpy.typing as npt
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace
 
+OPTIONS = {
+    "libx264": {"crf": "20", "preset": "veryfast"},
+    "libx265": {"crf": "20", "preset": "ultrafast"},
+    "mpeg4": {},
+}
+
 
 def write_video(
     path: Path,
@@ -35,7 +41,7 @@ def write_video(
     width, height = size
     times = list(times_s) if times_s is not None else [index / fps for index in range(round(seconds * fps))]
     with av.open(str(path), "w", format=container) as output:
-        video = output.add_stream(codec, rate=fps, options={"crf": "20"} if codec != "mpeg4" else {})
+        video = output.add_stream(codec, rate=fps, options=OPTIONS.get(codec, {"crf": "20"}))
         video.width, video.height, video.pix_fmt = width, height, pixel_format
         video.codec_context.time_base = Fraction(1, 12800)
         video.codec_context.gop_size = gop

@@ -38,7 +38,7 @@ SINE_44K = Track(rate_hz=44_100, samples=sine(4.4, 44_100))
 
 
 def test_audio_is_sample_exact(tmp_path: Path) -> None:
-    path = str(write_video(tmp_path / "a.mkv", seconds=2, audio_seconds=2, audio_codec="pcm_s16le"))
+    path = str(write_video(tmp_path / "a.mkv", size=SMALL, seconds=2, audio_seconds=2, audio_codec="pcm_s16le"))
     whole = tone(2, 16000)
     for start, end in [(0.0, 2.0), (0.5, 1.25), (1.333, 1.9)]:
         samples, rate = read_audio(path, start, end)
@@ -47,7 +47,7 @@ def test_audio_is_sample_exact(tmp_path: Path) -> None:
 
 
 def test_audio_beyond_its_end_is_silence(tmp_path: Path) -> None:
-    path = str(write_video(tmp_path / "a.mkv", seconds=2, audio_seconds=1, audio_codec="pcm_s16le"))
+    path = str(write_video(tmp_path / "a.mkv", size=SMALL, seconds=2, audio_seconds=1, audio_codec="pcm_s16le"))
     samples, _ = read_audio(path, 0.5, 1.5)
     assert len(samples) == 16000
     assert np.abs(samples[8100:]).max() == 0
@@ -55,7 +55,7 @@ def test_audio_beyond_its_end_is_silence(tmp_path: Path) -> None:
 
 
 def test_resampled_audio_has_the_span_s_length(tmp_path: Path) -> None:
-    path = str(write_video(tmp_path / "a.mkv", seconds=2, audio_seconds=2, audio_codec="pcm_s16le"))
+    path = str(write_video(tmp_path / "a.mkv", size=SMALL, seconds=2, audio_seconds=2, audio_codec="pcm_s16le"))
     samples, rate = read_audio(path, 0.1, 1.77, sample_rate_hz=44100)
     assert (len(samples), rate) == (round(1.67 * 44100), 44100)
 

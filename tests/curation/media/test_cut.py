@@ -17,6 +17,8 @@ from curation.media import (
 from tests.worlds.recordings import Recording, write_recording
 from tests.worlds.videos import frame_number, write_video
 
+SMALL = (160, 128)
+
 
 def numbers_in(mp4: bytes) -> list[int]:
     with av.open(io.BytesIO(mp4)) as container:
@@ -29,11 +31,15 @@ def cut(path: str, span: Cut) -> CutVideo:
     return video
 
 
+@pytest.fixture(scope="module")
+def two_seconds(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(write_video(tmp_path_factory.mktemp("cut") / "a.mp4", size=SMALL, seconds=2))
+
+
 @pytest.mark.parametrize("crop", [None, Box(x0=0.0, y0=0.0, x1=1.0, y1=0.51)])
 @pytest.mark.parametrize(("start", "end"), [(0.0, 2.0), (0.52, 1.24), (0.48, 0.96)])
-def test_cut_has_exactly_the_frames_of_its_span(tmp_path: Path, start: float, end: float, crop: Box | None) -> None:
-    path = str(write_video(tmp_path / "a.mp4", seconds=2))
-    clip = cut(path, Cut(start, end, crop))
+def test_cut_has_exactly_the_frames_of_its_span(two_seconds: str, start: float, end: float, crop: Box | None) -> None:
+    clip = cut(two_seconds, Cut(start, end, crop))
     numbers = list(range(round(start * 25), round(end * 25)))
     assert clip.num_frames == len(numbers)
     if crop is None:
@@ -41,10 +47,10 @@ def test_cut_has_exactly_the_frames_of_its_span(tmp_path: Path, start: float, en
 
 
 def test_copy_only_where_exact(tmp_path: Path) -> None:
-    path = str(write_video(tmp_path / "a.mp4", seconds=2, gop=10))
+    path = str(write_video(tmp_path / "a.mp4", size=SMALL, seconds=2, gop=10))
     assert cut(path, Cut(0.0, 2.0)).stream_copied
     assert not cut(path, Cut(0.04, 1.0)).stream_copied
-    odd = str(write_video(tmp_path / "b.mp4", codec="mpeg4", seconds=1))
+    odd = str(write_video(tmp_path / "b.mp4", size=SMALL, codec="mpeg4", seconds=1))
     assert not cut(odd, Cut(0.0, 1.0)).stream_copied
 
 
@@ -59,7 +65,7 @@ def test_a_span_that_ends_in_an_open_group_is_exact(tmp_path: Path, name: str) -
 
 def test_variable_frame_rate_keeps_its_timing(tmp_path: Path) -> None:
     times = [0.0, 0.04, 0.2, 0.24, 0.5, 0.9]
-    path = str(write_video(tmp_path / "a.mp4", times_s=times))
+    path = str(write_video(tmp_path / "a.mp4", size=SMALL, times_s=times))
     clip = cut(path, Cut(0.04, 0.9, Box(x0=0.0, y0=0.0, x1=1.0, y1=1.0)))
     with av.open(io.BytesIO(clip.mp4)) as container:
         shown = [frame.time for frame in container.decode(video=0)]
@@ -74,7 +80,7 @@ def test_odd_sizes_become_even(tmp_path: Path) -> None:
 
 
 def test_overlapping_cuts_come_out_of_one_decode(tmp_path: Path) -> None:
-    path = str(write_video(tmp_path / "a.mp4", codec="mpeg4", seconds=2))
+    path = str(write_video(tmp_path / "a.mp4", size=SMALL, codec="mpeg4", seconds=2))
     upper = Box(x0=0.0, y0=0.0, x1=1.0, y1=0.5)
     videos = cut_clips(path, [Cut(0.0, 2.0), Cut(0.4, 0.8), Cut(0.4, 0.8, upper)])
     whole, part, cropped = [video for video in videos if video is not None]
@@ -84,7 +90,7 @@ def test_overlapping_cuts_come_out_of_one_decode(tmp_path: Path) -> None:
 
 
 def test_a_span_without_frames_gives_nothing(tmp_path: Path) -> None:
-    path = str(write_video(tmp_path / "a.mp4", codec="mpeg4", seconds=0.4))
+    path = str(write_video(tmp_path / "a.mp4", size=SMALL, codec="mpeg4", seconds=0.4))
     whole, beyond = cut_clips(path, [Cut(0.0, 0.4), Cut(7.0, 8.0)])
     assert whole is not None
     assert whole.num_frames == 10

@@ -45,7 +45,7 @@ def test_every_difference_has_its_rule(mp4: bytes) -> None:
 
 
 def test_an_untagged_clip_is_told(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "a.mp4", seconds=1.0, tagged=False)
+    path = write_video(tmp_path / "a.mp4", size=(160, 128), seconds=1.0, tagged=False)
     assert rule(path.read_bytes(), TIMES) == "untagged"
 
 
@@ -70,7 +70,7 @@ def test_a_clip_that_differs_from_what_was_seen_is_rejected(tmp_path: Path) -> N
     assert [clip.kept for clip in Export(ExportConfig())(source).clips] == [True]
     # The file is exchanged for one that lacks frames after it was looked at.
     times = [index / 25 for index in range(110) if index % 10]
-    write_video(path, times_s=times, size=(320, 256), audio_seconds=4.4)
+    write_video(path, times_s=times, size=(160, 128), audio_seconds=4.4)
     assert len(list(iter_raw_frames(str(path)))) == 99
     (clip,) = Export(ExportConfig())(source).clips
     assert clip.rejection is not None

@@ -28,8 +28,8 @@ LISTS = {
 @pytest.mark.parametrize("name", ["talk.mp4", "talk.m3u8", "talk.ts", "talk"])
 @pytest.mark.parametrize("kind", LISTS)
 def test_lists_stay_unreadable_under_any_name(tmp_path: Path, kind: str, name: str) -> None:
-    write_video(tmp_path / "other.mp4", seconds=0.2)
-    write_video(tmp_path / "segment.ts", seconds=0.2, container="mpegts")
+    write_video(tmp_path / "other.mp4", size=(64, 64), seconds=0.2)
+    write_video(tmp_path / "segment.ts", size=(64, 64), seconds=0.2, container="mpegts")
     (tmp_path / name).write_text(LISTS[kind])
     assert header_duration(str(tmp_path / name)) is None
     source = StageRunner([], raise_bugs=True).run(Source(uri=str(tmp_path / name)))
@@ -43,7 +43,7 @@ def test_lists_stay_unreadable_under_any_name(tmp_path: Path, kind: str, name: s
 def test_lists_in_a_bucket_too(object_store: str, tmp_path: Path, kind: str) -> None:
     store = s3fs.S3FileSystem()
     store.mkdirs("playlists", exist_ok=True)
-    store.put_file(str(write_video(tmp_path / "other.mp4", seconds=0.2)), "playlists/other.mp4")
+    store.put_file(str(write_video(tmp_path / "other.mp4", size=(64, 64), seconds=0.2)), "playlists/other.mp4")
     store.pipe_file("playlists/talk.mp4", LISTS[kind].encode())
     assert header_duration("s3://playlists/other.mp4") == pytest.approx(0.2)
     assert header_duration("s3://playlists/talk.mp4") is None
@@ -65,5 +65,5 @@ def test_lists_in_a_bucket_too(object_store: str, tmp_path: Path, kind: str) -> 
     ],
 )
 def test_videos_are_no_lists(tmp_path: Path, name: str, codec: str, container: str | None) -> None:
-    path = write_video(tmp_path / name, seconds=0.4, codec=codec, container=container)
+    path = write_video(tmp_path / name, size=(64, 64), seconds=0.4, codec=codec, container=container)
     assert not names_other_files(path.read_bytes()[:HEAD_BYTES])

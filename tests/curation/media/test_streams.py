@@ -93,7 +93,7 @@ def test_every_display_matrix_is_followed(tmp_path: Path, kind: str) -> None:
 
 def test_facts_follow_a_file_that_changes(tmp_path: Path) -> None:
     path = write_recording(tmp_path / "a.mp4", Recording(seconds=0.2, tracks=()))
-    assert facts_of(str(path)).stored_size == (320, 256)
+    assert facts_of(str(path)).stored_size == (160, 128)
     write_recording(path, Recording(seconds=0.4, tracks=(), size=(640, 512)))
     assert facts_of(str(path)).stored_size == (640, 512)
     assert frame_number(next(iter(iter_frames(str(path)))).image) == 0

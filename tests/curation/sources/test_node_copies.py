@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
-import subprocess
-import sys
 import textwrap
 import time
 from collections.abc import Iterator
@@ -21,8 +18,8 @@ from curation.job import CurationJob
 from curation.pipeline import CurationConfig
 from curation.sources.headers import BLOCK_BYTES, header_duration
 from curation.sources.node_copies import FetchConfig, NodeCopies
-from tests.paths import ROOT
 from tests.worlds.counting_store import Traffic, counted
+from tests.worlds.fresh_process import FreshPython
 from tests.worlds.videos import write_video
 
 SIZE = 300_000
@@ -52,10 +49,8 @@ def eventually_gone(folder: Path) -> bool:
     return not folder.exists()
 
 
-def start(code: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, stdout=subprocess.PIPE, text=True, env=dict(os.environ)
-    )
+def start(code: str) -> FreshPython:
+    return FreshPython("-c", textwrap.dedent(code))
 
 
 def user(folder: Path, then: str) -> str:
@@ -75,7 +70,8 @@ def test_processes_of_a_run_share_one_copy_and_the_last_takes_it_away(door: Traf
         door.clear()
         door.delay_s = 0.2
         users = [start(user(tmp_path, "time.sleep(0.2)")) for _ in range(2)]
-        assert [process.communicate(timeout=300)[0] for process in users] == [f"{SIZE}\n"] * 2
+        assert [process.wait() for process in users] == [0, 0], [process.stderr for process in users]
+        assert [process.stdout for process in users] == [f"{SIZE}\n"] * 2
         assert (door.num_gets, door.num_bytes) == (1, SIZE)
     folder = here.folder
     assert folder.exists(), "this process has not left yet"
@@ -97,11 +93,11 @@ def test_segments_and_pools_in_one_process_fetch_once(door: Traffic, tmp_path: P
 
 def test_a_job_fetches_a_source_of_three_segments_and_two_pools_once(door: Traffic, tmp_path: Path) -> None:
     store = s3fs.S3FileSystem()
-    store.put_file(str(write_video(tmp_path / "a.mp4", seconds=3)), "fetched/segments.mp4")
+    store.put_file(str(write_video(tmp_path / "a.mp4", size=(512, 496), seconds=1.2)), "fetched/segments.mp4")
     config = CurationConfig(fetching=FetchConfig(directory=str(tmp_path / "disk")))
     job = CurationJob(run=str(tmp_path / "run"), config=config)
     pools = [job.worker((stage,), debug=True) for stage in ("resolution", "scenes")]
-    edges = (0.0, 1.0, 2.0, float("inf"))
+    edges = (0.0, 0.4, 0.8, float("inf"))
     units = [
         Source(uri="s3://fetched/segments.mp4", segment=index, segment_start_s=start_s, segment_end_s=end_s)
         for index, (start_s, end_s) in enumerate(pairwise(edges))
@@ -146,12 +142,12 @@ def test_unread_copies_go_first_when_they_are_too_many(door: Traffic, tmp_path: 
 
 def test_a_killed_worker_leaves_nothing_locked_and_nothing_behind(door: Traffic, tmp_path: Path) -> None:
     killed = start(user(tmp_path, "time.sleep(600)"))
-    assert killed.stdout is not None
-    assert killed.stdout.readline() == f"{SIZE}\n"
+    while killed.stdout != f"{SIZE}\n":
+        assert killed.poll() is None, killed.stderr
+        time.sleep(0.01)
     copies = NodeCopies(FetchConfig(directory=str(tmp_path)), "run")
     with copies.open(uri("a")) as path:
-        os.kill(killed.pid, signal.SIGKILL)
-        killed.wait()
+        killed.kill()
         assert Path(path).stat().st_size == SIZE
     with copies.open(uri("a"), last_use=True) as path:
         assert door.num_gets == 1
@@ -161,10 +157,9 @@ def test_a_killed_worker_leaves_nothing_locked_and_nothing_behind(door: Traffic,
     door.delay_s = 600.0
     fetching = start(user(tmp_path, "pass"))
     while not door.num_gets:
-        assert fetching.poll() is None
+        assert fetching.poll() is None, fetching.stderr
         time.sleep(0.01)
-    os.kill(fetching.pid, signal.SIGKILL)
-    fetching.wait()
+    fetching.kill()
     door.delay_s = 0.0
     with copies.open(uri("a")) as path:
         assert Path(path).read_bytes() == b"a" * SIZE

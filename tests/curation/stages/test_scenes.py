@@ -24,7 +24,7 @@ Picture = npt.NDArray[np.uint8]
 def montage(path: Path, shots: list[tuple[Picture, int]], flash: int | None = None) -> Source:
     """Shots as (picture, frames), each panning slowly; frame `flash`, if given, is white."""
     with av.open(str(path), "w") as output:
-        stream = output.add_stream("libx264", rate=FPS)
+        stream = output.add_stream("libx264", rate=FPS, options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = 512, 512, "yuv420p"
         index = 0
         for image, length in shots:
@@ -83,7 +83,7 @@ def detected(path: Path, start_s: float, end_s: float) -> Source:
 
 def test_a_part_ends_where_the_next_one_begins(tmp_path: Path) -> None:
     # Of 24 pictures a second Matroska rounds the times: most are 42 ms apart, some 41.
-    path = write_video(tmp_path / "a.mkv", times_s=[round(index / 24, 3) for index in range(96)])
+    path = write_video(tmp_path / "a.mkv", size=(160, 128), times_s=[round(index / 24, 3) for index in range(96)])
     for begin in (0.0, 1.3, 2.6):
         result = detected(path, begin, begin + 1.3)
         end_s = result.shots[-1].end_s
@@ -96,7 +96,7 @@ def test_a_part_ends_where_the_next_one_begins(tmp_path: Path) -> None:
 
 def test_a_pause_is_no_damage(tmp_path: Path) -> None:
     frames = [index / 25 for index in range(60)]
-    path = write_video(tmp_path / "a.mkv", times_s=[*frames, *(time_s + 20 for time_s in frames)])
+    path = write_video(tmp_path / "a.mkv", size=(160, 128), times_s=[*frames, *(time_s + 20 for time_s in frames)])
     assert detected(path, 0.0, 5.0).shots[-1].end_s == pytest.approx(2.4, abs=0.01)
     within = detected(path, 5.0, 10.0)
     assert within.failure is None

@@ -37,15 +37,16 @@ def seen_area(clip: Clip) -> float:
 @pytest.mark.parametrize(
     ("language", "row", "font", "size"),
     [
+        # Every language, row and font once by default.
         ("latin", 0.07, "DejaVuSerif", 0.055),
-        ("latin", 0.72, "DejaVuSans-Bold", 0.07),
-        ("latin", 0.9, "DejaVuSansMono", 0.045),
-        ("cyrillic", 0.07, "DejaVuSansMono", 0.05),
-        ("cyrillic", 0.72, "DejaVuSerif", 0.045),
         ("cyrillic", 0.9, "DejaVuSans-Bold", 0.055),
-        ("greek", 0.07, "DejaVuSans-Bold", 0.045),
         ("greek", 0.72, "DejaVuSansMono", 0.05),
-        ("greek", 0.9, "DejaVuSerif", 0.07),
+        pytest.param("latin", 0.72, "DejaVuSans-Bold", 0.07, marks=pytest.mark.slow),
+        pytest.param("latin", 0.9, "DejaVuSansMono", 0.045, marks=pytest.mark.slow),
+        pytest.param("cyrillic", 0.07, "DejaVuSansMono", 0.05, marks=pytest.mark.slow),
+        pytest.param("cyrillic", 0.72, "DejaVuSerif", 0.045, marks=pytest.mark.slow),
+        pytest.param("greek", 0.07, "DejaVuSans-Bold", 0.045, marks=pytest.mark.slow),
+        pytest.param("greek", 0.9, "DejaVuSerif", 0.07, marks=pytest.mark.slow),
     ],
 )
 def test_captions_that_change_are_rejected(
@@ -57,10 +58,20 @@ def test_captions_that_change_are_rejected(
     assert clip.rejection.rule == "heavy_text"
 
 
-@pytest.mark.parametrize("row", [0.07, 0.72, 0.9])
-@pytest.mark.parametrize("speed_px", [0.0, 37.0])
+@pytest.mark.parametrize(
+    ("speed_px", "row"),
+    [
+        # Every speed and row once by default.
+        (0.0, 0.9),
+        (37.0, 0.07),
+        (37.0, 0.72),
+        pytest.param(0.0, 0.07, marks=pytest.mark.slow),
+        pytest.param(0.0, 0.72, marks=pytest.mark.slow),
+        pytest.param(37.0, 0.9, marks=pytest.mark.slow),
+    ],
+)
 def test_a_caption_that_stays_is_rejected_whether_or_not_the_camera_moves(
-    subtitles: SubtitleFilter, row: float, speed_px: float
+    subtitles: SubtitleFilter, speed_px: float, row: float
 ) -> None:
     frames = with_text(panned(landscape(2), speed_px), ["and this is what we did next"], centre=(0.5, row))
     assert not judged(subtitles, frames).kept
@@ -88,7 +99,9 @@ def test_a_sign_that_the_camera_passes_is_kept(
     assert seen_area(clip) > 0.005, "the detector must have seen the sign"
 
 
-@pytest.mark.parametrize("row", [0.3, 0.45, 0.6])
+@pytest.mark.parametrize(
+    "row", [0.45, pytest.param(0.3, marks=pytest.mark.slow), pytest.param(0.6, marks=pytest.mark.slow)]
+)
 def test_a_sign_behind_a_speaker_before_a_fixed_camera_is_kept(subtitles: SubtitleFilter, row: float) -> None:
     scene = write(landscape(4), "CORNER BAKERY", centre=(0.55, row), size=0.06)
     clip = judged(subtitles, panned(scene, 0.0))
