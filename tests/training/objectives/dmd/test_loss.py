@@ -12,6 +12,7 @@ from training.data.conditioning import Batch
 from training.objectives.dmd import loss as dmd_loss
 from training.objectives.dmd.loss import (
     ConditionedModel,
+    conditional,
     distance_to_real,
     draw_score_sigmas,
     generator_loss,
@@ -115,8 +116,28 @@ def test_clean_frames_get_no_gradient_and_have_no_part_in_it() -> None:
 
 def test_where_the_teacher_changes_nothing_there_is_no_gradient() -> None:
     batch = made_batch((1, 1))
-    matching = matching_gradient(batch.latents, real=batch.latents, fake=batch.latents + 1, clean=batch.clean)
-    assert matching.gradient.eq(0).all()
+    # 1 / 0, −1 / 0 and 0 / 0.
+    for offset in (1, -1, 0):
+        matching = matching_gradient(batch.latents, real=batch.latents, fake=batch.latents + offset, clean=batch.clean)
+        assert matching.gradient.eq(0).all()
+        assert matching.size.eq(0).all()
+
+
+def test_gradient_size_normaliser_and_loss_have_known_values() -> None:
+    batch = replace(made_batch((1, 2)), weights=torch.tensor([2.0, 1.0]))
+    x0, clean = torch.zeros_like(batch.latents), batch.clean
+    real = torch.tensor([0.5, 4.0])[:, None, None, None, None].expand_as(x0)
+    matching = matching_gradient(x0, real=real, fake=torch.full_like(x0, 1.0), clean=clean)
+    # (1 − 0.5) / 0.5 and (1 − 4) / 4 on the frames to be predicted.
+    assert matching.gradient.amax(dim=(1, 3, 4)).tolist() == [[0, 1, 1, 1], [0, 0, -0.75, -0.75]]
+    assert matching.gradient.amin(dim=(1, 3, 4)).tolist() == [[0, 1, 1, 1], [0, 0, -0.75, -0.75]]
+    assert matching.size.tolist() == [1.0, 0.75]
+    assert matching.normaliser.tolist() == [0.5, 4.0]
+    result = generator_loss(x0.clone().requires_grad_(), batch, matching)
+    assert result.per_sample.tolist() == [0.5, 0.28125]
+    assert not result.per_sample.requires_grad
+    assert result.loss.item() == (2 * 0.5 + 0.28125) / 2
+    assert result.matching is matching
 
 
 def test_what_the_teacher_moves_a_clip_by_falls_with_its_error_and_rises_with_its_spread() -> None:
@@ -176,7 +197,8 @@ def test_guidance_goes_from_without_text_and_audio_to_with_them() -> None:
     batch = made_batch((1, 2))
     told: list[tuple[Tensor, Tensor]] = []
 
-    def model(noisy_latents: Tensor, _timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
+    def model(noisy_latents: Tensor, told_timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
+        assert told_timesteps is timesteps
         told.append((text, audio))
         return noisy_latents * 0 + text.mean() + audio.mean()
 
@@ -189,6 +211,18 @@ def test_guidance_goes_from_without_text_and_audio_to_with_them() -> None:
     told.clear()
     torch.testing.assert_close(guided(model, batch, 1.0)(batch.latents, timesteps).mean(), with_conditions)
     assert len(told) == 1
+
+
+def test_a_network_without_guidance_is_told_text_and_audio() -> None:
+    batch = made_batch((1, 2))
+    timesteps = torch.zeros(2, 4)
+
+    def model(*inputs: Tensor) -> Tensor:
+        for told, expected in zip(inputs, (batch.latents, timesteps, batch.text, batch.audio), strict=True):
+            assert told is expected
+        return batch.latents + 1
+
+    assert torch.equal(conditional(model, batch)(batch.latents, timesteps), batch.latents + 1)
 
 
 @pytest.mark.parametrize(("uniform", "expected"), [(0.0, 0.02), (0.5, 5 / 6), (1.0, 0.98)])
