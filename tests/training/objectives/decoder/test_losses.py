@@ -51,11 +51,40 @@ def test_features_are_compared_relative_to_their_size() -> None:
     assert float(feature_distance([100 * target, target], [200 * target, target])) == pytest.approx(0.125)
 
 
-def test_the_student_need_not_follow_the_teacher_beyond_white() -> None:
+def test_features_of_other_blocks_than_the_targets_are_refused() -> None:
+    block = torch.ones(1, 2, 1, 2, 2)
+    with pytest.raises(ValueError, match="shorter"):
+        feature_distance([block, block], [block])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"pixel_weight": 0},
+        {"pixel_weight": -1},
+        {"feature_weight": -0.01},
+        {"perceptual_weight": -0.01},
+        {"charbonnier": 0},
+        {"charbonnier": -1},
+    ],
+)
+def test_weights_that_train_nothing_are_refused(values: dict[str, float]) -> None:
+    message = r"^pixel_weight and charbonnier are above 0, feature_weight and perceptual_weight at least 0$"
+    with pytest.raises(ValueError, match=message):
+        DecoderLossConfig(**values)
+
+
+def test_features_and_lpips_may_be_left_out() -> None:
+    DecoderLossConfig(pixel_weight=0.5, feature_weight=0, perceptual_weight=0, charbonnier=1e-6)
+
+
+def test_the_student_need_not_follow_the_teacher_beyond_white_and_black() -> None:
     teacher = decoded(torch.full((1, 3, 1, 2, 2), 1.7))
     config = DecoderLossConfig(feature_weight=0)
     assert float(decoder_loss(decoded(torch.ones(1, 3, 1, 2, 2)), teacher, config, None).loss) == 0
     assert float(decoder_loss(decoded(torch.full((1, 3, 1, 2, 2), 1.2)), teacher, config, None).loss) > 0.19
+    black = decoded(torch.full((1, 3, 1, 2, 2), -1.7))
+    assert float(decoder_loss(decoded(-torch.ones(1, 3, 1, 2, 2)), black, config, None).loss) == 0
 
 
 def test_the_terms_are_weighed_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
