@@ -22,6 +22,26 @@ UNEVEN = (
 )
 """9, 4, 1 and 7 samples in three buckets."""
 
+BATCHES = (
+    [
+        ("109x704x1280", {0: 9, 1: 0, 4: 6}),
+        ("109x736x1280", {3: 1, 5: 4, 6: 10}),
+        ("109x768x1280", {2: 11, 9: 8, 10: 11}),
+        ("109x704x1280", {11: 3, 14: 9}),
+        ("109x736x1280", {7: 7, 8: 10}),
+        ("109x768x1280", {12: 2, 13: 5}),
+    ],
+    [
+        ("109x736x1280", {17: 1, 18: 4, 19: 10}),
+        ("109x768x1280", {15: 11, 20: 8, 22: 5}),
+        ("109x704x1280", {16: 3, 21: 9, 23: 9}),
+        ("109x704x1280", {27: 0, 29: 6}),
+        ("109x736x1280", {25: 7, 26: 10}),
+        ("109x768x1280", {24: 2, 28: 11}),
+    ],
+)
+"""Bucket, and row by number of draw, of two epochs of 9 and 6 draws from pools of 9 and 3 samples."""
+
 
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory: pytest.TempPathFactory) -> EncodedDirectory:
@@ -120,6 +140,19 @@ def test_a_pool_that_is_too_small_comes_round_evenly() -> None:
     assert {rows[row] for row in samples.pools["general"].tolist()} == {25}  # 250 draws an epoch from 30
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+def test_passes_over_a_pool_may_begin_and_end_at_any_draw_of_an_epoch(size: int) -> None:
+    samples = large_index(human=3, general=size)
+    plan = BatchPlan(samples=samples, weights={"human": 0.5, "general": 0.5}, batch_size=1, seed=1)
+    assert plan.counts == {"human": 3, "general": 3}
+    for num_epochs in (1, 2, 3, 4):
+        drawn = Counter(draw.row for epoch in range(num_epochs) for batch in plan.epoch(epoch) for draw in batch.draws)
+        for rows in samples.pools.values():
+            times = [drawn[row] for row in rows.tolist()]
+            assert sum(times) == 3 * num_epochs
+            assert max(times) - min(times) <= 1
+
+
 def test_going_on_in_the_middle_of_an_epoch_gives_the_rest_of_it(uneven: EncodedDirectory) -> None:
     plan = plan_of(uneven, batch_size=2)
     share = Share(rank=0, num_ranks=1, micro_batch=2, accumulation=1)
@@ -155,8 +188,15 @@ def test_held_out_sources_are_never_drawn(tmp_path: Path) -> None:
 def test_a_pool_without_samples_or_weight_is_one_clear_line(tmp_path: Path, uneven: EncodedDirectory) -> None:
     with pytest.raises(ConfigError, match=r"'general' has a weight but no samples .*human 21.*data.pools.general=0"):
         plan_of(uneven, human=0.8, general=0.2)
-    with pytest.raises(ConfigError, match="no pool has a weight"):
+    with pytest.raises(ConfigError, match=r"^no pool has a weight above 0 \(data\.pools\)$"):
         plan_of(uneven, human=0.0)
+    for pools, there in (({"human": 2, "general": 1, "empty": 0}, "human 2, general 1"), ({"human": 0}, "none")):
+        with pytest.raises(ConfigError) as raised:
+            BatchPlan(samples=large_index(**pools), weights={"negative": 0.5, "human": 0.0}, batch_size=2, seed=1)
+        assert str(raised.value) == (
+            f"the pool 'negative' has a weight but no samples to train on (there are: {there}); encode some, or leave "
+            "it out with --set data.pools.negative=0"
+        )
     mixed = make_encoded_run(tmp_path, shards=((SampleSpec(),) * 4 + (GENERAL,), (NEGATIVE,) * 2))
     counts = plan_of(mixed, batch_size=2, human=2, general=1, negative=1).counts
     assert counts == {"human": 4, "general": 2, "negative": 2}
@@ -203,6 +243,17 @@ def test_pools_are_interleaved_evenly_within_an_epoch() -> None:
     # Each fifth of the epoch has a fifth of each pool, give or take one at its ends.
     for part in np.array_split(np.array(rows), 5):
         assert abs(int(np.isin(part, samples.pools["general"]).sum()) - 20) <= 1
+
+
+def test_a_plan_has_the_batches_that_it_always_had() -> None:
+    """A training that is gone on with must not draw otherwise than the one that was stopped."""
+    samples = large_index(human=9, general=3)
+    plan = BatchPlan(samples=samples, weights={"human": 0.6, "general": 0.4}, batch_size=3, seed=2)
+    for epoch, expected in enumerate(BATCHES):
+        batches = list(plan.epoch(epoch))
+        drawn = [(str(each.bucket), {draw.number: draw.row for draw in each.draws}) for each in batches]
+        assert drawn == expected
+        assert [each.epoch for each in batches] == [epoch] * 6
 
 
 def test_each_pass_over_a_pool_has_an_order_of_its_own() -> None:
