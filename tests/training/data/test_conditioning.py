@@ -7,7 +7,7 @@ from torch import Tensor
 from curation.encoding.encoded import EncodedSample
 from training.data.conditioning import Batch, ClipConditioner, ConditioningConfig, LatentsConditioner
 from training.data.loader import LoadedSample
-from training.data.randomness import DrawRandom
+from training.data.randomness import DrawRandom, seed_of
 
 FRAMES, WINDOW, AUDIO_DIM, TEXT_DIM, TOKENS = 6, 16, 5, 8, 7
 
@@ -104,6 +104,12 @@ def test_each_latent_hears_its_own_time_and_the_pivot_nothing() -> None:
         assert heard.tolist() == [float(step + 10 + 1) for step in range(first, first + WINDOW)]
 
 
+def test_windows_of_sound_follow_the_frame_rate() -> None:
+    audio = conditioner().unvaried(sample(fps=10)).audio[0]
+    # Five steps a frame: latent 1 lies at steps 5 … 24, and the window is as wide as ever around its middle.
+    assert audio[1, :, 0].tolist() == [float(step + 10 + 1) for step in range(7, 7 + WINDOW)]
+
+
 def test_clips_without_sound_hear_zeros() -> None:
     batch = conditioned(num=20, one=sample(audio_features=None))
     assert batch.audio.shape == (20, FRAMES, WINDOW, AUDIO_DIM)
@@ -172,11 +178,29 @@ def test_a_held_out_sample_is_as_it_is() -> None:
     assert batch.weights.tolist() == [1.0]
 
 
-def test_batches_carry_the_weights_and_numbers_of_their_samples() -> None:
+def test_batches_carry_the_weights_and_numbers_of_their_samples_and_the_seed() -> None:
     loaded = [LoadedSample(sample=sample(), number=number, weight=number / 2) for number in (3, 0)]
-    for batch in (conditioner()(loaded), LatentsConditioner(seed=1)(loaded)):
+    for conditions in (conditioner(), LatentsConditioner(seed=1)):
+        batch, held_out = conditions(loaded), conditions.unvaried(sample())
         assert batch.weights.tolist() == [1.5, 0.0]
         assert batch.numbers == (3, 0)
+        assert batch.seed == held_out.seed == 1
+        assert held_out.weights.tolist() == [1.0]
+        assert held_out.numbers == (seed_of(0, "held-out", "clip"),)
+
+
+def test_a_batch_has_random_numbers_of_its_seed_its_draws_and_a_purpose() -> None:
+    batch = conditioner()([LoadedSample(sample=sample(), number=number, weight=1.0) for number in (3, 0)])
+    assert torch.equal(batch.random("flow-matching").normal(4), DrawRandom(1, [3, 0], "flow-matching").normal(4))
+
+
+def test_a_batch_goes_to_a_device_as_a_whole() -> None:
+    batch = conditioned(num=2)
+    moved = batch.to("meta")
+    for name in ("latents", "clean", "text", "audio", "free_text", "weights"):
+        assert getattr(moved, name).device == torch.device("meta"), name
+        assert getattr(moved, name).shape == getattr(batch, name).shape, name
+    assert (moved.numbers, moved.seed) == (batch.numbers, batch.seed)
 
 
 def test_what_is_trained_on_latents_alone_has_the_clips_own_first_frame_and_predicts_all() -> None:
@@ -184,3 +208,51 @@ def test_what_is_trained_on_latents_alone_has_the_clips_own_first_frame_and_pred
     assert torch.equal(batch.latents[0], sample().latents)
     assert not batch.clean.any()
     assert batch.frame_mask().eq(1).all()
+    # There are no conditions, but their shapes are those of any batch.
+    assert batch.text.shape == (1, 0, 0)
+    assert batch.audio.shape == (1, FRAMES, 0, 0)
+    assert batch.free_text.shape == (0, 0)
+
+
+def test_the_latents_of_a_single_clip_are_not_copied() -> None:
+    one = sample()
+    batch = LatentsConditioner(seed=1)([LoadedSample(sample=one, number=0, weight=1.0)])
+    assert batch.latents.data_ptr() == one.latents.data_ptr()
+
+
+def test_the_conditions_are_drawn_as_in_the_paper_unless_told_otherwise() -> None:
+    config = ConditioningConfig()
+    assert (config.overlap_probability, config.overlap_latents) == (0.5, 2)
+    assert (config.drop_text, config.drop_audio, config.drop_both) == (0.05, 0.05, 0.1)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"drop_text": -0.01},
+        {"drop_audio": -0.01},
+        {"drop_both": -0.01},
+        {"drop_text": 0.25, "drop_audio": 0.25, "drop_both": 0.625},
+        {"overlap_probability": -0.01},
+        {"overlap_probability": 1.01},
+        {"overlap_latents": -1},
+    ],
+)
+def test_what_is_no_probability_is_refused(values: dict[str, float]) -> None:
+    with pytest.raises(
+        ValueError, match=r"^dropout shares must be at least 0 and sum to at most 1, probabilities lie "
+    ):
+        ConditioningConfig(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"drop_text": 0, "drop_audio": 0, "drop_both": 0},
+        {"drop_text": 0.25, "drop_audio": 0.25, "drop_both": 0.5},
+        {"overlap_probability": 0, "overlap_latents": 0},
+        {"overlap_probability": 1, "overlap_latents": 1},
+    ],
+)
+def test_the_ends_of_what_is_allowed_are_allowed(values: dict[str, float]) -> None:
+    ConditioningConfig(**values)  # type: ignore[arg-type]
