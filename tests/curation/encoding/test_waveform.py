@@ -31,3 +31,20 @@ def test_sound_that_ends_early_is_silent_to_the_end() -> None:
     assert len(samples) == 109 * 640
     assert samples[16_000 - 8 * 640 :].any() == 0
     assert sound.waveform.shape == (16_000,)
+
+
+def test_sound_beyond_full_scale_is_clipped_to_sixteen_bits() -> None:
+    waveform = torch.tensor([1.0, 1.5, -1.0, -1.5, 0.5, 0.6 / 32768, -0.6 / 32768, 0.4 / 32768])
+    wav = lay_out_sound(waveform, start=0, num_frames=1, fps=25).wav
+    samples, _ = soundfile.read(io.BytesIO(wav), dtype="int16")
+    assert samples[:8].tolist() == [32767, 32767, -32768, -32768, 16384, 1, -1, 0]
+    info = soundfile.info(io.BytesIO(wav))
+    assert (info.format, info.subtype, info.channels, info.frames) == ("WAV", "PCM_16", 1, 640)
+
+
+def test_a_window_after_the_sound_is_silent() -> None:
+    sound = lay_out_sound(torch.ones(16_000), start=50, num_frames=25, fps=25)
+    samples, _ = soundfile.read(io.BytesIO(sound.wav), dtype="int16")
+    assert samples.tolist() == [0] * 16_000
+    assert sound.first_step == -100
+    assert torch.equal(sound.waveform, torch.ones(16_000))

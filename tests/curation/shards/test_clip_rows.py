@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+import cv2
+import numpy as np
 import pytest
 
-from curation.clip.observations import Box, Keyframe
-from curation.clip.schema import Decision, ShotType
-from curation.shards.clip_rows import INDEX_ONLY, THUMBNAIL_WIDTH_PX, index_rows, sample_json, thumbnail
+from curation.clip.caption import Caption
+from curation.clip.observations import Box, FaceBox, FaceTrack, Keyframe
+from curation.clip.schema import AudioType, Clip, Decision, Pool, Shot, ShotType, Source
+from curation.shards.clip_rows import FORMAT, INDEX_ONLY, THUMBNAIL_WIDTH_PX, index_rows, sample_json, thumbnail
 from curation.shards.clip_table import COLUMNS
-from tests.worlds.synthetic_run import clip, export, keyframe, source
+from tests.worlds.synthetic_run import clip, export, keyframe, media, source
 
 MADE = source("/in/a.mp4", 1280, 720, 15.0)
 
@@ -25,6 +28,149 @@ def test_a_kept_clip_has_a_row() -> None:
     assert (row["face_presence"], row["shot_type"], row["num_frames"]) == (0.9, "portrait", 112)
     assert (row["config_hash"], row["source_duration_s"]) == ("c0ffee", 15.0)
     assert json.loads(row["stage_seconds"]) == dict(MADE.stage_seconds)
+
+
+FILE = media(1280, 720, 15.0)
+SEGMENT = replace(
+    MADE,
+    uri="/in/b.mp4",
+    pool=Pool.GENERAL,
+    media=replace(FILE, info=replace(FILE.info, field_order="tt", color_range="full", color_matrix="bt709")),
+    segment=2,
+    segment_start_s=10.0,
+    segment_end_s=14.0,
+    stage_seconds={"probe": 0.12344, "split": 1.0},
+    keyframes=(keyframe(10.5, 1280, 720),),
+    metadata={"licence": "CC0"},
+)
+"""Seconds 10 to 14 of an interlaced video of 15 s."""
+OF_THE_SEGMENT = {
+    "source": "/in/b.mp4",
+    "source_key": SEGMENT.key,
+    "segment": 2,
+    "source_duration_s": 4.0,
+    "field_order": "tt",
+    "color_range": "full",
+    "color_matrix": "bt709",
+    "color_primaries": "unknown",
+    "color_transfer": "unknown",
+    "stage_seconds": '{"probe": 0.1234, "split": 1.0}',
+    "pool": "general",
+    "config_hash": "c0ffee",
+}
+
+
+def jpeg_of(level: int, width: int, height: int) -> bytes:
+    ok, jpeg = cv2.imencode(".jpg", np.full((height, width, 3), level, np.uint8))
+    assert ok
+    return jpeg.tobytes()
+
+
+def described() -> tuple[Source, Clip]:
+    """A clip of the segment that has everything, its sound too."""
+    face = FaceBox(box=Box(x0=0.25, y0=0.125, x1=0.5, y1=0.75), confidence=2.0)
+    made = clip(
+        SEGMENT,
+        1,
+        shot=Shot(start_s=9.0, end_s=13.0),
+        start_s=10.5,
+        end_s=12.75,
+        parent_key="parent",
+        crop=Box(x0=0.0, y0=0.0, x1=0.5, y1=0.75),
+        shot_type=ShotType.UPPER_BODY,
+        num_people=2,
+        audio_type=AudioType.SINGING,
+        tracks=(FaceTrack(times_s=(10.5,), faces=(face,)),),
+        caption=Caption(shot_type="upper_body", brief="A person sings.", detailed="A person sings on a stage."),
+    )
+    made = export(made.with_scores(face_presence=0.9, sharpness=3))
+    return replace(SEGMENT, clips=(made,)), made
+
+
+def test_all_that_is_known_of_a_clip_is_in_its_row() -> None:
+    unit, made = described()
+    assert index_rows(unit, "c0ffee") == [
+        {
+            **OF_THE_SEGMENT,
+            "key": SEGMENT.clip_key(1),
+            "start_s": 10.5,
+            "end_s": 12.75,
+            "shot_start_s": 9.0,
+            "shot_end_s": 13.0,
+            "parent_key": "parent",
+            "shot_type": "upper_body",
+            "num_people": 2,
+            "audio_type": "singing",
+            "width": 640,
+            "height": 540,
+            "num_frames": 112,
+            "fps": 25.0,
+            "caption_brief": "A person sings.",
+            "thumbnail": thumbnail(made.keyframes),
+            "kept": True,
+            "reject_stage": None,
+            "reject_rule": None,
+            "reject_value": None,
+            "reject_threshold": None,
+            "audio_reason": None,
+            "audio_kept": True,
+            "face_presence": 0.9,
+            "sharpness": 3.0,
+        }
+    ]
+
+
+def test_all_that_is_known_of_a_clip_is_in_its_json() -> None:
+    unit, made = described()
+    (row,) = index_rows(unit, "c0ffee")
+    record = sample_json(unit, made, "c0ffee")
+    of_the_row = {name: value for name, value in row.items() if name not in {*INDEX_ONLY, *made.scores}}
+    assert made.caption is not None
+    assert record == {
+        **of_the_row,
+        "audio": {"rate_hz": 16000, "num_samples": 8},
+        "stream_copied": False,
+        "crop": {"x0": 0.0, "y0": 0.0, "x1": 0.5, "y1": 0.75},
+        "face_tracks": [{"times_s": (10.5,), "boxes": [[0.25, 0.125, 0.5, 0.75]]}],
+        "caption": made.caption.model_dump(mode="json"),
+        "scores": {"face_presence": 0.9, "sharpness": 3.0},
+        "video": asdict(made.media.info),
+        "metadata": {"licence": "CC0"},
+    }
+    json.dumps(record)
+
+
+def test_what_is_not_known_of_a_clip_is_null_in_its_json() -> None:
+    made = export(clip(MADE, 0))
+    record = sample_json(replace(MADE, clips=(made,)), made, "c0ffee")
+    assert (record["crop"], record["caption"], record["caption_brief"], record["face_tracks"]) == (*(None,) * 3, [])
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_all_that_is_known_of_a_source_without_clips_is_in_its_row(failed: bool) -> None:
+    decision = Decision(stage="resolution", rule="short_edge", value=480.0, threshold=720.0)
+    unit = SEGMENT.fail("probe", "unreadable", "why") if failed else replace(SEGMENT, rejection=decision)
+    nothing = ("shot_start_s", "shot_end_s", "parent_key", "shot_type", "num_people", "audio_type", "num_frames")
+    (row,) = index_rows(unit, "c0ffee")
+    assert row == {
+        **OF_THE_SEGMENT,
+        **dict.fromkeys(nothing),
+        "key": SEGMENT.key,
+        "start_s": 10.0,
+        "end_s": 14.0,
+        "width": 1280,
+        "height": 720,
+        "fps": 25.0,
+        "caption_brief": None,
+        "thumbnail": thumbnail(SEGMENT.keyframes),
+        "kept": False,
+        "reject_stage": "probe" if failed else "resolution",
+        "reject_rule": "unreadable" if failed else "short_edge",
+        "reject_value": None if failed else 480.0,
+        "reject_threshold": None if failed else 720.0,
+        "audio_reason": None,
+        "audio_kept": False,
+    }
 
 
 def test_a_rejected_clip_has_its_reason_and_no_sound() -> None:
@@ -66,6 +212,14 @@ def test_a_source_that_nobody_could_open_has_no_size() -> None:
     (row,) = index_rows(replace(MADE, media=None).fail("probe", "unreadable", "why"), "c0ffee")
     assert (row["width"], row["height"], row["fps"], row["thumbnail"]) == (None,) * 4
     assert row["source_duration_s"] == 0.0
+    assert {row[name] for name in FORMAT} == {None}
+    later = replace(MADE, media=None, segment_start_s=10.0, segment_end_s=14.0).fail("probe", "unreadable", "why")
+    assert (index_rows(later, "")[0]["start_s"], index_rows(later, "")[0]["end_s"]) == (10.0, 10.0)
+
+
+def test_a_segment_beyond_the_end_lasts_0_s() -> None:
+    made = replace(MADE, segment_start_s=20.0).fail("probe", "unreadable", "why")
+    assert index_rows(made, "")[0]["source_duration_s"] == 0.0
 
 
 def test_a_segment_is_as_long_as_its_part() -> None:
@@ -104,3 +258,17 @@ def test_the_thumbnail_is_the_middle_keyframe_made_small() -> None:
     image = Keyframe(time_s=0.0, jpeg=small).image()
     assert image.shape == (THUMBNAIL_WIDTH_PX * 9 // 16, THUMBNAIL_WIDTH_PX, 3)
     assert thumbnail([]) is None
+
+
+def test_the_thumbnail_is_of_the_later_of_two_middle_keyframes() -> None:
+    dark, bright = (Keyframe(time_s=0.0, jpeg=jpeg_of(level, 64, 64)) for level in (20, 230))
+    for keyframes in ([dark, bright], [dark, dark, bright, dark]):
+        small = thumbnail(keyframes)
+        assert small is not None
+        assert Keyframe(time_s=0.0, jpeg=small).image().min() > 220
+
+
+def test_the_thumbnail_of_a_strip_has_a_row() -> None:
+    small = thumbnail([Keyframe(time_s=0.0, jpeg=jpeg_of(128, 1000, 1))])
+    assert small is not None
+    assert Keyframe(time_s=0.0, jpeg=small).image().shape == (1, THUMBNAIL_WIDTH_PX, 3)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -14,10 +15,11 @@ import webdataset as wds
 from curation.clip.observations import FrameStats
 from curation.clip.schema import Clip, Decision, Media, Payload, Pool, Shot, Source
 from curation.media import probe
+from curation.shards.clip_rows import sample_json
 from curation.shards.run_directory import RunDirectory, ShardsConfig, ShardWriter
 from curation.stages.export import Export, ExportConfig
 from infra.config import ConfigError
-from infra.storage.commits import TakenOverError
+from infra.storage.commits import CommitDirectory, TakenOverError, staged_tar
 from tests.worlds.videos import write_video
 
 
@@ -54,7 +56,12 @@ def source_with(media: Media, name: str, clips: int, *, size: int = 100, rejecte
     return replace(source, clips=tuple(kept + lost))
 
 
-def writer(run: Path, session: str = "one", sizes: dict[str, int] | None = None) -> ShardWriter:
+def with_sound(source: Source, wav: bytes) -> Source:
+    clips = (replace(c, payload=replace(c.payload, wav=wav)) if c.payload else c for c in source.clips)
+    return replace(source, clips=tuple(clips))
+
+
+def writer(run: Path | str, session: str = "one", sizes: dict[str, int] | None = None) -> ShardWriter:
     RunDirectory(str(run)).open_session(session)
     return ShardWriter(str(run), ShardsConfig(**(sizes or {})), "hash", session)
 
@@ -76,7 +83,13 @@ def test_every_source_is_in_exactly_one_shard(tmp_path: Path, media: Media) -> N
     broken = next(row for row in table if row["source"] == "broken.mp4")
     assert (broken["reject_stage"], broken["kept"], broken["key"]) == ("probe", False, sources[3].key)
     quarantined = json.loads((tmp_path / "quarantine" / f"{sources[3].key}.json").read_text())
-    assert quarantined["detail"] == "no moov"
+    assert quarantined == {
+        "source": "broken.mp4",
+        "segment": 0,
+        "stage": "probe",
+        "rule": "unreadable",
+        "detail": "no moov",
+    }
 
 
 def test_nothing_kept_means_no_tar(tmp_path: Path, media: Media) -> None:
@@ -95,6 +108,68 @@ def test_shards_are_bounded_and_sources_whole(
     for name in names:
         with tarfile.open(tmp_path / "shards" / f"{name}.tar") as tar:
             assert len(tar.getnames()) <= 2 * limits.get("max_samples", 10)
+
+
+@pytest.mark.parametrize(
+    ("limits", "groups"),
+    [
+        ({"max_samples": 4}, ["ab", "c"]),
+        ({"max_samples": 3}, ["a", "b", "c"]),
+        ({"max_bytes": 4 * (100 + 30 + 4096)}, ["ab", "c"]),
+        ({"max_bytes": 4 * (100 + 30 + 4096) - 1}, ["a", "b", "c"]),
+        ({"max_samples": 1}, ["a", "b", "c"]),
+    ],
+)
+def test_a_shard_is_filled_to_its_bound_and_no_further(
+    tmp_path: Path, media: Media, limits: dict[str, int], groups: list[str]
+) -> None:
+    sources = [with_sound(source_with(media, name, 2), b"w" * 30) for name in "abc"]
+    names = writer(tmp_path, sizes=limits).write(sources)
+    shards = [CommitDirectory(str(tmp_path / "shards")).rows_of(name)["source"].to_pylist() for name in names]
+    assert ["".join(dict.fromkeys(shard)) for shard in shards] == groups
+
+
+def test_a_shard_is_named_after_its_sources_whatever_their_order(tmp_path: Path, media: Media) -> None:
+    sources = [source_with(media, name, 1) for name in ("b.mp4", "a.mp4")]
+    names = {*writer(tmp_path).write(sources), *writer(tmp_path).write(sources[::-1])}
+    digest = hashlib.sha256(f"{sources[1].key}|{sources[0].key}".encode()).hexdigest()
+    assert names == {f"soul-{digest[:16]}"}
+
+
+def test_the_tar_holds_the_kept_clips_of_active_sources(tmp_path: Path, media: Media) -> None:
+    talk = with_sound(source_with(media, "täst.mp4", 2, rejected=1), b"sound")
+    void = source_with(media, "void.mp4", 1).fail("export", "undecodable", "späť")
+    unexported = source_with(media, "late.mp4", 1)
+    unexported = replace(unexported, clips=tuple(replace(clip, payload=None) for clip in unexported.clips))
+    silent = source_with(media, "silent.mp4", 1)
+    (name,) = writer(f"{tmp_path}/").write([talk, void, unexported, silent])
+    keys = [clip.key for clip in (*talk.clips[:2], *silent.clips)]
+    with tarfile.open(tmp_path / "shards" / f"{name}.tar") as tar:
+        assert tar.getnames() == [
+            *(f"{key}.{extension}" for key in keys[:2] for extension in ("mp4", "wav", "json")),
+            *(f"{keys[2]}.{extension}" for extension in ("mp4", "json")),
+        ]
+    directory = RunDirectory(f"{tmp_path}/")
+    assert (directory.shards, directory.quarantine) == (f"{tmp_path}/shards", f"{tmp_path}/quarantine")
+    sample = directory.sample(name, keys[1])
+    assert list(sample) == ["mp4", "wav", "json"]
+    assert (sample["mp4"], sample["wav"]) == (b"v" * 100, b"sound")
+    assert sample["json"].decode() == json.dumps(sample_json(talk, talk.clips[1], "hash"), ensure_ascii=False)
+    assert {row["config_hash"] for row in directory.index().to_pylist()} == {"hash"}
+    assert directory.sample(name, "another") == {}
+    assert directory.sample("soul-absent", keys[1]) == {}
+    quarantined = (tmp_path / "quarantine" / f"{void.key}.json").read_text(encoding="utf-8")
+    assert quarantined.splitlines() == [
+        *("{", ' "source": "void.mp4",', ' "segment": 0,', ' "stage": "export",'),
+        *(' "rule": "undecodable",', ' "detail": "späť"', "}"),
+    ]
+
+
+def test_an_extension_begins_at_the_first_dot(tmp_path: Path) -> None:
+    directory = RunDirectory(str(tmp_path))
+    with staged_tar(f"{directory.shards}/soul-a.tar") as tar:
+        tar.add("key.left.wav", b"sound")
+    assert directory.sample("soul-a", "key") == {"left.wav": b"sound"}
 
 
 def test_writing_again_replaces(tmp_path: Path, media: Media) -> None:
@@ -124,7 +199,9 @@ def test_a_unit_in_two_shards_is_noticed(tmp_path: Path, media: Media) -> None:
     one, two = source_with(media, "a.mp4", 1), source_with(media, "b.mp4", 1)
     writer(tmp_path).write([one])
     writer(tmp_path).write([one, two])
-    with pytest.raises(ConfigError, match="more than one shard"):
+    with pytest.raises(
+        ConfigError, match=rf"^{tmp_path}/shards: some sources are in more than one shard; start a new run directory$"
+    ):
         RunDirectory(str(tmp_path)).committed()
 
 
@@ -150,6 +227,8 @@ def test_samples_stream_through_plain_webdataset(tmp_path: Path, media: Media) -
     assert RunDirectory(str(tmp_path)).sample(tar.stem, sample["__key__"]).keys() == {"mp4", "wav", "json"}
 
 
-def test_sizes_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="at least 1"):
-        ShardsConfig(max_samples=0)
+@pytest.mark.parametrize("name", ["sources_per_shard", "max_samples", "max_bytes"])
+def test_sizes_must_be_positive(name: str) -> None:
+    with pytest.raises(ValueError, match=r"^sources_per_shard, max_samples and max_bytes must be at least 1$"):
+        ShardsConfig(**{name: 0})
+    assert getattr(ShardsConfig(**{name: 1}), name) == 1

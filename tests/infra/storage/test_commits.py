@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import tarfile
+import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 import s3fs
@@ -53,6 +57,84 @@ def test_rows_come_back_and_missing_columns_are_null(tmp_path: Path) -> None:
     assert [row["late"] for row in rows] == [None, None, 2.5]
     assert directory.index(["value"]).to_pylist()[:2] == [{"value": 1}, {"value": None}]
     assert directory.rows_of("soul-b").num_rows == 0
+
+
+def test_columns_are_those_asked_for(tmp_path: Path) -> None:
+    directory = committed(f"{tmp_path}/")
+    assert directory.path == str(tmp_path)
+    assert directory.index().column_names == ["key", "value", "other", "shard"]
+    assert directory.index(["other", "shard", "absent"]).to_pylist() == [
+        {"other": None, "shard": "soul-a"},
+        {"other": "z", "shard": "soul-a"},
+    ]
+    assert directory.rows_of("soul-a").to_pylist() == [
+        {"key": "x", "value": 1, "other": None},
+        {"key": "y", "value": None, "other": "z"},
+    ]
+    assert directory.rows_of("soul-a", ["value", "absent"]).to_pylist() == [{"value": 1}, {"value": None}]
+
+
+def test_whole_numbers_and_fractions_go_together_and_texts_and_numbers_do_not(tmp_path: Path) -> None:
+    directory = committed(str(tmp_path))
+    directory.commit("soul-b", [{"value": 0.5}], "one")
+    assert directory.index(["value"])["value"].to_pylist() == [1.0, None, 0.5]
+    directory.commit("soul-c", [{"value": "text"}], "one")
+    with pytest.raises(ConfigError, match=f"^the commits in {tmp_path} do not go together: ."):
+        directory.index()
+
+
+def test_a_session_holds_until_the_next(tmp_path: Path) -> None:
+    directory = committed(str(tmp_path))
+    directory.check_session("one")
+    directory.open_session("two")
+    assert (tmp_path / "_session").read_bytes() == b"two"
+    directory.check_session("two")
+    with pytest.raises(TakenOverError, match=f"^another run has started on {tmp_path}$"):
+        directory.check_session("one")
+
+
+def test_opening_leaves_what_is_committed_or_not_of_a_job(tmp_path: Path) -> None:
+    directory = committed(str(tmp_path))
+    kept = ["soul-a.tar", "notes.txt", "soul-b.tar.gz", "5x32x32/notes.txt", "a/b/soul-b.tar"]
+    for name in kept:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert directory.open_session("two") == 0
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")} == {
+        *kept,
+        *("soul-a.parquet", "5x32x32/soul-a.tar"),
+    }
+
+
+def test_a_tar_is_staged_beside_its_place_and_then_readable_by_all(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "folder" / "a.tar"
+    with staged_tar(str(path)) as tar:
+        (staged,) = path.parent.iterdir()
+        assert (staged.name[:6], staged.suffix) == (".soul-", ".tmp")
+        assert tar.add("x", b"1") == tarfile.BLOCKSIZE
+    assert list(path.parent.iterdir()) == [path]
+    assert path.stat().st_mode & 0o777 == 0o644
+    with staged_tar(str(path)) as tar:
+        tar.add("y", b"2")
+    with tarfile.open(path) as file:
+        assert file.getnames() == ["y"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_remote_tar_is_staged_in_the_temporary_directory_and_leaves_nothing_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    memory, place = fsspec.filesystem("memory"), f"/{tmp_path.name}/a.tar"
+    with pytest.raises(TypeError) if fails else nullcontext(), staged_tar(f"memory:/{place}") as tar:
+        (staged,) = tmp_path.iterdir()
+        assert (staged.name[:6], staged.suffix) == (".soul-", ".tmp")
+        tar.add("x", 1 if fails else b"1")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+    assert memory.exists(place) is not fails
+    if not fails:
+        with tarfile.open(fileobj=io.BytesIO(memory.cat_file(place))) as file:
+            assert file.getnames() == ["x"]
 
 
 def test_an_empty_directory_has_an_empty_index(tmp_path: Path) -> None:
@@ -135,3 +217,11 @@ def test_a_full_disk_is_named_and_stays_as_it_was(tmp_path: Path) -> None:
             directory.commit("soul-b", [{"key": np.random.default_rng(0).bytes(100_000)}], "one")
         assert full.value.filename == f"{disk}/soul-b.parquet"
         assert sorted(disk.rglob("*")) == before
+
+
+def test_a_disk_that_is_full_names_the_tar_and_keeps_nothing_of_it(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 64) as disk:
+        with pytest.raises(OSError, match="No space left on device") as full, staged_tar(f"{disk}/a.tar") as tar:
+            tar.add("x", bytes(100_000))
+        assert full.value.filename == f"{disk}/a.tar"
+        assert not list(disk.iterdir())

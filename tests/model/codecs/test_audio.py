@@ -1,3 +1,5 @@
+import re
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from model.codecs.audio import (
     latent_window_starts,
     load_audio,
     load_speech,
+    num_audio_steps,
     num_video_frames,
 )
 from model.codecs.audio_encoders import LogMelAudioEncoder, WhisperAudioEncoder
@@ -81,6 +84,68 @@ def test_windows_keep_pace_at_other_frame_rates() -> None:
     starts = latent_window_starts([600], window=8, fps=24)
     assert abs(starts[0] + 4 - 2399 / 24 * 50) <= 0.5
 
+    assert latent_window_starts([0, 1, 2], window=8, fps=24) == [-6, 2, 11]
+    assert latent_window_starts([0, 1, 2], window=8, fps=Fraction(30_000, 1001)) == [-6, 1, 8]
+    assert latent_window_starts([0, 1], window=5, fps=25) == [-4, 4]
+    steps = torch.arange(1.0, 101.0)[:, None]
+    assert align_audio(steps, [2], window=8, fps=24)[0, :, 0].tolist() == list(range(12, 20))
+    features = AudioFeatures(LogMelAudioEncoder(num_mel_bins=4), torch.rand(32_000) - 0.5)
+    whole = features.steps(0, 100)
+    assert torch.equal(features.of_latents([2], window=8, fps=24), whole[None, 11:19])
+    assert torch.equal(features.of_latents([2], window=8), whole[None, 10:18])
+
+
+def test_windows_are_cut_from_steps_that_begin_later() -> None:
+    steps = torch.arange(11.0, 21.0, dtype=torch.float64)[:, None].repeat(1, 2)
+    windows = align_audio(steps, [1, 2, 3], window=8, first_step=10)
+    assert windows.dtype == torch.float64
+    assert windows[..., 0].tolist() == [[0] * 8, list(range(11, 19)), [19, 20, *[0] * 6]]
+    assert torch.equal(windows[..., 0], windows[..., 1])
+    assert torch.equal(align_audio(steps[:0], [0, 1], window=4), torch.zeros(2, 4, 2, dtype=torch.float64))
+
+
+def test_windows_are_cut_where_the_steps_are() -> None:
+    steps = torch.arange(100.0)[:, None]
+    expected = align_audio(steps, [1, 2], window=8)
+    with torch.device("meta"):
+        windows = align_audio(steps, [1, 2], window=8)
+    assert torch.equal(windows, expected)
+
+
+def test_steps_outside_of_the_sound_are_left_out() -> None:
+    features = AudioFeatures(LogMelAudioEncoder(num_mel_bins=4), torch.rand(1_000) - 0.5)
+    assert features.num_steps == 4
+    whole = features.steps(0, 4)
+    assert torch.equal(features.steps(-3, 9), whole)
+    assert torch.equal(features.steps(1, 3), whole[1:3])
+    for start, stop in ((4, 9), (-5, 0), (2, 2)):
+        assert features.steps(start, stop).shape == (0, 4)
+    assert torch.equal(features.of_latents([40], window=8), torch.zeros(1, 8, 4))
+
+
+class CountingEncoder(LogMelAudioEncoder):
+    """Notes which windows were computed."""
+
+    computed: tuple[int, ...] = ()
+
+    def encode_window(self, waveform: Tensor, index: int) -> Tensor:
+        self.computed = (*self.computed, index)
+        return super().encode_window(waveform, index)
+
+
+def test_the_last_two_windows_are_kept() -> None:
+    encoder = CountingEncoder(num_mel_bins=4)
+    features = AudioFeatures(encoder, torch.zeros(65 * 16_000))
+    for start, stop in ((0, 1500), (1499, 1501), (0, 3000), (2999, 3001), (1500, 3250), (1499, 1500)):
+        features.steps(start, stop)
+    assert encoder.computed == (0, 1, 2, 0)
+
+
+@pytest.mark.parametrize("shape", [(0,), (2, 5)])
+def test_a_waveform_that_is_none_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=rf"^a waveform is \(N,\) with N > 0, got {re.escape(str(shape))}$"):
+        AudioFeatures(LogMelAudioEncoder(num_mel_bins=4), torch.zeros(shape))
+
 
 def test_windowed_features_equal_the_whole() -> None:
     encoder = LogMelAudioEncoder(num_mel_bins=20)
@@ -111,6 +176,12 @@ def test_frame_count_is_the_speech_rounded_up() -> None:
     assert num_video_frames(16_001, 25) == 26
     assert num_video_frames(1, 25) == 1
     assert num_video_frames(60 * 16_000, 25) == 1500
+    assert num_video_frames(1001 * 16, Fraction(30_000, 1001)) == 30
+    assert num_video_frames(1001 * 16 + 1, Fraction(30_000, 1001)) == 31
+
+
+def test_step_count_is_the_speech_rounded_up() -> None:
+    assert [num_audio_steps(samples) for samples in (1, 320, 321, 16_000)] == [1, 1, 2, 50]
 
 
 @pytest.mark.parametrize(("rate_hz", "channels"), [(16_000, 1), (44_100, 2), (48_000, 1), (8_000, 1)])
@@ -124,6 +195,13 @@ def test_any_rate_becomes_sixteen_kilohertz_mono(tmp_path: Path, rate_hz: int, c
     assert float((waveform - expected)[200:-200].abs().max()) < 0.01
 
 
+def test_channels_that_cancel_out_give_the_loudest(tmp_path: Path) -> None:
+    tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(16_000) / 16_000)
+    waveform = load_audio(write_wav(tmp_path / "opposite.wav", np.stack([tone, -tone], axis=1), 16_000))
+    assert (waveform.shape, waveform.dtype) == ((16_000,), torch.float32)
+    assert 0.49 < float(waveform.abs().max()) < 0.51
+
+
 def test_bad_audio_gives_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such audio file"):
         load_audio(tmp_path / "absent.wav")
@@ -132,8 +210,16 @@ def test_bad_audio_gives_one_clear_line(tmp_path: Path) -> None:
         load_audio(tmp_path / "text.wav")
     with pytest.raises(ValueError, match="lasts 0 s"):
         load_audio(write_wav(tmp_path / "empty.wav", np.zeros(0), 16_000))
-    with pytest.raises(ValueError, match="silent"):
-        load_speech(write_wav(tmp_path / "silent.wav", np.zeros(16_000), 16_000))
+    with pytest.raises(ValueError, match=rf"^{tmp_path}/silent.wav is silent: its loudest sample is below -80 dBFS$"):
+        load_speech(write_wav(tmp_path / "silent.wav", np.full(16_000, 3 / 32768), 16_000))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_faint_speech_is_no_silence(tmp_path: Path, sign: int) -> None:
+    faint = np.zeros(16_000)
+    faint[100] = sign * 5 / 32768
+    path = write_wav(tmp_path / "faint.wav", faint, 16_000)
+    assert torch.equal(load_speech(path), load_audio(path))
 
 
 def test_encoders_save_and_load(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 from einops import rearrange
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -109,6 +111,38 @@ def test_a_far_vector_lands_on_the_threshold_along_the_line_to_its_centroid() ->
     torch.testing.assert_close(clamped, torch.tensor([0.6, 0.8]), rtol=0, atol=5e-4)
 
 
+def plain_codebook(*centroids: tuple[float, float]) -> Codebook:
+    return Codebook(
+        centroids=torch.tensor(centroids),
+        counts=torch.ones(len(centroids), dtype=torch.long),
+        distance_quantiles=torch.tensor([0.0, 1.0]),
+    )
+
+
+def test_a_vector_at_the_threshold_is_kept() -> None:
+    latents = torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1, 1)
+    assert torch.equal(plain_codebook((0.0, 0.0)).clamp(latents, threshold=5.0), latents)
+
+
+def test_a_threshold_below_the_rounding_error_gives_the_centroid() -> None:
+    latents = torch.tensor([1.1, 0.0]).reshape(1, 2, 1, 1, 1)
+    clamped = plain_codebook((1.0, 0.0)).clamp(latents, threshold=1e-4)
+    assert clamped.flatten().tolist() == [1.0, 0.0]
+
+
+def test_the_first_of_equally_near_centroids_is_taken_across_tiles_too() -> None:
+    codebook = plain_codebook((9.0, 9.0), *[(1.0, 2.0)] * (2 * CPU_TILE))
+    assert codebook.nearest(torch.tensor([[1.0, 2.0]])).tolist() == [1]
+
+
+def test_the_search_runs_where_the_vectors_are() -> None:
+    codebook, latents = make_codebook(), make_latents()
+    expected = codebook.clamp(latents, threshold=1.0)
+    with torch.device("meta"):
+        clamped = codebook.clamp(latents, threshold=1.0)
+    assert torch.equal(clamped, expected)
+
+
 def test_threshold_zero_replaces_by_the_centroid() -> None:
     codebook = make_codebook()
     latents = make_latents()
@@ -147,6 +181,16 @@ def test_saving_and_loading_keeps_every_bit(tmp_path: Path) -> None:
     assert torch.equal(loaded.centroids, codebook.centroids)
     assert torch.equal(loaded.counts, codebook.counts)
     assert torch.equal(loaded.distance_quantiles, codebook.distance_quantiles)
+    with safe_open(tmp_path / "codebook.safetensors", framework="pt") as file:
+        assert file.metadata() == {"format": "pt", "kind": "soul-codebook"}
+
+
+def test_another_device_keeps_every_bit() -> None:
+    codebook = make_codebook()
+    moved = codebook.to("cpu")
+    assert torch.equal(moved.centroids, codebook.centroids)
+    assert torch.equal(moved.counts, codebook.counts)
+    assert torch.equal(moved.distance_quantiles, codebook.distance_quantiles)
 
 
 def test_bad_codebooks_give_one_clear_line(tmp_path: Path) -> None:
@@ -158,9 +202,32 @@ def test_bad_codebooks_give_one_clear_line(tmp_path: Path) -> None:
     save_file({"centroids": torch.zeros(3, 4)}, tmp_path / "partial.safetensors")
     with pytest.raises(ValueError, match="no tensor 'counts'"):
         Codebook.load(tmp_path / "partial.safetensors")
-    with pytest.raises(ValueError, match="exactly one"):
+    with pytest.raises(ValueError, match=r"^clamp needs exactly one of threshold and percentile$"):
         make_codebook().clamp(make_latents())
     with pytest.raises(ValueError, match=r"\(B, 6, F, H, W\)"):
         make_codebook().clamp(make_latents(channels=5), threshold=1.0)
+    with pytest.raises(ValueError, match=r"^threshold must be a distance, got -0\.5$"):
+        make_codebook().clamp(make_latents(), threshold=-0.5)
     with pytest.raises(ValueError, match="0 … 100"):
         make_codebook().threshold_at(101)
+
+
+QUANTILES = "codebook distance_quantiles must"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"centroids": torch.zeros(3)}, "codebook centroids must be (K, C), got (3,)"),
+        ({"centroids": torch.zeros(3, 0)}, "codebook centroids must be (K, C), got (3, 0)"),
+        ({"counts": torch.ones(2)}, "codebook has 3 centroids but counts (2,)"),
+        ({"distance_quantiles": torch.zeros(1)}, f"{QUANTILES} hold at least the 0th and the 100th percentile"),
+        ({"distance_quantiles": torch.zeros(2, 2)}, f"{QUANTILES} hold at least the 0th and the 100th percentile"),
+        ({"distance_quantiles": torch.tensor([0.0, 2.0, 1.0])}, f"{QUANTILES} ascend"),
+        ({"centroids": torch.full((3, 2), torch.nan)}, "codebook centroids hold NaN or infinity"),
+    ],
+)
+def test_tensors_that_do_not_go_together_are_refused(tensors: dict[str, Tensor], message: str) -> None:
+    good = {"centroids": torch.zeros(3, 2), "counts": torch.ones(3), "distance_quantiles": torch.zeros(2)}
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        Codebook(**{**good, **tensors})

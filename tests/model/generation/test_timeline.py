@@ -15,6 +15,13 @@ def test_the_papers_geometry() -> None:
     assert (third.overlap, third.new, third.frames) == (range(51, 53), range(53, 78), range(209, 309))
     assert [len(plan.decoded) for plan in (first, second, third)] == [28, 25, 25]
     assert second.sounding == tuple(range(26, 53))
+    assert [plan.index for plan in (first, second, third)] == [0, 1, 2]
+    assert [plan.num_clean for plan in (first, second, third)] == [1, 3, 3]
+
+
+@pytest.mark.parametrize(("num_frames", "clips"), [(1, 1), (109, 1), (110, 2), (209, 2), (210, 3)])
+def test_a_clip_is_added_with_the_first_frame_that_the_others_lack(num_frames: int, clips: int) -> None:
+    assert num_clips(num_frames, clip_latents=28, overlap_latents=2) == clips
 
 
 def test_the_last_clip_is_denoised_whole_and_decoded_as_far_as_the_speech() -> None:
@@ -43,7 +50,9 @@ def test_every_frame_and_every_latent_once(num_frames: int, geometry: tuple[int,
 
 
 def test_a_clip_without_room_is_refused() -> None:
-    with pytest.raises(ValueError, match="no room"):
+    with pytest.raises(
+        ValueError, match=r"^a clip of 3 latents has no room for new ones behind a pivot and 2 overlapping"
+    ):
         list(plan_clips(10, clip_latents=3, overlap_latents=2))
-    with pytest.raises(ValueError, match="at least one frame"):
+    with pytest.raises(ValueError, match=r"^a video has at least one frame, got 0$"):
         list(plan_clips(0, clip_latents=28, overlap_latents=2))
