@@ -33,6 +33,7 @@ def split(
     present: list[tuple[float, float]],
     shots: list[float],
     pool: Pool = Pool.HUMAN,
+    *,
     face: FaceBox = FACE,
     config: SplitConfig | None = None,
     fps: float = 25,
@@ -139,7 +140,7 @@ def test_a_piece_after_the_last_frame_begins_at_that_frame() -> None:
 
 @pytest.mark.parametrize("lengths", [{"min_clip_s": 0.0}, {"min_clip_s": -1.0}, {"min_clip_s": 5.1}])
 def test_lengths_that_no_clip_can_have_are_refused(lengths: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="^min_clip_s must lie between 0 and max_clip_s$"):
+    with pytest.raises(ValueError, match=r"^min_clip_s must lie between 0 and max_clip_s$"):
         SplitConfig(**lengths)  # type: ignore[arg-type]
 
 
