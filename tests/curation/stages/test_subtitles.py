@@ -267,7 +267,7 @@ def test_a_caption_that_pauses_is_persistent_and_its_numbers_are_means() -> None
     wide = (line(0.8125, 0.5), line(0.9, 0.375), line(0.4, 0.125))
     clip, shown = read([wide, (), wide])
     assert len(shown) == 3
-    two_thirds = pytest.approx(2 / 3)
+    two_thirds = 2 / 3
     assert clip.rejection == Decision(stage="subtitles", rule="heavy_text", value=two_thirds, threshold=0.5)
     assert clip.scores["subtitle_persistence"] == two_thirds
     # The sign in the middle is text, but was not laid over the picture.
