@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import skimage.data
 
+from curation.backends.lips.mouth_change import mouth_change
+from curation.backends.motion.estimator import PairMotion
 from curation.clip.motion import CameraMotion, SubjectMotion
 from curation.clip.observations import Box
 from curation.clip.schema import Clip
@@ -66,8 +70,36 @@ def test_clips_that_were_never_measured_are_unknown() -> None:
 
 @pytest.mark.parametrize(
     ("config", "message"),
-    [({"min_camera_fit": 1.5}, "min_camera_fit must be in"), ({"backend": "imu"}, "unknown camera backend")],
+    [
+        ({"min_camera_fit": -0.1}, "min_camera_fit must be in [0, 1], not -0.1"),
+        ({"min_camera_fit": 1.5}, "min_camera_fit must be in [0, 1], not 1.5"),
+        ({"backend": "imu"}, "unknown camera backend 'imu'; known: features"),
+    ],
 )
 def test_bad_configuration_is_one_clear_line(config: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         MotionStage(MotionConfig(**config))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("limit", "known"), [(0.0, True), (0.75, True), (0.76, False), (1.0, False)])
+def test_a_fit_at_the_limit_is_good_enough(limit: float, known: bool) -> None:
+    class Scripted:
+        def pairs(self, clip: Clip) -> tuple[PairMotion, ...]:
+            return (PairMotion(np.eye(3)[:2], 300, 300, 0.75),) * 5
+
+    stage = MotionStage(MotionConfig(min_camera_fit=limit))
+    stage.estimator = Scripted()
+    assert (CameraMotion.of(stage(panning(0))) is not None) is known
+
+
+@pytest.mark.parametrize("shade", [0, 160])
+def test_the_mouth_s_change_is_kept_even_where_the_camera_is_unknown(shade: int) -> None:
+    """A drawn mouth that opens in every other picture of a face that fills most of it."""
+    picture: Image = np.ascontiguousarray(skimage.data.astronaut()[76:166, 175:265, ::-1]).repeat(3, 0).repeat(3, 1)
+    opened = picture.copy()
+    opened[200:240, 100:170] = shade
+    track = make_track([Box(x0=0.0, y0=0.0, x1=1.0, y1=1.0)] * 6)
+    clip = MotionStage(MotionConfig(min_camera_fit=1.0))(make_clip([picture, opened] * 3, (track,)))
+    expected = mouth_change(track, clip.keyframes)
+    assert expected is not None
+    assert clip.scores["subject_mouth_change"] == expected > 1

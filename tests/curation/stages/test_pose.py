@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from curation.backends.pose.estimator import Pose, TrackedPerson
 from curation.clip.observations import Box, FaceTrack
 from curation.clip.schema import Clip, Pool, ShotType, Source
-from curation.stages.pose import PoseConfig, PoseStage
+from curation.stages.pose import PoseConfig, PoseStage, join_fragments
 from tests.worlds.people_clips import make_clip, make_track
 
 WIDTH, HEIGHT = 1080, 1920
 NUM_KEYFRAMES = 10
+
+MUST_RISE = "portrait_below_heads and full_body_from_heads must rise within 1 to 8, not"
+MUST_NOT_BE_NEGATIVE = "the room around a crop and its least size must not be negative"
 
 
 def face(head_px: float, crown_px: float, x_px: float, width: int = WIDTH, height: int = HEIGHT) -> Box:
@@ -171,13 +176,155 @@ def test_a_crop_of_a_crop_is_not_made() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"min_person_share": 0.0}, "min_person_share must be in"),
-        ({"portrait_below_heads": 7.5}, "must rise within 1 to 8"),
-        ({"crop_to_heads": 7.5}, "crop_to_heads must be that of an upper body"),
-        ({"crop_from_heads": -1.0}, "must not be negative"),
-        ({"backend": "openpose"}, "unknown pose backend"),
+        ({"min_person_share": 0.0}, "min_person_share must be in (0, 1], not 0.0"),
+        ({"min_person_share": 1.1}, "min_person_share must be in (0, 1], not 1.1"),
+        ({"portrait_below_heads": 7.0}, f"{MUST_RISE} 7.0 and 7.0"),
+        ({"portrait_below_heads": 0.9}, f"{MUST_RISE} 0.9 and 7.0"),
+        ({"full_body_from_heads": 8.1}, f"{MUST_RISE} 2.0 and 8.1"),
+        ({"crop_to_heads": 7.0}, "crop_to_heads must be that of an upper body, not 7.0"),
+        ({"crop_to_heads": 1.9}, "crop_to_heads must be that of an upper body, not 1.9"),
+        ({"crop_from_heads": -1.0}, MUST_NOT_BE_NEGATIVE),
+        ({"crop_half_width_heads": 0.0}, MUST_NOT_BE_NEGATIVE),
+        ({"min_short_edge_px": -1}, MUST_NOT_BE_NEGATIVE),
+        ({"backend": "openpose"}, "unknown pose backend 'openpose'; known: face_geometry"),
     ],
 )
 def test_bad_configuration_is_one_clear_line(changes: dict[str, object], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         PoseStage(PoseConfig(**changes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"min_person_share": 1.0},
+        {"portrait_below_heads": 1.0, "full_body_from_heads": 8.0},
+        {"crop_to_heads": 2.0, "crop_from_heads": 0.0, "crop_half_width_heads": 0.5, "min_short_edge_px": 0},
+    ],
+)
+def test_the_limits_of_the_configuration_are_allowed(changes: dict[str, float]) -> None:
+    PoseConfig(**changes)  # type: ignore[arg-type]
+
+
+def person(*heads: Box, first: int = 0, visible_heads: float = 7.5) -> TrackedPerson:
+    """Somebody with these heads on consecutive keyframes, the first of them number `first`."""
+    times_s = tuple((first + i) * 0.5 for i in range(len(heads)))
+    return TrackedPerson(
+        times_s=times_s, poses=tuple(Pose(box=head, head=head, visible_heads=visible_heads) for head in heads)
+    )
+
+
+def head_at(x: float, y: float, size: float = 0.125) -> Box:
+    """A head whose middle is at `(x, y)`."""
+    return Box(x0=x - size / 2, y0=y - size / 2, x1=x + size / 2, y1=y + size / 2)
+
+
+def crop_px(crowns_px: list[float], x_px: float, head_px: float, size: tuple[int, int]) -> tuple[int, ...] | None:
+    """The upper-body crop in pixels: x0, y0, x1, y1."""
+    width, height = size
+    half = head_px / 2
+    heads = [
+        Box(
+            x0=(x_px - half) / width,
+            y0=crown_px / height,
+            x1=(x_px + half) / width,
+            y1=(crown_px + head_px) / height,
+        )
+        for crown_px in crowns_px
+    ]
+    box = PoseStage(PoseConfig()).upper_body(person(*heads), width, height)
+    if box is None:
+        return None
+    edges = (box.x0 * width, box.y0 * height, box.x1 * width, box.y1 * height)
+    assert edges == pytest.approx([round(edge) for edge in edges])
+    return tuple(round(edge) for edge in edges)
+
+
+@pytest.mark.parametrize(
+    ("crown_px", "x_px", "size", "crop"),
+    [
+        (1000, 512, (1024, 2048), (288, 950, 738, 1400)),
+        (10, 60, (1081, 1921), (0, 0, 450, 450)),  # at the left and the upper edge
+        (1600, 1050, (1081, 1921), (630, 1470, 1080, 1920)),  # at the right and the lower edge
+        (100, 150, (303, 1921), (0, 50, 302, 500)),  # wider than the picture
+    ],
+)
+def test_a_crop_is_a_square_of_even_pixels_within_the_picture(
+    crown_px: float, x_px: float, size: tuple[int, int], crop: tuple[int, ...]
+) -> None:
+    assert crop_px([crown_px], x_px, 100, size) == crop
+
+
+def test_a_crop_that_ends_seven_heads_below_a_crown_shows_the_full_body() -> None:
+    assert crop_px([256, 638], 512, 128, (1024, 2048)) is not None
+    assert crop_px([256, 640], 512, 128, (1024, 2048)) is None
+
+
+def test_a_shot_type_begins_at_its_limit() -> None:
+    stage = PoseStage(PoseConfig())
+    assert [stage.shot_type(heads) for heads in (1.99, 2.0, 6.99, 7.0)] == [
+        ShotType.PORTRAIT,
+        ShotType.UPPER_BODY,
+        ShotType.UPPER_BODY,
+        ShotType.FULL_BODY,
+    ]
+
+
+@pytest.mark.parametrize(("keyframes", "people"), [(2, 0), (3, 1)])
+def test_somebody_on_three_keyframes_of_ten_counts(keyframes: int, people: int) -> None:
+    assert label(clip_of(make_track([face(300, 400, 300)] * keyframes)))[0].num_people == people
+
+
+def test_a_crop_is_an_upper_body_whatever_the_estimator_makes_of_it() -> None:
+    class AlwaysFullBody:
+        def people(self, clip: Clip) -> tuple[TrackedPerson, ...]:
+            return (person(*[head_at(0.5, 0.125, 0.1)] * NUM_KEYFRAMES),)
+
+    stage = PoseStage(PoseConfig())
+    stage.estimator = AlwaysFullBody()
+    whole, crop = stage(Source(uri="made.mp4", clips=(clip_of(),))).clips
+    assert (whole.shot_type, crop.shot_type) == (ShotType.FULL_BODY, ShotType.UPPER_BODY)
+
+
+def test_a_short_edge_at_the_limit_makes_no_crop() -> None:
+    track = make_track([face(208, 150, 512, 1024, 2048)] * NUM_KEYFRAMES)
+    side_px = round(4.5 * 208)
+    for limit_px, num_clips in ((side_px - 1, 2), (side_px, 1)):
+        made = label(clip_of(track, width=1024, height=2048), PoseConfig(min_short_edge_px=limit_px))
+        assert len(made) == num_clips
+        assert made[0].scores["pose_crop_short_edge_px"] == side_px
+
+
+AT = head_at(0.25, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("later", "same"),
+    [
+        (AT, True),
+        (head_at(0.375, 0.75), True),  # one head to the side
+        (head_at(0.376, 0.75), False),
+        (head_at(0.25, 0.625), True),  # one head up
+        (head_at(0.25, 0.624), False),
+        (head_at(0.25, 0.75, 0.1875), True),  # half as large again
+        (head_at(0.25, 0.75, 0.188), False),
+        (head_at(0.25, 0.75, 0.083), False),
+    ],
+)
+def test_a_track_goes_on_at_most_a_head_away_and_of_like_size(later: Box, same: bool) -> None:
+    one, other = person(AT), person(later, first=2)
+    joined = TrackedPerson(times_s=(0.0, 1.0), poses=one.poses + other.poses)
+    assert join_fragments((other, one)) == ([joined] if same else [one, other])
+
+
+def test_a_track_goes_on_where_it_ended() -> None:
+    """The last head of one and the first of the next count, not where either was before or after."""
+    walk = [head_at(x, 0.5) for x in (0.125, 0.375, 0.625, 0.875)]
+    assert len(join_fragments((person(*walk[:2]), person(*walk[1:], first=3)))) == 1
+    assert len(join_fragments((person(*walk[:3]), person(*walk[2:], first=4)))) == 1
+    assert len(join_fragments((person(*walk[1:]), person(walk[0], walk[3], first=4)))) == 2
+
+
+@pytest.mark.parametrize(("first", "people"), [(1, 2), (2, 2), (3, 2), (4, 1)])
+def test_two_tracks_at_the_same_time_are_two_people(first: int, people: int) -> None:
+    assert len(join_fragments((person(*[AT] * 4), person(*[AT] * 4, first=first)))) == people

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
+from curation.backends.quality.scorer import QualityScore
+from curation.clip.schema import Clip, Decision
 from curation.stages.quality import QualityConfig, QualityFilter
 from tests.worlds.clip_from_video import clip_from_images, clip_from_video
 from tests.worlds.drawn_scenes import FPS, Picture, landscape, panned
@@ -49,9 +52,29 @@ def test_a_clip_without_keyframes_is_rejected_not_raised(quality: QualityFilter)
     assert not quality(clip).kept
 
 
+@pytest.mark.parametrize(
+    ("score", "rejection"),
+    [(50.0, None), (49.9, Decision(stage="quality", rule="low_score", value=49.9, threshold=50.0))],
+)
+def test_half_of_the_scale_is_good_enough(score: float, rejection: Decision | None) -> None:
+    class Scripted:
+        def score(self, clip: Clip) -> QualityScore:
+            return QualityScore(score=score, parts={"noise": 0.25})
+
+    stage = QualityFilter(QualityConfig())
+    stage.scorer = Scripted()
+    clip = stage(clip_from_images(panned(landscape(1))[:1], FPS))
+    assert dict(clip.scores) == {"quality_score": score, "quality_noise": 0.25}
+    assert clip.rejection == rejection
+
+
 def test_bad_settings_are_named() -> None:
-    with pytest.raises(ValueError, match="min_score"):
-        QualityConfig(min_score=101)
+    for wrong in (-1, 101):
+        message = f"quality.min_score must be in [0, 100], not {wrong}"
+        with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+            QualityConfig(min_score=wrong)
+    for limit in (0, 100):
+        QualityConfig(min_score=limit)
     with pytest.raises(ValueError, match="no_reference"):
         QualityFilter(QualityConfig(backend="finevq-2"))
 

@@ -39,6 +39,7 @@ def test_a_slow_source_is_rejected_and_one_at_the_limit_kept() -> None:
     expected = Decision(stage="resolution", rule="frame_rate", value=11.9, threshold=12.0)
     assert judged(1280, 720, fps=11.9).rejection == expected
     assert judged(1280, 720, fps=12.0).active
+    assert not judged(1280, 720, fps=0.5).active
 
 
 def test_a_rate_that_the_file_does_not_tell_rejects_nothing() -> None:

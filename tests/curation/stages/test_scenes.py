@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -9,8 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from curation.backends.defects.combing import combed_share
 from curation.backends.registry import FRAME_DESCRIPTORS
-from curation.clip.schema import Media, Source
+from curation.clip.observations import Keyframe
+from curation.clip.schema import Decision, Failure, Media, Shot, Source, VideoInfo
 from curation.media import Cut, cut_clips, probe
 from curation.stages.scenes import SceneDetection, ScenesConfig
 from tests.worlds.portrait import astronaut
@@ -129,3 +133,261 @@ def test_descriptor_tells_scenes_apart(pictures: list[Picture]) -> None:
     assert same < 0.05
     assert different > 0.2
     assert np.linalg.norm(describe(face)) == pytest.approx(1, abs=1e-5)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """A frame of one brightness, as the decoder would give it."""
+
+    time_s: float
+    grey: int = 100
+    damaged: bool = False
+    rows: Picture = field(default_factory=lambda: np.zeros((40, 40), np.uint8))
+
+    def luma(self) -> Picture:
+        return self.rows
+
+    def image(self, short_edge: int) -> Picture:
+        """A picture whose size tells what was asked for; its left half is black."""
+        image = np.full((short_edge // 12, short_edge // 6, 3), self.grey, np.uint8)
+        image[:, : short_edge // 12] = 0
+        return image
+
+
+@dataclass(slots=True)
+class Told:
+    """Tells two brightnesses apart by a distance of one half; keeps those that it was shown."""
+
+    shown: list[int] = field(default_factory=list)
+
+    def describe(self, image: Picture) -> npt.NDArray[np.float32]:
+        assert image.shape == (12, 24, 3)
+        self.shown.append(int(image.max()))
+        return np.array([1.0, 0.0] if len(self.shown) % 2 else [0.5, 0.75**0.5], np.float32)
+
+
+INFO = VideoInfo(
+    width=640,
+    height=480,
+    fps=25.0,
+    duration_s=0.0,
+    codec="h264",
+    pixel_format="yuv420p",
+    rotation_deg=0,
+    sample_aspect_ratio=1.0,
+    audio_codec=None,
+    audio_rate_hz=0,
+    audio_channels=0,
+)
+
+
+class Files:
+    """One file, told instead of read: its frames, when they are shown, and where it ends."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.monkeypatch = monkeypatch
+        self.told = Told()
+
+    def scanned(
+        self,
+        frames: Sequence[Shown],
+        *,
+        config: ScenesConfig | None = None,
+        span_s: tuple[float, float] = (0.0, float("inf")),
+        duration_s: float = 0.0,
+        fps: float = 25.0,
+        file_end_s: float = 0.0,
+        times_s: Sequence[float] = (),
+    ) -> tuple[Source, Source]:
+        """The source before and after."""
+
+        def decoded(path: str, start_s: float, end_s: float) -> Iterator[Shown]:
+            assert (path, start_s, end_s) == ("a.mp4", *span_s)
+            return iter(frames)
+
+        told: dict[str, Any] = {
+            "iter_raw_frames": decoded,
+            "file_end_s": {"a.mp4": file_end_s}.__getitem__,
+            "frame_times": {"a.mp4": list(times_s)}.__getitem__,
+        }
+        for name, answer in told.items():
+            self.monkeypatch.setattr(f"curation.stages.scenes.{name}", answer)
+        media = Media(path="a.mp4", info=replace(INFO, fps=fps, duration_s=duration_s))
+        source = Source(uri="/in/a.mp4", media=media, segment_start_s=span_s[0], segment_end_s=span_s[1])
+        stage = SceneDetection(config or ScenesConfig())
+        stage.descriptor = self.told
+        return source, stage(source)
+
+
+@pytest.fixture
+def files(monkeypatch: pytest.MonkeyPatch) -> Files:
+    return Files(monkeypatch)
+
+
+def at(*times_s: float) -> list[Shown]:
+    return [Shown(time_s=time_s) for time_s in times_s]
+
+
+UNDECODABLE = Failure(stage="scenes", rule="undecodable", detail="no frame could be decoded")
+EMPTY = Decision(stage="scenes", rule="empty", value=0.0, threshold=1.0)
+
+
+@pytest.mark.parametrize(
+    ("times_s", "file_end_s", "duration_s", "failure"),
+    [
+        ([5.0], 30.0, 30.0, UNDECODABLE),
+        ([9.9], 30.0, 30.0, UNDECODABLE),
+        ([4.9, 10.0], 30.0, 30.0, None),
+        ([1.0], 5.0, 30.0, Failure(stage="scenes", rule="truncated", detail="ends at 5.00 s of 30.00 s")),
+        ([1.0], 5.1, 30.0, None),
+        ([1.0], 4.0, 5.0, None),
+    ],
+)
+def test_a_part_without_frames_is_damaged_missing_or_a_pause(
+    files: Files, times_s: list[float], file_end_s: float, duration_s: float, failure: Failure | None
+) -> None:
+    source, result = files.scanned(
+        [], span_s=(5.0, 10.0), times_s=times_s, file_end_s=file_end_s, duration_s=duration_s
+    )
+    assert result == (replace(source, failure=failure) if failure else replace(source, rejection=EMPTY))
+
+
+def test_damaged_frames_are_counted(files: Files) -> None:
+    frames = [Shown(time_s=index / 25, damaged=index in {1, 4, 5}) for index in range(10)]
+    source, result = files.scanned(frames, config=ScenesConfig(max_damaged_frames=2))
+    failure = Failure(stage="scenes", rule="damaged_frames", detail="3 of 10 frames")
+    assert result == replace(source, failure=failure)
+    assert files.scanned(frames, config=ScenesConfig(max_damaged_frames=3))[1].failure is None
+    assert files.scanned(frames[:2])[1].failure == replace(failure, detail="1 of 2 frames")
+
+
+def test_what_is_combed_on_more_of_its_keyframes_than_allowed_is_rejected(files: Files) -> None:
+    combed = np.zeros((40, 40), np.uint8)
+    combed[::2] = 200
+    frames = [Shown(time_s=0.0, rows=combed), *at(0.25), Shown(time_s=0.5)]
+    share = combed_share(combed) / 2
+    assert share > 0.1
+    source, result = files.scanned(frames, config=ScenesConfig(max_combed_share=share - 0.01))
+    rejection = Decision(stage="scenes", rule="combed", value=share, threshold=share - 0.01)
+    assert result == replace(source, rejection=rejection, keyframes=result.keyframes)
+    assert [keyframe.time_s for keyframe in result.keyframes] == [0.0, 0.5]
+    assert files.scanned(frames, config=ScenesConfig(max_combed_share=share))[1].active
+
+
+@pytest.mark.parametrize(
+    ("span_s", "times_s", "file_end_s", "detail"),
+    [
+        ((0.0, np.inf), [*range(9)], 0.0, None),
+        ((0.0, np.inf), [*range(8)], 8.5, "ends at 8.00 s of 10.00 s"),
+        ((0.0, np.inf), [*range(8)], 9.0, None),
+        ((2.0, np.inf), [*range(2, 8)], 8.5, "ends at 8.00 s of 10.00 s"),
+        ((2.0, 7.0), [2, 3, 4, 5], 6.0, "ends at 6.00 s of 7.00 s"),
+        ((2.0, 7.0), [2, 3, 4, 5, 6], 0.0, None),
+    ],
+)
+def test_a_tenth_of_the_claimed_length_may_be_missing(
+    files: Files, span_s: tuple[float, float], times_s: list[float], file_end_s: float, detail: str | None
+) -> None:
+    source, result = files.scanned(at(*times_s), span_s=span_s, duration_s=10.0, fps=1.0, file_end_s=file_end_s)
+    if detail is None:
+        assert result.shots == (Shot(start_s=times_s[0], end_s=times_s[-1] + 1),)
+    else:
+        assert result == replace(source, failure=Failure(stage="scenes", rule="truncated", detail=detail))
+
+
+def test_the_last_frame_lasts_as_long_as_most_do_but_not_beyond_the_part(files: Files) -> None:
+    assert files.scanned(at(0.0, 0.125, 0.25, 1.0))[1].shots == (Shot(start_s=0.0, end_s=1.125),)
+    within = files.scanned(at(0.0, 0.125, 0.25), span_s=(0.0, 0.3125))[1]
+    assert within.shots == (Shot(start_s=0.0, end_s=0.3125),)
+    assert files.scanned(at(3.0), fps=8.0)[1].shots == (Shot(start_s=3.0, end_s=3.125),)
+    assert files.scanned(at(0.0), fps=0.0)[1].shots == (Shot(start_s=0.0, end_s=0.04),)
+
+
+@pytest.mark.parametrize(
+    ("times_s", "kept"),
+    [
+        ([0.0, 0.25, 0.5, 0.75, 1.0], [0.0, 0.5, 1.0]),
+        ([0.0, 0.4, 0.625, 1.0, 1.25, 1.5], [0.0, 0.625, 1.0, 1.5]),  # one late frame does not shift the grid
+        ([0.0, 1.0, 1.25, 1.5], [0.0, 1.0, 1.5]),  # after a gap of a whole period it starts anew
+        ([0.0, 2.0, 2.25, 2.5], [0.0, 2.0, 2.5]),
+        ([7.25, 7.5, 7.75], [7.25, 7.75]),
+    ],
+)
+def test_keyframes_lie_on_a_grid(files: Files, times_s: list[float], kept: list[float]) -> None:
+    assert [keyframe.time_s for keyframe in files.scanned(at(*times_s))[1].keyframes] == kept
+
+
+@pytest.mark.parametrize(("short_edge", "quality"), [(480, 90), (240, 50)])
+def test_a_keyframe_is_a_picture_of_the_size_and_quality_asked_for(files: Files, short_edge: int, quality: int) -> None:
+    config = ScenesConfig(keyframe_short_edge_px=short_edge, jpeg_quality=quality)
+    frame = Shown(time_s=0.5, grey=77)
+    _, jpeg = cv2.imencode(".jpg", frame.image(short_edge), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    assert files.scanned([frame], config=config)[1].keyframes == (Keyframe(time_s=0.5, jpeg=jpeg.tobytes()),)
+
+
+def test_every_frame_is_measured(files: Files) -> None:
+    frames = [Shown(time_s=index / 8, grey=grey) for index, grey in enumerate((100, 120, 110))]
+    stats = files.scanned(frames)[1].stats
+    assert stats is not None
+    # Half of each picture is black.
+    assert stats.times_s.tolist() == [0.0, 0.125, 0.25]
+    assert stats.luma_mean.tolist() == [50.0, 60.0, 55.0]
+    assert stats.luma_std.tolist() == [50.0, 60.0, 55.0]
+    assert stats.change.tolist() == [0.0, 10.0, 5.0]
+    assert {column.dtype for column in (stats.luma_mean, stats.luma_std, stats.change)} == {np.dtype(np.float32)}
+
+
+def brightening(num_frames: int, *cuts: int) -> list[Shown]:
+    """Frames whose brightness is their number, or 100 more in every other shot."""
+    return [
+        Shown(time_s=index / 25, grey=index + 100 * (sum(cut <= index for cut in cuts) % 2))
+        for index in range(num_frames)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("num_frames", "cuts", "gap", "compared"),
+    [
+        (40, [20], 3, [17, 122]),
+        (40, [20], 5, [15, 124]),
+        (23, [20], 5, [15, 122]),  # there are only three frames after the cut
+        (40, [4], 5, [0, 108]),  # there are only four frames before it
+        (40, [20, 26], 10, [10, 29, 16, 35]),  # the second cut is found before the first is checked
+        (30, [20, 26], 10, [10, 29, 16, 29]),
+    ],
+)
+def test_a_cut_is_checked_some_frames_to_either_side(
+    files: Files, num_frames: int, cuts: list[int], gap: int, compared: list[int]
+) -> None:
+    config = ScenesConfig(check_gap_frames=gap, min_shot_frames=1)
+    _, result = files.scanned(brightening(num_frames, *cuts), config=config)
+    assert files.told.shown == compared
+    edges = [0.0, *(cut / 25 for cut in cuts), num_frames / 25]
+    assert [shot.start_s for shot in result.shots] == edges[:-1]
+    assert [shot.end_s for shot in result.shots] == pytest.approx(edges[1:])
+
+
+@pytest.mark.parametrize(
+    ("settings", "num_shots"),
+    [
+        ({}, 2),
+        ({"min_cut_distance": 0.5}, 2),
+        ({"min_cut_distance": 0.51}, 1),
+        # Half of the picture brightens by 101 levels at the cut, and by 1 between other frames.
+        ({"min_content_value": 16.0}, 2),
+        ({"min_content_value": 18.0}, 1),
+        ({"adaptive_threshold": 100.0}, 2),
+        ({"adaptive_threshold": 102.0}, 1),
+        ({"min_shot_frames": 6}, 3),
+    ],
+)
+def test_what_counts_as_a_cut_is_the_configuration_s(files: Files, settings: dict[str, float], num_shots: int) -> None:
+    frames = brightening(40, 20, 26) if "min_shot_frames" in settings else brightening(40, 20)
+    result = files.scanned(frames, config=ScenesConfig(**settings))[1]  # type: ignore[arg-type]
+    assert len(result.shots) == num_shots
+
+
+def test_a_shot_has_at_least_fifteen_frames(files: Files) -> None:
+    assert [shot.start_s for shot in files.scanned(brightening(60, 15, 29))[1].shots] == [0.0, 0.6]
+    assert [shot.start_s for shot in files.scanned(brightening(60, 15, 30))[1].shots] == [0.0, 0.6, 1.2]
+    assert [shot.start_s for shot in files.scanned(brightening(60, 14))[1].shots] == [0.0]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.clip.observations import Box, FaceBox, FrameStats, Keyframe
-from curation.clip.schema import Media, Pool, Shot, Source, VideoInfo
+from curation.clip.schema import Clip, Decision, Media, Pool, Shot, Source, VideoInfo
 from curation.stages.split import Split, SplitConfig, pieces
 
 FACE = FaceBox(box=Box(x0=0.4, y0=0.2, x1=0.6, y1=0.5), confidence=1.5)
@@ -33,9 +33,12 @@ def split(
     present: list[tuple[float, float]],
     shots: list[float],
     pool: Pool = Pool.HUMAN,
+    *,
     face: FaceBox = FACE,
+    config: SplitConfig | None = None,
+    fps: float = 25,
 ) -> Source:
-    times = np.arange(round(seconds * 25)) / 25
+    times = np.arange(round(seconds * fps)) / fps
     zeros = np.zeros(len(times), np.float32)
     keyframes = tuple(
         Keyframe(time_s=float(t), jpeg=b"", faces=(face,) if any(start <= t < end for start, end in present) else ())
@@ -49,7 +52,7 @@ def split(
         keyframes=keyframes,
         stats=FrameStats(times_s=times, luma_mean=zeros, luma_std=zeros, change=zeros),
     )
-    return Split(SplitConfig())(source)
+    return Split(config or SplitConfig())(source)
 
 
 def summary(source: Source) -> list[tuple[float, float, str]]:
@@ -93,6 +96,57 @@ def test_the_general_pool_needs_no_people() -> None:
 def test_every_shot_leaves_a_record() -> None:
     source = split(6, [(0, 6)], [0.12, 5.9])
     assert {clip.shot.start_s for clip in source.clips} == {0.0, 0.12, 5.9}
+    assert source.clips[0].rejection == Decision(stage="split", rule="too_short", value=0.12)
+
+
+def test_a_clip_is_all_that_its_source_tells_of_it() -> None:
+    source = split(9, [], [5], Pool.GENERAL)
+    assert source.stats is not None
+    kept, short = source.clips
+    for clip, key, start_s, end_s in ((kept, "0000", 0.0, 5.0), (short, "0001", 5.0, 9.0)):
+        assert replace(clip, stats=None) == Clip(
+            key=f"{source.key}-{key}",
+            source="a.mp4",
+            media=Media(path="a.mp4", info=INFO),
+            pool=Pool.GENERAL,
+            shot=Shot(start_s=start_s, end_s=end_s),
+            start_s=start_s,
+            end_s=end_s,
+            keyframes=tuple(frame for frame in source.keyframes if start_s <= frame.time_s < end_s),
+        )
+        assert clip.stats is not None
+        np.testing.assert_array_equal(clip.stats.times_s, np.arange(start_s * 25, end_s * 25) / 25)
+
+
+def test_what_is_shorter_than_four_seconds_is_rejected_with_its_length() -> None:
+    assert summary(split(9, [], [5], Pool.GENERAL)) == [(0, 5, "kept"), (5, 9, "kept")]
+    rejection = split(8.52, [], [5], Pool.GENERAL).clips[1].rejection
+    assert rejection == Decision(stage="split", rule="too_short", value=8.52 - 5.0)
+
+
+def test_a_keyframe_on_a_cut_belongs_to_the_shot_that_it_begins() -> None:
+    assert summary(split(10, [(4, 5)], [5])) == [(0, 3.76, "no_people"), (3.76, 5, "too_short"), (5, 10, "no_people")]
+    assert summary(split(10, [(5, 5.1)], [5])) == [(0, 5, "no_people"), (5, 5.28, "too_short"), (5.28, 10, "no_people")]
+
+
+def test_one_keyframe_without_a_face_at_either_end_is_a_quarter_of_a_second_without_people() -> None:
+    assert summary(split(5, [(0.5, 4.5)], [])) == [(0, 0.28, "no_people"), (0.28, 4.28, "kept"), (4.28, 5, "no_people")]
+
+
+def test_a_piece_after_the_last_frame_begins_at_that_frame() -> None:
+    slides = split(3, [], [], Pool.GENERAL, config=SplitConfig(min_clip_s=0.5, max_clip_s=0.5), fps=1)
+    assert (slides.clips[-1].start_s, slides.clips[-1].end_s) == (2.0, 3.0)
+
+
+@pytest.mark.parametrize("lengths", [{"min_clip_s": 0.0}, {"min_clip_s": -1.0}, {"min_clip_s": 5.1}])
+def test_lengths_that_no_clip_can_have_are_refused(lengths: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"^min_clip_s must lie between 0 and max_clip_s$"):
+        SplitConfig(**lengths)  # type: ignore[arg-type]
+
+
+def test_pieces_are_equal_wherever_they_can_be() -> None:
+    assert pieces(0, 8, 4, 5) == [(0, 4), (4, 8)]
+    assert pieces(1, 8.9, 4, 5) == [(1, 6), (6, 8.9)]
 
 
 @given(st.floats(0.1, 60), st.floats(0, 100))

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from curation.clip.schema import Clip
+from curation.backends.text.detector import TextBox
+from curation.backends.text.overlay import Band, Motion
+from curation.clip.observations import Box
+from curation.clip.schema import Clip, Decision
 from curation.stages.subtitles import SubtitleConfig, SubtitleFilter
 from tests.worlds.clip_from_video import clip_from_images, clip_from_video
 from tests.worlds.drawn_scenes import FPS, Picture, landscape, panned, with_text, write
@@ -155,7 +159,7 @@ def test_a_clip_without_keyframes_is_kept(subtitles: SubtitleFilter) -> None:
     assert subtitles(replace(clip, keyframes=())).kept
 
 
-@pytest.mark.parametrize("wrong", [{"num_keyframes": 1}, {"min_width": 0.0}, {"max_angle_deg": 50.0}])
+@pytest.mark.parametrize("wrong", [{"min_width": 0.0}, {"max_angle_deg": 50.0}])
 def test_a_nonsensical_setting_is_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         SubtitleConfig(**wrong)  # type: ignore[arg-type]
@@ -164,6 +168,190 @@ def test_a_nonsensical_setting_is_named(wrong: dict[str, float]) -> None:
 def test_an_unknown_backend_names_the_known() -> None:
     with pytest.raises(ValueError, match="rapidocr"):
         SubtitleFilter(SubtitleConfig(backend="tesseract"))
+
+
+FRACTIONS = (
+    "min_width",
+    "min_persistence",
+    "lower_zone",
+    "upper_zone",
+    "still_margin",
+    "centred_tolerance",
+    "title_width",
+)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"num_keyframes": 1}, "subtitles.num_keyframes must be at least 2, not 1"),
+        *(
+            ({name: value}, f"subtitles.{name} must be in (0, 1], not {value}")
+            for name in FRACTIONS
+            for value in (0, 1.1)
+        ),
+        ({"max_angle_deg": -0.1}, "subtitles.max_angle_deg must be in [0, 45], not -0.1"),
+        ({"max_angle_deg": 45.1}, "subtitles.max_angle_deg must be in [0, 45], not 45.1"),
+    ],
+)
+def test_a_setting_beyond_its_limits_is_refused(wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        SubtitleConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_limits_of_the_settings_are_allowed() -> None:
+    SubtitleConfig(num_keyframes=2, max_angle_deg=0, **dict.fromkeys(FRACTIONS, 1.0))  # type: ignore[arg-type]
+    SubtitleConfig(max_angle_deg=45)
+
+
+def line(y0: float, width: float, *, x: float = 0.5, height: float = 0.0625, angle_deg: float = 0.0) -> TextBox:
+    """A line of text whose middle is at `x`."""
+    box = Box(x0=x - width / 2, y0=y0, x1=x + width / 2, y1=y0 + height)
+    return TextBox(box=box, confidence=1.0, angle_deg=angle_deg)
+
+
+class Reader:
+    """Finds on every keyframe what it is told; keeps the brightness of the pictures that it was shown."""
+
+    def __init__(self, found: list[tuple[TextBox, ...]]) -> None:
+        self.found = iter(found)
+        self.shown: list[int] = []
+
+    def detect(self, image: Picture) -> tuple[TextBox, ...]:
+        self.shown.append(round(float(image.mean()) / 10) - 3)
+        return next(self.found)
+
+
+def read(
+    found: list[tuple[TextBox, ...]], *, num_keyframes: int = 10, config: SubtitleConfig | None = None
+) -> tuple[Clip, list[int]]:
+    """A clip that brightens with each keyframe, these lines on it, judged; and which keyframes were looked at."""
+    stage, reader = SubtitleFilter(config or SubtitleConfig()), Reader(found)
+    stage.detector = reader
+    noise = np.random.default_rng(0).integers(0, 61, (128, 128, 1)).repeat(3, axis=2)
+    noise += 30 - round(float(noise.mean()))
+    images = [(noise + 10 * number).astype(np.uint8) for number in range(num_keyframes)]
+    return stage(clip_from_images(images, 2.0)), reader.shown
+
+
+CAPTION = (line(0.875, 0.25),)
+
+
+@pytest.mark.parametrize(
+    ("num_keyframes", "asked_for", "order"),
+    [(10, 3, [1, 8, 5]), (10, 5, [1, 9, 3, 5, 7]), (2, 3, [0, 1]), (1, 3, [0]), (10, 2, [2, 7])],
+)
+def test_the_outermost_keyframes_are_looked_at_first(num_keyframes: int, asked_for: int, order: list[int]) -> None:
+    config = SubtitleConfig(num_keyframes=asked_for, min_persistence=1.0)
+    clip, shown = read([CAPTION] * 10, num_keyframes=num_keyframes, config=config)
+    # One keyframe is not enough for a decision, so a clip that has no more of them is left at once.
+    assert shown == order
+    assert clip.scores["subtitle_num_keyframes"] == len(order)
+
+
+def test_two_heavy_keyframes_of_three_are_enough() -> None:
+    clip, shown = read([CAPTION] * 3)
+    assert len(shown) == 2
+    assert clip.rejection == Decision(stage="subtitles", rule="heavy_text", value=1.0, threshold=0.5)
+    assert dict(clip.scores) == {
+        "subtitle_persistence": 1.0,
+        "subtitle_width": 0.25,
+        "subtitle_text_area": 0.25 * 0.0625,
+        "subtitle_motion": "over_motion",
+        "subtitle_overlays": json.dumps([["over_motion", 0.375, 0.875, 0.625, 0.9375]]),
+        "subtitle_num_keyframes": 2.0,
+    }
+
+
+def test_a_caption_that_pauses_is_persistent_and_its_numbers_are_means() -> None:
+    wide = (line(0.8125, 0.5), line(0.9, 0.375), line(0.4, 0.125))
+    clip, shown = read([wide, (), wide])
+    assert len(shown) == 3
+    two_thirds = 2 / 3
+    assert clip.rejection == Decision(stage="subtitles", rule="heavy_text", value=two_thirds, threshold=0.5)
+    assert clip.scores["subtitle_persistence"] == two_thirds
+    # The sign in the middle is text, but was not laid over the picture.
+    assert clip.scores["subtitle_width"] == pytest.approx(2 * 0.875 / 3)
+    assert clip.scores["subtitle_text_area"] == pytest.approx(2 * 0.0625 * (0.5 + 0.375 + 0.125) / 3)
+    assert len(json.loads(str(clip.scores["subtitle_overlays"]))) == 2
+
+
+@pytest.mark.parametrize(
+    ("found", "asked_for", "persistence", "looks", "kept"),
+    [
+        ([CAPTION, (), ()], 3, 0.5, 3, True),
+        ([(), (), ()], 3, 0.5, 2, True),
+        ([(), CAPTION, CAPTION], 3, 0.5, 3, False),
+        ([CAPTION, CAPTION, ()], 3, 0.7, 3, True),
+        ([CAPTION, (), CAPTION], 3, 0.7, 2, True),
+        ([CAPTION, CAPTION, (), ()], 4, 0.5, 2, False),
+        ([(), CAPTION, CAPTION, CAPTION, ()], 5, 0.6, 4, False),
+        ([CAPTION, (), (), CAPTION, ()], 5, 0.1, 4, False),
+        ([(line(0.875, 0.249),)] * 3, 3, 0.5, 2, True),
+    ],
+)
+def test_looking_ends_once_the_decision_stands(
+    found: list[tuple[TextBox, ...]], asked_for: int, persistence: float, looks: int, kept: bool
+) -> None:
+    clip, shown = read(found, config=SubtitleConfig(num_keyframes=asked_for, min_persistence=persistence))
+    assert (len(shown), clip.kept) == (looks, kept)
+
+
+def test_two_short_lines_are_together_as_wide_as_one() -> None:
+    halves = (line(0.8125, 0.125), line(0.9, 0.125))
+    clip, _ = read([halves] * 3)
+    assert not clip.kept
+    assert clip.scores["subtitle_width"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("motion", "text", "overlay"),
+    [
+        (Motion.MOVED, line(0.9, 0.5), False),
+        (Motion.CHANGED, line(0.9, 0.5, angle_deg=3.0), True),
+        (Motion.CHANGED, line(0.9, 0.5, angle_deg=-3.1), False),
+        # Between the zones: 0.25 and 0.55 of the height.
+        (Motion.CHANGED, line(0.21875, 0.5), True),
+        (Motion.CHANGED, line(0.25, 0.5), False),
+        (Motion.CHANGED, line(0.51, 0.5), False),
+        (Motion.CHANGED, line(0.53125, 0.5), True),
+        (Motion.OVER_MOTION, line(0.21875, 0.1), True),
+        (Motion.OVER_MOTION, line(0.53125, 0.1), True),
+        (Motion.OVER_MOTION, line(0.375, 0.39), False),
+        (Motion.OVER_MOTION, line(0.375, 0.5), True),
+        # Still text counts where it is centred, or at the rim.
+        (Motion.STILL, line(0.625, 0.25), True),
+        (Motion.STILL, line(0.625, 0.25, x=0.53), True),
+        (Motion.STILL, line(0.625, 0.25, x=0.46), False),
+        (Motion.STILL, line(0.375, 0.25), False),
+        (Motion.STILL, line(0.15, 0.25, x=0.3), True),
+        (Motion.STILL, line(0.16, 0.25, x=0.3), False),
+        (Motion.STILL, line(0.75, 0.25, x=0.3, height=0.125), True),
+        (Motion.STILL, line(0.71875, 0.25, x=0.3), False),
+    ],
+)
+def test_which_text_was_laid_over_the_picture(
+    monkeypatch: pytest.MonkeyPatch, motion: Motion, text: TextBox, overlay: bool
+) -> None:
+    band = Band(lines=((0, text), (1, text)), motion=motion)
+    monkeypatch.setattr("curation.stages.subtitles.find_bands", lambda lines, images: (band,) if lines[1:] else ())
+    settings = SubtitleConfig(
+        min_width=0.05, lower_zone=0.5625, title_width=0.5, centred_tolerance=0.031, still_margin=0.15
+    )
+    clip, _ = read([CAPTION] * 3, config=settings)
+    assert clip.scores["subtitle_motion"] == (motion.value if overlay else None)
+    assert clip.scores["subtitle_width"] == (pytest.approx(text.box.width) if overlay else 0.0)
+
+
+def test_the_widest_overlay_tells_the_motion(monkeypatch: pytest.MonkeyPatch) -> None:
+    bands = tuple(
+        Band(lines=((0, line(0.9, width)), (1, line(0.9, width))), motion=motion)
+        for width, motion in ((0.25, Motion.STILL), (0.5, Motion.CHANGED), (0.375, Motion.OVER_MOTION))
+    )
+    monkeypatch.setattr("curation.stages.subtitles.find_bands", lambda lines, images: bands if lines[1:] else ())
+    clip, _ = read([CAPTION] * 3)
+    assert clip.scores["subtitle_motion"] == "changed"
+    assert clip.scores["subtitle_width"] == 1.125
 
 
 @pytest.mark.clips

@@ -1,4 +1,6 @@
 import os
+import re
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +10,25 @@ import pytest
 from curation.backends.lips.scorer import (
     MAX_SHIFT_FRAMES,
     SyncEvidence,
+    no_evidence,
+    pool_evidence,
 )
+from curation.backends.speech.detector import HeardSound
 from curation.clip.observations import Box, FaceBox, FaceTrack
-from curation.clip.schema import AudioType, Clip, Pool, Source, Verdict
+from curation.clip.schema import AudioType, Clip, Decision, Pool, Source, Verdict
 from curation.pipeline import StagesConfig, build_stages
 from curation.runner import StageRunner
-from curation.stages.sync import Speech, SyncConfig, SyncFilter
+from curation.stages.sync import (
+    Judgement,
+    Speech,
+    SyncConfig,
+    SyncFilter,
+    same_face,
+    summarise_speech,
+    tell_audio_type,
+    without_audio,
+)
+from tests.worlds import videos
 from tests.worlds.moving_mouth import frames, source_of, syllables, voice, with_sound, write_video
 
 SECONDS = 10.0
@@ -204,12 +219,254 @@ def test_short_clips_need_a_higher_peak() -> None:
 
 
 def test_bad_configuration_is_named() -> None:
-    with pytest.raises(ValueError, match="max_offset_frames"):
-        SyncConfig(max_offset_frames=15)
     with pytest.raises(ValueError, match="known: mouth_motion"):
         SyncFilter(SyncConfig(backend="lipsync9000"))
     with pytest.raises(ValueError, match="known: periodicity"):
         SyncFilter(SyncConfig(speech_backend="vad"))
+
+
+FRAMES = "confidence_frames must not be negative and persistent_frames must be positive"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"max_offset_frames": -1}, "max_offset_frames must be 0 to 14, got -1"),
+        ({"max_offset_frames": 15}, "max_offset_frames must be 0 to 14, got 15"),
+        ({"min_confidence": 0.0}, "min_confidence must be positive, got 0.0"),
+        ({"confidence_frames": -1}, FRAMES),
+        ({"persistent_frames": 0}, FRAMES),
+        ({"min_speech_fraction": -0.1}, "min_speech_fraction must be within [0, 1], got -0.1"),
+        ({"min_speech_fraction": 1.1}, "min_speech_fraction must be within [0, 1], got 1.1"),
+    ],
+)
+def test_what_no_run_can_use_is_refused(wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        SyncConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_limits_of_the_configuration_are_allowed() -> None:
+    SyncConfig(max_offset_frames=0, confidence_frames=0, persistent_frames=1, min_speech_fraction=0)
+    SyncConfig(max_offset_frames=14, min_confidence=0.01, min_speech_fraction=1)
+
+
+CLEAR = Speech(fraction=1.0, clear=True)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "speech", "judgement"),
+    [
+        (evidence_of({0: 0.25}, 200), CLEAR, Judgement(Verdict.IN_SYNC, "peak", 0.25, 0.25)),
+        (evidence_of({-7: 0.25}, 200), CLEAR, Judgement(Verdict.MISMATCH, "offset", -7, 6)),
+        (evidence_of({0: 0.1875}, 100), CLEAR, Judgement(Verdict.UNSURE, "no_peak", 0.1875, 0.25 * 2**0.5)),
+        (evidence_of({0: 0.0625}, 150), CLEAR, Judgement(Verdict.MISMATCH, "no_agreement", 0.0625, 0.12)),
+        (evidence_of({0: 0.25}, 1, speed=0.0), CLEAR, Judgement(Verdict.MISMATCH, "still_lips", 0.0, 0.025)),
+        (no_evidence(), CLEAR, Judgement(Verdict.UNSURE, "no_face", 0, 1)),
+        (no_evidence(), Speech(fraction=0.0, clear=True), Judgement(Verdict.NO_SPEECH, "no_speech", 0.0, 0.1)),
+    ],
+)
+def test_a_judgement_names_its_rule_its_number_and_the_limit(
+    stage: SyncFilter, evidence: SyncEvidence, speech: Speech, judgement: Judgement
+) -> None:
+    assert stage.judge(evidence, speech) == judgement
+
+
+def test_agreement_that_chance_just_reaches_is_no_mismatch() -> None:
+    stage = SyncFilter(SyncConfig(max_chance_agreement=0.125))
+    assert stage.judge(evidence_of({0: 0.125}, 150), CLEAR).verdict is Verdict.UNSURE
+
+
+def heard(
+    kind: AudioType = AudioType.TALKING,
+    *,
+    level_db: float = -20.0,
+    fraction: float = 0.5,
+    confidence: float = 0.75,
+    held: float = 0.0,
+) -> HeardSound:
+    return HeardSound(
+        level_db=level_db, speech_fraction=fraction, audio_type=kind, confidence=confidence, held_fraction=held
+    )
+
+
+class Listener:
+    """Hears what it is told; keeps how many samples it was given."""
+
+    def __init__(self, sounds: Iterable[HeardSound]) -> None:
+        self.sounds = iter(sounds)
+        self.num_samples: list[int] = []
+
+    def listen(self, samples: np.ndarray) -> HeardSound:
+        self.num_samples.append(len(samples))
+        return next(self.sounds)
+
+
+class Watcher:
+    """Sees what it is told; keeps what it was given."""
+
+    def __init__(self, evidence: Iterable[SyncEvidence]) -> None:
+        self.evidence = iter(evidence)
+        self.seen: list[tuple[str, int]] = []
+
+    def score(self, clip: Clip, samples: np.ndarray) -> SyncEvidence:
+        self.seen.append((clip.key, len(samples)))
+        return next(self.evidence)
+
+
+def scripted(
+    sounds: list[HeardSound], evidence: list[SyncEvidence], config: SyncConfig | None = None
+) -> tuple[SyncFilter, Listener, Watcher]:
+    stage, listener, watcher = SyncFilter(config or SyncConfig()), Listener(sounds), Watcher(evidence)
+    stage.speech, stage.scorer = listener, watcher
+    return stage, listener, watcher
+
+
+@pytest.fixture(scope="module")
+def two_clips(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    """Two clips of 2 s of one shot, with a tone at 48 kHz."""
+    path = tmp_path_factory.mktemp("tone") / "a.mp4"
+    videos.write_video(path, size=(64, 64), fps=5, seconds=4, audio_seconds=4, audio_rate_hz=48_000)
+    source = source_of(path, clip_s=2.0)
+    assert len(source.clips) == 2
+    return source
+
+
+def test_a_clip_s_record_is_its_own_and_its_shot_s_numbers(two_clips: Source) -> None:
+    sounds = [heard(AudioType.UNKNOWN, held=0.5), heard(level_db=-25.0, fraction=0.75, confidence=0.875)]
+    evidence = [evidence_of({2: 0.6}, 100, 0.125), evidence_of({-1: 0.4}, 50, 0.0625)]
+    stage, listener, watcher = scripted(sounds, evidence)
+    done = stage(two_clips)
+    pooled = pool_evidence(evidence)
+    assert listener.num_samples == [32_000, 32_000]
+    assert watcher.seen == [(clip.key, 32_000 + 2 * 9_600) for clip in two_clips.clips]
+    kinds = [(AudioType.SINGING, 0.375), (AudioType.TALKING, 0.875)]
+    verdicts = ["in_sync", "unsure"]
+    for clip, sound, own, kind, verdict in zip(done.clips, sounds, evidence, kinds, verdicts, strict=True):
+        assert clip.audio_drop is None
+        assert clip.audio_type is kind[0]
+        assert dict(clip.scores) == {
+            "sync_offset_frames": own.offset_frames,
+            "sync_confidence": own.confidence,
+            "sync_agreement": own.agreement(6),
+            "sync_verdict": verdict,
+            "sync_num_frames": own.num_frames,
+            "sync_mouth_speed": own.mouth_speed,
+            "sync_pooled_offset_frames": 2,
+            "sync_pooled_confidence": pooled.confidence,
+            "sync_pooled_agreement": pooled.agreement(6),
+            "sync_pooled_verdict": "in_sync",
+            "sync_pooled_rule": "peak",
+            "sync_pooled_num_frames": 150,
+            "speech_fraction": sound.speech_fraction,
+            "audio_level_db": sound.level_db,
+            "audio_type_confidence": kind[1],
+        }
+
+
+def test_a_mismatch_costs_the_whole_shot_its_sound(two_clips: Source) -> None:
+    stage, _, _ = scripted([heard()] * 2, [evidence_of({0: 0.3}, 40), evidence_of({9: 0.9}, 160)])
+    done = stage(two_clips)
+    assert [clip.scores["sync_verdict"] for clip in done.clips] == ["unsure", "mismatch"]
+    assert {clip.audio_drop for clip in done.clips} == {Decision(stage="sync", rule="offset", value=9.0, threshold=6.0)}
+    assert {clip.audio_type for clip in done.clips} == {AudioType.TALKING}
+
+
+@pytest.mark.parametrize("drop", [True, False])
+def test_a_shot_in_which_nobody_is_heard_loses_its_sound_where_that_is_asked_for(two_clips: Source, drop: bool) -> None:
+    quiet = [heard(AudioType.NONE, fraction=0.0), heard(AudioType.NONE, fraction=0.125)]
+    stage, _, _ = scripted(quiet, [no_evidence()] * 2, SyncConfig(drop_without_speech=drop))
+    done = stage(two_clips)
+    assert [clip.scores["sync_verdict"] for clip in done.clips] == ["no_speech", "unsure"]
+    assert {clip.scores["sync_offset_frames"] for clip in done.clips} == {None}
+    assert {clip.scores["sync_pooled_offset_frames"] for clip in done.clips} == {None}
+    reason = Decision(stage="sync", rule="no_speech", value=0.0625, threshold=0.1)
+    assert {clip.audio_drop for clip in done.clips} == {reason if drop else None}
+
+
+def test_a_silent_clip_is_not_looked_at(two_clips: Source) -> None:
+    sounds = [heard(level_db=-60.5), heard(level_db=-60.0)]
+    stage, _, watcher = scripted(sounds, [evidence_of({0: 0.9}, 200)])
+    silent, quiet = stage(two_clips).clips
+    assert watcher.seen == [(quiet.key, 51_200)]
+    assert silent.audio_drop == Decision(stage="sync", rule="silent", value=-60.5, threshold=-60.0)
+    assert (silent.audio_type, quiet.audio_type) == (AudioType.NONE, AudioType.TALKING)
+    assert (silent.scores["sync_num_frames"], silent.scores["sync_pooled_num_frames"]) == (0, 200)
+    assert quiet.audio_drop is None
+
+
+def test_a_crop_of_another_face_is_judged_apart(two_clips: Source) -> None:
+    parent = two_clips.clips[0]
+    crop = Box(x0=0.5, y0=0.5, x1=1.0, y1=1.0)
+    child = replace(parent, key="crop", parent_key=parent.key, crop=crop)
+    stage, _, watcher = scripted([heard()] * 2, [evidence_of({0: 0.9}, 200), evidence_of({9: 0.9}, 200)])
+    whole, part = stage(replace(two_clips, clips=(parent, child))).clips
+    assert [key for key, _ in watcher.seen] == [parent.key, "crop"]
+    assert (whole.audio_drop, part.audio_drop) == (None, Decision(stage="sync", rule="offset", value=9, threshold=6))
+
+
+def test_only_a_clip_whose_sound_may_be_kept_is_examined(two_clips: Source) -> None:
+    rejected = two_clips.clips[0].reject("quality", "low_score")
+    dropped = two_clips.clips[1].drop_audio("defects", "clipped")
+    heard_last = replace(two_clips.clips[1], key="last")
+    stage, _, watcher = scripted([heard()], [evidence_of({0: 0.9}, 200)])
+    done = stage(replace(two_clips, clips=(rejected, dropped, heard_last))).clips
+    assert [key for key, _ in watcher.seen] == ["last"]
+    assert done[:2] == (rejected, replace(dropped, audio_type=AudioType.NONE))
+    assert done[2].scores["sync_verdict"] == "in_sync"
+
+
+def test_the_same_face_overlaps_by_more_than_half_on_a_keyframe_of_both(two_clips: Source) -> None:
+    clip = two_clips.clips[0]
+
+    def seen(x1: float, time_s: float = 0.0) -> Clip:
+        face = FaceBox(box=Box(x0=0.0, y0=0.0, x1=x1, y1=0.5), confidence=1.0)
+        return replace(clip, tracks=(FaceTrack(times_s=(time_s,), faces=(face,)),))
+
+    faceless = replace(clip, tracks=())
+    assert same_face(seen(0.5), seen(0.375))
+    assert not same_face(seen(0.5), seen(0.25))
+    assert not same_face(seen(0.5), seen(0.5, time_s=0.5))
+    assert not same_face(seen(0.5), faceless)
+    assert not same_face(faceless, seen(0.5))
+    assert same_face(faceless, faceless)
+
+
+def test_a_clip_without_sound_says_why(two_clips: Source) -> None:
+    clip = two_clips.clips[0]
+    silent_info = replace(clip.media.info, audio_codec=None)
+    mute = replace(clip, media=replace(clip.media, info=silent_info))
+    broken = replace(clip, media=replace(clip.media, info=replace(silent_info, audio_undecodable=True)))
+    for made, rule in (
+        (clip, None),
+        (mute, "no_audio_stream"),
+        (broken, "undecodable_audio"),
+        (replace(clip, pool=Pool.GENERAL), "general_pool"),
+        (replace(mute, pool=Pool.GENERAL), "no_audio_stream"),
+    ):
+        drop = Decision(stage="sync", rule=rule) if rule else None
+        assert without_audio(made) == replace(made, audio_type=AudioType.NONE, audio_drop=drop)
+
+
+@pytest.mark.parametrize(
+    ("sound", "verdict", "told"),
+    [
+        (heard(), Verdict.MISMATCH, (AudioType.TALKING, 0.75)),
+        (heard(AudioType.NONE, held=1.0), Verdict.IN_SYNC, (AudioType.NONE, 0.75)),
+        (heard(AudioType.UNKNOWN, held=0.5), Verdict.IN_SYNC, (AudioType.SINGING, 0.375)),
+        (heard(AudioType.UNKNOWN, held=0.49), Verdict.IN_SYNC, (AudioType.UNKNOWN, 0.75)),
+        (heard(AudioType.UNKNOWN, held=1.0), Verdict.UNSURE, (AudioType.UNKNOWN, 0.75)),
+    ],
+)
+def test_held_notes_that_the_lips_follow_are_singing(
+    sound: HeardSound, verdict: Verdict, told: tuple[AudioType, float]
+) -> None:
+    assert tell_audio_type(sound, verdict) == told
+
+
+def test_speech_is_clear_where_most_clips_are_talk() -> None:
+    talk, music = heard(), heard(AudioType.UNKNOWN, fraction=1.0)
+    assert summarise_speech([talk, talk, music]) == Speech(fraction=2 / 3, clear=True)
+    assert summarise_speech([talk, music]) == Speech(fraction=0.75, clear=False)
 
 
 @pytest.mark.clips
