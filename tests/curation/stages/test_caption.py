@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from curation.backends.caption.captioner import CaptionError
 from curation.clip.caption import CameraMovement, Caption, HumanAction, MovementDirection
 from curation.clip.motion import CameraMotion, SubjectMotion
-from curation.clip.schema import AudioType, Clip, Score, ShotType
+from curation.clip.schema import AudioType, Clip, Decision, Score, ShotType
 from curation.stages.caption import CaptionConfig, CaptionStage
 from tests.worlds.people_clips import make_clip
 
@@ -198,10 +198,8 @@ def test_a_captioner_without_an_answer_rejects_the_clip() -> None:
 
     stage = CaptionStage(CaptionConfig())
     stage.captioner = Mute()
-    clip = stage(clip_of())
-    assert clip.caption is None
-    assert clip.rejection is not None
-    assert (clip.rejection.stage, clip.rejection.rule) == ("caption", "no_valid_caption")
+    clip = clip_of()
+    assert stage(clip) == replace(clip, rejection=Decision(stage="caption", rule="no_valid_caption"))
 
 
 def test_an_unknown_backend_is_named() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.backends.caption.measured_captioner import MeasuredCaptioner
-from curation.clip.caption import Caption
+from curation.clip.caption import CameraMovement, Caption, MovementDirection
 from curation.clip.motion import CameraMotion, SubjectMotion
-from curation.clip.schema import AudioType, Clip, Pool, Score, ShotType
-from curation.stages.consistency import RULES, ConsistencyConfig, ConsistencyFilter
+from curation.clip.schema import AudioType, Clip, Decision, Pool, Score, ShotType
+from curation.stages.consistency import RULES, ConsistencyConfig, ConsistencyFilter, Finding
 from tests.worlds.people_clips import make_clip
 
 STILL = CameraMotion(
@@ -152,12 +153,161 @@ def test_talking_is_believed_where_there_is_sound() -> None:
     assert verdict(dropped, **TALKING) == "talking_with_still_mouth"
 
 
+RULE = {getattr(rule, "__name__", ""): rule for rule in RULES}
+CAPTION = Caption(brief="A person in a room.", detailed="A person in a room with a window.")
+WALKS = CAPTION.model_copy(update={"brief": "A man walks down a street."})
+TALKS = CAPTION.model_copy(update={"brief": "A man talks."})
+
+
+def camera_says(movement: str) -> Caption:
+    return CAPTION.model_copy(update={"camera_movement": CameraMovement(movement)})
+
+
+def subject_goes(direction: str) -> Caption:
+    return CAPTION.model_copy(update={"movement_direction": MovementDirection(direction)})
+
+
+def people_said(number: int | None) -> Caption:
+    return CAPTION.model_copy(update={"num_people": number})
+
+
+def camera(**rates: float) -> Clip:
+    return clip_of(replace(STILL, **rates))
+
+
+def subject(**rates: float) -> Clip:
+    return clip_of(subject=replace(SEATED, **rates))
+
+
+def portrait(people: int) -> Clip:
+    return clip_of(people=people, shot_type=ShotType.PORTRAIT)
+
+
+@pytest.mark.parametrize(
+    ("rule", "caption", "clip", "value", "threshold", "contradicts"),
+    [
+        ("moving_camera_on_static_shot", camera_says("roll"), camera(speed_per_s=0.003), 0.003, 0.003, False),
+        ("moving_camera_on_static_shot", camera_says("roll"), camera(speed_per_s=0.002), 0.002, 0.003, True),
+        ("static_camera_on_moving_shot", camera_says("static"), camera(speed_per_s=0.02), 0.02, 0.02, True),
+        ("static_camera_on_moving_shot", camera_says("static"), camera(speed_per_s=0.019), 0.019, 0.02, False),
+        ("opposite_camera_movement", camera_says("pan_left"), camera(pan_per_s=0.02), 0.02, 0.02, True),
+        ("opposite_camera_movement", camera_says("pan_left"), camera(pan_per_s=0.019), 0.019, 0.02, False),
+        ("opposite_camera_movement", camera_says("pan_right"), camera(pan_per_s=-0.03), 0.03, 0.02, True),
+        ("opposite_camera_movement", camera_says("tilt_up"), camera(tilt_per_s=-0.04), 0.04, 0.02, True),
+        ("opposite_camera_movement", camera_says("tilt_down"), camera(tilt_per_s=0.05), 0.05, 0.02, True),
+        ("opposite_camera_movement", camera_says("zoom_in"), camera(zoom_per_s=-0.06), 0.06, 0.02, True),
+        ("opposite_camera_movement", camera_says("zoom_out"), camera(zoom_per_s=0.07), 0.07, 0.02, True),
+        # The clip lasts 5 s: at 0.03 a second the face's size changes by 0.15.
+        ("walking_without_displacement", WALKS, subject(travel_heads=1.0), 1.0, 1.0, False),
+        ("walking_without_displacement", WALKS, subject(travel_heads=0.9), 0.9, 1.0, True),
+        ("walking_without_displacement", WALKS, subject(scale_per_s=0.03), 0.1, 1.0, False),
+        ("walking_without_displacement", WALKS, subject(scale_per_s=-0.03), 0.1, 1.0, False),
+        ("walking_without_displacement", WALKS, subject(scale_per_s=-0.029), 0.1, 1.0, True),
+        ("movement_without_displacement", subject_goes("left"), subject(travel_heads=0.3), 0.3, 0.3, False),
+        ("movement_without_displacement", subject_goes("left"), subject(travel_heads=0.29), 0.29, 0.3, True),
+        ("movement_without_displacement", subject_goes("left"), subject(scale_per_s=0.02), 0.1, 0.3, False),
+        ("movement_without_displacement", subject_goes("left"), subject(scale_per_s=-0.02), 0.1, 0.3, False),
+        ("movement_without_displacement", subject_goes("left"), subject(scale_per_s=-0.019), 0.1, 0.3, True),
+        ("opposite_movement_direction", subject_goes("left"), subject(dx_per_s=0.03), -0.03, -0.03, False),
+        ("opposite_movement_direction", subject_goes("towards_camera"), subject(scale_per_s=-0.1), -0.1, -0.1, True),
+        ("opposite_movement_direction", subject_goes("towards_camera"), subject(scale_per_s=-0.09), -0.09, -0.1, False),
+        ("opposite_movement_direction", subject_goes("away_from_camera"), subject(scale_per_s=0.2), -0.2, -0.1, True),
+        ("still_subject_moves", subject_goes("still"), subject(travel_heads=2.0), 2.0, 2.0, True),
+        ("still_subject_moves", subject_goes("still"), subject(travel_heads=1.9), 1.9, 2.0, False),
+        ("fewer_people_than_faces", people_said(1), clip_of(people=2), 1, 1, False),
+        ("fewer_people_than_faces", people_said(1), clip_of(people=3), 2, 1, True),
+        ("fewer_people_than_faces", people_said(0), clip_of(people=0), 0, 0, False),
+        ("fewer_people_than_faces", people_said(0), clip_of(people=1), 1, 0, True),
+        ("more_people_than_faces", people_said(3), portrait(1), 2, 2, False),
+        ("more_people_than_faces", people_said(4), portrait(1), 3, 2, True),
+        ("talking_with_still_mouth", TALKS, clip_of(mouth=6.0), 6.0, 6.0, False),
+        ("talking_with_still_mouth", TALKS, clip_of(mouth=5.9), 5.9, 6.0, True),
+    ],
+)
+def test_a_rule_says_what_it_measured_and_against_what(
+    *, rule: str, caption: Caption, clip: Clip, value: float, threshold: float, contradicts: bool
+) -> None:
+    expected = Finding(rule, value, threshold, contradicts)
+    assert RULE[rule](caption, clip, ConsistencyConfig()) == expected
+
+
+@pytest.mark.parametrize(
+    ("direction", "rates"),
+    [
+        ("left", {"dx_per_s": 0.03}),
+        ("right", {"dx_per_s": -0.03}),
+        ("up", {"dy_per_s": 0.03}),
+        ("down", {"dy_per_s": -0.03}),
+    ],
+)
+def test_a_face_goes_the_other_way_when_it_is_fast_and_gets_far(direction: str, rates: dict[str, float]) -> None:
+    name = "opposite_movement_direction"
+    slower = {axis: rate / 2 for axis, rate in rates.items()}
+    found = [
+        RULE[name](subject_goes(direction), clip, ConsistencyConfig())
+        for clip in (
+            subject(travel_heads=1.0, **rates),
+            subject(travel_heads=0.9, **rates),
+            subject(travel_heads=1.0, **slower),
+        )
+    ]
+    assert found == [
+        Finding(name, -0.03, -0.03, True),
+        Finding(name, -0.03, -0.03, False),
+        Finding(name, -0.015, -0.03, False),
+    ]
+
+
+def test_the_most_opposite_of_several_camera_movements_counts() -> None:
+    caption = camera_says("pan_left").model_copy(update={"brief": "The camera tilts up."})
+    found = RULE["opposite_camera_movement"](caption, camera(pan_per_s=0.03, tilt_per_s=-0.05), ConsistencyConfig())
+    assert found == Finding("opposite_camera_movement", 0.05, 0.02, True)
+
+
+@pytest.mark.parametrize(
+    ("rule", "caption", "clip"),
+    [
+        ("moving_camera_on_static_shot", camera_says("static"), clip_of()),
+        ("moving_camera_on_static_shot", camera_says("roll"), clip_of(None)),
+        ("static_camera_on_moving_shot", camera_says("roll"), clip_of()),
+        ("static_camera_on_moving_shot", camera_says("static"), clip_of(None)),
+        ("opposite_camera_movement", camera_says("roll"), clip_of()),
+        ("opposite_camera_movement", camera_says("pan_left"), clip_of(None)),
+        ("walking_without_displacement", CAPTION, clip_of()),
+        ("walking_without_displacement", WALKS, clip_of(subject=None)),
+        ("movement_without_displacement", subject_goes("none"), clip_of()),
+        ("movement_without_displacement", subject_goes("still"), clip_of()),
+        ("opposite_movement_direction", subject_goes("none"), clip_of()),
+        ("opposite_movement_direction", subject_goes("still"), clip_of()),
+        ("still_subject_moves", subject_goes("left"), clip_of()),
+        ("still_subject_moves", subject_goes("still"), clip_of(subject=None)),
+        ("fewer_people_than_faces", people_said(None), clip_of()),
+        ("fewer_people_than_faces", people_said(1), replace(clip_of(), num_people=None)),
+        ("fewer_people_than_faces", people_said(1), clip_of(pool=Pool.GENERAL)),
+        ("more_people_than_faces", people_said(0), portrait(1)),
+        ("more_people_than_faces", people_said(None), portrait(1)),
+        ("more_people_than_faces", people_said(1), portrait(0)),
+        ("more_people_than_faces", people_said(1), clip_of()),
+        ("talking_with_still_mouth", CAPTION, clip_of(mouth=2.0)),
+        ("talking_with_still_mouth", TALKS, clip_of(mouth=None)),
+    ],
+)
+def test_a_rule_without_claim_or_measurement_finds_nothing(rule: str, caption: Caption, clip: Clip) -> None:
+    assert RULE[rule](caption, clip, ConsistencyConfig()) is None
+
+
+def test_a_face_must_have_been_followed_on_enough_keyframes() -> None:
+    rule = RULE["still_subject_moves"]
+    assert rule(subject_goes("still"), subject(coverage=0.6), ConsistencyConfig()) is not None
+    assert rule(subject_goes("still"), subject(coverage=0.59), ConsistencyConfig()) is None
+
+
 def test_all_contradictions_are_recorded_and_the_first_rejects() -> None:
     caption = Caption(brief="A man walks.", detailed="The camera pans left.", num_people=0)
     clip = ConsistencyFilter(ConsistencyConfig())(replace(clip_of(), caption=caption))
-    assert clip.rejection is not None
-    assert clip.rejection.rule == "moving_camera_on_static_shot"
-    assert (clip.rejection.value, clip.rejection.threshold) == (0.001, 0.003)
+    assert clip.rejection == Decision(
+        stage="consistency", rule="moving_camera_on_static_shot", value=0.001, threshold=0.003
+    )
     assert clip.scores["consistency_contradictions"] == (
         "moving_camera_on_static_shot, walking_without_displacement, fewer_people_than_faces"
     )
@@ -229,12 +379,28 @@ def test_the_measured_captioner_never_contradicts_the_measurements(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"min_coverage": 2.0}, "min_coverage must be in"),
-        ({"still_speed_per_s": 0.1}, "must not be above moving_speed_per_s"),
-        ({"still_travel_heads": 3.0}, "must not be above moved_travel_heads"),
-        ({"max_missed_people": -1}, "must not be negative"),
+        ({"min_coverage": 1.01}, "min_coverage must be in [0, 1], not 1.01"),
+        ({"min_coverage": -0.01}, "min_coverage must be in [0, 1], not -0.01"),
+        ({"still_speed_per_s": 0.021}, "still_speed_per_s must not be above moving_speed_per_s"),
+        ({"still_travel_heads": 2.01}, "still_travel_heads must not be above moved_travel_heads"),
+        ({"max_missed_people": -1}, "max_missed_people and max_unseen_people must not be negative"),
+        ({"max_unseen_people": -1}, "max_missed_people and max_unseen_people must not be negative"),
     ],
 )
 def test_bad_configuration_is_one_clear_line(changes: dict[str, float], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         ConsistencyConfig(**changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"min_coverage": 0.0},
+        {"min_coverage": 1.0},
+        {"still_speed_per_s": 0.02},
+        {"still_travel_heads": 2.0},
+        {"max_missed_people": 0, "max_unseen_people": 0},
+    ],
+)
+def test_a_configuration_at_its_limits_is_taken(changes: dict[str, float]) -> None:
+    ConsistencyConfig(**changes)  # type: ignore[arg-type]

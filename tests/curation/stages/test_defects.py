@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 import pytest
 
-from curation.clip.schema import Clip
+from curation.clip.schema import Clip, Decision
 from curation.stages.defects import DefectConfig, DefectFilter
 from curation.stages.subtitles import SubtitleConfig, SubtitleFilter
 from tests.worlds.clip_from_video import clip_from_images, clip_from_video
 from tests.worlds.drawn_scenes import FPS, Picture, landscape, panned, with_text
+from tests.worlds.people_clips import make_clip
 
 
 @pytest.fixture(scope="module")
@@ -109,22 +110,126 @@ def test_a_clip_without_keyframes_or_statistics_is_kept(defects: DefectFilter) -
     assert defects(replace(clip, keyframes=(), stats=None)).kept
 
 
-def test_flags_of_a_language_model_are_held_against_one_limit(defects: DefectFilter) -> None:
-    class Flags:
-        def detect(self, clip: Clip) -> dict[str, float]:
-            return {"deformed_hands": 0.8, "remaining_subtitles": 0.1}
+class Told:
+    """A detector that is told what it finds."""
 
-    flagging = DefectFilter(DefectConfig())
-    flagging.detector = Flags()
-    clip = flagging(clip_from_images(panned(landscape(41)), FPS))
-    assert rule(clip) == "deformed_hands"
-    assert clip.scores["defect_remaining_subtitles"] == 0.1
+    def __init__(self, found: dict[str, float]) -> None:
+        self.found = found
+
+    def detect(self, clip: Clip) -> dict[str, float]:
+        return self.found
 
 
-@pytest.mark.parametrize("wrong", [{"max_letterbox": 1.5}, {"max_frozen_s": -1.0}])
-def test_a_nonsensical_setting_is_named(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        DefectConfig(**wrong)  # type: ignore[arg-type]
+GREY = make_clip([np.full((90, 160, 3), 128, np.uint8)])
+LIMITS = DefectConfig(
+    max_letterbox=0.1,
+    max_pillarbox=0.2,
+    max_blurred_fill=0.3,
+    max_logo=0.4,
+    max_frozen_s=5.0,
+    max_still_s=6.0,
+    max_blank_s=7.0,
+    max_flag=0.8,
+)
+
+
+def filtered(found: dict[str, float], overlays: str | None = None, config: DefectConfig = LIMITS) -> Clip:
+    """What the stage makes of a clip on which a detector finds this."""
+    stage = DefectFilter(config)
+    stage.detector = Told(found)
+    return stage(GREY.with_scores(subtitle_overlays=overlays))
+
+
+@pytest.mark.parametrize(
+    ("kind", "limit", "rule"),
+    [
+        ("letterbox", 0.1, "letterbox"),
+        ("pillarbox", 0.2, "pillarbox"),
+        ("blurred_fill", 0.3, "blurred_fill"),
+        ("logo", 0.4, "logo"),
+        ("frozen_s", 5.0, "frozen"),
+        ("still_s", 6.0, "still"),
+        ("blank_s", 7.0, "blank"),
+        ("deformed_hands", 0.8, "deformed_hands"),
+    ],
+)
+def test_each_kind_has_its_limit_and_is_rejected_above_it(kind: str, limit: float, rule: str) -> None:
+    assert filtered({kind: limit}).rejection is None
+    above = filtered({kind: limit + 0.01})
+    assert above.rejection == Decision(stage="defects", rule=rule, value=limit + 0.01, threshold=limit)
+
+
+def test_every_severity_is_scored_and_the_first_above_its_limit_rejects() -> None:
+    clip = filtered({"remaining_subtitles": 0.1, "deformed_hands": 0.9, "letterbox": 1.0})
+    assert dict(clip.scores) == {
+        "subtitle_overlays": None,
+        "defect_remaining_subtitles": 0.1,
+        "defect_deformed_hands": 0.9,
+        "defect_letterbox": 1.0,
+        "defect_logo": 0.0,
+    }
+    assert clip.rejection == Decision(stage="defects", rule="deformed_hands", value=0.9, threshold=0.8)
+
+
+def place(x0: float, y0: float, x1: float, y1: float, motion: str = "over_motion") -> list[str | float]:
+    """A text as the subtitles stage writes it down."""
+    return [motion, x0, y0, x1, y1]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_logo"),
+    [
+        (place(0.2, 0.1, 0.4, 0.25), True),
+        (place(0.2, 0.75, 0.4, 0.9), True),
+        (place(0.6, 0.1, 0.8, 0.25), True),
+        (place(0.6, 0.75, 0.8, 0.9), True),
+        # Too far from the left and right edge, or from the upper and lower one.
+        (place(0.2, 0.1, 0.41, 0.25), False),
+        (place(0.59, 0.75, 0.8, 0.9), False),
+        (place(0.2, 0.1, 0.4, 0.26), False),
+        (place(0.6, 0.74, 0.8, 0.9), False),
+        # A banner begins above the limit of the width.
+        (place(0.0, 0.1, 0.3, 0.2), True),
+        (place(0.0, 0.1, 0.31, 0.2), False),
+        # Only text that stays over a moving picture was surely laid over it.
+        (place(0.2, 0.1, 0.4, 0.25, "still"), False),
+        (place(0.2, 0.1, 0.4, 0.25, "moved"), False),
+        (place(0.2, 0.1, 0.4, 0.25, "changed"), False),
+    ],
+)
+def test_narrow_text_in_a_corner_is_a_logo(text: list[str | float], is_logo: bool) -> None:
+    clip = filtered({}, json.dumps([text]), DefectConfig())
+    _, x0, y0, x1, y1 = text
+    area = (float(x1) - float(x0)) * (float(y1) - float(y0)) if is_logo else 0.0
+    assert clip.scores["defect_logo"] == pytest.approx(area)
+    assert rule(clip) == ("logo" if is_logo else None)
+
+
+def test_the_largest_logo_counts_whether_text_or_picture() -> None:
+    texts = json.dumps([place(0.0, 0.0, 0.1, 0.1), place(0.75, 0.0, 1.0, 0.125), place(0.0, 0.9, 0.1, 1.0)])
+    assert filtered({"logo": 0.02}, texts).scores["defect_logo"] == 0.03125
+    assert filtered({"logo": 0.05}, texts).scores["defect_logo"] == 0.05
+
+
+SHARES = ["max_letterbox", "max_pillarbox", "max_blurred_fill", "max_logo", "max_logo_text_width", "max_flag"]
+SPANS = ["max_frozen_s", "max_still_s", "max_blank_s"]
+
+
+@pytest.mark.parametrize("name", SHARES)
+def test_a_share_is_from_0_to_1(name: str) -> None:
+    for share in (0.0, 1.0):
+        DefectConfig(**{name: share})  # type: ignore[arg-type]
+    for share in (-0.1, 1.1):
+        with pytest.raises(ValueError, match=rf"^defects\.{name} must be in \[0, 1\], not {share}$"):
+            DefectConfig(**{name: share})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", SPANS)
+def test_a_span_is_not_negative(name: str) -> None:
+    DefectConfig(**{name: 0.0})  # type: ignore[arg-type]
+    for span_s in (-0.1, float("nan")):
+        with pytest.raises(ValueError, match=rf"^defects\.{name} must not be negative, but is {span_s}$"):
+            DefectConfig(**{name: span_s})  # type: ignore[arg-type]
 
 
 def test_an_unknown_backend_names_the_known() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from curation.clip.schema import Media, Source, VideoInfo
+from curation.clip.schema import Decision, Media, Source, VideoInfo
 from curation.stages.format import FormatConfig, FormatFilter
 
 INFO = VideoInfo(
@@ -29,7 +29,10 @@ DEFAULT = FormatConfig()
 def rule_of(config: FormatConfig = DEFAULT, /, **changes: str) -> str | None:
     info = replace(INFO, **changes)  # type: ignore[arg-type]
     source = FormatFilter(config)(Source(uri="a.mov", media=Media(path="a.mov", info=info)))
-    return source.rejection.rule if source.rejection else None
+    if source.rejection is None:
+        return None
+    assert source.rejection == Decision(stage="format", rule=source.rejection.rule)
+    return source.rejection.rule
 
 
 @pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67", "dolby-vision"])
