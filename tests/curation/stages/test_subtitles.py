@@ -156,7 +156,16 @@ def test_a_picture_without_text_costs_two_looks(subtitles: SubtitleFilter) -> No
 
 def test_a_clip_without_keyframes_is_kept(subtitles: SubtitleFilter) -> None:
     clip = judged(subtitles, panned(landscape(9)))
-    assert subtitles(replace(clip, keyframes=())).kept
+    bare = subtitles(replace(clip, keyframes=(), scores={}))
+    assert bare.kept
+    assert dict(bare.scores) == {
+        "subtitle_persistence": 0.0,
+        "subtitle_width": 0.0,
+        "subtitle_text_area": 0.0,
+        "subtitle_motion": None,
+        "subtitle_overlays": None,
+        "subtitle_num_keyframes": 0.0,
+    }
 
 
 @pytest.mark.parametrize("wrong", [{"min_width": 0.0}, {"max_angle_deg": 50.0}])
@@ -310,7 +319,7 @@ def test_two_short_lines_are_together_as_wide_as_one() -> None:
         (Motion.MOVED, line(0.9, 0.5), False),
         (Motion.CHANGED, line(0.9, 0.5, angle_deg=3.0), True),
         (Motion.CHANGED, line(0.9, 0.5, angle_deg=-3.1), False),
-        # Between the zones: 0.25 and 0.55 of the height.
+        # Between the zones: 0.25 and 0.5625 of the height.
         (Motion.CHANGED, line(0.21875, 0.5), True),
         (Motion.CHANGED, line(0.25, 0.5), False),
         (Motion.CHANGED, line(0.51, 0.5), False),
@@ -321,11 +330,11 @@ def test_two_short_lines_are_together_as_wide_as_one() -> None:
         (Motion.OVER_MOTION, line(0.375, 0.5), True),
         # Still text counts where it is centred, or at the rim.
         (Motion.STILL, line(0.625, 0.25), True),
-        (Motion.STILL, line(0.625, 0.25, x=0.53), True),
-        (Motion.STILL, line(0.625, 0.25, x=0.46), False),
+        (Motion.STILL, line(0.53125, 0.25, x=0.53125), True),
+        (Motion.STILL, line(0.625, 0.25, x=0.4375), False),
         (Motion.STILL, line(0.375, 0.25), False),
-        (Motion.STILL, line(0.15, 0.25, x=0.3), True),
-        (Motion.STILL, line(0.16, 0.25, x=0.3), False),
+        (Motion.STILL, line(0.125, 0.25, x=0.3), True),
+        (Motion.STILL, line(0.13, 0.25, x=0.3), False),
         (Motion.STILL, line(0.75, 0.25, x=0.3, height=0.125), True),
         (Motion.STILL, line(0.71875, 0.25, x=0.3), False),
     ],
@@ -336,7 +345,7 @@ def test_which_text_was_laid_over_the_picture(
     band = Band(lines=((0, text), (1, text)), motion=motion)
     monkeypatch.setattr("curation.stages.subtitles.find_bands", lambda lines, images: (band,) if lines[1:] else ())
     settings = SubtitleConfig(
-        min_width=0.05, lower_zone=0.5625, title_width=0.5, centred_tolerance=0.031, still_margin=0.15
+        min_width=0.05, lower_zone=0.5625, title_width=0.5, centred_tolerance=0.03125, still_margin=0.125
     )
     clip, _ = read([CAPTION] * 3, config=settings)
     assert clip.scores["subtitle_motion"] == (motion.value if overlay else None)

@@ -261,6 +261,7 @@ CLEAR = Speech(fraction=1.0, clear=True)
         (evidence_of({0: 0.1875}, 100), CLEAR, Judgement(Verdict.UNSURE, "no_peak", 0.1875, 0.25 * 2**0.5)),
         (evidence_of({0: 0.0625}, 150), CLEAR, Judgement(Verdict.MISMATCH, "no_agreement", 0.0625, 0.12)),
         (evidence_of({0: 0.25}, 1, speed=0.0), CLEAR, Judgement(Verdict.MISMATCH, "still_lips", 0.0, 0.025)),
+        (evidence_of({}, 1, speed=0.0125), CLEAR, Judgement(Verdict.MISMATCH, "still_lips", 0.0125, 0.025)),
         (no_evidence(), CLEAR, Judgement(Verdict.UNSURE, "no_face", 0, 1)),
         (no_evidence(), Speech(fraction=0.0, clear=True), Judgement(Verdict.NO_SPEECH, "no_speech", 0.0, 0.1)),
     ],
@@ -392,6 +393,16 @@ def test_a_silent_clip_is_not_looked_at(two_clips: Source) -> None:
     assert (silent.audio_type, quiet.audio_type) == (AudioType.NONE, AudioType.TALKING)
     assert (silent.scores["sync_num_frames"], silent.scores["sync_pooled_num_frames"]) == (0, 200)
     assert quiet.audio_drop is None
+
+
+def test_a_crop_of_the_same_face_is_not_examined_again(two_clips: Source) -> None:
+    parent = two_clips.clips[0]
+    whole_picture = Box(x0=0.0, y0=0.0, x1=1.0, y1=1.0)
+    child = replace(parent, key="crop", parent_key=parent.key, crop=whole_picture)
+    stage, listener, watcher = scripted([heard()], [evidence_of({0: 0.9}, 200)])
+    whole, part = stage(replace(two_clips, clips=(parent, child))).clips
+    assert (len(listener.num_samples), len(watcher.seen)) == (1, 1)
+    assert part.scores == whole.scores
 
 
 def test_a_crop_of_another_face_is_judged_apart(two_clips: Source) -> None:
