@@ -113,17 +113,17 @@ def test_shards_are_bounded_and_sources_whole(
 @pytest.mark.parametrize(
     ("limits", "groups"),
     [
-        ({"max_samples": 4}, ["ab", "c"]),
-        ({"max_samples": 3}, ["a", "b", "c"]),
-        ({"max_bytes": 4 * (100 + 30 + 4096)}, ["ab", "c"]),
-        ({"max_bytes": 4 * (100 + 30 + 4096) - 1}, ["a", "b", "c"]),
-        ({"max_samples": 1}, ["a", "b", "c"]),
+        ({"max_samples": 4}, ["ab", "cd"]),
+        ({"max_samples": 3}, ["a", "b", "c", "d"]),
+        ({"max_bytes": 4 * (100 + 30 + 4096)}, ["ab", "cd"]),
+        ({"max_bytes": 4 * (100 + 30 + 4096) - 1}, ["a", "b", "c", "d"]),
+        ({"max_samples": 1}, ["a", "b", "c", "d"]),
     ],
 )
 def test_a_shard_is_filled_to_its_bound_and_no_further(
     tmp_path: Path, media: Media, limits: dict[str, int], groups: list[str]
 ) -> None:
-    sources = [with_sound(source_with(media, name, 2), b"w" * 30) for name in "abc"]
+    sources = [with_sound(source_with(media, name, 2), b"w" * 30) for name in "abcd"]
     names = writer(tmp_path, sizes=limits).write(sources)
     shards = [CommitDirectory(str(tmp_path / "shards")).rows_of(name)["source"].to_pylist() for name in names]
     assert ["".join(dict.fromkeys(shard)) for shard in shards] == groups
@@ -150,6 +150,7 @@ def test_the_tar_holds_the_kept_clips_of_active_sources(tmp_path: Path, media: M
             *(f"{keys[2]}.{extension}" for extension in ("mp4", "json")),
         ]
     directory = RunDirectory(f"{tmp_path}/")
+    assert directory.run == str(tmp_path)
     assert (directory.shards, directory.quarantine) == (f"{tmp_path}/shards", f"{tmp_path}/quarantine")
     sample = directory.sample(name, keys[1])
     assert list(sample) == ["mp4", "wav", "json"]

@@ -161,7 +161,8 @@ def test_a_run_that_was_taken_over_commits_nothing(tmp_path: Path) -> None:
 def test_on_object_storage_too(object_store: str) -> None:
     store = s3fs.S3FileSystem()
     store.mkdirs("commits", exist_ok=True)
-    store.pipe_file("commits/run/5x32x32/soul-orphan.tar", b"left over")
+    for name in ("soul-orphan.tar", "5x32x32/soul-orphan.tar"):
+        store.pipe_file(f"commits/run/{name}", b"left over")
     directory = committed("s3://commits/run")
     assert directory.names() == ["soul-a"]
     assert sorted(store.find("commits/run")) == [
@@ -175,7 +176,7 @@ def test_a_damaged_index_is_named(tmp_path: Path) -> None:
     directory = committed(str(tmp_path))
     path = tmp_path / "soul-a.parquet"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(ConfigError, match=f"^{path} cannot be read: "):
+    with pytest.raises(ConfigError, match=f"^{path} cannot be read: Parquet magic bytes not found"):
         directory.index()
 
 
