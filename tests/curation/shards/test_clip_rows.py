@@ -268,6 +268,20 @@ def test_the_thumbnail_is_of_the_later_of_two_middle_keyframes() -> None:
         assert Keyframe(time_s=0.0, jpeg=small).image().min() > 220
 
 
+def test_the_thumbnail_is_a_few_kilobytes_in_which_fine_detail_is_averaged() -> None:
+    picture = np.zeros((1080, 1920, 3), np.uint8)
+    picture[:, ::10] = 255
+    ok, png = cv2.imencode(".png", picture)
+    assert ok
+    small = thumbnail([Keyframe(time_s=0.0, jpeg=png.tobytes())])
+    assert small is not None
+    assert np.abs(Keyframe(time_s=0.0, jpeg=small).image() - 25.5).max() < 3
+    noise = np.random.default_rng(0).integers(0, 256, (108, THUMBNAIL_WIDTH_PX, 3), np.uint8)
+    ok, png = cv2.imencode(".png", noise)
+    assert ok
+    assert len(thumbnail([Keyframe(time_s=0.0, jpeg=png.tobytes())]) or b"") < 16_000
+
+
 def test_the_thumbnail_of_a_strip_has_a_row() -> None:
     small = thumbnail([Keyframe(time_s=0.0, jpeg=jpeg_of(128, 1000, 1))])
     assert small is not None

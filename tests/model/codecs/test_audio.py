@@ -101,6 +101,7 @@ def test_windows_are_cut_from_steps_that_begin_later() -> None:
     assert windows.dtype == torch.float64
     assert windows[..., 0].tolist() == [[0] * 8, list(range(11, 19)), [19, 20, *[0] * 6]]
     assert torch.equal(windows[..., 0], windows[..., 1])
+    assert align_audio(steps[:2], [0], window=8)[0, :, 0].tolist() == [*[0] * 6, 11, 12]
     assert torch.equal(align_audio(steps[:0], [0, 1], window=4), torch.zeros(2, 4, 2, dtype=torch.float64))
 
 
@@ -137,7 +138,7 @@ def test_the_last_two_windows_are_kept() -> None:
     encoder = CountingEncoder(num_mel_bins=4)
     features = AudioFeatures(encoder, torch.zeros(65 * 16_000))
     for start, stop in ((0, 1500), (1499, 1501), (0, 3000), (2999, 3001), (1500, 3250), (1499, 1500)):
-        features.steps(start, stop)
+        assert len(features.steps(start, stop)) == stop - start
     assert encoder.computed == (0, 1, 2, 0)
 
 
@@ -200,6 +201,13 @@ def test_channels_that_cancel_out_give_the_loudest(tmp_path: Path) -> None:
     waveform = load_audio(write_wav(tmp_path / "opposite.wav", np.stack([tone, -tone], axis=1), 16_000))
     assert (waveform.shape, waveform.dtype) == ((16_000,), torch.float32)
     assert 0.49 < float(waveform.abs().max()) < 0.51
+
+
+def test_mono_is_the_mean_of_both_channels(tmp_path: Path) -> None:
+    right = np.stack([np.zeros(1_600), np.full(1_600, 0.5)], axis=1)
+    for samples in (right, right[:, ::-1]):
+        waveform = load_audio(write_wav(tmp_path / "one_side.wav", samples, 16_000))
+        assert waveform.tolist() == pytest.approx([0.25] * 1_600, abs=1e-3)
 
 
 def test_bad_audio_gives_one_clear_line(tmp_path: Path) -> None:
