@@ -39,7 +39,7 @@ def test_short_edge_must_be_above_480(tmp_path: Path, size: tuple[int, int], act
     assert source.active is active
 
 
-def test_slow_video_is_turned_down(tmp_path: Path) -> None:
+def test_slow_video_is_rejected(tmp_path: Path) -> None:
     path = str(write_video(tmp_path / "a.mp4", fps=5, seconds=2))
     source = StageRunner([("resolution", ResolutionFilter(ResolutionConfig()))]).run(Source(uri=path))
     assert source.rejection is not None

@@ -79,7 +79,7 @@ def test_sources_of_one_name_have_keys_of_their_own() -> None:
     assert Source(uri="/one/a.mp4").key != Source(uri="/two/a.mp4").key
 
 
-def test_a_source_is_active_until_it_fails_or_is_turned_down() -> None:
+def test_a_source_is_active_until_it_fails_or_is_rejected() -> None:
     assert MADE.active
     assert not MADE.fail("probe", "unreadable", "no moov").active
     assert not replace(MADE, rejection=Decision(stage="resolution", rule="short_edge")).active

@@ -4,23 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from curation.clip.schema import Decision, Media, Source, VideoInfo
+from curation.clip.schema import Decision, Source
 from curation.stages.format import FormatConfig, FormatFilter
+from tests.worlds.synthetic_run import media
 
-INFO = VideoInfo(
-    width=1280,
-    height=720,
-    fps=25.0,
-    duration_s=4.0,
-    codec="hevc",
-    pixel_format="yuv420p10le",
-    rotation_deg=0,
-    sample_aspect_ratio=1.0,
-    audio_codec=None,
-    audio_rate_hz=0,
-    audio_channels=0,
-    color_matrix="bt709",
-)
+FILE = media(1280, 720, 4.0)
+INFO = replace(FILE.info, codec="hevc", pixel_format="yuv420p10le", color_matrix="bt709")
 
 
 DEFAULT = FormatConfig()
@@ -28,7 +17,7 @@ DEFAULT = FormatConfig()
 
 def rule_of(config: FormatConfig = DEFAULT, /, **changes: str) -> str | None:
     info = replace(INFO, **changes)  # type: ignore[arg-type]
-    source = FormatFilter(config)(Source(uri="a.mov", media=Media(path="a.mov", info=info)))
+    source = FormatFilter(config)(Source(uri="a.mov", media=replace(FILE, info=info)))
     if source.rejection is None:
         return None
     assert source.rejection == Decision(stage="format", rule=source.rejection.rule)
@@ -54,10 +43,10 @@ def test_high_dynamic_range_has_a_rule_of_its_own(transfer: str) -> None:
         ("field_order", "tt", None),
     ],
 )
-def test_what_cannot_be_shown_truthfully_is_turned_down(field: str, value: str, rule: str | None) -> None:
+def test_what_cannot_be_shown_truthfully_is_rejected(field: str, value: str, rule: str | None) -> None:
     assert rule_of(DEFAULT, **{field: value}) == rule
 
 
-def test_interlaced_video_is_turned_down_where_that_is_asked_for() -> None:
+def test_interlaced_video_is_rejected_where_that_is_asked_for() -> None:
     assert rule_of(FormatConfig(take_interlaced=False), field_order="bb") == "interlaced"
     assert rule_of(FormatConfig(take_interlaced=False), field_order="progressive") is None

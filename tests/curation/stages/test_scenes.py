@@ -14,11 +14,12 @@ import pytest
 from curation.backends.defects.combing import combed_share
 from curation.backends.registry import FRAME_DESCRIPTORS
 from curation.clip.observations import Keyframe
-from curation.clip.schema import Decision, Failure, Media, Shot, Source, VideoInfo
+from curation.clip.schema import Decision, Failure, Media, Shot, Source
 from curation.media import Cut, cut_clips, probe
 from curation.stages.scenes import SceneDetection, ScenesConfig
 from tests.worlds.portrait import astronaut
 from tests.worlds.recordings import Recording, write_recording
+from tests.worlds.synthetic_run import media
 from tests.worlds.videos import write_video
 
 FPS = 25
@@ -166,19 +167,7 @@ class Told:
         return np.array([1.0, 0.0] if len(self.shown) % 2 else [0.5, 0.75**0.5], np.float32)
 
 
-INFO = VideoInfo(
-    width=640,
-    height=480,
-    fps=25.0,
-    duration_s=0.0,
-    codec="h264",
-    pixel_format="yuv420p",
-    rotation_deg=0,
-    sample_aspect_ratio=1.0,
-    audio_codec=None,
-    audio_rate_hz=0,
-    audio_channels=0,
-)
+FILE = media(640, 480, 0.0)
 
 
 class Files:
@@ -212,8 +201,8 @@ class Files:
         }
         for name, answer in told.items():
             self.monkeypatch.setattr(f"curation.stages.scenes.{name}", answer)
-        media = Media(path="a.mp4", info=replace(INFO, fps=fps, duration_s=duration_s))
-        source = Source(uri="/in/a.mp4", media=media, segment_start_s=span_s[0], segment_end_s=span_s[1])
+        file = replace(FILE, path="a.mp4", info=replace(FILE.info, fps=fps, duration_s=duration_s))
+        source = Source(uri="/in/a.mp4", media=file, segment_start_s=span_s[0], segment_end_s=span_s[1])
         stage = SceneDetection(config or ScenesConfig())
         stage.descriptor = self.told
         return source, stage(source)

@@ -9,23 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curation.clip.observations import Box, FaceBox, FrameStats, Keyframe
-from curation.clip.schema import Clip, Decision, Media, Pool, Shot, Source, VideoInfo
+from curation.clip.schema import Clip, Decision, Pool, Shot, Source
 from curation.stages.split import Split, SplitConfig, pieces
+from tests.worlds.synthetic_run import media
 
 FACE = FaceBox(box=Box(x0=0.4, y0=0.2, x1=0.6, y1=0.5), confidence=1.5)
-INFO = VideoInfo(
-    width=1280,
-    height=720,
-    fps=25,
-    duration_s=60,
-    codec="h264",
-    pixel_format="yuv420p",
-    rotation_deg=0,
-    sample_aspect_ratio=1.0,
-    audio_codec=None,
-    audio_rate_hz=0,
-    audio_channels=0,
-)
+FILE = media(1280, 720, 60.0)
 
 
 def split(
@@ -47,7 +36,7 @@ def split(
     source = Source(
         uri="a.mp4",
         pool=pool,
-        media=Media(path="a.mp4", info=INFO),
+        media=FILE,
         shots=tuple(Shot(start_s=a, end_s=b) for a, b in itertools.pairwise([0.0, *shots, seconds])),
         keyframes=keyframes,
         stats=FrameStats(times_s=times, luma_mean=zeros, luma_std=zeros, change=zeros),
@@ -107,7 +96,7 @@ def test_a_clip_is_all_that_its_source_tells_of_it() -> None:
         assert replace(clip, stats=None) == Clip(
             key=f"{source.key}-{key}",
             source="a.mp4",
-            media=Media(path="a.mp4", info=INFO),
+            media=FILE,
             pool=Pool.GENERAL,
             shot=Shot(start_s=start_s, end_s=end_s),
             start_s=start_s,

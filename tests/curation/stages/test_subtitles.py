@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -179,15 +179,9 @@ def test_an_unknown_backend_names_the_known() -> None:
         SubtitleFilter(SubtitleConfig(backend="tesseract"))
 
 
-FRACTIONS = (
-    "min_width",
-    "min_persistence",
-    "lower_zone",
-    "upper_zone",
-    "still_margin",
-    "centred_tolerance",
-    "title_width",
-)
+FRACTIONS = [
+    name for name, value in asdict(SubtitleConfig()).items() if isinstance(value, float) and name != "max_angle_deg"
+]
 
 
 @pytest.mark.parametrize(
