@@ -19,6 +19,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "curation.encoding": ("infra", "curation", "model"),
     "training": ("infra", "model", "curation.encoding.encoded", "curation.encoding.bucket"),
     "bench": ("infra", "model", "curation"),
+    "bench.gpu_check": ("infra", "model", "curation", "training", "bench"),
     "bench.speed": ("infra", "model", "curation", "training", "bench"),
     "bench.studies": ("infra", "model", "curation", "training", "bench"),
 }
@@ -37,7 +38,7 @@ ROOMS: Mapping[str, str] = {
     ),
     "bench": (
         "values machine_fault rows pages served samples metrics stats leaderboard human_study report evaluation "
-        "generation builder efficiency speed __main__ studies"
+        "generation builder efficiency speed gpu_check __main__ studies"
     ),
 }
 """The folders and files at the top of each part, from the ground up: each imports itself and those before it."""

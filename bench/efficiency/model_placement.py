@@ -14,6 +14,7 @@ from bench.efficiency.live_memory import LiveMemory
 from bench.efficiency.measure import GIB, free_memory_bytes, weight_bytes
 from model.codecs.geometry import latent_frames, latent_sides
 from model.codecs.vae import StreamingDecoder
+from model.network.transformer import SoulTransformer3DModel
 from model.pretrained.presets import TransformerConfig, build_transformer
 
 WORKSPACE = 1.2
@@ -42,6 +43,17 @@ def made_on(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
             yield
     finally:
         torch.set_default_dtype(before)
+
+
+def random_transformer(config: TransformerConfig, placement: ModelPlacement) -> SoulTransformer3DModel:
+    """A network with random weights, made on its device; what has to be fp32 is."""
+    with made_on(placement.device, placement.dtype):
+        transformer = build_transformer(config)
+    for name, parameter in transformer.named_parameters():
+        if not set(transformer._keep_in_fp32_modules).isdisjoint(name.split(".")):
+            parameter.data = parameter.data.float()
+    transformer.eval()
+    return transformer
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKLWan
 
-from bench.efficiency.model_placement import ModelPlacement, check_memory, made_on
+from bench.efficiency.model_placement import ModelPlacement, check_memory, made_on, random_transformer
 from model.codecs.geometry import pixel_frames
 from model.codecs.image import CLIP_FRAMES, size_for_area
 from model.codecs.text import MAX_TOKENS, HashedTextEncoder, max_text_tokens
@@ -19,7 +19,7 @@ from model.cost.cost import FPS
 from model.generation.pipeline import SoulPipeline
 from model.network.transformer import SoulTransformer3DModel
 from model.pretrained.assemble import load_vae
-from model.pretrained.presets import PRESETS, TransformerConfig, build_transformer, get_preset
+from model.pretrained.presets import PRESETS, TransformerConfig, get_preset
 from model.weights.directory import INDEX_FILE
 from model.weights.files import locate, read_json
 
@@ -117,8 +117,7 @@ def _random_subject(
             f"{model}'s own codec has no decoder to make smaller: Wan autoencoders {full['decoder_base_dim']} and "
             f"{efficient['decoder_base_dim']} wide stand for the full one and the eVAE (256 and 64 wide)"
         )
-    with made_on(placement.device, placement.dtype):
-        transformer = _keep_fp32(build_transformer(preset.transformer))
+    transformer = random_transformer(preset.transformer, placement)
     vaes = [
         _random_vae(full, placement),
         _random_vae(efficient, placement) if evae is None else _given(evae, placement),
@@ -126,7 +125,7 @@ def _random_subject(
     return Subject(
         model=model,
         weights="random",
-        transformer=transformer.eval(),
+        transformer=transformer,
         vaes=tuple(vaes),
         num_text_tokens=MAX_TOKENS if is_full_size else max_text_tokens(HashedTextEncoder()),
         fps=FPS,
@@ -203,10 +202,3 @@ def _text_tokens(directory: Path) -> int:
     if text_encoder == "HashedTextEncoder":
         return int(read_json(directory / "text_encoder" / "config.json")["max_tokens"])
     return MAX_TOKENS
-
-
-def _keep_fp32(transformer: SoulTransformer3DModel) -> SoulTransformer3DModel:
-    for name, parameter in transformer.named_parameters():
-        if not set(transformer._keep_in_fp32_modules).isdisjoint(name.split(".")):
-            parameter.data = parameter.data.float()
-    return transformer

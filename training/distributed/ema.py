@@ -108,11 +108,15 @@ class Ema:
             _partition(parameter).copy_(shard)
             return
         whole = shard.new_empty(self.ranks.world * shard.numel())
-        dist.all_gather_single(whole, shard)
+        _all_gather(whole, shard)
         parameter.data.copy_(whole[: parameter.numel()].view_as(parameter))
 
     def _to_home(self, shard: Tensor) -> Tensor:
         return shard.float().to("cpu" if self.config.device == "cpu" else shard.device, copy=True)
+
+
+# Before torch 2.13 it had another name, which warns since.
+_all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
 
 
 def _is_partitioned(parameter: Any) -> bool:

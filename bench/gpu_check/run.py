@@ -1,0 +1,132 @@
+"""Runs the steps within a budget: each line is written at once, and no step can end the check.
+
+The steps run in a worker process. Where it dies or hangs, a new one does the steps that are left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Final
+
+from bench.gpu_check.figure import Figure
+from bench.gpu_check.schedule import FULL_BUDGET_S, STEPS, Step
+from bench.gpu_check.table import format_lines
+from bench.gpu_check.worker import work
+
+LINES: Final = "figures.jsonl"
+TABLE: Final = "table.txt"
+
+PATIENCE: Final = 2.5
+"""A step is stopped from outside when it takes this many times its share (compiling can hang)."""
+
+
+class Worker:
+    """A process that measures; see `worker.work`."""
+
+    def __init__(self, size: str, device: str | None) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection: Connection
+        self.connection, other = context.Pipe()
+        self.process: BaseProcess = context.Process(target=work, args=(other, size, device), daemon=True)
+        self.process.start()
+        other.close()
+
+    def measure(self, step: Step, *, seconds: float, limit_s: float, take: Callable[[dict[str, Any]], None]) -> bool:
+        """Run a step and hand on its lines; whether the worker can go on.
+
+        Args:
+            step: what to run.
+            seconds: after these, the step is asked to stop after its present figure.
+            limit_s: after these, it is stopped.
+            take: called with each line.
+        """
+        deadline = time.monotonic() + limit_s
+        try:
+            self.connection.send((step.name, seconds))
+            while self.connection.poll(max(0.0, deadline - time.monotonic())):
+                line = self.connection.recv()
+                if line is None:
+                    return True
+                take(line)
+        except (EOFError, OSError):
+            self.process.join()
+            why = f"the process died with status {self.process.exitcode}"
+        else:
+            why = f"stopped after {limit_s:.0f} s"
+        take(Figure(what="the rest", missing=why).as_line(step.name))
+        self.kill()
+        return False
+
+    def close(self) -> None:
+        """Let the process end."""
+        self.connection.send(None)
+        self.process.join(10)
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process now."""
+        self.process.kill()
+        self.process.join()
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the steps that fit; returns the exit status: 1 where a step could not be measured whole.
+
+    Raises:
+        ValueError: a mistake in the options.
+    """
+    steps = _chosen(options.steps)
+    if options.budget <= 0:
+        raise ValueError(f"--budget {options.budget}: seconds, more than 0")
+    options.out.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    scale = options.budget / FULL_BUDGET_S
+    lines: list[dict[str, Any]] = []
+    worker: Worker | None = None
+    with (options.out / LINES).open("w") as file:
+
+        def take(line: dict[str, Any]) -> None:
+            line["at_s"] = round(time.monotonic() - started, 1)
+            lines.append(line)
+            text = json.dumps(line, ensure_ascii=False)
+            file.write(f"{text}\n")
+            file.flush()
+            print(text, flush=True)
+
+        for step in steps:
+            left_s = options.budget - (time.monotonic() - started)
+            share_s = step.share_s * scale
+            if left_s < share_s:
+                take(
+                    Figure(what="all of it", missing=f"skipped: {left_s:.0f} s left, {share_s:.0f} s needed").as_line(
+                        step.name
+                    )
+                )
+                continue
+            worker = worker or Worker(options.size, options.device)
+            limit_s = min(left_s, PATIENCE * share_s)
+            if not worker.measure(step, seconds=1.5 * share_s, limit_s=limit_s, take=take):
+                worker = None
+    if worker is not None:
+        worker.close()
+    table = format_lines(lines)
+    (options.out / TABLE).write_text(f"{table}\n")
+    print(table)
+    return int(any(line["what"] in {"the rest", "all of it"} for line in lines))
+
+
+def _chosen(names: str | None) -> list[Step]:
+    if names is None:
+        return list(STEPS)
+    wanted = names.split(",")
+    known = [step.name for step in STEPS]
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise ValueError(f"--steps: no step {unknown[0]!r}; there are {', '.join(known)}")
+    return [step for step in STEPS if step.name in wanted]

@@ -1,0 +1,36 @@
+"""The steps of the check, in the order of their worth: what stands last is what a short lease goes without."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One step, a module of `bench.gpu_check.steps` with a function `measure`."""
+
+    name: str
+    """The module."""
+    about: str
+    """What it shows."""
+    share_s: float
+    """Its share of a budget of `FULL_BUDGET_S`, estimated for an H100."""
+
+
+FULL_BUDGET_S: Final = 440.0
+"""Seconds that all steps take on an H100, loading included (an estimate)."""
+
+STEPS: Final = (
+    Step(name="ceilings", about="how fast the device multiplies and copies; versions", share_s=15),
+    Step(name="parity", about="the GPU computes what the CPU computes", share_s=25),
+    Step(name="attention", about="self-attention of a clip by every kernel there is", share_s=25),
+    Step(name="block", about="a transformer block beside diffusers'", share_s=35),
+    Step(name="forward", about="the whole network, once", share_s=70),
+    Step(name="training", about="a training step, by the slope over blocks", share_s=80),
+    Step(name="autoencoder", about="full and efficient autoencoder by type and memory layout", share_s=60),
+    Step(name="clip", about="a video, clip by clip, as people make it", share_s=40),
+    Step(name="kernels", about="codebook clamp and fp8 linear layers", share_s=15),
+    # ZeRO-3 replaces torch's linear layer for the whole process, so nothing comes after it.
+    Step(name="zero", about="DeepSpeed: steps, averages, checkpoints, distillation", share_s=60),
+)

@@ -1,0 +1,1 @@
+"""What the check measures: a file a step, each a function that yields figures as they are measured."""

@@ -1,0 +1,126 @@
+"""A video made as people make it: the few-step pipeline with the efficient decoder, clip by clip into a file."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLWan
+from PIL import Image
+
+from bench.efficiency.measure import weight_bytes
+from bench.efficiency.model_placement import made_on, random_transformer
+from bench.gpu_check.figure import Figure
+from bench.gpu_check.measuring import now
+from bench.gpu_check.setting import ClipSize, Setting
+from model.codecs.audio_encoders import SAMPLE_RATE_HZ, AudioEncoder, LogMelAudioEncoder, WhisperAudioEncoder
+from model.codecs.geometry import latent_frames, pixel_frames
+from model.codecs.text import HashedTextEncoder
+from model.generation.pipeline import SoulPipeline
+from model.generation.request import Sampling, VideoRequest
+from model.generation.sampling import build_scheduler
+from model.media.video import VideoWriter
+
+NUM_STEPS = 4
+NUM_CLIPS = 2
+"""Clips of a video; the last one is measured."""
+
+
+def measure(setting: Setting) -> Iterator[Figure]:
+    """The parts' sizes; then each size of clip, as it is and compiled."""
+    pipeline = _pipeline(setting)
+    parts = {name: getattr(pipeline, name) for name in ("transformer", "vae", "audio_encoder")}
+    yield Figure(
+        what="weights", also={f"{name}_gb": round(weight_bytes(part) / 1e9, 2) for name, part in parts.items()}
+    )
+    eager: dict[str, float] = {}
+    yield _video(setting, pipeline, setting.clips[0], "eager", eager)
+    pipeline.transformer.compile_repeated_blocks(fullgraph=True, backend=setting.compiler)
+    for clip in setting.clips:
+        yield _video(setting, pipeline, clip, "compiled", eager)
+
+
+def _pipeline(setting: Setting) -> SoulPipeline:
+    network = setting.network
+    with made_on(setting.device, torch.bfloat16):
+        vae = AutoencoderKLWan(**setting.efficient_vae)
+        sound = _sound_encoder(network.audio_dim)
+    for module in (vae, sound):
+        module.eval()
+    text = HashedTextEncoder(text_dim=network.text_dim, max_tokens=setting.num_text_tokens).to(setting.device)
+    pipeline = SoulPipeline(
+        transformer=random_transformer(network, setting.placement),
+        vae=vae,
+        audio_encoder=sound,
+        text_encoder=text,
+        scheduler=build_scheduler("few-step"),
+        num_inference_steps=NUM_STEPS,
+        guidance_scale=1.0,
+        clip_latents=latent_frames(setting.clips[0].num_frames),
+        overlap_latents=min(2, latent_frames(setting.clips[0].num_frames) - 2),
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def _sound_encoder(audio_dim: int) -> AudioEncoder:
+    whisper = 5 * 1280
+    encoder: AudioEncoder = (
+        WhisperAudioEncoder() if audio_dim == whisper else LogMelAudioEncoder(num_mel_bins=audio_dim)
+    )
+    return encoder
+
+
+def _video(setting: Setting, pipeline: SoulPipeline, clip: ClipSize, kind: str, eager: dict[str, float]) -> Figure:
+    """The last clip of a video, when everything is warm."""
+    first, config = latent_frames(clip.num_frames), pipeline.config
+    later = first - 1 - config.overlap_latents
+    num_frames = pixel_frames(first) + (NUM_CLIPS - 1) * 4 * later
+    samples = num_frames * SAMPLE_RATE_HZ // config.fps
+    request = VideoRequest(
+        image=Image.effect_noise((clip.width, clip.height), 60).convert("RGB"),
+        audio=torch.randn(samples) * 0.1,
+        prompt="A person speaks.",
+        sampling=Sampling(height=clip.height, width=clip.width),
+    )
+    marks: dict[str, float] = {}
+
+    def on_step(_clip: int, step: int) -> None:
+        marks["first_step" if step == 0 else "last_step"] = now(setting.device)
+
+    times: dict[str, Any] = {}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        VideoWriter(Path(folder) / "video.mp4", height=clip.height, width=clip.width, fps=config.fps) as writer,
+    ):
+        started = begun = time.perf_counter()
+        for made in pipeline.stream(request, on_step=on_step):
+            decoded = now(setting.device)
+            writer.write(made.frames)
+            written = time.perf_counter()
+            times = {
+                "denoise_s": marks["last_step"] - begun,
+                "decode_s": decoded - marks["last_step"],
+                "write_s": written - decoded,
+                "frames": len(made.frames),
+            }
+            if made.plan.index == 0:
+                first_s = decoded - started
+            begun = written
+    video_s = times["frames"] / config.fps
+    seconds = sum(times[name] for name in ("denoise_s", "decode_s", "write_s"))
+    return Figure(
+        what=f"{clip.name}, a later clip of {video_s:.2f} s, {kind}",
+        seconds=seconds,
+        ratio=seconds / eager.setdefault(clip.name, seconds),
+        reference="eager",
+        also={
+            **{name: round(value, 3) for name, value in times.items()},
+            "until_first_clip_s": round(first_s, 3),
+            "real_time_factor": round(seconds / video_s, 3),
+        },
+    )

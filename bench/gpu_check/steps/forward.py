@@ -1,0 +1,52 @@
+"""One forward of the whole network in bf16, as it is and with its blocks compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from bench.efficiency.measure import weight_bytes
+from bench.efficiency.model_placement import random_transformer
+from bench.gpu_check.figure import Figure
+from bench.gpu_check.measuring import cost_of, network_inputs
+from bench.gpu_check.setting import ClipSize, Setting
+from model.cost.flops import count_transformer_flops
+from model.network.transformer import SoulTransformer3DModel
+
+
+@torch.no_grad()
+def measure(setting: Setting) -> Iterator[Figure]:
+    """Both sizes as they are, then both compiled."""
+    network = random_transformer(setting.network, setting.placement)
+    yield Figure(what="weights", also={"weights_gb": round(weight_bytes(network) / 1e9, 2)})
+    eager: dict[str, float] = {}
+    for clip in setting.clips:
+        yield _measured(setting, network, clip, "eager", eager)
+    network.compile_repeated_blocks(fullgraph=True, backend=setting.compiler)
+    for clip in setting.clips:
+        yield _measured(setting, network, clip, "compiled", eager)
+
+
+def _measured(
+    setting: Setting, network: SoulTransformer3DModel, clip: ClipSize, kind: str, eager: dict[str, float]
+) -> Figure:
+    inputs = network_inputs(setting, clip, torch.bfloat16)
+    work = count_transformer_flops(
+        setting.network,
+        num_frames=clip.num_frames,
+        height=clip.height,
+        width=clip.width,
+        num_text_tokens=setting.num_text_tokens,
+    )
+
+    measured = cost_of(lambda: network(*inputs, return_dict=False), setting)
+    seconds = measured.seconds
+    return Figure(
+        what=f"{clip.name}, {kind}",
+        seconds=seconds,
+        flops_per_s=work.total / seconds,
+        peak_gb=measured.peak_gb,
+        ratio=seconds / eager.setdefault(clip.name, seconds),
+        reference="eager",
+    )

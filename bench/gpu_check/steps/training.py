@@ -1,0 +1,101 @@
+"""Forward and backward of wide blocks; what one more block adds, times 30, is the network's.
+
+The optimizer is left out: the step `zero` measures it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from bench.gpu_check.figure import Figure, reason
+from bench.gpu_check.measuring import Cost, cost_of, free_memory, network_inputs
+from bench.gpu_check.setting import ClipSize, Setting
+from model.cost.flops import count_transformer_flops
+from model.pretrained.presets import build_transformer
+
+FORWARDS = 3
+"""Operations of forward and backward, in forwards; what checkpointing computes again does not count."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Way:
+    """How blocks are trained."""
+
+    checkpointed: bool
+    compiled: bool
+
+    def __str__(self) -> str:
+        kept = "blocks computed again" if self.checkpointed else "all kept"
+        return f"{kept}, {'compiled' if self.compiled else 'eager'}"
+
+
+WAYS = tuple(
+    _Way(checkpointed=checkpointed, compiled=compiled) for compiled in (False, True) for checkpointed in (True, False)
+)
+
+
+def measure(setting: Setting) -> Iterator[Figure]:
+    """Each size and way; out of memory is a figure too."""
+    eager: dict[tuple[str, bool], float] = {}
+    for way in WAYS:
+        for clip in setting.clips:
+            what = f"{clip.name}, {way}"
+            try:
+                yield _slope(setting, clip, way, what, eager)
+            except torch.OutOfMemoryError as error:
+                yield Figure(what=what, missing=reason(error))
+            free_memory(setting.device)
+
+
+def _slope(setting: Setting, clip: ClipSize, way: _Way, what: str, eager: dict[tuple[str, bool], float]) -> Figure:
+    few, many = setting.training_blocks
+    cost_of_few, cost_of_many = (_cost(setting, clip, way, blocks) for blocks in (few, many))
+    flops_of_few, flops_of_many = (_forward_flops(setting, clip, blocks) for blocks in (few, many))
+    added, rest = many - few, setting.network.num_layers - many
+    block_s = (cost_of_many.seconds - cost_of_few.seconds) / added
+    also = {"network_s": round(cost_of_many.seconds + rest * block_s, 3)}
+    block_gb = None
+    if cost_of_few.peak_gb is not None and cost_of_many.peak_gb is not None:
+        block_gb = (cost_of_many.peak_gb - cost_of_few.peak_gb) / added
+        also["network_gb_of_activations"] = round(cost_of_many.peak_gb + rest * block_gb, 2)
+    return Figure(
+        what=what,
+        seconds=block_s,
+        flops_per_s=FORWARDS * (flops_of_many - flops_of_few) / added / block_s,
+        peak_gb=block_gb,
+        ratio=block_s / eager.setdefault((clip.name, way.checkpointed), block_s),
+        reference="eager",
+        also=also,
+    )
+
+
+def _cost(setting: Setting, clip: ClipSize, way: _Way, blocks: int) -> Cost:
+    """What forward and backward take; memory beside weights, inputs and gradients."""
+    with torch.device(setting.device):
+        network = build_transformer(setting.with_blocks(blocks)).train()
+    if way.checkpointed:
+        network.enable_gradient_checkpointing()
+    if way.compiled:
+        network.compile_repeated_blocks(fullgraph=True, backend=setting.compiler)
+    inputs = network_inputs(setting, clip, torch.float32)
+
+    def step() -> None:
+        with torch.autocast(setting.device.type, torch.bfloat16):
+            velocity = network(*inputs, return_dict=False)[0]
+            loss = (velocity.float() - inputs[0]).square().mean()
+        loss.backward()
+
+    return cost_of(step, setting)
+
+
+def _forward_flops(setting: Setting, clip: ClipSize, blocks: int) -> int:
+    return count_transformer_flops(
+        setting.with_blocks(blocks),
+        num_frames=clip.num_frames,
+        height=clip.height,
+        width=clip.width,
+        num_text_tokens=setting.num_text_tokens,
+    ).total

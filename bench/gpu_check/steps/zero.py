@@ -1,0 +1,147 @@
+"""Training as it is run: DeepSpeed's stages, the moving average, checkpoints, and a distillation's steps."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final, Literal
+
+import torch
+
+from bench.gpu_check.figure import Figure, reason
+from bench.gpu_check.measuring import cost_of, free_memory, network_inputs, now
+from bench.gpu_check.setting import Setting
+from model.generation.sampling import build_scheduler, set_timesteps
+from model.network.transformer import SoulTransformer3DModel
+from model.pretrained.presets import build_transformer
+from training.data.conditioning import Batch
+from training.distributed.ema import EmaConfig, full_state_dict
+from training.distributed.ranks import Ranks, join_ranks
+from training.distributed.trained_model import OptimizerConfig, ParallelConfig, TrainedModel
+from training.objectives.dmd.dmd import Dmd, DmdConfig
+from training.objectives.dmd.teacher import PlacedTeacher, Placement
+from training.objectives.flow_matching import FlowMatching, FlowMatchingConfig
+
+STAGES: Final[tuple[Literal[1, 2, 3], ...]] = (1, 2, 3)
+HOMES: Final[tuple[Literal["cpu", "model"], ...]] = ("cpu", "model")
+PLACEMENTS: Final[tuple[Placement, ...]] = ("resident", "offload", "zero3")
+
+
+def measure(setting: Setting) -> Iterator[Figure]:
+    """Steps of distillation, then of flow matching under each stage of ZeRO, 3 last."""
+    ranks, batch = join_ranks(), _batch(setting)
+    attempts: list[tuple[str, Callable[[], Iterator[Figure]]]] = [
+        (f"distillation, teacher {placement}", partial(_distilled, setting, ranks, batch, placement))
+        for placement in PLACEMENTS
+    ]
+    attempts += [
+        (f"ZeRO-{stage}, average on {home}", partial(_trained, setting, ranks, batch, stage, home))
+        for stage in STAGES
+        for home in HOMES
+    ]
+    for what, attempt in attempts:
+        try:
+            yield from attempt()
+        except Exception as error:  # noqa: BLE001 (one way that fails does not hide the others)
+            yield Figure(what=what, missing=reason(error))
+        free_memory(setting.device)
+
+
+def _trained(
+    setting: Setting, ranks: Ranks, batch: Batch, stage: Literal[1, 2, 3], home: Literal["cpu", "model"]
+) -> Iterator[Figure]:
+    what = f"ZeRO-{stage}, average on {home}"
+    model = _model(setting, ranks, "transformer", stage, EmaConfig(device=home))
+    objective = FlowMatching(model, FlowMatchingConfig())
+
+    def step() -> None:
+        objective.train_step([batch], step=0, total_steps=1)
+
+    cost = cost_of(step, setting)
+    ema = model.ema
+    assert ema is not None
+    update_s = cost_of(lambda: ema.update(0), setting).seconds
+    before = full_state_dict(model.module, ranks)
+    started = now(setting.device)
+    with ema.swapped_in():
+        swap_s = now(setting.device) - started
+    after = full_state_dict(model.module, ranks)
+    restored = all(torch.equal(before[name], after[name]) for name in before)
+    yield Figure(
+        what=f"{what}: step of {setting.zero_blocks} blocks",
+        seconds=cost.seconds,
+        peak_gb=cost.peak_gb,
+        also={"update_of_average_s": round(update_s, 4), "swap_s": round(swap_s, 4), "weights_restored": restored},
+    )
+    if home == "cpu":
+        yield _checkpoint(setting, model, what)
+
+
+def _checkpoint(setting: Setting, model: TrainedModel, what: str) -> Figure:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        started = now(setting.device)
+        model.save(folder)
+        saved = now(setting.device)
+        model.load(folder)
+        loaded = now(setting.device)
+        num_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return Figure(
+        what=f"{what}: checkpoint",
+        seconds=saved - started,
+        also={"file_gb": round(num_bytes / 1e9, 2), "load_s": round(loaded - saved, 2)},
+    )
+
+
+def _distilled(setting: Setting, ranks: Ranks, batch: Batch, placement: Placement) -> Iterator[Figure]:
+    student, critic = (_model(setting, ranks, name, 2, None) for name in ("student", "critic"))
+    # DeepSpeed shares out fp32 only.
+    dtype = torch.float32 if placement == "zero3" else torch.bfloat16
+    teacher = PlacedTeacher(_network(setting).to(dtype), placement, ParallelConfig(), ranks)
+    _, levels = set_timesteps(build_scheduler("few-step"), 4, setting.device)
+    objective = Dmd(student, critic, teacher, DmdConfig(critic_updates=1), sigmas=levels / 1000, seed=0)
+
+    def step() -> None:
+        objective.train_step([batch], step=0, total_steps=1)
+
+    cost = cost_of(step, setting)
+    yield Figure(
+        what=f"distillation, teacher {placement}: updates of student and critic, {setting.zero_blocks} blocks each",
+        seconds=cost.seconds,
+        peak_gb=cost.peak_gb,
+        also={"forwards": objective.forwards},
+    )
+
+
+def _model(setting: Setting, ranks: Ranks, name: str, stage: Literal[1, 2, 3], ema: EmaConfig | None) -> TrainedModel:
+    return TrainedModel(
+        name,
+        _network(setting).train(),
+        optimizer=OptimizerConfig(),
+        parallel=ParallelConfig(zero_stage=stage),
+        ema=ema,
+        ranks=ranks,
+        micro_batch=1,
+        accumulation=1,
+    )
+
+
+def _network(setting: Setting) -> SoulTransformer3DModel:
+    with torch.device(setting.device):
+        return build_transformer(setting.with_blocks(setting.zero_blocks))
+
+
+def _batch(setting: Setting) -> Batch:
+    latents, timesteps, text, audio = network_inputs(setting, setting.clips[0], torch.float32)
+    return Batch(
+        latents=latents,
+        clean=timesteps == 0,
+        text=text,
+        audio=audio,
+        free_text=torch.zeros_like(text[0]),
+        weights=torch.ones(1, device=setting.device),
+        numbers=(0,),
+        seed=0,
+    )

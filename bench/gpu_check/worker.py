@@ -1,0 +1,37 @@
+"""The process that measures: it imports torch once, runs the steps it is told to, and sends every figure at once."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from multiprocessing.connection import Connection
+
+from bench.gpu_check.figure import Figure, reason
+
+
+def work(connection: Connection, size: str, device: str | None) -> None:
+    """Answer each (step, seconds) with its figures as lines, then None; until None comes.
+
+    A step that runs over its seconds is cut after the figure it is at.
+    """
+    import torch  # noqa: PLC0415 (in the worker alone: the process that watches it stays light)
+
+    from bench.gpu_check.setting import build_setting  # noqa: PLC0415
+
+    torch.manual_seed(0)
+    setting = build_setting(size, torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+    while (told := connection.recv()) is not None:
+        step, seconds = told
+        started = time.monotonic()
+        try:
+            for figure in importlib.import_module(f"bench.gpu_check.steps.{step}").measure(setting):
+                connection.send(figure.as_line(step))
+                if time.monotonic() - started > seconds:
+                    connection.send(Figure(what="the rest", missing=f"cut after {seconds:.0f} s").as_line(step))
+                    break
+        except Exception as error:  # noqa: BLE001 (a step that fails does not end the others)
+            connection.send(Figure(what="the rest", missing=reason(error)).as_line(step))
+        torch._dynamo.reset()
+        if setting.device.type == "cuda":
+            torch.cuda.empty_cache()
+        connection.send(None)

@@ -1,0 +1,94 @@
+"""The budget, and steps that fail or hang."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.gpu_check.run import LINES, TABLE, Worker, run
+from bench.gpu_check.schedule import Step
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    """One that a test may kill."""
+    made = Worker("tiny", "cpu")
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="module")
+def shared_worker() -> Iterator[Worker]:
+    """One that goes on after every test."""
+    made = Worker("tiny", "cpu")
+    yield made
+    made.close()
+
+
+def told(out: Path, **options: Any) -> argparse.Namespace:
+    return argparse.Namespace(**{"out": out, "budget": 100.0, "steps": None, "size": "tiny", "device": "cpu"} | options)
+
+
+def measured(
+    worker: Worker, name: str, *, seconds: float = 60, limit_s: float = 60
+) -> tuple[bool, list[dict[str, Any]]]:
+    lines: list[dict[str, Any]] = []
+    step = Step(name=name, about="", share_s=1)
+    return worker.measure(step, seconds=seconds, limit_s=limit_s, take=lines.append), lines
+
+
+def test_figures_are_written_line_by_line_and_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(told(tmp_path, steps="ceilings")) == 0
+    lines = [json.loads(line) for line in (tmp_path / LINES).read_text().splitlines()]
+    assert [line["step"] for line in lines] == ["ceilings"] * 3
+    table = (tmp_path / TABLE).read_text()
+    assert "product of 256² bf16" in table
+    assert capsys.readouterr().out.endswith(table)
+
+
+def test_what_does_not_fit_the_budget_is_skipped_and_said(tmp_path: Path) -> None:
+    assert run(told(tmp_path, budget=0.001)) == 1
+    lines = [json.loads(line) for line in (tmp_path / LINES).read_text().splitlines()]
+    assert any(line["missing"].startswith("skipped: ") for line in lines)
+
+
+def test_a_step_that_fails_does_not_end_the_others(shared_worker: Worker) -> None:
+    goes_on, (line,) = measured(shared_worker, "no_such_step")
+    assert goes_on
+    assert line["missing"].startswith("ModuleNotFoundError")
+    goes_on, lines = measured(shared_worker, "ceilings")
+    assert goes_on
+    assert len(lines) == 3
+
+
+def test_a_step_that_runs_over_is_cut_after_its_figure(shared_worker: Worker) -> None:
+    goes_on, lines = measured(shared_worker, "ceilings", seconds=0)
+    assert goes_on
+    assert [line["what"] for line in lines] == ["machine", "the rest"]
+
+
+def test_a_step_that_hangs_is_stopped(worker: Worker) -> None:
+    goes_on, lines = measured(worker, "ceilings", limit_s=0)
+    assert not goes_on
+    assert lines[-1]["missing"] == "stopped after 0 s"
+    assert worker.process.exitcode is not None
+
+
+def test_a_step_that_kills_its_process_is_named(worker: Worker) -> None:
+    worker.process.kill()
+    goes_on, (line,) = measured(worker, "ceilings")
+    assert not goes_on
+    assert line["missing"] == "the process died with status -9"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [({"steps": "parity,nothing"}, "no step 'nothing'"), ({"budget": 0.0}, "--budget 0.0")]
+)
+def test_mistakes_are_one_line(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        run(told(tmp_path, **options))
