@@ -1,7 +1,7 @@
 """A training step of ours against a plain one of the diffusers transformer of the same size, in the same run.
 
-    python -m bench.speed.training_step                       # the tiny network on a CPU
-    python -m bench.speed.training_step --device cuda --preset soul-5b --size 1280x704 --micro-batch 1
+    python -m bench.speed.training_step                       # the tiny network
+    python -m bench.speed.training_step --preset soul-5b --size 1280x704 --micro-batch 1 --checkpointing
 
 Ours is everything that training does: conditioning, noise, masked loss, audio attention, DeepSpeed's engine, the
 moving average. The reference is a bare forward, backward and AdamW step of diffusers' `WanTransformer3DModel` without

@@ -28,8 +28,9 @@ class EmaConfig:
     """Decay of the average per update. The paper says nothing; 0.99 to 0.9999 are usual."""
     start_step: int = 0
     """Until so many updates have been made the average is a copy of the weights."""
-    device: Literal["cpu", "model"] = "cpu"
-    """Where the average is kept."""
+    device: Literal["cpu", "model"] = "model"
+    """Where the average is kept. In host memory every update copies all weights there: on an H200 1.6 s a step for two
+    blocks of the 5B model, in place of 3 ms."""
 
     def __post_init__(self) -> None:
         """Refuse what does not average."""

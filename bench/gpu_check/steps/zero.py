@@ -25,7 +25,7 @@ from training.objectives.dmd.teacher import PlacedTeacher, Placement
 from training.objectives.flow_matching import FlowMatching, FlowMatchingConfig
 
 STAGES: Final[tuple[Literal[1, 2, 3], ...]] = (1, 2, 3)
-HOMES: Final[tuple[Literal["cpu", "model"], ...]] = ("cpu", "model")
+HOMES: Final[tuple[Literal["cpu", "model"], ...]] = ("model", "cpu")
 PLACEMENTS: Final[tuple[Placement, ...]] = ("resident", "offload", "zero3")
 
 
@@ -75,7 +75,7 @@ def _trained(
         peak_gb=cost.peak_gb,
         also={"update_of_average_s": round(update_s, 4), "swap_s": round(swap_s, 4), "weights_restored": restored},
     )
-    if home == "cpu":
+    if home == "model":
         yield _checkpoint(setting, model, what)
 
 
