@@ -76,7 +76,10 @@ test: $(INSTALLED) ## Run the tests (minutes)
 test-slow: $(INSTALLED) ## Run the long tests (kill rounds, damaged inputs)
 	$(PY) -m pytest -m "slow and not gpu and not network"
 
+# Some tests start processes without root's rights, and these write their part of the figures too.
+coverage: export COVERAGE_FILE = $(CURDIR)/.coverage/part
 coverage: $(INSTALLED) ## The tests once more, and which lines and branches none of them reaches
+	mkdir -p -m 1777 .coverage
 	$(PY) -m coverage erase
 	$(PY) -m coverage run -m pytest -m "not slow and not gpu and not network"
 	$(PY) -m coverage combine --quiet
