@@ -18,7 +18,7 @@ from rich.console import Console
 from bench.efficiency.autoencoders import PAPER_CLIP, compare_autoencoders
 from bench.efficiency.inference import Timing, measure_size
 from bench.efficiency.measure import device_memory_bytes, device_name
-from bench.efficiency.model_placement import ModelPlacement
+from bench.efficiency.model_placement import ModelPlacement, usable_device
 from bench.efficiency.results import EfficiencyReport, MeasuringConditions, SizeResult
 from bench.efficiency.subject import PAPER_SIZES, Subject, load_subject
 from bench.efficiency.table import autoencoder_table, inference_table
@@ -95,14 +95,7 @@ def _parsed(size: str) -> tuple[int, int]:
 
 
 def _placement(options: argparse.Namespace) -> ModelPlacement:
-    name = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"--device {name}: {str(error).partition(chr(10))[0]}") from error
-    if device.type not in {"cuda", "cpu"}:
-        raise ValueError(f"--device {name}: choose cuda or cpu")
+    device = usable_device(options.device)
     default = "float32" if device.type == "cpu" and options.model != "soul-5b" else "bfloat16"
     dtype = options.dtype or default
     return ModelPlacement(

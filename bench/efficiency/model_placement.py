@@ -33,6 +33,23 @@ class ModelPlacement:
     """Of the autoencoders."""
 
 
+def usable_device(name: str | None) -> torch.device:
+    """The device of this name, or by default the GPU where there is one.
+
+    Raises:
+        ValueError: it is not there, or of another kind than CUDA and CPU.
+    """
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"--device {name}: {str(error).partition(chr(10))[0]}") from error
+    if device.type not in {"cuda", "cpu"}:
+        raise ValueError(f"--device {name}: choose cuda or cpu")
+    return device
+
+
 @contextmanager
 def made_on(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
     """Modules built inside are made on `device` in `dtype` at once: the 5B model never lies in the host's memory."""

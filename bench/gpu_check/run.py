@@ -18,6 +18,7 @@ from bench.gpu_check.figure import Figure
 from bench.gpu_check.schedule import FULL_BUDGET_S, STEPS, Step
 from bench.gpu_check.table import format_lines
 from bench.gpu_check.worker import work
+from infra.command_line import CommandFailedError
 
 LINES: Final = "figures.jsonl"
 TABLE: Final = "table.txt"
@@ -27,7 +28,12 @@ PATIENCE: Final = 2.5
 
 
 class Worker:
-    """A process that measures; see `worker.work`."""
+    """A process that measures; see `worker.work`.
+
+    Raises:
+        ValueError: the device is not there, or too small.
+        CommandFailedError: the process cannot start.
+    """
 
     def __init__(self, size: str, device: str | None) -> None:
         context = multiprocessing.get_context("spawn")
@@ -36,6 +42,13 @@ class Worker:
         self.process: BaseProcess = context.Process(target=work, args=(other, size, device), daemon=True)
         self.process.start()
         other.close()
+        try:
+            mistake = self.connection.recv()
+        except EOFError as error:
+            self.process.join()
+            raise CommandFailedError(f"the measuring process ended with status {self.process.exitcode}") from error
+        if mistake is not None:
+            raise ValueError(mistake)
 
     def measure(self, step: Step, *, seconds: float, limit_s: float, take: Callable[[dict[str, Any]], None]) -> bool:
         """Run a step and hand on its lines; whether the worker can go on.

@@ -159,5 +159,11 @@ def tiny_setting(device: torch.device) -> Setting:
 
 
 def build_setting(size: str, device: torch.device) -> Setting:
-    """The setting of one of `SIZES`."""
+    """The setting of one of `SIZES`.
+
+    Raises:
+        ValueError: the full size on a CPU, where it would take hours and 60 GB.
+    """
+    if size == "full" and device.type != "cuda":
+        raise ValueError(f"the full size needs a CUDA device, and this is {device}: choose --size tiny")
     return full_setting(device) if size == "full" else tiny_setting(device)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import time
 from multiprocessing.connection import Connection
 
@@ -10,16 +11,24 @@ from bench.gpu_check.figure import Figure, reason
 
 
 def work(connection: Connection, size: str, device: str | None) -> None:
-    """Answer each (step, seconds) with its figures as lines, then None; until None comes.
+    """Send None, or the mistake in what was asked for; then answer each (step, seconds) with its figures as lines and
+    None, until None comes.
 
     A step that runs over its seconds is cut after the figure it is at.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is for the process that watches this one
     import torch  # noqa: PLC0415 (in the worker alone: the process that watches it stays light)
 
+    from bench.efficiency.model_placement import usable_device  # noqa: PLC0415
     from bench.gpu_check.setting import build_setting  # noqa: PLC0415
 
     torch.manual_seed(0)
-    setting = build_setting(size, torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+    try:
+        setting = build_setting(size, usable_device(device))
+    except ValueError as error:
+        connection.send(str(error))
+        return
+    connection.send(None)
     while (told := connection.recv()) is not None:
         step, seconds = told
         started = time.monotonic()

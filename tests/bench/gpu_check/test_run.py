@@ -87,7 +87,13 @@ def test_a_step_that_kills_its_process_is_named(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [({"steps": "parity,nothing"}, "no step 'nothing'"), ({"budget": 0.0}, "--budget 0.0")]
+    ("options", "said"),
+    [
+        ({"steps": "parity,nothing"}, "no step 'nothing'"),
+        ({"budget": 0.0}, "--budget 0.0"),
+        ({"device": "nonsense"}, "--device nonsense: "),
+        ({"size": "full"}, "the full size needs a CUDA device"),
+    ],
 )
 def test_mistakes_are_one_line(tmp_path: Path, options: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
