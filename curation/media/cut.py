@@ -19,7 +19,7 @@ from curation.media.duration import DEFAULT_RATE
 from curation.media.facts import Facts, facts_of
 from curation.media.frames import RawFrame, iter_raw_frames
 from curation.media.streams import open_media, packets_of
-from curation.media.timeline import TIME_TOLERANCE_S
+from curation.media.timeline import SAME_FRAME_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _copy(path: str, facts: Facts, start_s: float, end_s: float) -> CutVideo | N
         if not packets:
             return None
         first = packets[0]
-        if abs(float(first.pts * stream.time_base - origin) - start_s) > TIME_TOLERANCE_S:
+        if abs(float(first.pts * stream.time_base - origin) - start_s) > SAME_FRAME_S:
             return None
         if any(packet.pts < first.pts for packet in packets):
             return None
@@ -142,7 +142,7 @@ def _packets_of_span(
         if packet.pts is None or packet.dts is None:
             return []
         shown_s, decoded_s = (float(ticks * stream.time_base - origin) for ticks in (packet.pts, packet.dts))
-        if start_s - TIME_TOLERANCE_S <= shown_s < end_s - TIME_TOLERANCE_S:
+        if start_s - SAME_FRAME_S <= shown_s < end_s - SAME_FRAME_S:
             follows = packet.dts > packets[-1].dts if packets else packet.is_keyframe
             if ended or not follows:
                 return []
@@ -156,7 +156,7 @@ def _packets_of_span(
         ended = ended or packet.is_keyframe
         if not ended or not comes_after:
             return []
-        if decoded_s >= end_s - TIME_TOLERANCE_S:
+        if decoded_s >= end_s - SAME_FRAME_S:
             break  # what is decoded from here on is shown later still
     return packets
 
@@ -168,7 +168,7 @@ def _encode(path: str, encoders: Sequence[_Encoder]) -> None:
     start_s, end_s = min(e.cut.start_s for e in encoders), max(e.cut.end_s for e in encoders)
     for raw in iter_raw_frames(path, start_s, end_s):
         for encoder in encoders:
-            if encoder.cut.start_s - TIME_TOLERANCE_S <= raw.time_s < encoder.cut.end_s - TIME_TOLERANCE_S:
+            if encoder.cut.start_s - SAME_FRAME_S <= raw.time_s < encoder.cut.end_s - SAME_FRAME_S:
                 encoder.add(raw)
 
 

@@ -13,7 +13,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from curation.media.errors import MediaError
 from curation.media.facts import Facts, facts_of
 from curation.media.orientation import display_size
-from curation.media.timeline import TIME_TOLERANCE_S, frame_ticks, seconds, timed_frames
+from curation.media.timeline import SAME_FRAME_S, frame_ticks, seconds, timed_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def sample_frames(
     ticks = int(np.floor((end_s - start_s) * fps + 1e-6))
     sent, shown = 0, None
     for frame in iter_frames(path, start_s, end_s, short_edge=short_edge):
-        while shown is not None and sent < ticks and start_s + sent / fps < frame.time_s - TIME_TOLERANCE_S:
+        while shown is not None and sent < ticks and start_s + sent / fps < frame.time_s - SAME_FRAME_S:
             yield Frame(start_s + sent / fps, shown.image, shown.damaged)
             sent += 1
         shown = frame

@@ -21,7 +21,7 @@ from curation.media.rendering import Rendering
 from curation.media.streams import open_media, packets_of, ready
 from curation.media.timed_frame import TimedFrame
 
-TIME_TOLERANCE_S: Final = 1e-4
+SAME_FRAME_S: Final = 1e-4
 """Two times closer than this are the same frame: far below any frame period, above float rounding."""
 _STEPS_BACK_S: Final = (0.0, 2.0, 10.0, 60.0)
 """How far before the span a seek is tried; then the file is read from its beginning."""
@@ -113,7 +113,7 @@ class _Span:
 
     def covers_start(self, first: TimedFrame) -> bool:
         """Whether a frame is not after the span's start."""
-        return seconds(first.ticks, self.facts) <= self.start_s + TIME_TOLERANCE_S
+        return seconds(first.ticks, self.facts) <= self.start_s + SAME_FRAME_S
 
     def of(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
         """The frames within the span, in order; fails where the stream is not one sequence of pictures.
@@ -135,9 +135,9 @@ class _Span:
                 continue
             latest = timed.ticks
             time_s = seconds(timed.ticks, self.facts)
-            if time_s >= self.end_s - TIME_TOLERANCE_S:
+            if time_s >= self.end_s - SAME_FRAME_S:
                 return
-            if time_s >= self.start_s - TIME_TOLERANCE_S:
+            if time_s >= self.start_s - SAME_FRAME_S:
                 yield timed
 
     def _one_alone_put_back(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:

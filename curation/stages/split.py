@@ -127,7 +127,7 @@ def pieces(start_s: float, end_s: float, min_s: float, max_s: float) -> list[tup
     length = end_s - start_s
     tolerance = 0.05
     count = max(1, math.ceil((length - tolerance) / max_s))
-    if length <= max_s + tolerance or length / count >= min_s:
+    if length / count >= min_s:
         edges = np.linspace(start_s, end_s, count + 1)
     else:
         edges = np.append(start_s + max_s * np.arange(count), end_s)

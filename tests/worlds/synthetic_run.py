@@ -70,7 +70,7 @@ def export(kept: Clip) -> Clip:
 
 
 def sources() -> list[Source]:
-    """Five units: 1 failed, 1 turned down, 8 clips of which 5 are kept, one of them a crop."""
+    """Five units: 1 failed, 1 rejected, 8 clips of which 5 are kept, one of them a crop."""
     talk = source("/in/talk.mp4", 1080, 1920, 15.0)
     talk_clips = (
         export(

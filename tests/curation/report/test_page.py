@@ -128,7 +128,7 @@ def test_an_empty_run_says_so_and_no_run_is_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "nothing").exists()
 
 
-@pytest.mark.parametrize("chosen", [[4], [3], [3, 4]], ids=["only failed", "only turned down", "both"])
+@pytest.mark.parametrize("chosen", [[4], [3], [3, 4]], ids=["only failed", "only rejected", "both"])
 def test_a_run_without_clips_has_a_report(tmp_path: Path, chosen: list[int]) -> None:
     write_run(str(tmp_path), [sources()[index] for index in chosen])
     page = report(tmp_path)
