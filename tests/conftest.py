@@ -13,6 +13,7 @@ import dlib
 import pytest
 import s3fs
 import torch
+import torch.distributed as dist
 from moto.server import ThreadedMotoServer
 
 from curation import planning
@@ -57,6 +58,16 @@ def one_face_detector() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dlib, "get_frontal_face_detector", lambda: of_thread(threading.get_ident()))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def group_of_one() -> Iterator[None]:
+    """A training joins this process to a group and stays in it; what is forked after the session could not use it."""
+    yield
+    if dist.is_initialized():
+        import deepspeed  # noqa: PLC0415 (most sessions need none of it)
+
+        deepspeed.comm.destroy_process_group()
 
 
 @pytest.fixture(scope="session")
