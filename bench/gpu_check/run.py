@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import time
 from collections.abc import Callable
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
@@ -36,7 +36,7 @@ class Worker:
     """
 
     def __init__(self, size: str, device: str | None) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = get_context("spawn")
         self.connection: Connection
         self.connection, other = context.Pipe()
         self.process: BaseProcess = context.Process(target=work, args=(other, size, device), daemon=True)

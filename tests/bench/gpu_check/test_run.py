@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from bench.gpu_check.run import LINES, TABLE, Worker, run
+from bench.gpu_check.run import LINES, Worker, run
 from bench.gpu_check.schedule import Step
+from tests.bench.gpu_check.conftest import told
 
 
 @pytest.fixture
@@ -30,25 +30,12 @@ def shared_worker() -> Iterator[Worker]:
     made.close()
 
 
-def told(out: Path, **options: Any) -> argparse.Namespace:
-    return argparse.Namespace(**{"out": out, "budget": 100.0, "steps": None, "size": "tiny", "device": "cpu"} | options)
-
-
 def measured(
     worker: Worker, name: str, *, seconds: float = 60, limit_s: float = 60
 ) -> tuple[bool, list[dict[str, Any]]]:
     lines: list[dict[str, Any]] = []
     step = Step(name=name, about="", share_s=1)
     return worker.measure(step, seconds=seconds, limit_s=limit_s, take=lines.append), lines
-
-
-def test_figures_are_written_line_by_line_and_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(told(tmp_path, steps="ceilings")) == 0
-    lines = [json.loads(line) for line in (tmp_path / LINES).read_text().splitlines()]
-    assert [line["step"] for line in lines] == ["ceilings"] * 3
-    table = (tmp_path / TABLE).read_text()
-    assert "product of 256² bf16" in table
-    assert capsys.readouterr().out.endswith(table)
 
 
 def test_what_does_not_fit_the_budget_is_skipped_and_said(tmp_path: Path) -> None:

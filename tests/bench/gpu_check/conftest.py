@@ -1,0 +1,25 @@
+"""What the tests of the check share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.worlds.fresh_process import fresh_processes
+
+
+@pytest.fixture(scope="package", autouse=True)
+def quick_start() -> Iterator[None]:
+    """Workers are fresh processes that have imported torch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.gpu_check.run.get_context", lambda _: fresh_processes())
+        yield
+
+
+def told(out: Path, **options: Any) -> argparse.Namespace:
+    """The command's options, tiny and on the CPU."""
+    return argparse.Namespace(**{"out": out, "budget": 100.0, "steps": None, "size": "tiny", "device": "cpu"} | options)
