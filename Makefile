@@ -85,7 +85,7 @@ coverage: $(INSTALLED) ## The tests once more, and which lines and branches none
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report --skip-covered --show-missing
 
-mutants: $(INSTALLED) ## Change the rules line by line and see whether a test notices (an hour or more)
+mutants: $(INSTALLED) ## Change the rules line by line and see whether a test notices (half an hour or more)
 	$(VENV)/bin/mutmut run --max-children 2
 	$(VENV)/bin/mutmut results
 

@@ -26,12 +26,18 @@ def median_seconds(work: Callable[[], object], device: torch.device, *, warmup: 
         work()
     times = []
     for _ in range(repeats):
-        _synchronise(device)
+        wait_for(device)
         start_s = time.perf_counter()
         work()
-        _synchronise(device)
+        wait_for(device)
         times.append(time.perf_counter() - start_s)
     return statistics.median(times)
+
+
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done all that it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def grown_bytes(work: Callable[[], object], device: torch.device) -> int:
@@ -107,8 +113,3 @@ def _processor() -> str:
             if key.strip() == "model name":
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def _synchronise(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

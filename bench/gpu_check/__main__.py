@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from bench.gpu_check.run import LINES, TABLE, run
-from bench.gpu_check.schedule import FULL_BUDGET_S, STEPS
+from bench.gpu_check.schedule import FULL_BUDGET_S, SIZES, STEPS
 from infra.command_line import Parser, exit_status
 
 ABOUT = f"""\
@@ -23,10 +23,8 @@ steps:
 
 def main() -> int:
     """Run the command; returns the exit status."""
-    status = 0
 
     def work() -> None:
-        nonlocal status
         parser = Parser(
             prog="python -m bench.gpu_check",
             description=ABOUT,
@@ -37,11 +35,11 @@ def main() -> int:
         add("--out", type=Path, required=True, metavar="DIR", help="where the figures are written")
         add("--budget", type=float, default=FULL_BUDGET_S, metavar="SECONDS", help="default: %(default).0f")
         add("--steps", metavar="A,B", help="only these (default: all)")
-        add("--size", choices=("full", "tiny"), default="full", help="tiny runs on a CPU (default: %(default)s)")
+        add("--size", choices=SIZES, default="full", help="tiny runs on a CPU (default: %(default)s)")
         add("--device", metavar="NAME", help="cuda, cuda:1 or cpu (default: cuda where there is one)")
-        status = run(parser.parse_args())
+        run(parser.parse_args())
 
-    return exit_status(work, mistakes=ValueError, interrupted="the figures so far are kept") or status
+    return exit_status(work, mistakes=ValueError, interrupted="the figures so far are kept")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
+
+REST: Final = "the rest"
+"""What a figure is of that stands for all that a step has not measured."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

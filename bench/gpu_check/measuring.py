@@ -12,10 +12,13 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
+from bench.efficiency.measure import wait_for
+from bench.efficiency.peak_memory import measure_peak_memory
 from bench.gpu_check.setting import ClipSize, Setting
+from model.cost.flops import count_transformer_flops
 
 LONG_S: Final = 0.3
-"""A run of so many seconds is timed once: a lease is short, and its spread is small beside it."""
+"""A run of so many seconds is timed once: its spread is small beside it, and the budget is short."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,32 +33,28 @@ class Cost:
 
 def cost_of(work: Callable[[], object], setting: Setting, *, runs: int = 1) -> Cost:
     """The cost of one run of `work`, after one to warm up; `runs` of them are timed at once where one is short."""
-    device = setting.device
     work()
-    wait(device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
+    if setting.device.type != "cuda":
+        return Cost(seconds=_median_seconds(work, setting, runs), peak_gb=None)
+    with measure_peak_memory(setting.device) as peak:
+        seconds = _median_seconds(work, setting, runs)
+    return Cost(seconds=seconds, peak_gb=peak.grown_bytes / 1e9)
+
+
+def _median_seconds(work: Callable[[], object], setting: Setting, runs: int) -> float:
     times: list[float] = []
     while len(times) < setting.repeats and (not times or times[0] < LONG_S):
-        started = now(device)
+        started = now(setting.device)
         for _ in range(runs):
             work()
-        times.append(now(device) - started)
-    grown = torch.cuda.max_memory_allocated(device) - before if device.type == "cuda" else None
-    return Cost(seconds=statistics.median(times) / runs, peak_gb=None if grown is None else grown / 1e9)
+        times.append(now(setting.device) - started)
+    return statistics.median(times) / runs
 
 
 def now(device: torch.device) -> float:
     """Seconds on a clock, when the device has done all that it was told."""
-    wait(device)
+    wait_for(device)
     return time.perf_counter()
-
-
-def wait(device: torch.device) -> None:
-    """Wait until the device has done all that it was told."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def relative_error(result: Tensor, reference: Tensor) -> float:
@@ -97,3 +96,14 @@ def network_inputs(setting: Setting, clip: ClipSize, dtype: torch.dtype) -> tupl
             torch.randn(1, setting.num_text_tokens, network.text_dim, dtype=dtype),
             torch.randn(1, frames, network.audio_window, network.audio_dim, dtype=dtype),
         )
+
+
+def forward_flops(setting: Setting, clip: ClipSize, *, num_blocks: int) -> int:
+    """Operations of one forward of the network with so many blocks."""
+    return count_transformer_flops(
+        setting.with_blocks(num_blocks),
+        num_frames=clip.num_frames,
+        height=clip.height,
+        width=clip.width,
+        num_text_tokens=setting.num_text_tokens,
+    ).total

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
-from bench.gpu_check.figure import Figure
+from bench.gpu_check.figure import REST, Figure
 from bench.gpu_check.schedule import FULL_BUDGET_S, STEPS, Step
 from bench.gpu_check.table import format_lines
 from bench.gpu_check.worker import work
@@ -24,7 +24,7 @@ LINES: Final = "figures.jsonl"
 TABLE: Final = "table.txt"
 
 PATIENCE: Final = 2.5
-"""A step is stopped from outside when it takes this many times its share (compiling can hang)."""
+"""A step is stopped when it takes this many times its share: compiling can hang."""
 
 
 class Worker:
@@ -50,18 +50,17 @@ class Worker:
         if mistake is not None:
             raise ValueError(mistake)
 
-    def measure(self, step: Step, *, seconds: float, limit_s: float, take: Callable[[dict[str, Any]], None]) -> bool:
+    def measure(self, step: Step, *, limit_s: float, take: Callable[[dict[str, Any]], None]) -> bool:
         """Run a step and hand on its lines; whether the worker can go on.
 
         Args:
             step: what to run.
-            seconds: after these, the step is asked to stop after its present figure.
-            limit_s: after these, it is stopped.
+            limit_s: after so many seconds, it is stopped.
             take: called with each line.
         """
         deadline = time.monotonic() + limit_s
         try:
-            self.connection.send((step.name, seconds))
+            self.connection.send(step.name)
             while self.connection.poll(max(0.0, deadline - time.monotonic())):
                 line = self.connection.recv()
                 if line is None:
@@ -72,7 +71,7 @@ class Worker:
             why = f"the process died with status {self.process.exitcode}"
         else:
             why = f"stopped after {limit_s:.0f} s"
-        take(Figure(what="the rest", missing=why).as_line(step.name))
+        take(Figure(what=REST, missing=why).as_line(step.name))
         self.kill()
         return False
 
@@ -88,11 +87,12 @@ class Worker:
         self.process.join()
 
 
-def run(options: argparse.Namespace) -> int:
-    """Run the steps that fit; returns the exit status: 1 where a step could not be measured whole.
+def run(options: argparse.Namespace) -> None:
+    """Run the steps that fit.
 
     Raises:
         ValueError: a mistake in the options.
+        CommandFailedError: a step could not be measured whole; what could be is written.
     """
     steps = _chosen(options.steps)
     if options.budget <= 0:
@@ -116,22 +116,21 @@ def run(options: argparse.Namespace) -> int:
             left_s = options.budget - (time.monotonic() - started)
             share_s = step.share_s * scale
             if left_s < share_s:
-                take(
-                    Figure(what="all of it", missing=f"skipped: {left_s:.0f} s left, {share_s:.0f} s needed").as_line(
-                        step.name
-                    )
-                )
+                why = f"skipped: {left_s:.0f} s left, {share_s:.0f} s needed"
+                take(Figure(what=REST, missing=why).as_line(step.name))
                 continue
             worker = worker or Worker(options.size, options.device)
             limit_s = min(left_s, PATIENCE * share_s)
-            if not worker.measure(step, seconds=1.5 * share_s, limit_s=limit_s, take=take):
+            if not worker.measure(step, limit_s=limit_s, take=take):
                 worker = None
     if worker is not None:
         worker.close()
     table = format_lines(lines)
     (options.out / TABLE).write_text(f"{table}\n")
     print(table)
-    return int(any(line["what"] in {"the rest", "all of it"} for line in lines))
+    cut = {line["step"]: None for line in lines if line["what"] == REST}
+    if cut:
+        raise CommandFailedError(f"not measured whole: {', '.join(cut)}; {options.out / TABLE} says why")
 
 
 def _chosen(names: str | None) -> list[Step]:

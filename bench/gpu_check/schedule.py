@@ -1,4 +1,4 @@
-"""The steps of the check, in the order of their worth: what stands last is what a short lease goes without."""
+"""The steps of the check, in the order of their worth: what stands last is what a short budget goes without."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ class Step:
     share_s: float
     """Its share of a budget of `FULL_BUDGET_S`, estimated for an H100."""
 
+
+SIZES: Final = ("full", "tiny")
+"""The paper's model at the paper's sizes, and one for a CPU."""
 
 FULL_BUDGET_S: Final = 440.0
 """Seconds that all steps take on an H100, loading included (an estimate)."""

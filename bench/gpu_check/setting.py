@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import torch
 
@@ -17,8 +17,6 @@ from bench.speed.block import BlockBenchConfig
 from model.codecs.geometry import latent_frames, latent_sides
 from model.codecs.vae import efficient_vae_config, wan_vae_config
 from model.pretrained.presets import TransformerConfig, get_preset
-
-SIZES: Final = ("full", "tiny")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -159,7 +157,7 @@ def tiny_setting(device: torch.device) -> Setting:
 
 
 def build_setting(size: str, device: torch.device) -> Setting:
-    """The setting of one of `SIZES`.
+    """The setting of one of `schedule.SIZES`.
 
     Raises:
         ValueError: the full size on a CPU, where it would take hours and 60 GB.

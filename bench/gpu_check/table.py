@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-CEILING: Final = "product of"
-"""Opens the name of the figure that all operations a second are compared with."""
-
 _COLUMNS: Final = ("step", "what", "ms", "TFLOP/s", "of matmul", "GB", "error", "ratio", "to")
 _OWN: Final = frozenset(
     {"step", "what", "seconds", "flops_per_s", "peak_gb", "error", "ratio", "reference", "missing", "at_s"}
@@ -16,7 +13,9 @@ _OWN: Final = frozenset(
 
 def format_lines(lines: Sequence[Mapping[str, Any]]) -> str:
     """One row a figure, then what a step adds to it; a figure that could not be had says why."""
-    ceiling = next((line["flops_per_s"] for line in lines if line["what"].startswith(CEILING)), None)
+    ceiling = next(
+        (line["flops_per_s"] for line in lines if line["step"] == "ceilings" and "flops_per_s" in line), None
+    )
     rows = [_COLUMNS, *(_row(line, ceiling) for line in lines)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
     laid_out = []

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import importlib
 import signal
-import time
 from multiprocessing.connection import Connection
 
-from bench.gpu_check.figure import Figure, reason
+from bench.gpu_check.figure import REST, Figure, reason
 
 
 def work(connection: Connection, size: str, device: str | None) -> None:
-    """Send None, or the mistake in what was asked for; then answer each (step, seconds) with its figures as lines and
+    """Send None, or the mistake in what was asked for; then answer each step's name with its figures as lines and
     None, until None comes.
-
-    A step that runs over its seconds is cut after the figure it is at.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ctrl-C is for the process that watches this one
     import torch  # noqa: PLC0415 (in the worker alone: the process that watches it stays light)
@@ -29,17 +26,12 @@ def work(connection: Connection, size: str, device: str | None) -> None:
         connection.send(str(error))
         return
     connection.send(None)
-    while (told := connection.recv()) is not None:
-        step, seconds = told
-        started = time.monotonic()
+    while (step := connection.recv()) is not None:
         try:
             for figure in importlib.import_module(f"bench.gpu_check.steps.{step}").measure(setting):
                 connection.send(figure.as_line(step))
-                if time.monotonic() - started > seconds:
-                    connection.send(Figure(what="the rest", missing=f"cut after {seconds:.0f} s").as_line(step))
-                    break
         except Exception as error:  # noqa: BLE001 (a step that fails does not end the others)
-            connection.send(Figure(what="the rest", missing=reason(error)).as_line(step))
+            connection.send(Figure(what=REST, missing=reason(error)).as_line(step))
         torch._dynamo.reset()
         if setting.device.type == "cuda":
             torch.cuda.empty_cache()

@@ -39,6 +39,7 @@ from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from einops import rearrange
 from torch import Tensor, nn
 
+from bench.efficiency.measure import wait_for
 from bench.efficiency.peak_memory import measure_peak_memory
 from model.network.blocks import SoulTransformerBlock
 from model.network.rope import RotaryEmbedding
@@ -205,8 +206,7 @@ def _build_forwards(config: BlockBenchConfig) -> dict[str, Callable[[], Tensor]]
 def _time(forward: Callable[[], Tensor], device: torch.device) -> float:
     start_s = time.perf_counter()
     forward()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    wait_for(device)
     return time.perf_counter() - start_s
 
 

@@ -39,6 +39,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
+from bench.efficiency.measure import wait_for
 from model.pretrained.presets import TransformerConfig, build_transformer, get_preset
 from training.data.conditioning import Batch
 from training.distributed.ema import EmaConfig
@@ -129,7 +130,6 @@ def _timed(step: Callable[[], Any], repeats: int, device: torch.device) -> float
     for _ in range(repeats + 2):
         start = time.perf_counter()
         step()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait_for(device)
         seconds.append(time.perf_counter() - start)
     return statistics.median(seconds[2:])

@@ -52,7 +52,7 @@ def _pipeline(setting: Setting) -> SoulPipeline:
     for module in (vae, sound):
         module.eval()
     text = HashedTextEncoder(text_dim=network.text_dim, max_tokens=setting.num_text_tokens).to(setting.device)
-    pipeline = SoulPipeline(
+    return SoulPipeline(
         transformer=random_transformer(network, setting.placement),
         vae=vae,
         audio_encoder=sound,
@@ -63,8 +63,6 @@ def _pipeline(setting: Setting) -> SoulPipeline:
         clip_latents=latent_frames(setting.clips[0].num_frames),
         overlap_latents=min(2, latent_frames(setting.clips[0].num_frames) - 2),
     )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
 
 
 def _sound_encoder(audio_dim: int) -> AudioEncoder:
@@ -87,10 +85,11 @@ def _video(setting: Setting, pipeline: SoulPipeline, clip: ClipSize, kind: str, 
         prompt="A person speaks.",
         sampling=Sampling(height=clip.height, width=clip.width),
     )
-    marks: dict[str, float] = {}
+    denoised = 0.0
 
-    def on_step(_clip: int, step: int) -> None:
-        marks["first_step" if step == 0 else "last_step"] = now(setting.device)
+    def on_step(_clip: int, _step: int) -> None:
+        nonlocal denoised
+        denoised = now(setting.device)
 
     times: dict[str, Any] = {}
     with (
@@ -103,8 +102,8 @@ def _video(setting: Setting, pipeline: SoulPipeline, clip: ClipSize, kind: str, 
             writer.write(made.frames)
             written = time.perf_counter()
             times = {
-                "denoise_s": marks["last_step"] - begun,
-                "decode_s": decoded - marks["last_step"],
+                "denoise_s": denoised - begun,
+                "decode_s": decoded - denoised,
                 "write_s": written - decoded,
                 "frames": len(made.frames),
             }

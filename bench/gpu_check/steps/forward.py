@@ -9,9 +9,8 @@ import torch
 from bench.efficiency.measure import weight_bytes
 from bench.efficiency.model_placement import random_transformer
 from bench.gpu_check.figure import Figure
-from bench.gpu_check.measuring import cost_of, network_inputs
+from bench.gpu_check.measuring import cost_of, forward_flops, network_inputs
 from bench.gpu_check.setting import ClipSize, Setting
-from model.cost.flops import count_transformer_flops
 from model.network.transformer import SoulTransformer3DModel
 
 
@@ -32,20 +31,12 @@ def _measured(
     setting: Setting, network: SoulTransformer3DModel, clip: ClipSize, kind: str, eager: dict[str, float]
 ) -> Figure:
     inputs = network_inputs(setting, clip, torch.bfloat16)
-    work = count_transformer_flops(
-        setting.network,
-        num_frames=clip.num_frames,
-        height=clip.height,
-        width=clip.width,
-        num_text_tokens=setting.num_text_tokens,
-    )
-
     measured = cost_of(lambda: network(*inputs, return_dict=False), setting)
     seconds = measured.seconds
     return Figure(
         what=f"{clip.name}, {kind}",
         seconds=seconds,
-        flops_per_s=work.total / seconds,
+        flops_per_s=forward_flops(setting, clip, num_blocks=setting.network.num_layers) / seconds,
         peak_gb=measured.peak_gb,
         ratio=seconds / eager.setdefault(clip.name, seconds),
         reference="eager",

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Iterator
 
 import torch
 from diffusers import AutoencoderKLWan
-from torch import Tensor, nn
+from torch import nn
 
 from bench.efficiency.subject import STAND_IN_WIDTHS
 from bench.gpu_check.figure import Figure
 from bench.gpu_check.measuring import network_inputs, relative_error, tf32
 from bench.gpu_check.setting import ClipSize, Setting
 from model.codecs.vae import StreamingDecoder, decode_video, wan_vae_config
-from model.pretrained.presets import TransformerConfig, build_transformer, get_preset
+from model.pretrained.presets import build_transformer, get_preset
 
 SMALL = ClipSize(name="small", num_frames=21, height=128, width=128)
 
@@ -31,7 +32,8 @@ def measure(setting: Setting) -> Iterator[Figure]:
 def _against_cpu(setting: Setting) -> Iterator[Figure]:
     config = get_preset("tiny").transformer
     network = _visible(build_transformer(config)).eval()
-    inputs = _inputs(setting, config)
+    on_cpu = dataclasses.replace(setting, network=config, device=torch.device("cpu"))
+    inputs = network_inputs(on_cpu, SMALL, torch.float32)
     reference = network(*inputs, return_dict=False)[0]
     placed = copy.deepcopy(network).to(setting.device)
     moved = [each.to(setting.device) for each in inputs]
@@ -69,16 +71,6 @@ def _decoding(setting: Setting) -> Iterator[Figure]:
     yield Figure(what="small Wan decoder, fp32", error=relative_error(stock, on_cpu), reference="CPU, fp32")
     streamed = StreamingDecoder(vae)(latents)
     yield Figure(what="decoding as a stream", error=relative_error(streamed, stock), reference="stock decoding")
-
-
-def _inputs(setting: Setting, config: TransformerConfig) -> list[Tensor]:
-    frames, height, width = SMALL.latents
-    return [
-        torch.randn(1, config.in_channels, frames, height, width),
-        torch.full((1, frames), 900.0),
-        torch.randn(1, setting.num_text_tokens, config.text_dim),
-        torch.randn(1, frames, config.audio_window, config.audio_dim),
-    ]
 
 
 def _visible(network: nn.Module) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Forward and backward of wide blocks; what one more block adds, times 30, is the network's.
+"""Forward and backward of wide blocks; what one more block adds, times the rest, makes the network's.
 
 The optimizer is left out: the step `zero` measures it.
 """
@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import torch
 
 from bench.gpu_check.figure import Figure, reason
-from bench.gpu_check.measuring import Cost, cost_of, free_memory, network_inputs
+from bench.gpu_check.measuring import Cost, cost_of, forward_flops, free_memory, network_inputs
 from bench.gpu_check.setting import ClipSize, Setting
-from model.cost.flops import count_transformer_flops
 from model.pretrained.presets import build_transformer
 
 FORWARDS = 3
@@ -53,7 +52,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
 def _slope(setting: Setting, clip: ClipSize, way: _Way, what: str, eager: dict[tuple[str, bool], float]) -> Figure:
     few, many = setting.training_blocks
     cost_of_few, cost_of_many = (_cost(setting, clip, way, blocks) for blocks in (few, many))
-    flops_of_few, flops_of_many = (_forward_flops(setting, clip, blocks) for blocks in (few, many))
+    flops_of_few, flops_of_many = (forward_flops(setting, clip, num_blocks=blocks) for blocks in (few, many))
     added, rest = many - few, setting.network.num_layers - many
     block_s = (cost_of_many.seconds - cost_of_few.seconds) / added
     also = {"network_s": round(cost_of_many.seconds + rest * block_s, 3)}
@@ -89,13 +88,3 @@ def _cost(setting: Setting, clip: ClipSize, way: _Way, blocks: int) -> Cost:
         loss.backward()
 
     return cost_of(step, setting)
-
-
-def _forward_flops(setting: Setting, clip: ClipSize, blocks: int) -> int:
-    return count_transformer_flops(
-        setting.with_blocks(blocks),
-        num_frames=clip.num_frames,
-        height=clip.height,
-        width=clip.width,
-        num_text_tokens=setting.num_text_tokens,
-    ).total
