@@ -19,6 +19,7 @@ from curation.encoding.encoded import EncodedClip, EncodedSample, Skipped
 from curation.encoding.networks import ClipEncoder
 from curation.encoding.references import Draw, Group, generator_of, group_clips
 from curation.shards.run_directory import RunDirectory
+from model.codecs.audio import CONTEXT_STEPS
 
 
 def encode_shard(
@@ -86,8 +87,8 @@ def _encode(material: Material, encoder: ClipEncoder) -> EncodedSample | Skipped
         latents=latents,
         reference_latents=latents[None, :, 0][:0],
         text_states=encoder.words(material.prompts),
-        audio_features=None if sound is None else encoder.sound(sound.waveform),
-        audio_first_step=0 if sound is None else sound.first_step,
+        audio_features=None if sound is None else encoder.sound(sound),
+        audio_first_step=0 if sound is None else -CONTEXT_STEPS,
         wav=None if sound is None else sound.wav,
     )
 

@@ -70,6 +70,9 @@ class Encoding:
     """A."""
     encoders: str
     """Fingerprint of the networks that encoded: stages whose fingerprints differ do not mix."""
+    audio_context_steps: int = 0
+    """Audio steps on each side of a clip that were encoded with it and with nothing else, as generation does; 0 in
+    older directories, whose clips were encoded with all the sound that they had."""
     model: str = field(default="", compare=False)
     """What the networks were loaded from, as it was given; the fingerprint tells networks apart. Empty in older
     directories, which do not record it."""

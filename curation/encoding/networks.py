@@ -19,8 +19,9 @@ from curation.encoding.config import EncodeConfig
 from curation.encoding.encoded import Encoding
 from curation.encoding.fingerprint import encoders_fingerprint
 from curation.encoding.frames import Pixels
+from curation.encoding.waveform import Sound
 from infra.config import ConfigError
-from model.codecs.audio import encode_audio
+from model.codecs.audio import CONTEXT_STEPS, clip_features
 from model.codecs.levels import pixels_of
 from model.codecs.text import max_text_tokens, text_states
 from model.codecs.vae import encode_video
@@ -83,9 +84,16 @@ class ClipEncoder:
         return tuple(state.half().cpu() for state in text_states(self.text_encoder, self.tokenizer, prompts))
 
     @torch.no_grad()
-    def sound(self, waveform: Tensor) -> Tensor:
-        """Waveform (N,) at 16 kHz to features (T, A)."""
-        return encode_audio(self.audio_encoder, waveform.to(self.device)).half().cpu()
+    def sound(self, sound: Sound) -> Tensor:
+        """A clip's sound to features (T, A); the first step is `CONTEXT_STEPS` before the window."""
+        features = clip_features(
+            self.audio_encoder,
+            sound.waveform.to(self.device),
+            start_frame=sound.start,
+            num_frames=sound.num_frames,
+            fps=self.config.fps,
+        )
+        return features.half().cpu()
 
     def encoding(self, stage: str) -> Encoding:
         """What all samples of a stage will have in common."""
@@ -98,6 +106,7 @@ class ClipEncoder:
             text_dim=self.words(["a"])[0].shape[1],
             text_tokens=max_text_tokens(self.text_encoder),
             audio_dim=int(self.audio_encoder.audio_dim),
+            audio_context_steps=CONTEXT_STEPS,
             encoders=encoders_fingerprint(self.encoders),
             model=self.source,
             settings=self.config.settings,

@@ -1,4 +1,4 @@
-"""A clip's sound, laid out so that the steps of its features fall on the encoded frames."""
+"""A clip's sound, and the part of it that belongs to the encoded frames."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import soundfile
 from torch import Tensor
 from torch.nn import functional
 
-from model.codecs.audio import SAMPLE_RATE_HZ, SAMPLES_PER_STEP
+from model.codecs.audio import SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,16 +19,17 @@ class Sound:
     """Sound of a clip, 16 kHz mono."""
 
     waveform: Tensor = field(repr=False)
-    """(N,) fp32 in [-1, 1]: the whole sound, less the part of a step at its start, so that a step begins where the
-    window does."""
-    first_step: int
-    """Number of the waveform's first 20 ms step; 0 is the one at which the window begins."""
+    """(N,) fp32 in [-1, 1]: the whole sound of the clip."""
+    start: int
+    """The window's first frame, in frames since the clip's start."""
+    num_frames: int
+    """Of the window."""
     wav: bytes = field(repr=False)
     """The window's own sound, 16 bit."""
 
 
 def lay_out_sound(waveform: Tensor, *, start: int, num_frames: int, fps: int) -> Sound:
-    """Lay the whole sound of a clip around its window.
+    """The sound of a clip with that of its window.
 
     Args:
         waveform: (N,) at 16 kHz, beginning with the clip.
@@ -40,11 +41,7 @@ def lay_out_sound(waveform: Tensor, *, start: int, num_frames: int, fps: int) ->
     length = round(Fraction(num_frames, fps) * SAMPLE_RATE_HZ)
     window = waveform[begin : begin + length]
     window = functional.pad(window, (0, length - len(window)))
-    return Sound(
-        waveform=waveform[begin % SAMPLES_PER_STEP :],
-        first_step=-(begin // SAMPLES_PER_STEP),
-        wav=_wav(window),
-    )
+    return Sound(waveform=waveform, start=start, num_frames=num_frames, wav=_wav(window))
 
 
 def _wav(waveform: Tensor) -> bytes:

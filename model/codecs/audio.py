@@ -4,7 +4,6 @@ Letters: N samples, T audio steps (20 ms each), A features of a step, F latent f
 window.
 """
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Final
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from model.codecs.audio_encoders import STEPS_PER_WINDOW, AudioEncoder
 from model.codecs.geometry import TEMPORAL_COMPRESSION
@@ -21,6 +21,10 @@ from model.media.sound import Mixer, SoundTrack
 SAMPLE_RATE_HZ: Final = 16_000
 STEP_RATE_HZ: Final = 50
 SAMPLES_PER_STEP: Final = SAMPLE_RATE_HZ // STEP_RATE_HZ
+
+CONTEXT_STEPS: Final = 12
+"""Steps of sound on each side of a clip that are heard with it: 0.24 s, about what a curated clip has beyond the frames
+that are encoded of it. Enough for windows of up to 32 steps."""
 
 # −80 dBFS: below the noise of a 16-bit recording with the microphone off.
 SILENCE_PEAK: Final = 1e-4
@@ -60,11 +64,6 @@ def num_video_frames(num_samples: int, fps: int | Fraction) -> int:
     return -(-(num_samples * Fraction(fps)) // SAMPLE_RATE_HZ)
 
 
-def num_audio_steps(num_samples: int) -> int:
-    """Steps of 20 ms that N samples fill or begin."""
-    return -(-num_samples // SAMPLES_PER_STEP)
-
-
 def latent_window_starts(latents: Sequence[int], *, window: int, fps: int | Fraction = 25) -> list[int]:
     """First audio step of each latent frame's window; it may be negative.
 
@@ -92,46 +91,46 @@ def align_audio(
     return steps[index.clamp(0, len(steps) - 1)] * inside[..., None]
 
 
-def encode_audio(encoder: AudioEncoder, waveform: Tensor) -> Tensor:
-    """All steps (T, A) of a waveform (N,): 30 s windows, concatenated and cut to the true length."""
-    features = AudioFeatures(encoder, waveform)
-    return features.steps(0, features.num_steps)
+def check_waveform(waveform: Tensor) -> None:
+    """Raise a ValueError if `waveform` is not (N,) with N > 0."""
+    if waveform.ndim != 1 or len(waveform) == 0:
+        raise ValueError(f"a waveform is (N,) with N > 0, got {tuple(waveform.shape)}")
 
 
-class AudioFeatures:
-    """The features of one waveform, computed window by window when asked for; the last two windows are kept.
+def clip_features(
+    encoder: AudioEncoder, waveform: Tensor, *, start_frame: int, num_frames: int, fps: int | Fraction = 25
+) -> Tensor:
+    """What the network may hear of one clip: the features of its sound and of `CONTEXT_STEPS` on each side.
 
-    Whisper's features of four minutes take 300 MB, so those of a long video must not be held at once.
+    Clips are encoded for training and heard in generation by this function alone. Whisper's features depend on where in
+    its window of 30 s the sound lies and on all that lies there with it, so the window begins with the clip's context
+    and holds nothing else. Sound that does not exist is silence for the encoder, and its features are zeros.
+
+    Args:
+        encoder: Whisper or log-mel bins.
+        waveform: (N,) at 16 kHz.
+        start_frame: first pixel frame of the clip, in frames since the waveform's start.
+        num_frames: pixel frames of the clip.
+        fps: frames a second.
+
+    Returns:
+        (T, A) fp32; the first step is the one `CONTEXT_STEPS` before that at which frame `start_frame` begins.
+
+    Raises:
+        ValueError: there is no sound, or the clip is longer than Whisper's window.
     """
-
-    def __init__(self, encoder: AudioEncoder, waveform: Tensor) -> None:
-        if waveform.ndim != 1 or len(waveform) == 0:
-            raise ValueError(f"a waveform is (N,) with N > 0, got {tuple(waveform.shape)}")
-        self.encoder = encoder
-        self.waveform = waveform
-        self.num_steps = num_audio_steps(len(waveform))
-        self._windows: OrderedDict[int, Tensor] = OrderedDict()
-
-    def steps(self, start: int, stop: int) -> Tensor:
-        """Features (T, A) of the steps start … stop − 1 that lie within the sound."""
-        start, stop = max(start, 0), min(stop, self.num_steps)
-        if start >= stop:
-            return self._window(0)[:0]
-        first, last = start // STEPS_PER_WINDOW, (stop - 1) // STEPS_PER_WINDOW
-        joined = torch.cat([self._window(index) for index in range(first, last + 1)])
-        offset = first * STEPS_PER_WINDOW
-        return joined[start - offset : stop - offset]
-
-    def of_latents(self, latents: Sequence[int], *, window: int, fps: int | Fraction = 25) -> Tensor:
-        """The windows (F, W, A) of latent frames, by their index on the video's own timeline."""
-        starts = latent_window_starts(latents, window=window, fps=fps)
-        first_step = max(min(starts), 0)
-        steps = self.steps(first_step, max(starts) + window)
-        return align_audio(steps, latents, window=window, fps=fps, first_step=first_step)
-
-    def _window(self, index: int) -> Tensor:
-        if index not in self._windows:
-            self._windows[index] = self.encoder.encode_window(self.waveform, index)
-            while len(self._windows) > 2:
-                self._windows.popitem(last=False)
-        return self._windows[index]
+    check_waveform(waveform)
+    begin = round(start_frame / Fraction(fps) * SAMPLE_RATE_HZ) - CONTEXT_STEPS * SAMPLES_PER_STEP
+    num_steps = -(-(num_frames * STEP_RATE_HZ) // Fraction(fps)) + 2 * CONTEXT_STEPS
+    if num_steps > STEPS_PER_WINDOW:
+        raise ValueError(f"a clip of {num_frames} frames is longer than the audio encoder's window of 30 s")
+    end = begin + num_steps * SAMPLES_PER_STEP
+    heard = waveform[max(begin, 0) : max(end, 0)]
+    if len(heard) == 0:
+        return waveform.new_zeros(num_steps, encoder.audio_dim)
+    before = min(max(-begin, 0), end - begin)
+    padded = functional.pad(heard, (before, end - begin - before - len(heard)))
+    features = encoder.encode(padded)
+    starts = begin + SAMPLES_PER_STEP * torch.arange(num_steps, device=features.device)
+    sounds = (starts > -SAMPLES_PER_STEP) & (starts < len(waveform))
+    return features * sounds[:, None]

@@ -19,7 +19,6 @@ SAMPLE_RATE_HZ: Final = 16_000
 SAMPLES_PER_STEP: Final = 320
 STEPS_PER_WINDOW: Final = 1_500
 """Whisper's window of 30 s."""
-SAMPLES_PER_WINDOW: Final = STEPS_PER_WINDOW * SAMPLES_PER_STEP
 
 
 class WhisperAudioEncoder(ModelMixin, ConfigMixin):
@@ -68,13 +67,11 @@ class WhisperAudioEncoder(ModelMixin, ConfigMixin):
         return model
 
     @torch.no_grad()
-    def encode_window(self, waveform: Tensor, index: int) -> Tensor:
-        """Features (T, 5·M) fp32 of the `index`-th 30 s of `waveform` (N,), without padding: T ≤ 1500."""
-        samples = waveform[index * SAMPLES_PER_WINDOW : (index + 1) * SAMPLES_PER_WINDOW]
-        mel = self.extract_mel(samples.cpu().numpy(), sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").input_features
-        num_steps = -(-len(samples) // SAMPLES_PER_STEP)
+    def encode(self, waveform: Tensor) -> Tensor:
+        """Features (T, 5·M) fp32 of `waveform` (N,), at most 30 s, put at the start of the window: T = ⌈N / 320⌉."""
+        mel = self.extract_mel(waveform.cpu().numpy(), sampling_rate=SAMPLE_RATE_HZ, return_tensors="pt").input_features
         features: Tensor = self(mel.to(self.device, self.dtype))
-        return features[0, :num_steps]
+        return features[0, : -(-len(waveform) // SAMPLES_PER_STEP)]
 
     def forward(self, input_features: Tensor) -> Tensor:
         """Log-mel (B, mels, 3000) to layer groups (B, 1500, 5·M) fp32."""
@@ -87,7 +84,7 @@ class WhisperAudioEncoder(ModelMixin, ConfigMixin):
 class LogMelAudioEncoder(ModelMixin, ConfigMixin):
     """Mel bins of each 20 ms on a logarithmic scale; silence is exactly zero. No learned weights.
 
-    Each step sees 40 ms, centred on the step, also across the edges of windows.
+    Each step sees 40 ms, centred on the step.
     """
 
     FFT_SIZE: Final = 1024
@@ -111,17 +108,13 @@ class LogMelAudioEncoder(ModelMixin, ConfigMixin):
         self.audio_dim = num_mel_bins
 
     @torch.no_grad()
-    def encode_window(self, waveform: Tensor, index: int) -> Tensor:
-        """Features (T, mels) fp32 of the `index`-th 30 s of `waveform` (N,), without padding: T ≤ 1500."""
-        start = index * SAMPLES_PER_WINDOW
-        num_steps = -(-min(len(waveform) - start, SAMPLES_PER_WINDOW) // SAMPLES_PER_STEP)
+    def encode(self, waveform: Tensor) -> Tensor:
+        """Features (T, mels) fp32 of `waveform` (N,): T = ⌈N / 320⌉."""
+        num_steps = -(-len(waveform) // SAMPLES_PER_STEP)
         # The Fourier window of step s is centred on the step's middle, sample 320·s + 160.
         before = self.FFT_SIZE // 2 - SAMPLES_PER_STEP // 2
-        begin, end = start - before, start - before + (num_steps - 1) * SAMPLES_PER_STEP + self.FFT_SIZE
-        samples = waveform[max(begin, 0) : end]
-        missing = max(-begin, 0)
-        padded = functional.pad(samples, (missing, end - begin - missing - len(samples)))
-        features: Tensor = self(padded[None].to(self.device))
+        after = (num_steps - 1) * SAMPLES_PER_STEP + self.FFT_SIZE - before - len(waveform)
+        features: Tensor = self(functional.pad(waveform, (before, after))[None].to(self.device))
         return features[0]
 
     def forward(self, waveform: Tensor) -> Tensor:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.codecs.audio import AudioFeatures
+from model.codecs.audio import CONTEXT_STEPS, align_audio, clip_features
+from model.codecs.audio_encoders import AudioEncoder
+from model.codecs.geometry import TEMPORAL_COMPRESSION, pixel_frames
 from model.generation.sampling import Condition
 from model.generation.timeline import ClipPlan
 
@@ -25,8 +27,10 @@ class EncodedRequest:
 
     pivot: Tensor
     """(1, C, 1, H, W) fp32: latent of the image."""
-    audio: AudioFeatures
-    """Features of the speech, computed when a clip asks for them."""
+    waveform: Tensor
+    """(N,) of the speech at 16 kHz."""
+    audio_encoder: AudioEncoder
+    """Hears it, clip by clip."""
     audio_window: int
     """Audio steps T that the network hears at each latent frame."""
     num_frames: int
@@ -53,12 +57,29 @@ class EncodedRequest:
 
         The pivot has no sound, in the first clip too: its audio is zeros.
         """
-        sound = self.audio.of_latents(plan.sounding, window=self.audio_window, fps=self.fps)
-        audio = torch.cat([torch.zeros_like(sound[:1]), sound])[None].to(self.pivot.device)
+        audio = self.sound(plan)[None].to(self.pivot.device)
         condition = Condition(text=self.text, audio=audio)
         if self.negative_text is None:
             return condition, None
         return condition, Condition(text=self.negative_text, audio=torch.zeros_like(audio))
+
+    def sound(self, plan: ClipPlan) -> Tensor:
+        """What a clip hears, (F, T, A) fp32: nothing at the pivot, and then what an encoded clip of these frames hears.
+
+        An encoded clip begins with the pixel frame before its latent 1.
+        """
+        num_latents = 1 + len(plan.sounding)
+        features = clip_features(
+            self.audio_encoder,
+            self.waveform,
+            start_frame=TEMPORAL_COMPRESSION * (plan.sounding[0] - 1),
+            num_frames=pixel_frames(num_latents),
+            fps=self.fps,
+        )
+        windows = align_audio(
+            features, range(1, num_latents), window=self.audio_window, fps=self.fps, first_step=-CONTEXT_STEPS
+        )
+        return torch.cat([torch.zeros_like(windows[:1]), windows])
 
     def noise(self, plan: ClipPlan) -> tuple[Tensor, torch.Generator]:
         """A clip's noise (1, C, F, H, W) fp32, and the generator that drew it and may draw more.

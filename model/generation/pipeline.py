@@ -17,7 +17,7 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
-from model.codecs.audio import AudioFeatures, load_speech, num_video_frames
+from model.codecs.audio import check_waveform, load_speech, num_video_frames
 from model.codecs.audio_encoders import AudioEncoder
 from model.codecs.image import choose_size, fit_image
 from model.codecs.levels import levels_of
@@ -179,17 +179,18 @@ class SoulPipeline(DiffusionPipeline):
         sampling, config = request.sampling, self.config
         picture = as_rgb(request.image) if isinstance(request.image, Image.Image) else load_image(request.image)
         waveform = request.audio if isinstance(request.audio, Tensor) else load_speech(request.audio)
+        check_waveform(waveform)
         size = choose_size(
             picture, height=sampling.height, width=sampling.width, area=sampling.area, default_area=config.area
         )
         scale = float(config.guidance_scale if sampling.guidance_scale is None else sampling.guidance_scale)
         threshold = self._threshold(sampling.threshold, sampling.percentile)
-        features = AudioFeatures(self.audio_encoder, waveform)
         generator = torch.Generator().manual_seed(sampling.seed)
         text, negative_text = self._encode_prompts(request.prompt, sampling.negative_prompt if scale > 1 else None)
         return EncodedRequest(
             pivot=self._encode_image(fit_image(picture, *size)),
-            audio=features,
+            waveform=waveform,
+            audio_encoder=self.audio_encoder,
             audio_window=int(self.transformer.config.audio_window),
             num_frames=num_video_frames(len(waveform), config.fps),
             fps=config.fps,

@@ -18,13 +18,12 @@ from curation.encoding.encoded import (
     Encoding,
     Skipped,
 )
+from model.codecs.audio import CONTEXT_STEPS
 
 CHANNELS, TEXT_DIM, TEXT_TOKENS, AUDIO_DIM = 48, 64, 64, 80
 FPS, STEP_RATE_HZ, SAMPLE_RATE_HZ = 25, 50, 16_000
 SIDE = 16
 """Pixels of a latent position's side."""
-AUDIO_CONTEXT = 4
-"""Audio steps before and after the clip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +84,7 @@ def make_encoding(stage: str = "720p", encoders: str = "hand-made") -> Encoding:
         text_dim=TEXT_DIM,
         text_tokens=TEXT_TOKENS,
         audio_dim=AUDIO_DIM,
+        audio_context_steps=CONTEXT_STEPS,
         encoders=encoders,
     )
 
@@ -99,7 +99,7 @@ def make_sample(spec: SampleSpec, key: str, seed: int = 0) -> EncodedSample:
     generator = _generator(seed, key)
     size = (spec.latent_height, spec.latent_width)
     duration_s = (1 + 4 * (spec.latent_frames - 1)) / FPS
-    num_steps = round(duration_s * STEP_RATE_HZ) + 2 * AUDIO_CONTEXT
+    num_steps = round(duration_s * STEP_RATE_HZ) + 2 * CONTEXT_STEPS
     return EncodedSample(
         key=key,
         source=f"{key}.mp4",
@@ -110,7 +110,7 @@ def make_sample(spec: SampleSpec, key: str, seed: int = 0) -> EncodedSample:
         reference_latents=torch.randn(spec.num_references, CHANNELS, *size, generator=generator),
         text_states=tuple(torch.randn(3 + number, TEXT_DIM, generator=generator) for number in range(spec.num_prompts)),
         audio_features=torch.randn(num_steps, AUDIO_DIM, generator=generator) if spec.has_audio else None,
-        audio_first_step=-AUDIO_CONTEXT if spec.has_audio else 0,
+        audio_first_step=-CONTEXT_STEPS if spec.has_audio else 0,
         wav=_wav(duration_s, generator) if spec.has_audio else None,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from curation.encoding.bucket import Bucket
 from curation.encoding.encoded import Encoding
 from infra.config import ConfigError
+from model.codecs.audio import CONTEXT_STEPS
 from model.network.transformer import SoulTransformer3DModel
 from training.data.index import SampleIndex
 
@@ -13,7 +14,7 @@ def check_fit(transformer: SoulTransformer3DModel, encoding: Encoding, where: st
     """Compare the widths that a network and encoded shards must share; `where` names the shards.
 
     Raises:
-        ConfigError: one differs; the message names it.
+        ConfigError: one differs, and the message names it; or the sound was encoded otherwise than generation hears it.
     """
     config = transformer.config
     for name, expected, found in (
@@ -25,6 +26,11 @@ def check_fit(transformer: SoulTransformer3DModel, encoding: Encoding, where: st
             raise ConfigError(
                 f"{where} was encoded for another model: its {name} have {found} channels, the network takes {expected}"
             )
+    if encoding.audio_context_steps != CONTEXT_STEPS:
+        raise ConfigError(
+            f"{where} was encoded by an older version, whose clips do not sound as they do when videos are made: move "
+            "it away and encode again"
+        )
 
 
 def check_shared(transformer: SoulTransformer3DModel, samples: SampleIndex, num_ranks: int) -> None:

@@ -26,7 +26,7 @@ from bench.studies.talking_faces.identity import PARTS
 from bench.studies.talking_faces.performance import FPS, Performance, Take, draw_performance, perform
 from bench.studies.talking_faces.prompt import captions
 from curation.encoding.encoded import EncodedClip, EncodedDirectory, EncodedSample, EncodedShardWriter, Encoding
-from model.codecs.audio import SAMPLE_RATE_HZ, STEP_RATE_HZ, AudioFeatures
+from model.codecs.audio import CONTEXT_STEPS, SAMPLE_RATE_HZ, clip_features
 from model.codecs.geometry import fills_latents
 from model.codecs.levels import pixels_of
 from model.codecs.text import HashedTextEncoder
@@ -36,9 +36,6 @@ from model.pretrained.presets import get_preset
 
 STAGE: Final = "720p"
 TRUTH_FILE: Final = "truth.jsonl"
-AUDIO_CONTEXT: Final = 16
-"""Audio steps kept before and after a clip: more than any window reaches."""
-_STEPS_PER_FRAME: Final = STEP_RATE_HZ // FPS
 _SAMPLES_PER_FRAME: Final = SAMPLE_RATE_HZ // FPS
 _TRAINING, _HELD_OUT, _CUTTING = 0, 1, 2
 _NAMES: Final = {"PatchDCTCodec": "patch-dct", "AutoencoderKLWan": "a small Wan VAE"}
@@ -149,6 +146,7 @@ class FaceEncoder:
             text_dim=network.text_dim,
             text_tokens=int(self.text_encoder.config.max_tokens),
             audio_dim=network.audio_dim,
+            audio_context_steps=CONTEXT_STEPS,
             encoders=f"tiny: {_NAMES[type(self.vae).__name__]}, log-mel, hashed",
         )
 
@@ -169,8 +167,6 @@ class FaceEncoder:
         references = take.frames[rng.choice(len(take.frames), config.num_references, replace=False)]
         vectors = rearrange(latents, "c f h w -> (f h w) c").numpy()
         prompts = captions(performance.identity, performance.motion)
-        first_step = max(start * _STEPS_PER_FRAME - AUDIO_CONTEXT, 0)
-        features = AudioFeatures(self.audio_encoder, take.waveform)
         sample = EncodedSample(
             key=key,
             source=key.rpartition("-")[0],
@@ -180,8 +176,10 @@ class FaceEncoder:
             latents=latents,
             reference_latents=self.latents(references[:, None])[:, :, 0],
             text_states=tuple(self.text_states(prompt) for prompt in prompts),
-            audio_features=features.steps(first_step, stop * _STEPS_PER_FRAME + AUDIO_CONTEXT),
-            audio_first_step=first_step - start * _STEPS_PER_FRAME,
+            audio_features=clip_features(
+                self.audio_encoder, take.waveform, start_frame=start, num_frames=config.clip_frames, fps=FPS
+            ),
+            audio_first_step=-CONTEXT_STEPS,
             wav=_wav(take.waveform[start * _SAMPLES_PER_FRAME : stop * _SAMPLES_PER_FRAME]),
         )
         chosen = rng.choice(len(vectors), min(config.codebook_share, len(vectors)), replace=False)

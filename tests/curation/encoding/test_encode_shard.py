@@ -18,7 +18,7 @@ from curation.encoding.encode_shard import encode_shard, skip_all
 from curation.encoding.encoded import EncodedClip, Skipped
 from curation.encoding.networks import ClipEncoder
 from curation.shards.run_directory import RunDirectory
-from model.codecs.audio import align_audio
+from model.codecs.audio import CONTEXT_STEPS, align_audio
 from model.codecs.audio_encoders import WhisperAudioEncoder
 from model.codecs.vae import decode_video, wan_vae_config
 from model.pretrained.assemble import build_pipeline
@@ -103,9 +103,9 @@ def test_a_sample_holds_what_the_clip_is(tmp_path: Path, encoder: ClipEncoder) -
     assert (sample.source, sample.pool, sample.fps) == ("a.mp4", "human", 25)
     assert sample.prompts == ("A grey field that flashes once.", "A grey field.")
     assert [len(states) for states in sample.text_states] == [7, 4]
-    assert sample.audio_first_step == -16
+    assert sample.audio_first_step == -CONTEXT_STEPS
     assert sample.audio_features is not None
-    assert sample.audio_features.shape == (100, 80)
+    assert sample.audio_features.shape == (66 + 2 * CONTEXT_STEPS, 80)
     pixels = decode_video(encoder.vae, sample.latents[None].float())
     assert abs(float(pixels.mean()) - (200 / 127.5 - 1)) < 0.02
     vectors = {tuple(vector) for vector in sample.latents.flatten(1).T.tolist()}
@@ -218,7 +218,7 @@ def test_networks_of_the_real_kind_are_loaded_without_the_transformer(tmp_path: 
     sample = encoded(encode(tmp_path / "run", encoder, made)["0"]).sample
     assert sample.latents.shape == (48, 3, 6, 8)
     assert sample.audio_features is not None
-    assert sample.audio_features.shape == (22, 5 * 16)
+    assert sample.audio_features.shape == (18 + 2 * CONTEXT_STEPS, 5 * 16)
     assert encoder.encoding("720p").audio_dim == 80
     # The autoencoder is causal: its latent 0 is the first frame alone, whatever follows.
     alone = encoder.video(np.full((1, 96, 128, 3), 100, np.uint8))

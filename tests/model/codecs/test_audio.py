@@ -8,16 +8,15 @@ import torch
 from torch import Tensor
 
 from model.codecs.audio import (
-    AudioFeatures,
+    CONTEXT_STEPS,
     align_audio,
-    encode_audio,
+    clip_features,
     latent_window_starts,
     load_audio,
     load_speech,
-    num_audio_steps,
     num_video_frames,
 )
-from model.codecs.audio_encoders import LogMelAudioEncoder, WhisperAudioEncoder
+from model.codecs.audio_encoders import AudioEncoder, LogMelAudioEncoder, WhisperAudioEncoder
 from tests.worlds.pipelines import write_wav
 
 # Twenty times within 62 s, some at the edges of frames and latents and on both sides of 30 s and 60 s.
@@ -25,6 +24,7 @@ CLICK_TIMES_S = [
     *(0.01, 0.03, 0.045, 0.1, 0.199, 0.205, 0.37, 1.008, 2.5, 4.361),
     *(7.77, 12.34, 21.013, 29.97, 29.995, 30.005, 30.05, 44.4, 59.99, 60.01),
 ]
+CLIP_FRAMES = 109
 
 
 def latent_of(time_s: float) -> int:
@@ -33,9 +33,22 @@ def latent_of(time_s: float) -> int:
     return next(k for k in range(1000) if frame in (range(4 * k - 3, 4 * k + 1) if k else range(1)))
 
 
-def core_energy(features: Tensor, latents: range) -> Tensor:
-    """Energy of each latent's own eight steps (its window without the context)."""
-    return align_audio(features, latents, window=8).square().sum(dim=(1, 2))
+def windows_of_clip(encoder: AudioEncoder, waveform: Tensor, first_latent: int) -> Tensor:
+    """Each latent's own eight steps (its window without the context) of the clip that begins with a latent frame."""
+    features = clip_features(encoder, waveform, start_frame=4 * first_latent, num_frames=CLIP_FRAMES)
+    return align_audio(features, range(28), window=8, first_step=-CONTEXT_STEPS)
+
+
+def tiny_whisper(width: int = 32) -> WhisperAudioEncoder:
+    """Random weights, four layers: what is tested is where in time things are."""
+    torch.manual_seed(0)
+    return WhisperAudioEncoder(
+        num_mel_bins=80, d_model=width, encoder_layers=4, encoder_attention_heads=2, encoder_ffn_dim=width
+    ).eval()
+
+
+def noise(seconds: float, seed: int = 0) -> Tensor:
+    return torch.randn(round(seconds * 16_000), generator=torch.Generator().manual_seed(seed)) * 0.05
 
 
 def test_a_click_lands_in_its_latent_frame() -> None:
@@ -43,28 +56,70 @@ def test_a_click_lands_in_its_latent_frame() -> None:
     for time_s in CLICK_TIMES_S:
         waveform = torch.zeros(62 * 16_000)
         waveform[round(time_s * 16_000)] = 1.0
-        features = AudioFeatures(encoder, waveform)
-        around = range(max(latent_of(time_s) - 3, 0), latent_of(time_s) + 4)
-        windows = features.of_latents(around, window=8).square().sum(dim=(1, 2))
-        assert around[int(windows.argmax())] == latent_of(time_s), time_s
+        first = max(latent_of(time_s) - 10, 0)
+        windows = windows_of_clip(encoder, waveform, first).square().sum(dim=(1, 2))
+        assert first + int(windows.argmax()) == latent_of(time_s), time_s
 
 
 def test_a_click_lands_in_its_latent_frame_through_whisper() -> None:
-    # Random weights of one width, four layers: what is tested is where in time things are, across the 30 s
-    # edge too.
-    torch.manual_seed(0)
-    encoder = WhisperAudioEncoder(
-        num_mel_bins=80, d_model=32, encoder_layers=4, encoder_attention_heads=2, encoder_ffn_dim=32
-    ).eval()
-    noise = torch.randn(31 * 16_000, generator=torch.Generator().manual_seed(0)) * 0.05
-    plain = encode_audio(encoder, noise)
-    assert plain.shape == (31 * 50, 160)
+    encoder = tiny_whisper()
+    plain = noise(31)
     for time_s in (0.5, 3.333, 15.0, 29.93, 30.07, 30.5):
-        clicked = noise.clone()
+        clicked = plain.clone()
         clicked[round(time_s * 16_000)] += 0.3
-        change = (encode_audio(encoder, clicked) - plain)[:, :32]
-        energy = core_energy(change, range(200))
-        assert int(energy.argmax()) == latent_of(time_s), time_s
+        first = max(latent_of(time_s) - 10, 0)
+        change = windows_of_clip(encoder, clicked, first) - windows_of_clip(encoder, plain, first)
+        energy = change[..., :32].square().sum(dim=(1, 2))
+        assert first + int(energy.argmax()) == latent_of(time_s), time_s
+
+
+@pytest.mark.parametrize("fps", [25, 24, Fraction(30_000, 1001)])
+@pytest.mark.parametrize("start_s", [5, 20, 40])
+def test_a_clip_sounds_the_same_wherever_it_lies(start_s: int, fps: int | Fraction) -> None:
+    """What curation keeps of a clip is its sound with a little around it: the same features as in the whole file."""
+    waveform = noise(46)
+    start_frame = round(start_s * Fraction(fps))
+    begin = round(start_frame / Fraction(fps) * 16_000)
+    for encoder in (tiny_whisper(), LogMelAudioEncoder(num_mel_bins=8)):
+        whole = clip_features(encoder, waveform, start_frame=start_frame, num_frames=CLIP_FRAMES, fps=fps)
+        for lead in (8, 29):
+            cut = waveform[begin - round(lead / Fraction(fps) * 16_000) :][: 7 * 16_000]
+            alone = clip_features(encoder, cut, start_frame=lead, num_frames=CLIP_FRAMES, fps=fps)
+            assert torch.equal(alone, whole)
+
+
+def test_only_the_clip_and_its_context_are_heard() -> None:
+    encoder, waveform = tiny_whisper(), noise(12)
+    before, after = 5 * 16_000 - CONTEXT_STEPS * 320, (5 * 25 + CLIP_FRAMES) * 640 + CONTEXT_STEPS * 320
+    heard = clip_features(encoder, waveform, start_frame=125, num_frames=CLIP_FRAMES)
+    assert heard.shape == (218 + 2 * CONTEXT_STEPS, 160)
+    for where in (slice(0, before), slice(after, None)):
+        changed = waveform.clone()
+        changed[where] = 0.3
+        assert torch.equal(clip_features(encoder, changed, start_frame=125, num_frames=CLIP_FRAMES), heard)
+    for sample in (before, after - 1):
+        changed = waveform.clone()
+        changed[sample] += 1.0
+        assert not torch.equal(clip_features(encoder, changed, start_frame=125, num_frames=CLIP_FRAMES), heard)
+
+
+def test_features_are_zeros_where_there_is_no_sound() -> None:
+    encoder, waveform = tiny_whisper(), noise(1.01)
+    features = clip_features(encoder, waveform, start_frame=0, num_frames=CLIP_FRAMES)
+    sounds = features.any(dim=1)
+    assert sounds.tolist() == [False] * CONTEXT_STEPS + [True] * 51 + [False] * (218 - 51 + CONTEXT_STEPS)
+    for start_frame in (400, -400):
+        silent = clip_features(encoder, waveform, start_frame=start_frame, num_frames=CLIP_FRAMES)
+        assert silent.shape == features.shape
+        assert not silent.any()
+
+
+def test_a_clip_longer_than_whispers_window_is_refused() -> None:
+    encoder = LogMelAudioEncoder(num_mel_bins=4)
+    longest = 750 - CONTEXT_STEPS
+    assert len(clip_features(encoder, noise(30), start_frame=0, num_frames=longest)) == 1500
+    with pytest.raises(ValueError, match=r"^a clip of 739 frames is longer than the audio encoder's window of 30 s$"):
+        clip_features(encoder, noise(30), start_frame=0, num_frames=longest + 1)
 
 
 def test_windows_follow_the_definition() -> None:
@@ -89,10 +144,6 @@ def test_windows_keep_pace_at_other_frame_rates() -> None:
     assert latent_window_starts([0, 1], window=5, fps=25) == [-4, 4]
     steps = torch.arange(1.0, 101.0)[:, None]
     assert align_audio(steps, [2], window=8, fps=24)[0, :, 0].tolist() == list(range(12, 20))
-    features = AudioFeatures(LogMelAudioEncoder(num_mel_bins=4), torch.rand(32_000) - 0.5)
-    whole = features.steps(0, 100)
-    assert torch.equal(features.of_latents([2], window=8, fps=24), whole[None, 11:19])
-    assert torch.equal(features.of_latents([2], window=8), whole[None, 10:18])
 
 
 def test_windows_are_cut_from_steps_that_begin_later() -> None:
@@ -113,63 +164,14 @@ def test_windows_are_cut_where_the_steps_are() -> None:
     assert torch.equal(windows, expected)
 
 
-def test_steps_outside_of_the_sound_are_left_out() -> None:
-    features = AudioFeatures(LogMelAudioEncoder(num_mel_bins=4), torch.rand(1_000) - 0.5)
-    assert features.num_steps == 4
-    whole = features.steps(0, 4)
-    assert torch.equal(features.steps(-3, 9), whole)
-    assert torch.equal(features.steps(1, 3), whole[1:3])
-    for start, stop in ((4, 9), (-5, 0), (2, 2)):
-        assert features.steps(start, stop).shape == (0, 4)
-    assert torch.equal(features.of_latents([40], window=8), torch.zeros(1, 8, 4))
-
-
-class CountingEncoder(LogMelAudioEncoder):
-    """Notes which windows were computed."""
-
-    computed: tuple[int, ...] = ()
-
-    def encode_window(self, waveform: Tensor, index: int) -> Tensor:
-        self.computed = (*self.computed, index)
-        return super().encode_window(waveform, index)
-
-
-def test_the_last_two_windows_are_kept() -> None:
-    encoder = CountingEncoder(num_mel_bins=4)
-    features = AudioFeatures(encoder, torch.zeros(65 * 16_000))
-    for start, stop in ((0, 1500), (1499, 1501), (0, 3000), (2999, 3001), (1500, 3250), (1499, 1500)):
-        assert len(features.steps(start, stop)) == stop - start
-    assert encoder.computed == (0, 1, 2, 0)
-
-
 @pytest.mark.parametrize("shape", [(0,), (2, 5)])
 def test_a_waveform_that_is_none_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=rf"^a waveform is \(N,\) with N > 0, got {re.escape(str(shape))}$"):
-        AudioFeatures(LogMelAudioEncoder(num_mel_bins=4), torch.zeros(shape))
-
-
-def test_windowed_features_equal_the_whole() -> None:
-    encoder = LogMelAudioEncoder(num_mel_bins=20)
-    waveform = torch.randn(65 * 16_000 + 123, generator=torch.Generator().manual_seed(0)) * 0.1
-    whole = encode_audio(encoder, waveform)
-    features = AudioFeatures(encoder, waveform)
-    assert whole.shape == (65 * 50 + 1, 20)
-    for latents in (range(5), range(180, 195), range(400, 410)):
-        expected = align_audio(whole, latents, window=16)
-        assert torch.equal(features.of_latents(latents, window=16), expected)
-    assert len(features._windows) <= 2
-
-
-def test_log_mel_has_no_edge_at_thirty_seconds() -> None:
-    encoder = LogMelAudioEncoder(num_mel_bins=20)
-    waveform = torch.randn(40 * 16_000, generator=torch.Generator().manual_seed(0)) * 0.1
-    shifted = encode_audio(encoder, waveform[10 * 16_000 :])
-    whole = encode_audio(encoder, waveform)
-    torch.testing.assert_close(whole[500 + 2 : 1998], shifted[2:1498], rtol=0, atol=1e-4)
+        clip_features(LogMelAudioEncoder(num_mel_bins=4), torch.zeros(shape), start_frame=0, num_frames=5)
 
 
 def test_silence_is_exactly_zero() -> None:
-    assert encode_audio(LogMelAudioEncoder(), torch.zeros(16_000)).abs().sum() == 0
+    assert LogMelAudioEncoder().encode(torch.zeros(16_000)).abs().sum() == 0
 
 
 def test_frame_count_is_the_speech_rounded_up() -> None:
@@ -181,8 +183,10 @@ def test_frame_count_is_the_speech_rounded_up() -> None:
     assert num_video_frames(1001 * 16 + 1, Fraction(30_000, 1001)) == 31
 
 
-def test_step_count_is_the_speech_rounded_up() -> None:
-    assert [num_audio_steps(samples) for samples in (1, 320, 321, 16_000)] == [1, 1, 2, 50]
+@pytest.mark.parametrize(("samples", "steps"), [(1, 1), (320, 1), (321, 2), (16_000, 50)])
+def test_encoders_give_a_step_for_every_twenty_milliseconds_begun(samples: int, steps: int) -> None:
+    for encoder in (tiny_whisper(16), LogMelAudioEncoder(num_mel_bins=4)):
+        assert encoder.encode(noise(1)[:samples]).shape == (steps, encoder.audio_dim)
 
 
 @pytest.mark.parametrize(("rate_hz", "channels"), [(16_000, 1), (44_100, 2), (48_000, 1), (8_000, 1)])
@@ -231,15 +235,11 @@ def test_faint_speech_is_no_silence(tmp_path: Path, sign: int) -> None:
 
 
 def test_encoders_save_and_load(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    whisper = WhisperAudioEncoder(
-        num_mel_bins=80, d_model=16, encoder_layers=4, encoder_attention_heads=2, encoder_ffn_dim=16
-    )
-    for encoder in (whisper.eval(), LogMelAudioEncoder(num_mel_bins=20)):
+    for encoder in (tiny_whisper(16), LogMelAudioEncoder(num_mel_bins=20)):
         encoder.save_pretrained(tmp_path / type(encoder).__name__)
         loaded = type(encoder).from_pretrained(tmp_path / type(encoder).__name__).eval()
         waveform = torch.randn(16_000, generator=torch.Generator().manual_seed(0)) * 0.1
-        assert torch.equal(encode_audio(loaded, waveform), encode_audio(encoder, waveform))
+        assert torch.equal(loaded.encode(waveform), encoder.encode(waveform))
 
 
 def test_whisper_groups_are_means_of_layers() -> None:

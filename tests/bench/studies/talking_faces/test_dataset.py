@@ -14,7 +14,6 @@ from einops import rearrange
 
 from bench.studies.talking_faces import measure
 from bench.studies.talking_faces.dataset import (
-    AUDIO_CONTEXT,
     FaceEncoder,
     FacesConfig,
     held_out_performance,
@@ -25,7 +24,7 @@ from bench.studies.talking_faces.dataset import (
 from bench.studies.talking_faces.face import Pose, draw_face
 from bench.studies.talking_faces.performance import perform
 from curation.encoding.encoded import EncodedDirectory, EncodedSample
-from model.codecs.audio import align_audio, encode_audio
+from model.codecs.audio import CONTEXT_STEPS, align_audio
 from model.codecs.vae import decode_video
 
 CONFIG = FacesConfig(num_videos=3, clips_per_video=2, clip_frames=33, num_references=4, videos_per_shard=2)
@@ -80,14 +79,14 @@ def test_sound_lies_under_the_frames_that_it_belongs_to(run: Path) -> None:
     for row in directory.index().to_pylist():
         sample, start = samples(run)[row["key"]], truth[row["key"]]["first_frame"]
         take = perform(training_performance(CONFIG, int(row["key"][4:9])))
-        steps = encode_audio(encoder.audio_encoder, take.waveform)
+        steps = encoder.audio_encoder.encode(take.waveform)
         assert sample.audio_features is not None
         windows = [
             align_audio(features, range(1, 9), window=16, first_step=first)
             for features, first in ((sample.audio_features.float(), sample.audio_first_step), (steps, -2 * start))
         ]
         assert torch.allclose(windows[0], windows[1], atol=2e-3)
-        assert sample.audio_first_step == max(-AUDIO_CONTEXT, -2 * start)
+        assert sample.audio_first_step == -CONTEXT_STEPS
         wav, rate_hz = soundfile.read(io.BytesIO(directory.read(row["tar"], row["wav_offset"], row["wav_size"])))
         assert rate_hz == 16_000
         expected = take.waveform.numpy()[start * 640 : (start + 33) * 640]
