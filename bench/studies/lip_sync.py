@@ -183,7 +183,7 @@ def print_table(results: Sequence[Result]) -> None:
     """One line for each result."""
     print(
         f"{'':<26} {'r (95 %)':<20} {'median':>6} {'others':>7} {'silent':>7} {'dE own':>7} {'others':>7} "
-        f"{'motion':>7} {'sharp':>6} {'s/video':>8} {'forwards':>8}"
+        f"X {'forwards':>8}"
     )
     for result in results:
         s = result.summary
@@ -192,7 +192,8 @@ def print_table(results: Sequence[Result]) -> None:
         print(
             f"{result.name:<26} {f'{mean:.3f} [{low:.3f}, {high:.3f}]':<20} {s.r_median:6.3f} {s.r_others[0]:7.3f} "
             f"{silent:>7} {s.identity[0]:7.1f} {s.identity_others[0]:7.1f} {s.motion_accuracy:7.0%} "
-            f"{s.sharpness_ratio:6.2f} {s.wall_s:8.2f} {s.num_forwards:8.0f}"
+            f"{s.sharpness_ratio:6.2f} {f'{s.jump_first[0]:.2f}, {s.jump_second[0]:.2f}':>15} {s.wall_s:8.2f} "
+            f"{s.num_forwards:8.0f}"
         )
 
 

@@ -23,6 +23,7 @@ from bench.studies.talking_faces.measure import (
     head_motion,
     identity_distance,
     mouth_opening,
+    opening_jumps,
     part_colours,
     sharpness,
     track_head,
@@ -62,6 +63,8 @@ class VideoScore:
     motion_seen: str
     sharpness_ratio: float
     """Mean variance of the Laplacian over that of the codec-decoded truth."""
+    jumps: tuple[float, float]
+    """Change of the picture from frame 0, which is the reference, to frame 1, and from 1 to 2; see `opening_jumps`."""
     wall_s: float
     num_forwards: int
 
@@ -85,6 +88,10 @@ class Summary:
     motion_confusion: dict[str, dict[str, int]]
     """Told, then seen, then how often."""
     sharpness_ratio: float
+    jump_first: tuple[float, float, float]
+    """From frame 0 to frame 1, in levels."""
+    jump_second: tuple[float, float, float]
+    """From frame 1 to frame 2."""
     wall_s: float
     """Mean seconds a video."""
     num_forwards: float
@@ -120,6 +127,7 @@ def score_videos(
             sharpness_ratio=float(
                 sharpness(video.frames).mean() / sharpness(through_codec(scene.take.frames, codec)).mean()
             ),
+            jumps=opening_jumps(video.frames),
             wall_s=video.wall_s,
             num_forwards=video.num_forwards,
         )
@@ -146,6 +154,8 @@ def summarise(scores: Sequence[VideoScore]) -> Summary:
             told.value: {seen.value: counts[told.value, seen.value] for seen in HeadMotion} for told in HeadMotion
         },
         sharpness_ratio=float(np.mean([score.sharpness_ratio for score in scores])),
+        jump_first=bootstrap_mean([score.jumps[0] for score in scores]),
+        jump_second=bootstrap_mean([score.jumps[1] for score in scores]),
         wall_s=float(np.mean([score.wall_s for score in scores])),
         num_forwards=float(np.mean([score.num_forwards for score in scores])),
     )

@@ -1,8 +1,9 @@
 """The conditions that a clip is trained under: pivot, overlap, text and audio, some of them dropped (paper, Sec. 3.2).
 
-A clip is the pivot followed by its latent frames 1 …: the pivot, a random single frame of the same shot, takes the
-place of latent frame 0. It has no sound. With some probability the first frames after it are clean too: the overlap
-that a later clip of a long video takes over from the one before.
+A clip is the pivot followed by its latent frames 1 …: the pivot takes the place of latent frame 0 and has no sound. It
+is a random single frame of the same shot, as in the later clips of a long video, or the clip's own frame 0, as in the
+first clip, whose pivot is the picture that the video starts from. With some probability the first frames after it are
+clean too: the overlap that a later clip takes over from the one before.
 
 Letters: B batch, C latent channels, F latent frames, H and W latent sides, L text tokens, D width of text states,
 T audio steps of a latent frame, A audio features.
@@ -33,6 +34,9 @@ class ConditioningConfig:
     """How often a clip has clean overlapping latents (paper, Sec. 3.2)."""
     overlap_latents: int = 2
     """How many clean overlapping latents it has then (paper, Sec. 3.2)."""
+    first_frame_probability: float = 0.5
+    """How often a clip without overlap has its own first frame as pivot, so that the network learns to start from the
+    image (our choice; the paper has only random frames)."""
     drop_text: float = 0.05
     """How often only the text is dropped. The paper leaves dropout open."""
     drop_audio: float = 0.05
@@ -43,7 +47,13 @@ class ConditioningConfig:
     def __post_init__(self) -> None:
         """Refuse what is not a probability."""
         shares = (self.drop_text, self.drop_audio, self.drop_both)
-        if min(shares) < 0 or sum(shares) > 1 or not 0 <= self.overlap_probability <= 1 or self.overlap_latents < 0:
+        probabilities = (self.overlap_probability, self.first_frame_probability)
+        if (
+            min(shares) < 0
+            or sum(shares) > 1
+            or self.overlap_latents < 0
+            or not all(0 <= p <= 1 for p in probabilities)
+        ):
             raise ValueError("dropout shares must be at least 0 and sum to at most 1, probabilities lie in 0 … 1")
 
     def drops(self, uniform: float) -> tuple[bool, bool]:
@@ -197,9 +207,11 @@ class ClipConditioner:
         )
 
     def unvaried(self, sample: EncodedSample) -> Batch:
-        """See `Conditioner`: its first reference, its first caption, its sound, no overlap."""
+        """See `Conditioner`: its first caption, its sound and no overlap. It starts from its own first frame, as videos
+        do, or from its first reference where pivots are nothing else."""
+        pivot = sample.latents[:, 0] if self.config.first_frame_probability else sample.reference_latents[0]
         conditioned = _Conditioned(
-            latents=_with_pivot(sample, reference=0),
+            latents=_with_pivot(sample, pivot),
             clean=self._clean(sample, num_overlap=0),
             text=self._padded(sample.text_states[0]),
             audio=self._audio(sample),
@@ -214,8 +226,10 @@ class ClipConditioner:
         text = self._padded(random_of_draw.choice(sample.text_states))
         audio = self._audio(sample)
         drops_text, drops_audio = config.drops(random_of_draw.random())
+        starts_from_image = not has_overlap and random_of_draw.random() < config.first_frame_probability
+        pivot = sample.latents[:, 0] if starts_from_image else sample.reference_latents[reference]
         return _Conditioned(
-            latents=_with_pivot(sample, reference),
+            latents=_with_pivot(sample, pivot),
             clean=self._clean(sample, num_overlap=config.overlap_latents if has_overlap else 0),
             text=self.free_text if drops_text else text,
             audio=torch.zeros_like(audio) if drops_audio else audio,
@@ -271,10 +285,9 @@ def padded(states: Tensor, num_tokens: int) -> Tensor:
     return functional.pad(states, (0, 0, 0, num_tokens - len(states)))
 
 
-def _with_pivot(sample: EncodedSample, reference: int) -> Tensor:
-    """(C, F, H, W) fp32: the clip with a reference in place of its latent frame 0."""
-    pivot = sample.reference_latents[reference, :, None]
-    return torch.cat([pivot, sample.latents[:, 1:]], dim=1).float()
+def _with_pivot(sample: EncodedSample, pivot: Tensor) -> Tensor:
+    """(C, F, H, W) fp32: the clip with a pivot (C, H, W) in place of its latent frame 0."""
+    return torch.cat([pivot[:, None], sample.latents[:, 1:]], dim=1).float()
 
 
 def _stacked(tensors: Sequence[Tensor]) -> Tensor:

@@ -121,6 +121,16 @@ def sharpness(frames: Frames) -> Floats:
     return np.array([cv2.Laplacian(_grey(frame), cv2.CV_32F).var() for frame in frames], np.float64)
 
 
+def opening_jumps(frames: Frames) -> tuple[float, float]:
+    """How much the picture changes from frame 0 to 1 and from frame 1 to 2, as mean absolute difference in levels.
+
+    Frame 0 is the picture that the video starts from. Where the first change is much larger than the second, the video
+    does not go on from it.
+    """
+    first, second = (float(np.abs(np.diff(frames[at : at + 2].astype(np.float64), axis=0)).mean()) for at in (0, 1))
+    return first, second
+
+
 def correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     """Pearson's r; 0 when one of them does not vary."""
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)

@@ -11,11 +11,12 @@ from training.data.randomness import DrawRandom, seed_of
 
 FRAMES, WINDOW, AUDIO_DIM, TEXT_DIM, TOKENS = 6, 16, 5, 8, 7
 
-PIVOTS = [12, 11, 11, 12, 13, 13, 12, 10, 11, 11, 13, 12]
+PIVOTS = [12, 11, 11, 12, 13, -1, 12, -1, 11, 11, 13, 12]
 CLEAN = [1, 3, 3, 3, 1, 1, 3, 1, 3, 3, 3, 3]
 TEXTS = [1, 1, -1, 2, 1, 2, 2, 2, 2, 1, -1, 2]
 HEARD = [1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 0, 0]
-"""Of the first twelve draws of seed 1: first value of the pivot, clean frames, text (-1 dropped), whether it sounds."""
+"""Of the first twelve draws of seed 1: first value of the pivot (-1 for the clip's own first frame), clean frames, text
+(-1 dropped), whether it sounds."""
 
 
 def sample(**changes: object) -> EncodedSample:
@@ -56,11 +57,24 @@ def share(flags: Tensor) -> float:
 
 
 def test_the_pivot_is_a_random_reference_in_place_of_the_first_latent() -> None:
-    batch = conditioned()
+    batch = conditioned(first_frame_probability=0)
     pivots = batch.latents[:, 0, 0, 0, 0]
     assert set(pivots.tolist()) == {10.0, 11.0, 12.0, 13.0}
     assert torch.equal(batch.latents[:, :, 1:], sample().latents[None, :, 1:].expand_as(batch.latents[:, :, 1:]))
     assert batch.clean[:, 0].all()
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 0.5, 1.0])
+def test_a_share_of_the_clips_without_overlap_starts_from_its_own_first_frame(probability: float) -> None:
+    """At inference the portrait is the first frame of the first clip, and the pivot alone of the others."""
+    batch = conditioned(num=1000, first_frame_probability=probability)
+    own = (batch.latents[:, :, 0] == sample().latents[:, 0]).flatten(1).all(dim=1)
+    overlaps = batch.clean[:, 1]
+    assert not own[overlaps].any()
+    assert abs(share(own[~overlaps]) - probability) < 0.07
+    unvaried = conditioner(first_frame_probability=probability).unvaried(sample()).latents[0]
+    expected = sample().latents[:, 0] if probability else sample().reference_latents[0]
+    assert torch.equal(unvaried[:, 0], expected)
 
 
 def test_half_of_the_clips_overlap_by_two_latents() -> None:
@@ -170,7 +184,7 @@ def test_a_draw_has_the_conditions_that_it_always_had() -> None:
 
 def test_a_held_out_sample_is_as_it_is() -> None:
     batch = conditioner(overlap_probability=1.0, drop_both=1.0, drop_text=0, drop_audio=0).unvaried(sample())
-    assert batch.latents[0, 0, 0, 0, 0] == 10
+    assert torch.equal(batch.latents[0], sample().latents)
     assert torch.equal(batch.latents[0, :, 1:], sample().latents[:, 1:])
     assert batch.clean.tolist() == [[True] + [False] * (FRAMES - 1)]
     assert batch.text[0, :3].eq(1).all()

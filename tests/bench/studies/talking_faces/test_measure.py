@@ -127,3 +127,11 @@ def test_only_the_caption_tells_the_motion_and_it_names_the_colours(motion: Head
 def test_correlation_of_a_constant_is_zero() -> None:
     assert measure.correlation([1, 1, 1], [1, 2, 3]) == 0.0
     assert measure.correlation([1, 2, 3], [2, 4, 6]) == pytest.approx(1.0)
+
+
+def test_opening_jumps_are_the_first_two_changes() -> None:
+    frames = np.zeros((4, 8, 8, 3), np.uint8)
+    frames[1:] = 30
+    frames[2:, :4] = 28
+    frames[3] = 255
+    assert measure.opening_jumps(frames) == (30.0, 1.0)
