@@ -19,7 +19,8 @@ from bench.efficiency.subject import MeasuredVae, Subject
 from model.codecs.geometry import latent_frames, latent_sides
 from model.codecs.vae import encode_video
 from model.cost.flops import count_transformer_flops
-from model.generation.sampling import CleanFrames, Condition, build_scheduler, denoise
+from model.generation.guidance import Condition, Guidance
+from model.generation.sampling import CleanFrames, build_scheduler, denoise
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +71,7 @@ class _Inputs:
     noise: Tensor
     clean: CleanFrames
     condition: Condition
-    unconditional: Condition
+    free_text: Tensor
     portrait: Tensor
 
 
@@ -141,7 +142,7 @@ def _make_inputs(subject: Subject, num_frames: int, height: int, width: int) -> 
         noise=random(1, network.in_channels, frames, *latent),
         clean=CleanFrames(latents=random(1, network.in_channels, 1, *latent)),
         condition=Condition(text=text, audio=audio),
-        unconditional=Condition(text=torch.zeros_like(text), audio=torch.zeros_like(audio)),
+        free_text=torch.zeros_like(text),
         portrait=random(1, 3, 1, height, width).clamp(-1, 1),
     )
 
@@ -153,8 +154,8 @@ def _loop(subject: Subject, inputs: _Inputs, sampling: DenoisingLoop, *, steps: 
         inputs.noise,
         inputs.clean,
         condition=inputs.condition,
-        unconditional=inputs.unconditional if sampling.guided else None,
-        guidance_scale=5.0,
+        free_text=inputs.free_text,
+        guidance=Guidance.of(5.0 if sampling.guided else 1.0),
         num_steps=steps,
         generator=torch.Generator().manual_seed(0),
         on_step=lambda _step: None,

@@ -36,4 +36,5 @@ def run(options: argparse.Namespace) -> None:
     )
     pipeline.codebook = codebook
     pipeline.save_pretrained(options.out)
-    console.print(f"{options.out}: a model directory from {options.wan}")
+    use = "to train or to make videos" if options.dtype == "float32" else "to make videos; train from --dtype float32"
+    console.print(f"{options.out}: a model directory from {options.wan}, the network in {options.dtype}: {use}")

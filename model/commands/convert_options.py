@@ -33,5 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="start audio attention silent (paper: as text attention)",
     )
     add("--scheduler", choices=("unipc", "euler", "few-step"), default="unipc", help="default: %(default)s")
-    add("--dtype", choices=("bfloat16", "float32"), default="bfloat16", help="default: %(default)s")
+    add(
+        "--dtype",
+        choices=("bfloat16", "float32"),
+        default="float32",
+        help="of the network's weights: training starts from float32; bfloat16 is half the size and enough to make "
+        "videos (default: %(default)s)",
+    )
     add("--codebook", type=Path, help="codebook.safetensors to put into the directory")

@@ -12,7 +12,11 @@ def run(options: argparse.Namespace) -> None:
         ValueError: no such preset or size; one line.
     """
     height, width, _ = parse_size(options.size, None)
-    asked = Sampling(steps=options.steps, guidance_scale=options.guidance_scale)
+    asked = Sampling(
+        steps=options.steps,
+        guidance_scale=options.guidance_scale,
+        audio_guidance_scale=options.audio_guidance_scale,
+    )
     from model.cost.cost import preset_cost  # noqa: PLC0415
     from model.pretrained.presets import get_preset  # noqa: PLC0415
 
@@ -23,7 +27,7 @@ def run(options: argparse.Namespace) -> None:
         width=width,
         seconds=options.seconds,
         num_steps=preset.num_inference_steps if asked.steps is None else asked.steps,
-        guidance_scale=preset.guidance_scale if asked.guidance_scale is None else asked.guidance_scale,
+        guidance=asked.guidance(preset.guidance_scale, None),
     )
     for line in cost.lines():
         print(line)

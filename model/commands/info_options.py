@@ -11,3 +11,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seconds", type=float, default=10.0, help="length of the speech (default: %(default)s)")
     add("--steps", type=int, help="denoising steps of a clip (default: the preset's)")
     add("--guidance-scale", type=float, help="1 = one forward a step, else two (default: the preset's)")
+    add("--audio-guidance-scale", type=float, help="three forwards where it differs (default: as --guidance-scale)")

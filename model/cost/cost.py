@@ -12,6 +12,7 @@ from model.codecs.geometry import latent_frames, latent_sides
 from model.codecs.image import CLIP_FRAMES, check_size, size_for_area
 from model.codecs.vae import Autoencoder, StreamingDecoder
 from model.cost.flops import TransformerFlops, count_transformer_flops
+from model.generation.guidance import Guidance
 from model.generation.timeline import num_clips
 from model.pretrained.assemble import build_components
 from model.pretrained.presets import Preset
@@ -37,7 +38,7 @@ class PresetCost:
     num_clips: int
     """Clips of the video."""
     forwards: int
-    """Forwards of the network for one clip: steps, twice with guidance."""
+    """Forwards of the network for one clip: steps, two or three of them with guidance."""
     parameters: dict[str, int]
     """Parameters of each component."""
     forward: TransformerFlops
@@ -77,7 +78,7 @@ def preset_cost(
     width: int | None,
     seconds: float,
     num_steps: int,
-    guidance_scale: float,
+    guidance: Guidance,
 ) -> PresetCost:
     """Work out the cost of a video; without a size, the preset's area at 16:9.
 
@@ -103,7 +104,7 @@ def preset_cost(
         width=width,
         num_frames=num_frames,
         num_clips=num_clips(num_frames, clip_latents=CLIP_LATENTS, overlap_latents=OVERLAP_LATENTS),
-        forwards=num_steps * (2 if guidance_scale > 1 else 1),
+        forwards=num_steps * guidance.num_forwards,
         parameters={name: sum(p.numel() for p in module.parameters()) for name, module in components.items()},
         forward=forward,
         activation_bytes=2 * forward.num_tokens * block_width,

@@ -14,7 +14,7 @@ from torch import Tensor
 from model.codecs.audio import CONTEXT_STEPS, align_audio, clip_features
 from model.codecs.audio_encoders import AudioEncoder
 from model.codecs.geometry import TEMPORAL_COMPRESSION, pixel_frames
-from model.generation.sampling import Condition
+from model.generation.guidance import Condition, Guidance
 from model.generation.timeline import ClipPlan
 
 ProgressCallback = Callable[[int, int], None]
@@ -40,11 +40,11 @@ class EncodedRequest:
     text: Tensor
     """(1, L, text_dim) of the prompt."""
     negative_text: Tensor | None
-    """(1, L, text_dim) of the negative prompt; None without guidance."""
+    """(1, L, text_dim) of the negative prompt; None where guidance does not need it."""
     num_steps: int
     """Denoising steps of a clip."""
-    guidance_scale: float
-    """w of uncond + w·(cond − uncond)."""
+    guidance: Guidance
+    """Of text and sound."""
     threshold: float | None
     """τ of the clamp of overlapping latents; None without a codebook."""
     seed: int
@@ -52,16 +52,9 @@ class EncodedRequest:
     on_step: ProgressCallback
     """Called after every denoising step."""
 
-    def conditions(self, plan: ClipPlan) -> tuple[Condition, Condition | None]:
-        """The condition of a clip, and that of its unconditional branch (None without guidance).
-
-        The pivot has no sound, in the first clip too: its audio is zeros.
-        """
-        audio = self.sound(plan)[None].to(self.pivot.device)
-        condition = Condition(text=self.text, audio=audio)
-        if self.negative_text is None:
-            return condition, None
-        return condition, Condition(text=self.negative_text, audio=torch.zeros_like(audio))
+    def condition(self, plan: ClipPlan) -> Condition:
+        """The text and the sound of a clip. The pivot has no sound, in the first clip too: its audio is zeros."""
+        return Condition(text=self.text, audio=self.sound(plan)[None].to(self.pivot.device))
 
     def sound(self, plan: ClipPlan) -> Tensor:
         """What a clip hears, (F, T, A) fp32: nothing at the pivot, and then what an encoded clip of these frames hears.

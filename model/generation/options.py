@@ -28,9 +28,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that `Sampling.from_options` reads."""
     add = parser.add_argument
-    add("--negative-prompt", default="", help="what the unconditional branch of guidance is told")
+    add("--negative-prompt", help="what guidance leads away from (default: the model directory's)")
     add("--steps", type=int, help="denoising steps of a clip (default: the model directory's)")
     add("--guidance-scale", type=float, help="w of uncond + w*(cond - uncond), 1 = off (default: the directory's)")
+    add(
+        "--audio-guidance-scale",
+        type=float,
+        help="w of the sound alone; another forward a step where it differs (default: as --guidance-scale)",
+    )
     add("--seed", type=int, default=0, help="the same seed gives the same video (default: 0)")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--size", help="WIDTHxHEIGHT, both divisible by 32; the image is cropped to the shape")

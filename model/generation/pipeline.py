@@ -57,9 +57,8 @@ class SoulPipelineOutput(BaseOutput):
 class SoulPipeline(DiffusionPipeline):
     """Image, speech and prompt to video.
 
-    Guidance is uncond + w·(cond − uncond); the unconditional branch has the negative prompt for text and
-    zeros for audio. The pivot has no sound (zeros) in any clip: in training it is a random frame of the
-    source video, so no moment of the sound belongs to it.
+    Guidance is of text and sound apart, see `model.generation.guidance`. The pivot has no sound (zeros) in any clip: in
+    training it is mostly a random frame of the source video, so no moment of the sound belongs to it.
 
     The configuration (`model_index.json`) holds the defaults of a model directory: steps, guidance, fps and
     the geometry of clips. A `codebook.safetensors` in the directory is loaded with it; without one, overlaps
@@ -76,7 +75,9 @@ class SoulPipeline(DiffusionPipeline):
         clip_latents: latent frames of a clip, the pivot included (paper: 28, which are 109 pixel frames).
         overlap_latents: latent frames that a clip takes over from the one before (paper: 2).
         num_inference_steps: denoising steps of a clip (paper: 25).
-        guidance_scale: w (Wan2.2: 5).
+        guidance_scale: of the text, and of the sound too where `audio_guidance_scale` is None (Wan2.2: 5).
+        audio_guidance_scale: of the sound.
+        negative_prompt: what guidance leads away from, unless a request says.
         codebook_percentile: τ of the clamp, as a percentile of the training latents' distances. The paper
             leaves τ open; 99 moves only vectors that lie further out than nearly all training latents.
         area: pixels of a frame when no size is asked for.
@@ -99,6 +100,8 @@ class SoulPipeline(DiffusionPipeline):
         overlap_latents: int = 2,
         num_inference_steps: int = 25,
         guidance_scale: float = 5.0,
+        audio_guidance_scale: float | None = None,
+        negative_prompt: str = "",
         codebook_percentile: float = 99.0,
         area: int = 704 * 1280,
     ) -> None:
@@ -117,6 +120,8 @@ class SoulPipeline(DiffusionPipeline):
             overlap_latents=overlap_latents,
             num_inference_steps=num_inference_steps,
             guidance_scale=guidance_scale,
+            audio_guidance_scale=audio_guidance_scale,
+            negative_prompt=negative_prompt,
             codebook_percentile=codebook_percentile,
             area=area,
         )
@@ -183,10 +188,11 @@ class SoulPipeline(DiffusionPipeline):
         size = choose_size(
             picture, height=sampling.height, width=sampling.width, area=sampling.area, default_area=config.area
         )
-        scale = float(config.guidance_scale if sampling.guidance_scale is None else sampling.guidance_scale)
+        guidance = sampling.guidance(config.guidance_scale, config.audio_guidance_scale)
+        negative_prompt = config.negative_prompt if sampling.negative_prompt is None else sampling.negative_prompt
         threshold = self._threshold(sampling.threshold, sampling.percentile)
         generator = torch.Generator().manual_seed(sampling.seed)
-        text, negative_text = self._encode_prompts(request.prompt, sampling.negative_prompt if scale > 1 else None)
+        text, negative_text = self._encode_prompts(request.prompt, negative_prompt if guidance.needs_free else None)
         return EncodedRequest(
             pivot=self._encode_image(fit_image(picture, *size)),
             waveform=waveform,
@@ -197,7 +203,7 @@ class SoulPipeline(DiffusionPipeline):
             text=text,
             negative_text=negative_text,
             num_steps=sampling.num_steps(config.num_inference_steps),
-            guidance_scale=scale,
+            guidance=guidance,
             threshold=threshold,
             seed=int(torch.randint(2**62, (), generator=generator)),
             on_step=on_step,
@@ -226,16 +232,15 @@ class SoulPipeline(DiffusionPipeline):
             clean = CleanFrames(latents=torch.cat([request.pivot, overlap], dim=2))
 
     def _denoise_clip(self, request: EncodedRequest, plan: ClipPlan, clean: CleanFrames) -> Tensor:
-        condition, unconditional = request.conditions(plan)
         noise, generator = request.noise(plan)
         return denoise(
             self.transformer,
             self.scheduler,
             noise,
             clean,
-            condition=condition,
-            unconditional=unconditional,
-            guidance_scale=request.guidance_scale,
+            condition=request.condition(plan),
+            free_text=request.negative_text,
+            guidance=request.guidance,
             num_steps=request.num_steps,
             generator=generator,
             on_step=lambda step: request.on_step(plan.index, step),

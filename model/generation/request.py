@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor
 
+    from model.generation.guidance import Guidance
+
 MAX_STEPS: Final = 1000
 """Number of noise levels that samplers distinguish; more steps would only repeat them."""
 
@@ -28,9 +30,11 @@ class Sampling:
     steps: int | None = None
     """Denoising steps of a clip."""
     guidance_scale: float | None = None
-    """w of uncond + w·(cond − uncond); 1 turns guidance off."""
-    negative_prompt: str = ""
-    """The prompt of the unconditional branch."""
+    """Of the text, and of the sound too where `audio_guidance_scale` is None; 1 turns guidance off."""
+    audio_guidance_scale: float | None = None
+    """Of the sound. Where the directory has two scales and only `guidance_scale` is given, it holds for both."""
+    negative_prompt: str | None = None
+    """What guidance leads away from."""
     seed: int = 0
     """The seed that all noise derives from."""
     height: int | None = None
@@ -48,8 +52,12 @@ class Sampling:
         """Refuse impossible values, in one line."""
         if self.steps is not None and not 1 <= self.steps <= MAX_STEPS:
             raise ValueError(f"--steps must be at least 1 and at most {MAX_STEPS}, got {self.steps}")
-        if self.guidance_scale is not None and not math.isfinite(self.guidance_scale):
-            raise ValueError(f"--guidance-scale must be a number, got {self.guidance_scale}")
+        for option, scale in (
+            ("--guidance-scale", self.guidance_scale),
+            ("--audio-guidance-scale", self.audio_guidance_scale),
+        ):
+            if scale is not None and not math.isfinite(scale):
+                raise ValueError(f"{option} must be a number, got {scale}")
         if not -(2**63) <= self.seed < 2**63:
             raise ValueError(f"--seed must lie in -2^63 … 2^63 - 1, got {self.seed}")
         if self.threshold is not None and not 0 <= self.threshold < math.inf:
@@ -67,7 +75,10 @@ class Sampling:
         height, width, area = parse_size(options.size, options.area)
         if height is not None and width is not None:
             check_fits(height, width)
-        names = ("steps", "guidance_scale", "negative_prompt", "seed", "threshold", "percentile")
+        names = (
+            *("steps", "guidance_scale", "audio_guidance_scale", "negative_prompt"),
+            *("seed", "threshold", "percentile"),
+        )
         return cls(height=height, width=width, area=area, **{name: getattr(options, name) for name in names})
 
     def check_portrait(self, image: "Image", default_area: int) -> None:
@@ -85,6 +96,15 @@ class Sampling:
                 choose_size(image, height=None, width=None, area=self.area, default_area=default_area)
             except ValueError as error:
                 raise ValueError(f"--image is {image.width}x{image.height}: {error}") from error
+
+    def guidance(self, default: float, audio_default: float | None) -> "Guidance":
+        """The guidance, the defaults being the model directory's."""
+        from model.generation.guidance import Guidance  # noqa: PLC0415 (it imports torch)
+
+        if self.guidance_scale is None:
+            audio = audio_default if self.audio_guidance_scale is None else self.audio_guidance_scale
+            return Guidance.of(default, audio)
+        return Guidance.of(self.guidance_scale, self.audio_guidance_scale)
 
     def num_steps(self, default: int) -> int:
         """Denoising steps of a clip, `default` being the model directory's."""

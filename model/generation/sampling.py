@@ -1,11 +1,12 @@
-"""From noise to latents: schedulers, guidance, and clean frames that stay clean.
+"""From noise to latents: schedulers, and clean frames that stay clean.
 
-Letters: B batch, C latent channels, F latent frames, H and W latent sides, L text tokens, T audio tokens of a
-latent frame, A audio features. Timesteps run over [0, 1000], sigmas over [0, 1].
+Letters: B batch, C latent channels, F latent frames, H and W latent sides. Timesteps run over [0, 1000], sigmas over
+[0, 1].
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -13,6 +14,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
+from model.generation.guidance import Condition, Guidance, guide
 from model.network.transformer import SoulTransformer3DModel
 
 SHIFT: Final = 5.0
@@ -20,16 +22,6 @@ SHIFT: Final = 5.0
 
 Scheduler = Any
 """A diffusers scheduler of flow matching: UniPC or Euler."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Condition:
-    """What a clip is made from, besides its clean frames."""
-
-    text: Tensor
-    """(B, L, text_dim) text states."""
-    audio: Tensor
-    """(B, F, T, A) audio features; zeros are silence."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,28 +80,6 @@ def set_timesteps(scheduler: Scheduler, num_steps: int, device: str | torch.devi
     return scheduler.timesteps, scheduler.sigmas[:-1].float() * 1000
 
 
-def guided_velocity(
-    transformer: SoulTransformer3DModel,
-    latents: Tensor,
-    timesteps: Tensor,
-    *,
-    condition: Condition,
-    unconditional: Condition | None,
-    guidance_scale: float,
-) -> Tensor:
-    """Velocity (B, C, F, H, W) fp32: uncond + w·(cond − uncond), w being `guidance_scale`.
-
-    w = 1 is no guidance. Without `unconditional` the network runs once. (`cond + w·(cond − uncond)` is in use
-    elsewhere; its w is ours minus one.) The branches run one after the other: a batch of two would double the
-    memory.
-    """
-    conditional = _velocity(transformer, latents, timesteps, condition)
-    if unconditional is None:
-        return conditional
-    free = _velocity(transformer, latents, timesteps, unconditional)
-    return free + guidance_scale * (conditional - free)
-
-
 def denoise(
     transformer: SoulTransformer3DModel,
     scheduler: Scheduler,
@@ -117,28 +87,23 @@ def denoise(
     clean: CleanFrames,
     *,
     condition: Condition,
-    unconditional: Condition | None,
-    guidance_scale: float,
+    free_text: Tensor | None,
+    guidance: Guidance,
     num_steps: int,
     generator: torch.Generator,
     on_step: Callable[[int], None],
 ) -> Tensor:
     """Denoise one clip: `noise` (B, C, F, H, W) fp32 to latents of the same shape.
 
-    Clean frames are overwritten before every forward and after the last step, and their tokens have t = 0.
+    Clean frames are overwritten before every forward and after the last step, and their tokens have t = 0. For
+    `condition`, `free_text` and `guidance` see `guide`.
     """
     latents = clean.overwrite(noise)
     stochastic = {"generator": generator} if isinstance(scheduler, FlowMatchEulerDiscreteScheduler) else {}
     names, levels = set_timesteps(scheduler, num_steps, noise.device)
     for step, (name, level) in enumerate(zip(names, levels, strict=True)):
-        velocity = guided_velocity(
-            transformer,
-            latents,
-            clean.timesteps(level, latents),
-            condition=condition,
-            unconditional=unconditional,
-            guidance_scale=guidance_scale,
-        )
+        predict = partial(_velocity, transformer, latents, clean.timesteps(level, latents))
+        velocity = guide(predict, condition, free_text=free_text, guidance=guidance)
         latents = scheduler.step(velocity, name, latents, return_dict=False, **stochastic)[0]
         latents = clean.overwrite(latents)
         on_step(step)

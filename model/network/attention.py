@@ -8,17 +8,9 @@ from diffusers.models.attention import AttentionModuleMixin
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from einops import rearrange
 from torch import Tensor, nn
-from torch.nn import functional
 
+from model.network.precision import FP32RMSNorm
 from model.network.rope import RotaryTables, apply_rotary
-
-
-class FP32RMSNorm(nn.RMSNorm):
-    """RMSNorm computed and returned in fp32, whatever the type of the weights and the input."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalise the last dimension of `x`."""
-        return functional.rms_norm(x.float(), self.normalized_shape, self.weight.float(), self.eps)
 
 
 class AttentionProcessor:

@@ -52,8 +52,8 @@ class SoulTransformerBlock(nn.Module):
         """Return the block's output, `(B, F, S, D)`.
 
         Args:
-            hidden_states: tokens, `(B, F, S, D)`.
-            encoder_hidden_states: text, `(B, L, D)`.
+            hidden_states: tokens, `(B, F, S, D)`, fp32 or of the text's type.
+            encoder_hidden_states: text, `(B, L, D)`, of the type that the layers compute in.
             audio_hidden_states: audio, `(B, F, T, D)`.
             modulation: `(B, F, 6, D)` fp32: shift, scale and gate of self-attention, then of feed-forward.
             rotary_emb: tables `(F·S, 1, d / 2)` fp32.
@@ -61,16 +61,16 @@ class SoulTransformerBlock(nn.Module):
         table = rearrange(self.scale_shift_table.float() + modulation, "b f six d -> six b f 1 d")
         shift_attn, scale_attn, gate_attn, shift_ffn, scale_ffn, gate_ffn = table
 
-        tokens = modulate(self.norm1(hidden_states.float()), shift_attn, scale_attn).type_as(hidden_states)
+        tokens = modulate(self.norm1(hidden_states.float()), shift_attn, scale_attn).type_as(encoder_hidden_states)
         hidden_states = add_gated(hidden_states, self.attn1(tokens, rotary_emb=rotary_emb), gate_attn)
 
-        tokens = self.norm2(hidden_states.float()).type_as(hidden_states)
+        tokens = self.norm2(hidden_states.float()).type_as(encoder_hidden_states)
         hidden_states = hidden_states + self.attn2(tokens, encoder_hidden_states)
 
-        tokens = self.norm_audio(hidden_states.float()).type_as(hidden_states)
+        tokens = self.norm_audio(hidden_states.float()).type_as(encoder_hidden_states)
         hidden_states = hidden_states + self.attn_audio(tokens, audio_hidden_states)
 
-        tokens = modulate(self.norm3(hidden_states.float()), shift_ffn, scale_ffn).type_as(hidden_states)
+        tokens = modulate(self.norm3(hidden_states.float()), shift_ffn, scale_ffn).type_as(encoder_hidden_states)
         return add_gated(hidden_states, self.ffn(tokens), gate_ffn)
 
 

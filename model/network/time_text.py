@@ -3,13 +3,12 @@
 Letters: B batch, F latent frames, L text tokens, D model width.
 """
 
-from contextlib import AbstractContextManager, nullcontext
-
-import torch
 from diffusers.models.embeddings import PixArtAlphaTextProjection, TimestepEmbedding, get_timestep_embedding
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional
+
+from model.network.precision import without_autocast
 
 
 class TimeTextEmbedder(nn.Module):
@@ -34,7 +33,8 @@ class TimeTextEmbedder(nn.Module):
         Returns:
             Time embedding `(B, F, D)` fp32, modulation of the blocks `(B, F, 6, D)` fp32, text `(B, L, D)`.
         """
-        with _without_autocast(timestep.device.type):
+        # As Wan does: in bf16 neighbouring timesteps coincide.
+        with without_autocast(timestep.device.type):
             time_embedding, modulation = self.embed_time(timestep)
         return time_embedding, modulation, self.text_embedder(encoder_hidden_states)
 
@@ -51,11 +51,3 @@ class TimeTextEmbedder(nn.Module):
             rearrange(embedding.float(), "(b f) d -> b f d", b=batch_size),
             rearrange(modulation.float(), "(b f) (six d) -> b f six d", b=batch_size, six=6),
         )
-
-
-def _without_autocast(device_type: str) -> AbstractContextManager[object]:
-    """Keep modulation fp32 inside a bf16 autocast, as Wan does: in bf16 neighbouring timesteps coincide."""
-    # The meta device, on which operations are counted, has no autocast.
-    if torch.amp.is_autocast_available(device_type):
-        return torch.autocast(device_type, enabled=False)
-    return nullcontext()

@@ -14,7 +14,7 @@ from model.codecs.text import HashedTextEncoder
 from model.codecs.vae import Autoencoder, wan_vae_config
 from model.generation.pipeline import SoulPipeline
 from model.generation.sampling import build_scheduler
-from model.pretrained.presets import Preset, build_transformer, get_preset
+from model.pretrained.presets import WAN_NEGATIVE_PROMPT, Preset, build_transformer, get_preset
 from model.weights.directory import INDEX_FILE, check_component
 from model.weights.files import locate
 from model.weights.wan_checkpoints import load_wan
@@ -39,10 +39,11 @@ def build_pipeline(preset: str = "tiny", *, seed: int = 0, **overrides: Any) -> 
         components = build_components(config)
     for module in components.values():
         module.eval()
-    defaults = {
+    defaults: dict[str, Any] = {
         "num_inference_steps": config.num_inference_steps,
         "guidance_scale": config.guidance_scale,
         "area": config.area,
+        "negative_prompt": config.negative_prompt,
     }
     return SoulPipeline(**components, scheduler=build_scheduler("unipc"), **(defaults | overrides))
 
@@ -84,8 +85,9 @@ class Conversion:
     """Whether audio attention starts silent rather than as a copy of the text attention's output."""
     scheduler: str = "unipc"
     """`unipc`, `euler`, or `few-step` for a distilled model."""
-    dtype: torch.dtype = torch.bfloat16
-    """Type of the weights; the autoencoder stays fp32."""
+    dtype: torch.dtype = torch.float32
+    """Type of the network's weights. Training starts from fp32; to make videos bf16 is enough, at half the size. The
+    text and audio encoders are stored in bf16, the autoencoder in fp32."""
 
 
 def convert(conversion: Conversion) -> SoulPipeline:
@@ -103,8 +105,8 @@ def convert(conversion: Conversion) -> SoulPipeline:
                 "name a model in diffusers' layout with --components"
             )
     try:
-        audio_encoder = WhisperAudioEncoder.from_whisper(locate(conversion.whisper), dtype=conversion.dtype)
-        text_encoder = UMT5EncoderModel.from_pretrained(parts / "text_encoder", dtype=conversion.dtype)
+        audio_encoder = WhisperAudioEncoder.from_whisper(locate(conversion.whisper), dtype=torch.bfloat16)
+        text_encoder = UMT5EncoderModel.from_pretrained(parts / "text_encoder", dtype=torch.bfloat16)
         tokenizer = AutoTokenizer.from_pretrained(parts / "tokenizer")
         vae = load_vae(conversion.vae) if conversion.vae else AutoencoderKLWan.from_pretrained(parts / "vae")
     except OSError as error:
@@ -122,6 +124,7 @@ def convert(conversion: Conversion) -> SoulPipeline:
         text_encoder=text_encoder,
         tokenizer=tokenizer,
         scheduler=scheduler,
+        negative_prompt=WAN_NEGATIVE_PROMPT,
     )
 
 

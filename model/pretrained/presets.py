@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from model.network.transformer import SoulTransformer3DModel
 
@@ -42,6 +42,8 @@ class TransformerConfig:
     """Features of one 50 Hz audio step: five groups of Whisper layers, 1280 each, flattened."""
     audio_window: int = 16
     """Audio steps a latent frame sees: its own 8 and 4 of context on each side (our choice, 80 ms)."""
+    residual_in_fp32: bool = False
+    """Whether tokens between layers are fp32 (Wan's own code) rather than of the matrix products' type."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +64,17 @@ class Preset:
     """w of uncond + w·(cond − uncond)."""
     area: int
     """Pixels of a frame when no size is asked for."""
+    negative_prompt: str = ""
+    """What guidance leads away from."""
 
+
+WAN_NEGATIVE_PROMPT: Final = (
+    "色调艳丽，过曝，静态，细节模糊不清，字幕，风格，作品，画作，画面，静止，整体发灰，最差质量，低质量，"
+    "JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，"
+    "手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
+)
+"""The negative prompt that Wan2.2 was released with, in its own language: overexposed, static, subtitles, grey, low
+quality, badly drawn hands and faces, fused fingers, a cluttered background, walking backwards and the like."""
 
 PRESETS = {
     "soul-5b": Preset(
@@ -73,6 +85,7 @@ PRESETS = {
         num_inference_steps=25,
         guidance_scale=5.0,
         area=704 * 1280,
+        negative_prompt=WAN_NEGATIVE_PROMPT,
     ),
     "tiny": Preset(
         transformer=TransformerConfig(

@@ -88,6 +88,20 @@ def read_shapes(file: Path) -> dict[str, tuple[int, ...]]:
         raise ValueError(f"{file}: not a whole safetensors file: {error}") from None
 
 
+def stored_dtype(folder: Path, name: str) -> str | None:
+    """Type of a stored tensor as safetensors writes it, `F32` or `BF16`; None if a model's folder has no such tensor.
+
+    Raises:
+        ValueError: the folder's index or a file of weights cannot be read.
+    """
+    for file in weight_files(folder):
+        if name in read_shapes(file):
+            with safe_open(file, framework="pt") as weights:
+                dtype: str = weights.get_slice(name).get_dtype()
+                return dtype
+    return None
+
+
 def check_fit(expected: Shapes, found: Shapes) -> None:
     """Compare names and shapes.
 

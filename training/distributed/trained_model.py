@@ -57,6 +57,9 @@ class ParallelConfig:
     """Ranks that share every clip; it divides the attention heads and a latent frame's tokens."""
     precision: Precision = "bfloat16"
     """Of matrix products. Weights, modulation, norms and gradients are fp32 either way."""
+    residual_in_fp32: bool | None = None
+    """Whether the tokens between the network's layers are fp32, as in Wan's own code: exact sums over all blocks for
+    twice the memory of each block's input. If not given, as the model directory says."""
     gradient_checkpointing: bool = True
     """Compute each block again in the backward pass rather than keep its activations."""
 

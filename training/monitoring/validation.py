@@ -18,7 +18,8 @@ from infra.storage.files import naming
 from infra.storage.write_errors import NotWrittenError, writing
 from model.codecs.levels import levels_of
 from model.codecs.vae import Autoencoder, StreamingDecoder
-from model.generation.sampling import CleanFrames, Condition, Scheduler, denoise
+from model.generation.guidance import Condition, Guidance
+from model.generation.sampling import CleanFrames, Scheduler, denoise
 from model.media.video import VideoWriter
 from model.network.transformer import SoulTransformer3DModel
 from training.data.conditioning import Batch, Conditioner
@@ -40,7 +41,9 @@ class ValidationConfig:
     steps: int = 25
     """Denoising steps of a video."""
     guidance_scale: float = 5.0
-    """w of uncond + w·(cond − uncond); 1 is none."""
+    """Guidance of a video by text and sound; 1 is none."""
+    audio_guidance_scale: float | None = None
+    """Guidance by the sound, where it is to differ."""
 
     def __post_init__(self) -> None:
         """Refuse negative numbers."""
@@ -84,15 +87,14 @@ def make_clip(
     """Latents (1, C, F, H, W) of one clip from its pivot, text and sound."""
     generator = torch.Generator().manual_seed(seed_of(batch.seed, "video", *batch.numbers))
     noise = torch.randn(batch.latents.shape, generator=generator).to(batch.latents.device)
-    free = batch.unconditional()
     return denoise(
         transformer,
         scheduler,
         noise,
         CleanFrames(latents=batch.latents[:, :, :1]),
         condition=Condition(text=batch.text, audio=batch.audio),
-        unconditional=Condition(text=free.text, audio=free.audio) if config.guidance_scale > 1 else None,
-        guidance_scale=config.guidance_scale,
+        free_text=batch.unconditional().text,
+        guidance=Guidance.of(config.guidance_scale, config.audio_guidance_scale),
         num_steps=config.steps,
         generator=generator,
         on_step=lambda _step: None,

@@ -32,7 +32,8 @@ from curation.encoding.encoded import (
 )
 from infra.config import ConfigError
 from model.codecs.text import encode_text
-from model.generation.sampling import CleanFrames, Condition, Scheduler, denoise
+from model.generation.guidance import Condition, Guidance
+from model.generation.sampling import CleanFrames, Scheduler, denoise
 from model.network.transformer import SoulTransformer3DModel
 from training.data.conditioning import audio_windows, padded
 from training.data.index import Location
@@ -129,19 +130,14 @@ class NegativeMaker:
         audio = torch.stack(
             [audio_windows(sample, window=window, audio_dim=self.encoding.audio_dim) for sample in samples]
         ).to(device)
-        guided = self.config.guidance_scale > 1
         latents = denoise(
             self.transformer,
             self.scheduler,
             torch.stack(noise).to(device),
             CleanFrames(latents=torch.stack(pivots).to(device)),
             condition=Condition(text=self._repeated(self._text, samples), audio=audio),
-            unconditional=(
-                Condition(text=self._repeated(self._free_text, samples), audio=torch.zeros_like(audio))
-                if guided
-                else None
-            ),
-            guidance_scale=self.config.guidance_scale,
+            free_text=self._repeated(self._free_text, samples),
+            guidance=Guidance.of(self.config.guidance_scale),
             num_steps=self.config.num_steps,
             generator=torch.Generator().manual_seed(
                 seed_of(self.config.seed, "steps", *(sample.key for sample in samples))

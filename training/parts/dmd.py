@@ -31,9 +31,9 @@ LORA_LAYERS: Final = ("to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn
 """What a LoRA critic adapts: the matrices of all attentions and feed-forward layers."""
 
 
-def dmd_parts(recipe: Recipe, start: Path, reader: SampleReader, ranks: Ranks, _say: Callable[[str], None]) -> Parts:
+def dmd_parts(recipe: Recipe, start: Path, reader: SampleReader, ranks: Ranks, say: Callable[[str], None]) -> Parts:
     """See `BuildParts`."""
-    transformer = fitting_transformer(start, reader, ranks)
+    transformer = fitting_transformer(start, reader, ranks, say)
     student = train_transformer(recipe, "transformer", transformer, ranks, optimizer=recipe.optimizer, ema=recipe.ema)
     critic = _critic(recipe, start, ranks)
     scheduler = build_scheduler(recipe.generation.scheduler)

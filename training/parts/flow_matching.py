@@ -14,10 +14,10 @@ from training.recipes.recipe import Recipe
 
 
 def flow_matching_parts(
-    recipe: Recipe, start: Path, reader: SampleReader, ranks: Ranks, _say: Callable[[str], None]
+    recipe: Recipe, start: Path, reader: SampleReader, ranks: Ranks, say: Callable[[str], None]
 ) -> Parts:
     """See `BuildParts`."""
-    transformer = fitting_transformer(start, reader, ranks)
+    transformer = fitting_transformer(start, reader, ranks, say)
     model = train_transformer(recipe, "transformer", transformer, ranks, optimizer=recipe.optimizer, ema=recipe.ema)
     objective = FlowMatching(model, recipe.flow_matching)
     return transformer_parts(recipe, transformer, objective, start=start, reader=reader, ranks=ranks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from model.generation.sampling import build_scheduler
 from model.network.sequence_parallel import SequenceParallel
 from model.network.transformer import SoulTransformer3DModel
 from model.pretrained.presets import TransformerConfig
+from model.weights.files import stored_dtype
 from training.data.conditioning import ClipConditioner
 from training.data.loader import SampleReader
 from training.distributed.ema import EmaConfig
@@ -40,13 +42,21 @@ def load_transformer(directory: Path, dtype: torch.dtype = torch.float32) -> Sou
     return transformer
 
 
-def fitting_transformer(start: Path, reader: SampleReader, ranks: Ranks) -> SoulTransformer3DModel:
-    """The network of a model directory, fp32.
+def fitting_transformer(
+    start: Path, reader: SampleReader, ranks: Ranks, say: Callable[[str], None]
+) -> SoulTransformer3DModel:
+    """The network of a model directory, fp32; `say` is given a line if it is stored in less.
 
     Raises:
         ConfigError: it does not fit the samples, or the ranks cannot share it.
     """
     transformer = load_transformer(start)
+    stored = stored_dtype(start / "transformer", "patch_embedding.weight")
+    if stored != "F32":
+        say(
+            f"{start} stores the network in {stored}: training starts from rounded weights "
+            "(`python -m model convert` stores fp32, a recipe with store_dtype=float32)"
+        )
     check_fit(transformer, reader.encoding, reader.directory.path)
     check_shared(transformer, reader.samples, ranks.sequence_parallel)
     return transformer
@@ -62,6 +72,8 @@ def train_transformer(
     ema: EmaConfig | None,
 ) -> TrainedModel:
     """A network under training; where ranks share clips, it shares them. It is changed in place."""
+    if recipe.parallel.residual_in_fp32 is not None:
+        transformer.register_to_config(residual_in_fp32=recipe.parallel.residual_in_fp32)
     model = TrainedModel(
         name,
         transformer,
@@ -115,6 +127,7 @@ def transformer_parts(
         ),
         result=Result(
             component="transformer",
+            config={"residual_in_fp32": config.residual_in_fp32},
             in_fp32=tuple(SoulTransformer3DModel._keep_in_fp32_modules),
             defaults=_defaults(recipe, encoding),
             scheduler=build_scheduler(recipe.generation.scheduler),
@@ -124,14 +137,19 @@ def transformer_parts(
 
 def _defaults(recipe: Recipe, encoding: Encoding) -> dict[str, Any]:
     """The pipeline's settings where a request leaves them open."""
-    return {
+    generation = recipe.generation
+    defaults: dict[str, Any] = {
         "fps": encoding.fps,
         "clip_latents": latent_frames(encoding.clip_frames),
         "overlap_latents": recipe.conditioning.overlap_latents,
         "area": encoding.area,
-        "num_inference_steps": recipe.generation.num_inference_steps,
-        "guidance_scale": recipe.generation.guidance_scale,
+        "num_inference_steps": generation.num_inference_steps,
+        "guidance_scale": generation.guidance_scale,
+        "audio_guidance_scale": generation.audio_guidance_scale,
     }
+    if generation.negative_prompt is not None:
+        defaults["negative_prompt"] = generation.negative_prompt
+    return defaults
 
 
 def _load_vae(directory: Path, device: torch.device) -> Autoencoder:

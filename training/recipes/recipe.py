@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from infra.config import ConfigError, build, layered, profile_section, read_yaml
+from model.generation.guidance import Guidance
 from training.data.conditioning import ConditioningConfig
 from training.data.loader import DataConfig, Share
 from training.distributed.checkpoints import CheckpointConfig
@@ -29,7 +30,11 @@ class GenerationConfig:
     num_inference_steps: int = 25
     """Paper, Sec. 5.1."""
     guidance_scale: float = 5.0
-    """Wan2.2's; 1 is none."""
+    """By text and sound (Wan2.2: 5); 1 is none."""
+    audio_guidance_scale: float | None = None
+    """By the sound, where it is to differ."""
+    negative_prompt: str | None = None
+    """What guidance leads away from; the start's own if not given. Where failure cases are trained on, theirs."""
     scheduler: Literal["unipc", "euler", "few-step"] = "unipc"
     """The sampler, of validation videos too: `unipc` is Wan2.2's, `few-step` a distilled model's."""
 
@@ -37,6 +42,11 @@ class GenerationConfig:
         """Refuse no steps."""
         if self.num_inference_steps < 1:
             raise ValueError(f"num_inference_steps is at least 1, got {self.num_inference_steps}")
+
+    @property
+    def guidance(self) -> Guidance:
+        """By text and sound."""
+        return Guidance.of(self.guidance_scale, self.audio_guidance_scale)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,10 +102,10 @@ class Recipe:
 
     def _check_dmd(self) -> None:
         generation = self.generation
-        if generation.scheduler != "few-step" or generation.guidance_scale != 1:
+        if generation.scheduler != "few-step" or generation.guidance.is_on:
             raise ValueError(
                 "the objective dmd trains for generation.scheduler few-step and generation.guidance_scale 1, not "
-                f"{generation.scheduler} and {generation.guidance_scale:g}"
+                f"{generation.scheduler} and {generation.guidance.text:g}, {generation.guidance.audio:g}"
             )
 
     def _check_decoder(self) -> None:

@@ -42,9 +42,11 @@ def windows_of_clip(encoder: AudioEncoder, waveform: Tensor, first_latent: int) 
 def tiny_whisper(width: int = 32) -> WhisperAudioEncoder:
     """Random weights, four layers: what is tested is where in time things are."""
     torch.manual_seed(0)
-    return WhisperAudioEncoder(
+    encoder: WhisperAudioEncoder = WhisperAudioEncoder(
         num_mel_bins=80, d_model=width, encoder_layers=4, encoder_attention_heads=2, encoder_ffn_dim=width
-    ).eval()
+    )
+    encoder.eval()
+    return encoder
 
 
 def noise(seconds: float, seed: int = 0) -> Tensor:

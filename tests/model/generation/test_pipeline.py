@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from model.codecs.text import encode_text
 from model.codecs.vae import decode_video, encode_video
 from model.generation.codebook import Codebook
 from model.generation.pipeline import GeneratedClip, SoulPipeline
@@ -147,6 +148,35 @@ def test_guidance_runs_the_negative_prompt_without_sound() -> None:
     assert audio.abs().sum() > 0
     assert silence.abs().sum() == 0
     assert not torch.equal(text, negative_text)
+
+
+def test_text_and_sound_are_guided_apart_where_asked_for() -> None:
+    pipeline = oracle_pipeline()
+    list(pipeline.stream(asked(prompt="yes", guidance_scale=2.0, audio_guidance_scale=4.0, steps=1)))
+    heard, free, silent = pipeline.transformer.calls
+    assert torch.equal(silent[2], heard[2])
+    assert not torch.equal(free[2], heard[2])
+    assert heard[3].abs().sum() > 0
+    assert not free[3].any()
+    assert not silent[3].any()
+
+
+def test_the_models_own_guidance_and_negative_prompt_hold_unless_others_are_given() -> None:
+    pipeline = oracle_pipeline()
+    pipeline.register_to_config(guidance_scale=2.0, audio_guidance_scale=3.0, negative_prompt="no")
+    cases: list[tuple[dict[str, Any], str, int]] = [
+        ({}, "no", 3),
+        ({"negative_prompt": "never"}, "never", 3),
+        ({"negative_prompt": ""}, "", 3),
+        ({"audio_guidance_scale": 2.0}, "no", 2),
+        ({"guidance_scale": 5.0}, "no", 2),
+    ]
+    for changes, negative, forwards in cases:
+        pipeline.transformer.calls.clear()
+        list(pipeline.stream(asked(prompt="yes", steps=1, **changes)))
+        assert len(pipeline.transformer.calls) == forwards, changes
+        (states,) = encode_text(pipeline.text_encoder, None, [negative])
+        assert torch.equal(pipeline.transformer.calls[1][2][0], states)
 
 
 def test_progress_is_reported_clip_by_clip(pipeline: SoulPipeline) -> None:

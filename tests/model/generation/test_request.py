@@ -65,6 +65,7 @@ def test_a_size_that_memory_does_not_hold_is_refused(monkeypatch: pytest.MonkeyP
         ({"steps": 0}, "--steps must be at least 1"),
         ({"steps": 1001}, "at most 1000, got 1001"),
         ({"guidance_scale": float("nan")}, "--guidance-scale must be a number"),
+        ({"audio_guidance_scale": float("inf")}, "--audio-guidance-scale must be a number"),
         ({"threshold": -1.0}, "--threshold is a distance"),
         ({"threshold": float("nan")}, "--threshold is a distance"),
         ({"percentile": 101.0}, "--percentile must lie in"),

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.generation.sampling import CleanFrames, Condition, build_scheduler, denoise, guided_velocity, set_timesteps
+from model.generation.guidance import Condition, Guidance
+from model.generation.sampling import CleanFrames, build_scheduler, denoise, set_timesteps
 from tests.worlds.pipelines import OracleTransformer
 
 SILENT, LOUD = torch.full((1, 48, 1, 1, 1), -0.5), torch.full((1, 48, 1, 1, 1), 0.5)
@@ -23,8 +24,8 @@ def run(oracle: OracleTransformer, scheduler: str = "unipc", *, steps: int = 4, 
         noise,
         CleanFrames(latents=torch.full((1, 48, 3, 2, 2), 7.0)),
         condition=Condition(text=torch.zeros(1, 4, 8), audio=sound(6, [4])),
-        unconditional=None,
-        guidance_scale=1.0,
+        free_text=None,
+        guidance=Guidance(),
         num_steps=steps,
         generator=generator,
         on_step=lambda _step: None,
@@ -65,28 +66,6 @@ def test_few_step_noise_comes_from_the_generator() -> None:
     for oracle in seen:
         run(oracle, "few-step", seed=3)
     assert torch.equal(seen[0].calls[2][0], seen[1].calls[2][0])
-
-
-def test_guidance_starts_from_the_unconditional() -> None:
-    oracle = OracleTransformer(SILENT, LOUD)
-    latents, timesteps = torch.zeros(1, 48, 2, 2, 2), torch.full((1, 2), 1000.0)
-    text, negative = torch.ones(1, 4, 8), torch.full((1, 4, 8), 2.0)
-    conditional = Condition(text=text, audio=sound(2, [0]))
-    unconditional = Condition(text=negative, audio=sound(2, []))
-    velocities = [
-        guided_velocity(
-            oracle,  # type: ignore[arg-type]
-            latents,
-            timesteps,
-            condition=conditional,
-            unconditional=free,
-            guidance_scale=scale,
-        )[0, 0, 0, 0, 0].item()
-        for free, scale in ((None, 1.0), (unconditional, 0.0), (unconditional, 1.0), (unconditional, 3.0))
-    ]
-    assert velocities == pytest.approx([-0.5, 0.5, -0.5, 0.5 + 3 * -1.0])
-    assert [float(call[2].flatten()[0]) for call in oracle.calls[-2:]] == [1.0, 2.0]
-    assert oracle.calls[-1][3].abs().sum() == 0
 
 
 def test_bad_numbers_of_steps_and_names_are_refused() -> None:

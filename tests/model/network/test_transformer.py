@@ -55,7 +55,7 @@ def test_bf16_is_as_close_to_fp32_as_diffusers_bf16() -> None:
     def error(sample: Tensor) -> float:
         return float((sample.float() - exact).norm() / exact.norm())
 
-    assert ours.dtype == torch.bfloat16
+    assert ours.dtype == torch.float32
     assert error(ours) < 0.02
     assert error(ours) <= 1.1 * error(theirs)
 
@@ -103,6 +103,50 @@ def test_modulation_stays_fp32_under_bf16_weights_and_autocast() -> None:
     soul.bfloat16()
     halved = soul.condition_embedder(inputs["timestep"], text.bfloat16())
     assert [part.dtype for part in halved] == [torch.float32, torch.float32, torch.bfloat16]
+
+
+def test_the_velocity_is_projected_in_fp32_under_bf16_weights_and_autocast() -> None:
+    soul, inputs = random_soul(), random_inputs()
+    seen: list[tuple[Tensor, Tensor]] = []
+    soul.proj_out.register_forward_hook(lambda _layer, args, output: seen.append((args[0], output)))
+    with torch.autocast("cpu", torch.bfloat16):
+        soul(**inputs)
+    soul.bfloat16()
+    soul(**{name: value if name == "timestep" else value.bfloat16() for name, value in inputs.items()})
+    weight, bias = soul.proj_out.weight.float(), soul.proj_out.bias.float()
+    for tokens, velocity in seen:
+        assert (tokens.dtype, velocity.dtype) == (torch.float32, torch.float32)
+    tokens, velocity = seen[-1]
+    torch.testing.assert_close(velocity, torch.nn.functional.linear(tokens, weight, bias), rtol=0, atol=0)
+
+
+@torch.no_grad()
+def test_an_fp32_residual_stream_is_closer_to_fp32_and_changes_nothing_in_fp32() -> None:
+    soul, inputs = random_soul(num_layers=8), random_inputs(height=16, width=16)
+    exact = soul(**inputs).sample
+    streams: list[torch.dtype] = []
+    blocks_of(soul)[-1].register_forward_hook(lambda _block, _args, output: streams.append(output.dtype))
+    errors = {}
+    for in_fp32 in (False, True):
+        soul.register_to_config(residual_in_fp32=in_fp32)
+        assert torch.equal(soul(**inputs).sample, exact)
+        with torch.autocast("cpu", torch.bfloat16):
+            errors[in_fp32] = relative_error(soul(**inputs).sample, exact)
+    assert streams == [torch.float32, torch.bfloat16, torch.float32, torch.float32]
+    assert errors[True] < 0.8 * errors[False]
+
+
+@torch.no_grad()
+def test_an_fp32_residual_stream_works_with_bf16_weights_and_is_kept_with_them(tmp_path: Path) -> None:
+    soul, inputs = random_soul(residual_in_fp32=True), random_inputs()
+    exact = soul(**inputs).sample
+    soul.save_pretrained(tmp_path)
+    halved = SoulTransformer3DModel.from_pretrained(tmp_path, torch_dtype=torch.bfloat16)
+    assert halved.config.residual_in_fp32
+    sample = halved(
+        **{name: value if name == "timestep" else value.bfloat16() for name, value in inputs.items()}
+    ).sample
+    assert relative_error(sample, exact) < 0.05
 
 
 def test_trains_under_autocast() -> None:
@@ -167,11 +211,11 @@ def test_loading_in_bf16_keeps_modulation_and_norms_in_fp32(tmp_path: Path) -> N
     kept = {name for name, parameter in soul.named_parameters() if parameter.dtype == torch.float32}
     assert soul.dtype == torch.bfloat16
     assert {"scale_shift_table", "blocks.0.scale_shift_table", "condition_embedder.time_proj.weight"} <= kept
-    assert {"blocks.1.norm2.weight", "blocks.1.norm_audio.bias"} <= kept
+    assert {"blocks.1.norm2.weight", "blocks.1.norm_audio.bias", "proj_out.weight", "proj_out.bias"} <= kept
     assert not any("attn" in name or "ffn" in name or "text_embedder" in name for name in kept)
     inputs = random_inputs()
     halved = {name: value if name == "timestep" else value.bfloat16() for name, value in inputs.items()}
-    assert soul(**halved).sample.dtype == torch.bfloat16
+    assert soul(**halved).sample.dtype == torch.float32
 
 
 @pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])

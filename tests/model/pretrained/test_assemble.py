@@ -13,6 +13,8 @@ from model.codecs.text import encode_text, max_text_tokens, text_states
 from model.codecs.vae import efficient_vae_config, wan_vae_config
 from model.generation.pipeline import SoulPipeline
 from model.pretrained.assemble import load_encoders
+from model.pretrained.presets import WAN_NEGATIVE_PROMPT
+from model.weights.files import stored_dtype
 from tests.worlds.pipelines import asked, make_codebook, noise
 
 
@@ -69,12 +71,13 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_release_becomes_a_model_directory_that_makes_video(release: Path, tmp_path: Path) -> None:
     make_codebook().save(tmp_path / "codebook.safetensors")
     out = tmp_path / "model"
-    arguments = ["convert", str(release), "--whisper", str(release / "whisper"), "--dtype", "float32"]
+    arguments = ["convert", str(release), "--whisper", str(release / "whisper")]
     arguments += ["--vae", str(release / "evae"), "--codebook", str(tmp_path / "codebook.safetensors")]
     assert main([*arguments, "--out", str(out)]) == 0
     pipeline = SoulPipeline.from_pretrained(out)
     assert pipeline.transformer.config.audio_dim == 80
     assert pipeline.codebook is not None
+    assert pipeline.config.negative_prompt == WAN_NEGATIVE_PROMPT
     assert json.loads((out / "vae" / "config.json").read_text())["latents_std"][:2] == [0.4765, 1.0364]
     shutil.copytree(out, tmp_path / "encoders", ignore=shutil.ignore_patterns("transformer"))
     encoders = load_encoders(str(tmp_path / "encoders"), dtype=torch.bfloat16)
@@ -89,6 +92,27 @@ def test_a_release_becomes_a_model_directory_that_makes_video(release: Path, tmp
     assert torch.equal(attention.attn_audio.to_q.weight, attention.attn2.to_q.weight)
     video = pipeline(asked(audio=noise(4.5), prompt="a cat", negative_prompt="a dog", steps=1, height=32, width=32))
     assert video.frames.shape == (113, 32, 32, 3)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "use"), [(None, "to train or to make videos"), ("bfloat16", "to make videos; train")]
+)
+def test_the_network_is_stored_to_be_trained_unless_said_otherwise(
+    release: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], dtype: str | None, use: str
+) -> None:
+    arguments = ["convert", str(release), "--whisper", str(release / "whisper"), "--out", str(tmp_path / "model")]
+    assert main([*arguments, *(("--dtype", dtype) if dtype else ())]) == 0
+    told = capsys.readouterr().err
+    assert f"the network in {dtype or 'float32'}: {use}" in told
+    types = {
+        "transformer": ("blocks.0.attn1.to_q.weight", "BF16" if dtype else "F32"),
+        "vae": ("quant_conv.weight", "F32"),
+        "audio_encoder": ("encoder.conv1.weight", "BF16"),
+    }
+    for part, (name, expected) in types.items():
+        assert stored_dtype(tmp_path / "model" / part, name) == expected
+    assert stored_dtype(tmp_path / "model" / "transformer", "proj_out.weight") == "F32"
+    assert stored_dtype(tmp_path / "model" / "transformer", "no.such.tensor") is None
 
 
 def test_a_release_without_its_parts_is_named(

@@ -141,7 +141,9 @@ def test_the_network_is_told_what_it_should_be(run: Path, model: Path) -> None:
     assert len(recorder.calls) == 3
     original = make_sample(spec_of(key), key)
     assert original.audio_features is not None
-    windows = align_audio(original.audio_features.half().float(), range(5), window=16, first_step=-4)
+    windows = align_audio(
+        original.audio_features.half().float(), range(5), window=16, first_step=original.audio_first_step
+    )
     text = encode_text(HashedTextEncoder(), None, ["a broken face"])
     for latents, timesteps, heard_text, heard in recorder.calls:
         assert any(torch.equal(latents[0, :, 0], pivot.half().float()) for pivot in original.reference_latents)

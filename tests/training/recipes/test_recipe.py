@@ -25,6 +25,8 @@ def test_the_published_recipes_say_what_the_paper_says() -> None:
         assert recipe.conditioning.overlap_latents == 2
         assert recipe.data.pools["general"] == pytest.approx(0.2)
         assert recipe.flow_matching.shift == 5
+        # The stage after it starts from its result.
+        assert recipe.store_dtype == "float32"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from model.generation.guidance import Guidance
 from training.data.conditioning import Batch
 from training.distributed.trained_model import OptimizerConfig, TrainedModel
 from training.monitoring.metrics import Averages
@@ -43,7 +44,9 @@ class DmdConfig:
     """How teacher, student and critic work together. The paper gives none of these; the defaults are published ones."""
 
     real_guidance_scale: float = 5.0
-    """w of the teacher's uncond + w·(cond − uncond) (published: 3 to 6; Wan2.2: 5)."""
+    """The teacher's guidance of text and sound (published: 3 to 6; Wan2.2: 5)."""
+    real_audio_guidance_scale: float | None = None
+    """The teacher's guidance of the sound, where it is to differ; another forward of the teacher."""
     critic_updates: int = 5
     """Critic updates for each of the student (DMD2: 5). A step of the training is one critic update."""
     critic: OptimizerConfig = field(
@@ -62,6 +65,11 @@ class DmdConfig:
     """Lower bound of these noise levels (published: 0.02)."""
     highest_sigma: float = 0.98
     """Upper bound of these noise levels (published: 0.98)."""
+
+    @property
+    def guidance(self) -> Guidance:
+        """The teacher's."""
+        return Guidance.of(self.real_guidance_scale, self.real_audio_guidance_scale)
 
     def __post_init__(self) -> None:
         """Refuse what does not distil."""
@@ -152,7 +160,7 @@ class Dmd:
         noise = batch.random("validation-score").normal(*x0.shape[1:])
         moves = []
         with self.teacher.present() as teacher:
-            model = guided(teacher, batch, self.config.real_guidance_scale)
+            model = guided(teacher, batch, self.config.guidance)
             for level in self.VALIDATION_SIGMAS:
                 sigmas = torch.full((len(x0),), level, device=x0.device)
                 real = predict_x0(model, x0, noise=noise, sigmas=sigmas, clean=batch.clean)
@@ -163,7 +171,7 @@ class Dmd:
         """Work for each sample, see `Objective.forwards`."""
         before_exit = exit_step
         exit_with_gradient = _FORWARD + _BACKWARD
-        teacher = _FORWARD if self.config.real_guidance_scale == 1 else 2 * _FORWARD
+        teacher = self.config.guidance.num_forwards * _FORWARD
         critic = _FORWARD
         return before_exit + exit_with_gradient + teacher + critic
 
@@ -197,7 +205,7 @@ class Dmd:
         noise = batch.random("generator-score").normal(*x0.shape[1:])
         sigmas = self._score_sigmas(batch, "generator")
         with self.teacher.present() as teacher:
-            model = guided(teacher, batch, config.real_guidance_scale)
+            model = guided(teacher, batch, config.guidance)
             real = predict_x0(model, x0.detach(), noise=noise, sigmas=sigmas, clean=batch.clean)
         # A LoRA critic shares the teacher's weights: outside of `present` its adapters are on again.
         model = conditional(self.critic.predict, batch)

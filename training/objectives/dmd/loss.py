@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from model.generation.guidance import Condition, Guidance, guide
 from training.data.conditioning import Batch
 from training.data.randomness import DrawRandom
 from training.objectives.flow_matching import VelocityModel, add_noise, per_sample_error, shifted
@@ -60,17 +61,15 @@ def conditional(model: VelocityModel, batch: Batch) -> ConditionedModel:
     return lambda noisy_latents, timesteps: model(noisy_latents, timesteps, batch.text, batch.audio)
 
 
-def guided(model: VelocityModel, batch: Batch, scale: float) -> ConditionedModel:
-    """A network under guidance: uncond + w·(cond − uncond), w being `scale`; the unconditional branch has neither text
-    nor audio."""
-    free = batch.unconditional()
+def guided(model: VelocityModel, batch: Batch, guidance: Guidance) -> ConditionedModel:
+    """A network under guidance away from the empty prompt."""
+    condition, free_text = Condition(text=batch.text, audio=batch.audio), batch.unconditional().text
 
     def velocity(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
-        with_conditions = model(noisy_latents, timesteps, batch.text, batch.audio).float()
-        if scale == 1:
-            return with_conditions
-        without = model(noisy_latents, timesteps, free.text, free.audio).float()
-        return without + scale * (with_conditions - without)
+        def predict(given: Condition) -> Tensor:
+            return model(noisy_latents, timesteps, given.text, given.audio).float()
+
+        return guide(predict, condition, free_text=free_text, guidance=guidance)
 
     return velocity
 

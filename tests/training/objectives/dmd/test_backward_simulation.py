@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.generation.sampling import CleanFrames, Condition, build_scheduler, denoise, set_timesteps
+from model.generation.guidance import Condition, Guidance
+from model.generation.sampling import CleanFrames, build_scheduler, denoise, set_timesteps
 from tests.worlds.made_batch import made_batch
 from tests.worlds.networks import random_soul
 from training.objectives.dmd.backward_simulation import draw_exit_step, simulate
@@ -37,8 +38,8 @@ def test_all_steps_are_what_the_few_step_sampler_makes() -> None:
             torch.randn(batch.latents.shape[1:], generator=generator)[None],
             CleanFrames(latents=batch.latents[:, :, :2]),
             condition=Condition(text=batch.text, audio=batch.audio),
-            unconditional=None,
-            guidance_scale=1.0,
+            free_text=None,
+            guidance=Guidance(),
             num_steps=4,
             generator=generator,
             on_step=lambda _step: None,

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.generation.guidance import Guidance
 from tests.worlds.made_batch import made_batch
 from training.data.conditioning import Batch
 from training.objectives.dmd import loss as dmd_loss
@@ -204,12 +205,12 @@ def test_guidance_goes_from_without_text_and_audio_to_with_them() -> None:
 
     with_conditions, without = batch.text.mean() + batch.audio.mean(), batch.free_text.mean()
     timesteps = torch.zeros(2, 4)
-    velocity = guided(model, batch, 4.0)(batch.latents, timesteps)
+    velocity = guided(model, batch, Guidance.of(4.0))(batch.latents, timesteps)
     torch.testing.assert_close(velocity.mean(), without + 4 * (with_conditions - without))
     assert torch.equal(told[1][0][0], batch.free_text)
     assert told[1][1].eq(0).all()
     told.clear()
-    torch.testing.assert_close(guided(model, batch, 1.0)(batch.latents, timesteps).mean(), with_conditions)
+    torch.testing.assert_close(guided(model, batch, Guidance())(batch.latents, timesteps).mean(), with_conditions)
     assert len(told) == 1
 
 
