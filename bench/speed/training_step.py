@@ -61,7 +61,9 @@ def run(options: argparse.Namespace) -> None:
         "transformer",
         build_transformer(config).to(ranks.device).train(),
         optimizer=OptimizerConfig(),
-        parallel=ParallelConfig(zero_stage=1, precision=precision, gradient_checkpointing=options.checkpointing),
+        parallel=ParallelConfig(
+            zero_stage=1, precision=precision, gradient_checkpointing="full" if options.checkpointing else "none"
+        ),
         ema=EmaConfig(),
         ranks=ranks,
         micro_batch=options.micro_batch,

@@ -17,6 +17,7 @@ from training.distributed.ema import Ema, EmaConfig
 from training.distributed.ranks import Ranks
 
 Precision = Literal["bfloat16", "float32"]
+GradientCheckpointing = Literal["none", "full"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,8 +58,8 @@ class ParallelConfig:
     """Ranks that share every clip; it divides the attention heads and a latent frame's tokens."""
     precision: Precision = "bfloat16"
     """Of matrix products. Weights, modulation, norms and gradients are fp32 either way."""
-    gradient_checkpointing: bool = True
-    """Compute each block again in the backward pass rather than keep its activations."""
+    gradient_checkpointing: GradientCheckpointing = "full"
+    """What the backward pass computes again rather than keep: `full`, each block from its input."""
 
 
 def matrix_products(precision: Precision, device: torch.device) -> torch.autocast:
@@ -101,7 +102,7 @@ class TrainedModel:
         self.ranks = ranks
         self.precision = parallel.precision
         self.is_adapted = any(not parameter.requires_grad for parameter in module.parameters())
-        if parallel.gradient_checkpointing:
+        if parallel.gradient_checkpointing != "none":
             cast("ModelMixin", module).enable_gradient_checkpointing()
         config = _deepspeed_config(optimizer, parallel, micro_batch, accumulation)
         self.engine, *_ = deepspeed.initialize(

@@ -23,7 +23,7 @@ def model_of(*, zero_stage: Any = 1, precision: Any = "float32", **optimizer: An
         "model",
         module,
         optimizer=OptimizerConfig(clip=0, **optimizer),
-        parallel=ParallelConfig(zero_stage=zero_stage, precision=precision, gradient_checkpointing=False),
+        parallel=ParallelConfig(zero_stage=zero_stage, precision=precision, gradient_checkpointing="none"),
         ema=None,
         ranks=ranks,
         micro_batch=2,
