@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from infra.config import ConfigError
 from training.distributed.ema import Ema, EmaConfig
+from training.distributed.gradient_checkpointing import GradientCheckpointing, checkpoint_gradients
 from training.distributed.ranks import Ranks
 
 Precision = Literal["bfloat16", "float32"]
-GradientCheckpointing = Literal["none", "full"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,17 +59,10 @@ class ParallelConfig:
     precision: Precision = "bfloat16"
     """Of matrix products. Weights, modulation, norms and gradients are fp32 either way."""
     gradient_checkpointing: GradientCheckpointing = "full"
-    """What the backward pass computes again rather than keep: `full`, each block from its input."""
-    reduce_bucket: int = 200_000_000
-    """Gradients that ranks sum at once, in numbers of 4 bytes. From ZeRO-2 on that overlaps with the backward; ZeRO-2
-    has two such buckets for it, ZeRO-1 and 3 have one. Larger buckets use the network better."""
-    live_parameters: int = 500_000_000
-    """ZeRO-3: parameters, of 4 bytes, that a rank has whole at a time; a block of the 5B model has 200 million."""
-
-    def __post_init__(self) -> None:
-        """Refuse buckets that hold nothing."""
-        if min(self.reduce_bucket, self.live_parameters) < 1:
-            raise ValueError("parallel.reduce_bucket and parallel.live_parameters are at least 1")
+            checkpoint_gradients(cast("ModelMixin", module), parallel.gradient_checkpointing)
+        # Around the network's own forward, because DeepSpeed's engine switches off an autocast around itself.
+        module.forward = matrix_products(parallel.precision, ranks.device)(module.forward)
+        on_gpu = ranks.device.type == "cuda" and not parallel.offload_optimizer
 
 
 def matrix_products(precision: Precision, device: torch.device) -> torch.autocast:
@@ -118,10 +111,15 @@ class TrainedModel:
         self.ranks = ranks
         self.is_adapted = any(not parameter.requires_grad for parameter in module.parameters())
         if parallel.gradient_checkpointing != "none":
+<<<<<<< HEAD
             cast("ModelMixin", module).enable_gradient_checkpointing()
         # Around the network's own forward, because DeepSpeed's engine switches off an autocast around itself.
         module.forward = matrix_products(parallel.precision, ranks.device)(module.forward)
         on_gpu = ranks.device.type == "cuda" and not parallel.offload_optimizer
+=======
+            checkpoint_gradients(cast("ModelMixin", module), parallel.gradient_checkpointing)
+        config = _deepspeed_config(optimizer, parallel, micro_batch, accumulation)
+>>>>>>> 03b8080
         self.engine, *_ = deepspeed.initialize(
             model=module,
             optimizer=_adamw(module, optimizer, fused=on_gpu),

@@ -10,15 +10,15 @@ Letters: B batch, N tokens of a rank, M tokens of text and sound, D model width.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from training.memory.network import count_block_matrices, width
 
 if TYPE_CHECKING:
     from curation.encoding.bucket import Bucket
     from model.pretrained.presets import TransformerConfig
+    from training.distributed.gradient_checkpointing import GradientCheckpointing
 
-Checkpointing = Literal["none", "full", "attention"]
 FP32 = 4
 TEXT_TOKENS = 512
 """Text tokens of a clip, padding included."""
@@ -76,7 +76,7 @@ class Work:
         a_context_token = width(config) * (2 * FP32 + 3 * number)
         return self.tokens * (a_token + tables) + self.context_tokens * a_context_token
 
-    def saved(self, checkpointing: Checkpointing) -> int:
+    def saved(self, checkpointing: GradientCheckpointing) -> int:
         """What the forward keeps of all blocks."""
         layers = self.network.num_layers
         if checkpointing == "none":
@@ -84,11 +84,11 @@ class Work:
         extra = self.attention_output() if checkpointing == "attention" else 0
         return layers * (self.block_input() + extra)
 
-    def computed_again(self, checkpointing: Checkpointing) -> int:
+    def computed_again(self, checkpointing: GradientCheckpointing) -> int:
         """What the block holds that is computed again, while its backward goes on."""
         return 0 if checkpointing == "none" else self.saved_by_block()
 
-    def weight_copies(self, checkpointing: Checkpointing) -> int:
+    def weight_copies(self, checkpointing: GradientCheckpointing) -> int:
         """bf16 copies of matrices that a backward needs: of one block, or of all where none is computed again."""
         if self.number_bytes == FP32:
             return 0
