@@ -33,7 +33,7 @@ ROOMS: Mapping[str, str] = {
         "commands __main__"
     ),
     "training": (
-        "data distributed monitoring objectives recipes initial result parts trainer stage command codebook negatives "
+        "data distributed monitoring objectives recipes memory initial result parts trainer stage command codebook negatives "
         "__main__"
     ),
     "bench": (

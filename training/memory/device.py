@@ -10,12 +10,17 @@ _HELD: Final = 0.995 * 2**30
 USABLE: Final = 0.9
 """The rest is for the CUDA context, the workspaces of cuBLAS and NCCL, and pieces that torch's allocator cannot use."""
 
-HOW: Final = "A card sold as 80 GB holds 85.5 GB; a tenth is left to CUDA, NCCL and gaps between tensors."
-
-
 def held_by(sold_gb: float) -> float:
     """Bytes that a card sold with so many GB holds."""
     return sold_gb * _HELD
+
+
+def how_counted(sold_gb: float) -> str:
+    """A line on what can be filled of a card."""
+    return (
+        f"A card sold with {sold_gb:g} GB holds {gb(held_by(sold_gb))} GB of 10^9 bytes; a tenth of that is left to "
+        "CUDA, NCCL and the gaps between tensors."
+    )
 
 
 def usable(held: float) -> float:
