@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Self
 
 import torch
@@ -13,14 +13,14 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.weak import WeakIdKeyDictionary
 
 
-class LiveMemory(TorchDispatchMode):
+class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Inside, counts what is allocated and freed; what was there before does not count."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.live = 0
         self.peak = 0
-        self._known = WeakIdKeyDictionary()
+        self._known: MutableMapping[Any, int] = WeakIdKeyDictionary()
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], _types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -32,7 +32,7 @@ class LiveMemory(TorchDispatchMode):
 
     def _count(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        if storage in self._known:
+        if storage in self._known or tensor.device.type == "meta":
             return
         size = storage.nbytes()
         self._known[storage] = size
@@ -44,16 +44,19 @@ class LiveMemory(TorchDispatchMode):
         self.live -= size
 
 
-class SavedTensors(torch.autograd.graph.saved_tensors_hooks):
-    """Inside, keeps note of what a forward saves for its backward; each storage counts once."""
+class SavedTensors:
+    """What a forward saves for its backward, while it is inside; each storage counts once."""
 
     def __init__(self) -> None:
         self._saved: dict[int, Tensor] = {}
-        super().__init__(self._keep, lambda tensor: tensor)
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._keep, lambda tensor: tensor)
 
     def __enter__(self) -> Self:
-        super().__enter__()
+        self._hooks.__enter__()
         return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._hooks.__exit__(*exception)
 
     def nbytes(self, *, without: torch.nn.Module) -> int:
         """Of all but a module's parameters."""
@@ -66,4 +69,4 @@ class SavedTensors(torch.autograd.graph.saved_tensors_hooks):
 
 
 def _key(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)

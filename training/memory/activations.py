@@ -92,8 +92,10 @@ class Work:
         """bf16 copies of matrices that a backward needs: of one block, or of all where none is computed again."""
         if self.number_bytes == FP32:
             return 0
-        return self.number_bytes * count_block_matrices(self.network) * (
-            self.network.num_layers if checkpointing == "none" else 1
+        return (
+            self.number_bytes
+            * count_block_matrices(self.network)
+            * (self.network.num_layers if checkpointing == "none" else 1)
         )
 
     def backward(self) -> int:

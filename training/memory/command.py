@@ -63,7 +63,9 @@ def run(options: argparse.Namespace) -> None:
     for line in (*_subject(options.stage, asked), *_layout(asked, degree, reason), "", *_parts(plan), ""):
         print(line)
     fits = plan.peak <= asked.room
-    print(f"The peak is {gb(plan.peak)} GB, and {gb(asked.room)} can be filled: it {'fits' if fits else 'does not fit'}.")
+    print(
+        f"The peak is {gb(plan.peak)} GB, and {gb(asked.room)} can be filled: it {'fits' if fits else 'does not fit'}."
+    )
     print(f"{how_counted(options.gpu_memory)}\n")
     for line in _layouts(asked, degree):
         print(line)

@@ -10,6 +10,7 @@ _HELD: Final = 0.995 * 2**30
 USABLE: Final = 0.9
 """The rest is for the CUDA context, the workspaces of cuBLAS and NCCL, and pieces that torch's allocator cannot use."""
 
+
 def held_by(sold_gb: float) -> float:
     """Bytes that a card sold with so many GB holds."""
     return sold_gb * _HELD

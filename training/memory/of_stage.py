@@ -157,7 +157,7 @@ def _decoder_plan(recipe: Recipe, bucket: Bucket, cluster: Cluster) -> Plan:
     pixels = 256 * crop.latent_height * crop.latent_width
     pieces = recipe.micro_batch
     ledger.add("activations", pieces * decoding.saved_by_crop(narrow, pixels, crop.latent_frames), "backward")
-    if config.lpips != "off":
+    if config.lpips is not False:
         perceptual = decoding.saved_by_perceptual(pixels, 4 * crop.latent_frames)
         ledger.add("activations of LPIPS", pieces * perceptual, "backward")
     ledger.add("teacher's decoding", decoding.decode_peak(full, pixels, FP32), "backward")

@@ -100,28 +100,25 @@ def settle(recipe: Recipe, start: Path, buckets: Sequence[Bucket], ranks: Ranks,
         recipe = replace(recipe, parallel=replace(recipe.parallel, sequence_parallel=choice.degree))
         if ranks.world > 1:
             display.say(f"parallel.sequence_parallel is {choice.degree}: {choice.reason}")
-    if held is not None:
-        _warn(recipe, network, buckets, ranks, display, held)
-    return recipe
-
-
-def _warn(
-    recipe: Recipe,
-    network: TransformerConfig,
-    buckets: Sequence[Bucket],
-    ranks: Ranks,
-    display: Display,
-    held: float,
-) -> None:
     degree = recipe.parallel.sequence_parallel
     assert degree != "auto"
     cluster = Cluster(world=ranks.world, zero_stage=recipe.parallel.zero_stage, sequence_parallel=degree)
+    if held is not None and (warning := misfit(recipe, network, buckets, cluster, held=held)):
+        display.say(warning)
+    return recipe
+
+
+def misfit(
+    recipe: Recipe, network: TransformerConfig, buckets: Sequence[Bucket], cluster: Cluster, *, held: float
+) -> str | None:
+    """A line that says that a stage will hardly fit GPUs that hold so many bytes; None where it fits."""
     peak = peak_of(recipe, network, buckets, cluster)
-    if peak > usable(held):
-        display.say(
-            f"this will hardly fit: a GPU needs {gb(peak)} GB, and of its {gb(held)} GB {gb(usable(held))} can be "
-            f"filled; `python -m training plan --gpus {ranks.world}` shows what would fit"
-        )
+    if peak <= usable(held):
+        return None
+    return (
+        f"this will hardly fit: a GPU needs {gb(peak)} GB, and of its {gb(held)} GB {gb(usable(held))} can be filled; "
+        f"`python -m training plan --gpus {cluster.world}` shows what would fit"
+    )
 
 
 def _memory_of(ranks: Ranks) -> float | None:

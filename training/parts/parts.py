@@ -17,7 +17,6 @@ from training.objectives.objective import Objective
 from training.recipes.recipe import Recipe
 from training.result import Result
 
-
 Finish = Callable[[Path, Averages], None]
 """Writes a clip that was made as the video at a path, and logs what can be measured of it. It needs neither the weights
 that the clip was made with nor another rank.

@@ -139,7 +139,7 @@ def _decodes_in(device: torch.device) -> torch.dtype:
 
 
 def _load_vae(directory: Path, dtype: torch.dtype) -> Autoencoder:
-    """The autoencoder of a model directory, in host memory; the patch-DCT codec has a single small matrix and stays fp32."""
+    """The autoencoder of a model directory, in host memory. The patch-DCT codec has one small matrix and stays fp32."""
     kind = json.loads((directory / "model_index.json").read_text())["vae"][1]
     if kind == "PatchDCTCodec":
         codec: Autoencoder = PatchDCTCodec.from_pretrained(directory / "vae").eval()
