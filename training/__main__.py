@@ -1,4 +1,4 @@
-"""The command line: `python -m training codebook | run | negatives`."""
+"""The command line: `python -m training codebook | run | plan | negatives`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ COMMANDS: Final = {
         about="train a stage; the same command goes on where it was stopped",
         options="training.command",
         run="training.command",
+    ),
+    "plan": Command(
+        about="what a stage holds on each GPU, and whether that fits; needs no GPU",
+        options="training.memory.options",
+        run="training.memory.command",
     ),
     "negatives": Command(
         about="failure cases under a negative prompt, as a further pool of encoded clips",

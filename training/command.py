@@ -9,14 +9,15 @@ from pathlib import Path
 from infra.command_line import add_profile, add_run, check_run
 from infra.config import ConfigError, layered, profile_section
 from model.weights.source import model_source
-from training.recipes import check_stage, stages
+from training.recipes import stages
+from training.recipes.option import known_stage
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     add = parser.add_argument
     add(
-        "--stage", required=True, type=_known_stage, metavar="STAGE",
+        "--stage", required=True, type=known_stage, metavar="STAGE",
         help=f"{', '.join(stages())}: its recipe is training/recipes/STAGE.yaml",
     )  # fmt: skip
     add_run(parser, must_exist=False, profile_option=False)
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
     from training.stage import run_stage  # noqa: PLC0415
 
     recipe = load_recipe(options.stage, options.profile, options.overrides)
-    ranks = join_ranks(recipe.parallel.sequence_parallel)
+    ranks = join_ranks()
     try:
         directory = run_stage(options.stage, recipe, Path(options.run), ranks, initial=options.model)
         if ranks.is_main:
@@ -72,14 +73,6 @@ def _reads_another_run(options: argparse.Namespace) -> bool:
     said = layered(options.overrides, profile_section(options.profile, f"training.{options.stage}"))
     data = said.get("data")
     return isinstance(data, dict) and bool(data.get("run"))
-
-
-def _known_stage(text: str) -> str:
-    try:
-        check_stage(text)
-    except ConfigError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return text
 
 
 def _run_on_ray(options: argparse.Namespace) -> None:

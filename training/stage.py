@@ -20,6 +20,8 @@ from training.distributed.ema import full_state_dict
 from training.distributed.lock import locked
 from training.distributed.ranks import Ranks
 from training.initial import Initial, initial_directory, initial_source
+from training.memory.sharing import settle
+from training.memory.subject import encoded_buckets
 from training.monitoring.display import Display
 from training.monitoring.validation import load_held_out
 from training.parts.by_objective import PARTS_OF
@@ -56,6 +58,8 @@ def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: s
     with locked(folder, ranks):
         display.announce(f"loading  the model {source}")
         start = ranks.on_main(lambda: initial_directory(source, folder / "initial", seed=recipe.seed))
+        buckets = ranks.on_main(lambda: encoded_buckets(_encoded(recipe, run)))
+        recipe = settle(recipe, start, buckets, ranks, display)
         trainer = build_trainer(recipe, run, folder, ranks, start=start, display=display)
         try:
             trainer.train()
@@ -68,6 +72,9 @@ def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: s
 
 def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, start: Path, display: Display) -> Trainer:
     """Everything a training is made of; `start` is the model directory that it begins with."""
+    degree = recipe.parallel.sequence_parallel
+    assert degree != "auto", "settled before"
+    ranks = ranks.sharing(degree)
     share = recipe.share(ranks)
     directory = _encoded(recipe, run)
     display.announce(f"loading  the data {directory.path}")

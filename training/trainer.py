@@ -25,7 +25,7 @@ from training.initial import Initial
 from training.monitoring.display import Display
 from training.monitoring.metrics import Averages, MetricsLog
 from training.monitoring.validation import HeldOut, share_of
-from training.parts.parts import Parts
+from training.parts.parts import Finish, Parts
 from training.recipes.changes import ORDER, Flat, changed, flat, refusal
 from training.recipes.recipe import Recipe
 
@@ -252,16 +252,19 @@ class Trainer:
                 error: Tensor = self.parts.objective.validation_loss(each.batch.to(self.ranks.device))
                 if counts:
                     averages.add("validation_loss", float(error.sum()), len(error))
-            problems: list[NotWrittenError] = []
+            made: list[tuple[Path, Finish]] = []
             for each, counts in share_of(self.held_out[: config.videos], rank, num_ranks):
-                path = folder / f"{each.sample.key}.mp4" if counts and writes else None
-                try:
-                    self.parts.viewer.show(each, path, averages)
-                except NotWrittenError as error:
-                    # Other ranks may need this rank for their videos.
-                    problems.append(error)
+                finish = self.parts.viewer.make(each)
+                if counts and writes:
+                    made.append((folder / f"{each.sample.key}.mp4", finish))
         model.module.train()
-        if problem := next((each for part in self.ranks.gather(problems[:1]) for each in part), None):
+        problem: NotWrittenError | None = None
+        try:
+            for path, finish in made:
+                finish(path, averages)
+        except NotWrittenError as error:
+            problem = error
+        if problem := next((each for each in self.ranks.gather(problem) if each), None):
             raise problem
 
     def show_first(self, averages: Averages, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """A training step of ours against a plain one of the diffusers transformer of the same size, in the same run.
 
     python -m bench.speed.training_step                       # the tiny network
-    python -m bench.speed.training_step --preset soul-5b --size 1280x704 --micro-batch 1 --checkpointing
+    python -m bench.speed.training_step --preset soul-5b --size 1280x704 --micro-batch 1 --checkpointing full
 
 Ours is everything that training does: conditioning, noise, masked loss, audio attention, DeepSpeed's engine, the
 moving average. The reference is a bare forward, backward and AdamW step of diffusers' `WanTransformer3DModel` without
@@ -29,7 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--frames", type=int, default=109, help="pixel frames (default: %(default)s)")
     add("--micro-batch", type=int, default=2, help="samples of a step (default: %(default)s)")
     add("--repeats", type=int, default=7, help="timed steps (default: %(default)s)")
-    add("--checkpointing", action="store_true", help="compute blocks again in the backward pass, in both")
+    add(
+        "--checkpointing",
+        choices=("none", "full", "attention"),
+        default="none",
+        help="what the backward pass computes again; diffusers' network computes all again for attention too "
+        "(default: %(default)s)",
+    )
 
 
 if __name__ == "__main__":
@@ -70,7 +76,9 @@ def run(options: argparse.Namespace) -> None:
     objective = FlowMatching(model, FlowMatchingConfig())
     ours = _timed(lambda: objective.train_step([batch], step=0, total_steps=1), options.repeats, ranks.device)
     plain = _timed(
-        _diffusers_step(config, batch, precision, checkpointing=options.checkpointing), options.repeats, ranks.device
+        _diffusers_step(config, batch, precision, checkpointing=options.checkpointing != "none"),
+        options.repeats,
+        ranks.device,
     )
     tokens = options.micro_batch * shape[0] * (shape[1] // 2) * (shape[2] // 2)
     print(

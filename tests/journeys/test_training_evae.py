@@ -160,7 +160,7 @@ def test_without_lpips_training_says_so(run: Path, capfd: pytest.CaptureFixture[
         ({"decoder__feature_blocks": "[4]"}, "feature_blocks are among 0 … 3"),
         ({"decoder__crop__warmup": -1}, "warmup is at least 0"),
         ({"store_dtype": "bfloat16"}, "stored in fp32"),
-        ({"parallel__gradient_checkpointing": "true"}, "keeps a causal cache"),
+        ({"parallel__gradient_checkpointing": "full"}, "keeps a causal cache"),
     ],
 )
 def test_mistakes_are_one_line_and_status_2(

@@ -24,7 +24,7 @@ SETUPS: dict[str, dict[str, Any]] = {
     "zero-2": {"parallel__zero_stage": 2},
     "zero-3": {"parallel__zero_stage": 3},
     "sequence-parallel": {"parallel__sequence_parallel": 2},
-    "checkpointing": {"parallel__sequence_parallel": 2, "parallel__gradient_checkpointing": "true"},
+    "checkpointing": {"parallel__sequence_parallel": 2, "parallel__gradient_checkpointing": "full"},
 }
 DISTIL_SETUPS: dict[str, dict[str, Any]] = {
     "zero-2": {},

@@ -1,16 +1,18 @@
 """The loop: what is done in which step, and where it goes on, with an objective that trains nothing."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from infra.config import ConfigError
+from infra.storage.write_errors import NotWrittenError
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
 from tests.worlds.recipes import small_recipe
 from training.data.batch_plan import BatchPlan
@@ -25,20 +27,32 @@ from training.monitoring.display import Display
 from training.monitoring.metrics import Averages
 from training.monitoring.throughput import Throughput
 from training.monitoring.validation import HeldOut
-from training.parts.parts import Parts
+from training.parts.parts import Finish, Parts
 from training.result import Result
 from training.trainer import DivergedError, Trainer
 
 STEPS = 7
 
 
+class NoAverage:
+    """Stands where the average does, and knows whether it is in the place of the weights."""
+
+    inside = False
+
+    @contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        self.inside = True
+        yield
+        self.inside = False
+
+
 class NoNetwork:
     """Stands where a trained network does."""
 
-    ema = None
-
     def __init__(self) -> None:
         self.grad_norm = 1.0
+        self.ema = NoAverage()
+        self.module = nn.Identity()
 
     def save(self, folder: Path) -> None:
         (folder / "network.pt").write_bytes(b"nothing")
@@ -57,7 +71,10 @@ class Recorder:
     steps: list[tuple[int, int]] = field(default_factory=list)
     drawn: list[int] = field(default_factory=list)
     measured: list[int] = field(default_factory=list)
+    shown: list[tuple[str, bool, bool]] = field(default_factory=list)
+    """What was done, whether under the average, and whether in training mode."""
     breaks_at: int | None = None
+    full_disk: bool = False
 
     @property
     def models(self) -> Sequence[TrainedModel]:
@@ -80,7 +97,16 @@ class Recorder:
     def measure(self, _batch: Batch, _averages: Averages) -> None:
         self.measured.append(self.steps[-1][0] + 1)
 
-    def show(self, held_out: HeldOut, path: Path | None, averages: Averages) -> None: ...
+    def make(self, held_out: HeldOut) -> Finish:
+        key = held_out.sample.key
+        self.shown.append((f"made {key}", self.network.ema.inside, self.network.module.training))
+
+        def finish(path: Path, _averages: Averages) -> None:
+            self.shown.append((f"written {path.stem}", self.network.ema.inside, self.network.module.training))
+            if self.full_disk:
+                raise NotWrittenError(f"{path} could not be written")
+
+        return finish
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +140,11 @@ def trainer(folder: Path, reader: SampleReader, recorder: Recorder, *, initial: 
     )
 
 
+def held_out(reader: SampleReader, num: int) -> list[HeldOut]:
+    samples = [reader.read(row) for row in range(num)]
+    return [HeldOut(sample=each, batch=LatentsConditioner(seed=0).unvaried(each), wav=None) for each in samples]
+
+
 def logged(folder: Path) -> list[int]:
     return [json.loads(line)["step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
@@ -129,6 +160,25 @@ def test_what_is_due_in_which_step(tmp_path: Path, reader: SampleReader) -> None
     assert recorder.measured == [3, 6]
     assert logged(tmp_path) == [3, 6, 7], "the last step whatever it is"
     assert saved(tmp_path) == [2, 4, 6, 7]
+
+
+def test_clips_are_made_under_the_average_and_written_after_it(tmp_path: Path, reader: SampleReader) -> None:
+    recorder = Recorder()
+    validating = trainer(tmp_path, reader, recorder, validation__every=1, validation__videos=2)
+    validating.held_out = held_out(reader, 3)
+    validating.validate(Averages())
+    keys = [each.sample.key for each in validating.held_out[:2]]
+    made = [(f"made {key}", True, False) for key in keys]
+    assert recorder.shown == made + [(f"written {key}", False, True) for key in keys]
+
+
+def test_a_video_that_cannot_be_written_ends_the_training(tmp_path: Path, reader: SampleReader) -> None:
+    recorder = Recorder(full_disk=True)
+    validating = trainer(tmp_path, reader, recorder, validation__every=1, validation__videos=2)
+    validating.held_out = held_out(reader, 2)
+    with pytest.raises(NotWrittenError, match="could not be written"):
+        validating.validate(Averages())
+    assert [what.split()[0] for what, *_ in recorder.shown] == ["made", "made", "written"]
 
 
 def test_it_goes_on_with_the_draws_that_are_left(tmp_path: Path, reader: SampleReader) -> None:

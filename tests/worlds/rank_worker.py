@@ -15,7 +15,7 @@ def main() -> None:
     torch.set_num_threads(1)
     for stage, run, overrides in json.loads(sys.argv[1]):
         recipe = load_recipe(stage, "local", overrides)
-        run_stage(stage, recipe, Path(run), join_ranks(recipe.parallel.sequence_parallel))
+        run_stage(stage, recipe, Path(run), join_ranks())
 
 
 if __name__ == "__main__":

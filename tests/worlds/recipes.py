@@ -20,7 +20,7 @@ SMALL = {
     "optimizer.warmup_steps": 2,
     "optimizer.schedule": "constant",
     "parallel.precision": "float32",
-    "parallel.gradient_checkpointing": "false",
+    "parallel.gradient_checkpointing": "none",
     "validation.every": 0,
     "log_every": 1,
     "store_dtype": "float32",

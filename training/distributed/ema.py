@@ -2,12 +2,12 @@
 
 Each rank averages its own part of every parameter: the part that DeepSpeed gave it where weights are partitioned
 (ZeRO-3), an equal slice otherwise. So the average costs a rank 4 bytes a parameter, divided by the number of ranks,
-wherever it is kept.
+wherever it is kept. While it is in the place of the weights, as much again is kept aside to put them back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -58,23 +58,29 @@ class Ema:
             decay = 0.0
         elif not self.config.start_step:
             decay = min(decay, (1 + step) / (10 + step))
-        for name, parameter in self.parameters.items():
-            shard = self._shard(parameter).to(self.shards[name].device)
-            self.shards[name].lerp_(shard, 1 - decay)
+        averages = list(self.shards.values())
+        weights = [self._shard(parameter) for parameter in self.parameters.values()]
+        if self.config.device == "cpu":
+            weights = [weight.cpu() for weight in weights]
+        # One operation for all: at 5B there are 1,000 parameters, and a kernel for each is a wait for each.
+        torch._foreach_lerp_(averages, weights, 1 - decay)
 
     @contextmanager
-    def swapped_in(self) -> Iterator[None]:
-        """Inside, the network's weights are the average."""
+    def swapped_in(self) -> Iterator[Mapping[str, Tensor]]:
+        """Inside, the network's weights are the average; afterwards they are, bit for bit, what they were.
+
+        The value is what is kept aside: this rank's part of every parameter, flat. That is enough, because all ranks
+        hold the same weights, and it lies where the average does.
+
+        After an exception the average stays in place: to put the weights back takes all ranks, and the others may
+        never come.
+        """
         _release(self.parameters.values())
-        kept = {name: self._local(parameter).clone() for name, parameter in self.parameters.items()}
-        for name, parameter in self.parameters.items():
-            self._fill(parameter, self.shards[name])
-        try:
-            yield
-        finally:
-            _release(self.parameters.values())
-            for name, parameter in self.parameters.items():
-                self._local(parameter).copy_(kept[name])
+        kept = {name: self._to_home(self._shard(parameter)) for name, parameter in self.parameters.items()}
+        self._put(self.shards)
+        yield kept
+        _release(self.parameters.values())
+        self._put(kept)
 
     def state_dict(self) -> dict[str, Tensor]:
         """This rank's part."""
@@ -96,21 +102,20 @@ class Ema:
         flat = parameter.detach().flatten()
         size = -(-flat.numel() // self.ranks.world)
         part = flat[self.ranks.rank * size : (self.ranks.rank + 1) * size]
-        return functional.pad(part, (0, size - part.numel()))
-
-    def _local(self, parameter: nn.Parameter) -> Tensor:
-        """What this rank holds of a parameter: all of it, or its partition."""
-        return _partition(parameter) if _is_partitioned(parameter) else parameter.data
+        # Padding copies, so only the parts at a parameter's end have it.
+        return part if part.numel() == size else functional.pad(part, (0, size - part.numel()))
 
     @torch.no_grad()
-    def _fill(self, parameter: nn.Parameter, shard: Tensor) -> None:
-        shard = shard.to(self._local(parameter))
-        if _is_partitioned(parameter):
-            _partition(parameter).copy_(shard)
-            return
-        whole = shard.new_empty(self.ranks.world * shard.numel())
-        _all_gather(whole, shard)
-        parameter.data.copy_(whole[: parameter.numel()].view_as(parameter))
+    def _put(self, shards: Mapping[str, Tensor]) -> None:
+        """Make the parameters what all ranks' parts say."""
+        for name, parameter in self.parameters.items():
+            if _is_partitioned(parameter):
+                _partition(parameter).copy_(shards[name])
+                continue
+            shard = shards[name].to(parameter.data)
+            whole = shard.new_empty(self.ranks.world * shard.numel())
+            _all_gather(whole, shard)
+            parameter.data.copy_(whole[: parameter.numel()].view_as(parameter))
 
     def _to_home(self, shard: Tensor) -> Tensor:
         return shard.float().to("cpu" if self.config.device == "cpu" else shard.device, copy=True)

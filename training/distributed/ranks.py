@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -84,17 +84,32 @@ class Ranks:
             raise problem
         return value[0]
 
+    def sharing(self, sequence_parallel: int) -> Ranks:
+        """The same ranks, of which so many share every clip; all ranks call it.
+
+        Raises:
+            ConfigError: their number is not a multiple of it.
+        """
+        if sequence_parallel < 1 or self.world % sequence_parallel:
+            raise ConfigError(
+                f"{self.world} processes cannot share clips by {sequence_parallel}: parallel.sequence_parallel must "
+                "divide their number"
+            )
+        group = None
+        if sequence_parallel > 1:
+            starts = range(0, self.world, sequence_parallel)
+            members = [list(range(start, start + sequence_parallel)) for start in starts]
+            group, _ = dist.new_subgroups_by_enumeration(members)  # type: ignore[no-untyped-call]
+        return replace(self, sequence_group=group, sequence_parallel=sequence_parallel)
+
     def barrier(self) -> None:
         """Wait for all ranks."""
         dist.barrier()
 
 
-def join_ranks(sequence_parallel: int = 1) -> Ranks:
-    """Join the processes that `deepspeed`, `torchrun`, Slurm or Ray started; alone when none of them did.
-
-    Raises:
-        ConfigError: the number of processes is not a multiple of `sequence_parallel`.
-    """
+def join_ranks() -> Ranks:
+    """Join the processes that `deepspeed`, `torchrun`, Slurm or Ray started; alone when none of them did. Each has
+    clips of its own until `Ranks.sharing`."""
     complete_environment(os.environ)
     has_gpu = torch.cuda.is_available()
     if not has_gpu:
@@ -114,19 +129,8 @@ def join_ranks(sequence_parallel: int = 1) -> Ranks:
             store = dist.HashStore()  # type: ignore[attr-defined]
             dist.init_process_group(backend, store=store, rank=0, world_size=1)
         deepspeed.init_distributed(dist_backend=backend, auto_mpi_discovery=False, verbose=False)
-    world = dist.get_world_size()
-    if sequence_parallel < 1 or world % sequence_parallel:
-        raise ConfigError(
-            f"{world} processes cannot share clips by {sequence_parallel}: parallel.sequence_parallel must "
-            "divide their number"
-        )
-    group = None
-    if sequence_parallel > 1:
-        members = [list(range(first, first + sequence_parallel)) for first in range(0, world, sequence_parallel)]
-        group, _ = dist.new_subgroups_by_enumeration(members)  # type: ignore[no-untyped-call]
-    return Ranks(
-        rank=dist.get_rank(), world=world, device=device, sequence_group=group, sequence_parallel=sequence_parallel
-    )
+    rank, world = dist.get_rank(), dist.get_world_size()
+    return Ranks(rank=rank, world=world, device=device, sequence_group=None, sequence_parallel=1)
 
 
 def leave_ranks() -> None:

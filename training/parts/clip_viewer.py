@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -10,9 +12,9 @@ from model.codecs.vae import Autoencoder
 from model.generation.sampling import Scheduler
 from model.network.transformer import SoulTransformer3DModel
 from training.data.conditioning import Batch
-from training.distributed.trained_model import Precision, matrix_products
 from training.monitoring.metrics import Averages
 from training.monitoring.validation import HeldOut, ValidationConfig, decode_clip, make_clip, write_clip
+from training.parts.parts import Finish
 
 
 class ClipViewer:
@@ -21,9 +23,9 @@ class ClipViewer:
     Args:
         transformer: the network.
         scheduler: how videos are sampled: as the result will be.
-        vae: decodes videos; None when none are made.
+        vae: decodes videos; None when none are made. It lies in host memory, and on the device while it decodes.
         config: steps and guidance of videos.
-        precision: of the network's matrix products, as in training; the autoencoder decodes in fp32.
+        device: of the network.
     """
 
     def __init__(
@@ -32,13 +34,13 @@ class ClipViewer:
         scheduler: Scheduler,
         vae: Autoencoder | None,
         config: ValidationConfig,
-        precision: Precision,
+        device: torch.device,
     ) -> None:
         self.transformer = transformer
         self.scheduler = scheduler
         self.vae = vae
         self.config = config
-        self.precision = precision
+        self.device = device
 
     @torch.no_grad()
     def measure(self, batch: Batch, averages: Averages) -> None:
@@ -47,21 +49,36 @@ class ClipViewer:
         mask = batch.frame_mask()
         latents = batch.latents * (1 - mask) + noise * mask
         timesteps = 1000.0 * (~batch.clean).float()
-        with matrix_products(self.precision, latents.device):
-            velocities = [
-                self.transformer(latents, timesteps, batch.text, audio, return_dict=False)[0].float() * mask
-                for audio in (batch.audio, torch.zeros_like(batch.audio))
-            ]
+        velocities = [
+            self.transformer(latents, timesteps, batch.text, audio, return_dict=False)[0].float() * mask
+            for audio in (batch.audio, torch.zeros_like(batch.audio))
+        ]
         for heard, unheard, audio in zip(*velocities, batch.audio, strict=True):
             if audio.any():
                 averages.add("audio_delta", float((heard - unheard).norm() / heard.norm().clamp(min=1e-12)))
 
-    def show(self, held_out: HeldOut, path: Path | None, averages: Averages) -> None:  # noqa: ARG002 (nothing to measure)
-        """Make a clip from its own pivot, text and sound."""
-        if self.vae is None:
-            return
-        batch = held_out.batch.to(self.vae.device)
-        with matrix_products(self.precision, batch.latents.device):
-            latents = make_clip(self.transformer, self.scheduler, batch, self.config)
-        if path is not None:
-            write_clip(path, decode_clip(self.vae, latents), fps=held_out.sample.fps, wav=held_out.wav)
+    def make(self, held_out: HeldOut) -> Finish:
+        """Make the latents of a clip from its own pivot, text and sound. They are decoded when they are written: the
+        decoder's peak would come on top of what the swap of the weights takes."""
+        vae = self.vae
+        if vae is None:
+            return lambda _path, _averages: None
+        latents = make_clip(self.transformer, self.scheduler, held_out.batch.to(self.device), self.config)
+
+        def finish(path: Path, _averages: Averages) -> None:
+            with _lent(vae, self.device):
+                frames = decode_clip(vae, latents)
+            write_clip(path, frames, fps=held_out.sample.fps, wav=held_out.wav)
+
+        return finish
+
+
+@contextmanager
+def _lent(vae: Autoencoder, device: torch.device) -> Iterator[None]:
+    """Inside, the autoencoder is on the device."""
+    home = vae.device
+    vae.to(device)
+    try:
+        yield
+    finally:
+        vae.to(home)

@@ -14,6 +14,7 @@ from training.monitoring.metrics import Averages
 from training.monitoring.validation import HeldOut, write_clip
 from training.objectives.decoder.decoder import DecoderDistillation
 from training.objectives.decoder.fidelity import Fidelity
+from training.parts.parts import Finish
 
 
 class DecoderViewer:
@@ -26,8 +27,12 @@ class DecoderViewer:
         """Measure nothing: a decoder is given no sound that could be taken away."""
 
     @torch.no_grad()
-    def show(self, held_out: HeldOut, path: Path | None, averages: Averages) -> None:
-        """Decode a whole clip: PSNR, SSIM and LPIPS against the teacher's; the video shows the teacher on the left."""
+    def make(self, held_out: HeldOut) -> Finish:
+        """Decode a whole clip: PSNR, SSIM and LPIPS against the teacher's; the video shows the teacher on the left.
+
+        What is made with the weights under training are pixels, so it is here that they are decoded, a latent frame
+        after the other; they wait in host memory until they are written.
+        """
         objective = self.objective
         fidelity = Fidelity(objective.perceptual)
         latents = held_out.batch.latents.to(objective.teacher.device)
@@ -36,8 +41,11 @@ class DecoderViewer:
         for theirs, ours in zip(teacher, student, strict=True):
             fidelity.add(ours, theirs)
             pairs.append(rearrange(levels_of(torch.cat([theirs, ours], dim=-1)), "1 c t h w -> t h w c").cpu())
-        if path is None:
-            return
-        for name, value in fidelity.values().items():
-            averages.add(f"validation_{name}", value)
-        write_clip(path, torch.cat(pairs).numpy(), fps=held_out.sample.fps, wav=held_out.wav)
+        frames = torch.cat(pairs).numpy()
+
+        def finish(path: Path, averages: Averages) -> None:
+            for name, value in fidelity.values().items():
+                averages.add(f"validation_{name}", value)
+            write_clip(path, frames, fps=held_out.sample.fps, wav=held_out.wav)
+
+        return finish

@@ -17,6 +17,14 @@ from training.objectives.objective import Objective
 from training.recipes.recipe import Recipe
 from training.result import Result
 
+Finish = Callable[[Path, Averages], None]
+"""Writes a clip that was made as the video at a path, and logs what can be measured of it. It needs neither the weights
+that the clip was made with nor another rank.
+
+Raises:
+    NotWrittenError: the video could not be written; nothing of it is left.
+"""
+
 
 class Viewer(Protocol):
     """Looks now and then at what is trained, besides its loss; nothing that it computes is differentiated."""
@@ -25,11 +33,9 @@ class Viewer(Protocol):
         """Measure something on a batch of the training; called every `audio_delta_every` steps."""
         ...
 
-    def show(self, held_out: HeldOut, path: Path | None, averages: Averages) -> None:
-        """Make a held-out clip into the video `path`, and log what can be measured of it.
-
-        Without a path nothing is written or logged: another rank does that, and needs this one's part in the forwards.
-        """
+    def make(self, held_out: HeldOut) -> Finish:
+        """Make a held-out clip under the weights that are in place; all ranks take part, since each may need the others
+        in a forward."""
         ...
 
 

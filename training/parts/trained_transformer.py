@@ -105,7 +105,7 @@ def transformer_parts(
 ) -> Parts:
     """The parts of any objective that trains the network that makes latents; see `BuildParts`."""
     encoding, config, validation = reader.encoding, transformer.config, recipe.validation
-    vae = _load_vae(start, ranks.device) if validation.every and validation.videos else None
+    vae = _load_vae(start, _decodes_in(ranks.device)) if validation.every and validation.videos else None
     return Parts(
         conditioner=ClipConditioner(
             recipe.conditioning,
@@ -122,9 +122,7 @@ def transformer_parts(
             num_ranks=ranks.world,
             ranks_per_sample=ranks.sequence_parallel,
         ),
-        viewer=ClipViewer(
-            transformer, build_scheduler(recipe.generation.scheduler), vae, validation, recipe.parallel.precision
-        ),
+        viewer=ClipViewer(transformer, build_scheduler(recipe.generation.scheduler), vae, validation, ranks.device),
         result=Result(
             component="transformer",
             config={"residual_in_fp32": config.residual_in_fp32},
@@ -152,11 +150,19 @@ def _defaults(recipe: Recipe, encoding: Encoding) -> dict[str, Any]:
     return defaults
 
 
-def _load_vae(directory: Path, device: torch.device) -> Autoencoder:
-    """The autoencoder of a model directory, fp32."""
+def _decodes_in(device: torch.device) -> torch.dtype:
+    """On a GPU videos of a validation are decoded in bf16: they are looked at, not measured, and in fp32 the decoder
+    takes 45 GB at 1088×1920, beside weights and optimizer states."""
+    return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def _load_vae(directory: Path, dtype: torch.dtype) -> Autoencoder:
+    """The autoencoder of a model directory, in host memory. The patch-DCT codec has one small matrix and stays fp32."""
     kind = json.loads((directory / "model_index.json").read_text())["vae"][1]
-    loader = PatchDCTCodec if kind == "PatchDCTCodec" else AutoencoderKLWan
-    vae: Autoencoder = loader.from_pretrained(directory / "vae").to(device).eval()
+    if kind == "PatchDCTCodec":
+        codec: Autoencoder = PatchDCTCodec.from_pretrained(directory / "vae").eval()
+        return codec
+    vae: Autoencoder = AutoencoderKLWan.from_pretrained(directory / "vae", torch_dtype=dtype).eval()
     return vae
 
 

@@ -114,9 +114,9 @@ class Recipe:
             raise ValueError(
                 "an autoencoder is stored in fp32, so that its encoder stays as it is: set store_dtype=float32"
             )
-        if parallel.gradient_checkpointing or parallel.sequence_parallel != 1:
+        if parallel.gradient_checkpointing != "none" or parallel.sequence_parallel != 1:
             raise ValueError(
-                "a decoder keeps a causal cache: set parallel.gradient_checkpointing=false and sequence_parallel=1"
+                "a decoder keeps a causal cache: set parallel.gradient_checkpointing=none and sequence_parallel=1"
             )
 
     def share(self, ranks: Ranks) -> Share:

@@ -7,38 +7,47 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 import torch
 
 from bench.gpu_check.figure import Figure, reason
 from bench.gpu_check.measuring import Cost, cost_of, forward_flops, free_memory, network_inputs
 from bench.gpu_check.setting import ClipSize, Setting
+from model.network.compilation import compile_blocks, compiled
 from model.pretrained.presets import build_transformer
+from training.distributed.gradient_checkpointing import GradientCheckpointing, checkpoint_gradients
 
 FORWARDS = 3
 """Operations of forward and backward, in forwards; what checkpointing computes again does not count."""
+
+
+KEPT: Final[dict[GradientCheckpointing, str]] = {
+    "full": "blocks computed again",
+    "attention": "all but attention computed again",
+    "none": "all kept",
+}
+"""What to call each kind of checkpointing."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Way:
     """How blocks are trained."""
 
-    checkpointed: bool
+    checkpointing: GradientCheckpointing
     compiled: bool
 
     def __str__(self) -> str:
-        kept = "blocks computed again" if self.checkpointed else "all kept"
-        return f"{kept}, {'compiled' if self.compiled else 'eager'}"
+        return f"{KEPT[self.checkpointing]}, {'compiled' if self.compiled else 'eager'}"
 
 
-WAYS = tuple(
-    _Way(checkpointed=checkpointed, compiled=compiled) for compiled in (False, True) for checkpointed in (True, False)
-)
+WAYS = tuple(_Way(checkpointing=kind, compiled=compiled) for compiled in (False, True) for kind in KEPT)
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
     """Each size and way; out of memory is a figure too."""
-    eager: dict[tuple[str, bool], float] = {}
+    eager: dict[tuple[str, GradientCheckpointing], float] = {}
     for way in WAYS:
         for clip in setting.clips:
             what = f"{clip.name}, {way}"
@@ -49,7 +58,9 @@ def measure(setting: Setting) -> Iterator[Figure]:
             free_memory(setting.device)
 
 
-def _slope(setting: Setting, clip: ClipSize, way: _Way, what: str, eager: dict[tuple[str, bool], float]) -> Figure:
+def _slope(
+    setting: Setting, clip: ClipSize, way: _Way, what: str, eager: dict[tuple[str, GradientCheckpointing], float]
+) -> Figure:
     few, many = setting.training_blocks
     cost_of_few, cost_of_many = (_cost(setting, clip, way, blocks) for blocks in (few, many))
     flops_of_few, flops_of_many = (forward_flops(setting, clip, num_blocks=blocks) for blocks in (few, many))
@@ -65,7 +76,7 @@ def _slope(setting: Setting, clip: ClipSize, way: _Way, what: str, eager: dict[t
         seconds=block_s,
         flops_per_s=FORWARDS * (flops_of_many - flops_of_few) / added / block_s,
         peak_gb=block_gb,
-        ratio=block_s / eager.setdefault((clip.name, way.checkpointed), block_s),
+        ratio=block_s / eager.setdefault((clip.name, way.checkpointing), block_s),
         reference="eager",
         also=also,
     )
@@ -75,10 +86,10 @@ def _cost(setting: Setting, clip: ClipSize, way: _Way, blocks: int) -> Cost:
     """What forward and backward take; memory beside weights, inputs and gradients."""
     with torch.device(setting.device):
         network = build_transformer(setting.with_blocks(blocks)).train()
-    if way.checkpointed:
-        network.enable_gradient_checkpointing()
+    compiler = partial(compiled, backend=setting.compiler) if way.compiled else None
+    checkpoint_gradients(network, way.checkpointing, compiler)
     if way.compiled:
-        network.compile_repeated_blocks(fullgraph=True, backend=setting.compiler)
+        compile_blocks(network, backend=setting.compiler)
     inputs = network_inputs(setting, clip, torch.float32)
 
     def step() -> None:

@@ -1,5 +1,7 @@
 """The moving average of the weights."""
 
+from typing import Literal
+
 import pytest
 import torch
 from torch import nn
@@ -61,6 +63,30 @@ def test_weights_come_back_after_the_average_was_in_their_place(ranks: Ranks) ->
     assert all(torch.equal(inside[name], average[name]) for name in average)
     after = full_state_dict(module, ranks)
     assert all(torch.equal(after[name], weights[name]) for name in weights)
+
+
+@pytest.mark.parametrize("device", ["model", "cpu"])
+def test_all_parts_at_once_are_averaged_as_one_by_one(ranks: Ranks, device: Literal["model", "cpu"]) -> None:
+    module = network()
+    ema = Ema(module, EmaConfig(decay=0.7, device=device), ranks)
+    expected = {name: shard.clone() for name, shard in ema.shards.items()}
+    for step in range(5):
+        move(module, 0.3)
+        ema.update(step)
+        for name, parameter in module.named_parameters():
+            decay = min(0.7, (1 + step) / (10 + step))
+            expected[name].lerp_(parameter.detach().flatten().to(expected[name].device), 1 - decay)
+    assert all(torch.equal(ema.shards[name], expected[name]) for name in expected)
+
+
+def test_no_rank_waits_for_others_after_an_exception(ranks: Ranks) -> None:
+    module = network()
+    ema = Ema(module, EmaConfig(), ranks)
+    move(module, 3.0)
+    average = ema.shards["0.weight"].clone()
+    with pytest.raises(KeyError), ema.swapped_in():
+        raise KeyError
+    assert torch.equal(module.get_parameter("0.weight").flatten(), average)
 
 
 def test_frozen_parameters_are_not_averaged(ranks: Ranks) -> None:

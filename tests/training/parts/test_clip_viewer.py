@@ -31,6 +31,10 @@ def test_everything_runs_at_the_precision_of_training(tmp_path: Path, precision:
     held_out = trainer.held_out[0]
     trainer.parts.objective.validation_loss(held_out.batch)
     trainer.parts.viewer.measure(held_out.batch, Averages())
-    trainer.parts.viewer.show(held_out, tmp_path / "clip.mp4", Averages())
+    finish = trainer.parts.viewer.make(held_out)
+    made = len(seen)
+    finish(tmp_path / "clip.mp4", Averages())
+    assert (tmp_path / "clip.mp4").stat().st_size > 0
+    assert len(seen) == made, "writing needs the decoder, and not the network"
     assert len(seen) == 4 + 2 + 2
     assert set(seen) == {getattr(torch, precision)}

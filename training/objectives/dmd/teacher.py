@@ -49,7 +49,12 @@ class PlacedTeacher:
             # Without an optimizer the engine only partitions the weights; its hooks gather each layer before it runs.
             # DeepSpeed's own linear layer would replace torch's in every network of the process. It rounds differently,
             # and it saves memory only in a backward, which a teacher does not have.
-            zero = {"stage": 3, "memory_efficient_linear": False}
+            zero = {
+                "stage": 3,
+                "memory_efficient_linear": False,
+                "stage3_max_live_parameters": parallel.live_parameters,
+                "stage3_max_reuse_distance": parallel.live_parameters,
+            }
             config: dict[str, Any] = {"train_micro_batch_size_per_gpu": 1, "zero_optimization": zero}
             self.engine, *_ = deepspeed.initialize(model=self.module, config=config, dist_init_required=False)
         elif placement == "resident":

@@ -1,0 +1,1 @@
+"""What a training holds on each GPU, worked out from its recipe before anything is loaded."""
