@@ -1,4 +1,4 @@
-"""The command line: `python -m training codebook | run | negatives`."""
+"""The command line: `python -m training codebook | run | export | negatives`."""
 
 from __future__ import annotations
 
@@ -28,6 +28,11 @@ COMMANDS: Final = {
         about="train a stage; the same command goes on where it was stopped",
         options="training.command",
         run="training.command",
+    ),
+    "export": Command(
+        about="a model directory of any checkpoint, also while training goes on",
+        options="training.export.options",
+        run="training.export.command",
     ),
     "negatives": Command(
         about="failure cases under a negative prompt, as a further pool of encoded clips",

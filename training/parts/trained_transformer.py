@@ -117,7 +117,7 @@ def transformer_parts(
             component="transformer",
             in_fp32=tuple(SoulTransformer3DModel._keep_in_fp32_modules),
             defaults=_defaults(recipe, encoding),
-            scheduler=build_scheduler(recipe.generation.scheduler),
+            scheduler=recipe.generation.scheduler,
         ),
     )
 
