@@ -185,7 +185,7 @@ class Trainer:
         if changes := changed(state.recipe, recipe):
             told = "; ".join(f"{name} {change}" for name, change in changes.items())
             self.display.say(f"the recipe has changed since step {state.step}: {told}")
-        if state.initial in {"", self.initial.fingerprint}:
+        if state.initial == self.initial.fingerprint:
             return
         if self.parts.objective.needs_initial:
             raise ConfigError(

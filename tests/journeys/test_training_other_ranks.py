@@ -56,7 +56,9 @@ def untrained(run: Path, copy: Path) -> Path:
 
 def train_together(world: int, *jobs: tuple[str, Path, list[str]]) -> None:
     """Train by so many ranks, one job after the other."""
-    run_ranks(world, "-m", "tests.worlds.rank_worker", json.dumps([(stage, str(run), each) for stage, run, each in jobs]))
+    run_ranks(
+        world, "-m", "tests.worlds.rank_worker", json.dumps([(stage, str(run), each) for stage, run, each in jobs])
+    )
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from infra.config import ConfigError
+from infra.storage.write_errors import NotWrittenError
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
 from tests.worlds.recipes import small_recipe
+from tests.worlds.saved_numbers import Breaking, Numbers
 from training.data.batch_plan import BatchPlan
 from training.data.conditioning import Batch, LatentsConditioner
 from training.data.index import SampleIndex, read_index
@@ -32,19 +34,11 @@ from training.trainer import DivergedError, Trainer
 STEPS = 7
 
 
-class NoNetwork:
+class NoNetwork(Numbers):
     """Stands where a trained network does."""
 
     ema = None
-
-    def __init__(self) -> None:
-        self.grad_norm = 1.0
-
-    def save(self, folder: Path) -> None:
-        (folder / "network.pt").write_bytes(b"nothing")
-
-    def load(self, folder: Path) -> None:
-        assert (folder / "network.pt").is_file()
+    grad_norm = 1.0
 
 
 @dataclass
@@ -169,3 +163,22 @@ def test_a_finished_training_makes_no_step(tmp_path: Path, reader: SampleReader)
     trainer(tmp_path, reader, again).train()
     assert again.steps == []
     assert saved(tmp_path) == [6, 7]
+
+
+@pytest.mark.parametrize("background", [True, False], ids=["background", "foreground"])
+def test_a_checkpoint_that_cannot_be_written_stops_training(
+    tmp_path: Path, reader: SampleReader, *, background: bool
+) -> None:
+    recorder = Recorder(network=Breaking())
+    going_on = trainer(tmp_path, reader, recorder, steps=99, checkpoint__every=98, checkpoint__background=background)
+    going_on.state.step = 97
+    going_on.total_steps = 99
+    with pytest.raises(NotWrittenError, match=r"step-00000098 could not be written: .*No space left"):
+        going_on.train()
+
+
+def test_what_training_waited_for_a_checkpoint_is_logged(tmp_path: Path, reader: SampleReader) -> None:
+    trainer(tmp_path, reader, Recorder(), log_every=1, checkpoint__every=3).train()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "save_s" in line] == [4, 7], "in the line after it"
+    assert all(line.get("save_s", 0) >= 0 for line in lines)

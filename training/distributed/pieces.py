@@ -154,6 +154,8 @@ class PieceFiles:
 
     def _add(self, file: IO[bytes]) -> None:
         (size,) = struct.unpack("<Q", file.read(8))
+        if size > os.fstat(file.fileno()).st_size:
+            raise ValueError("its header is longer than the file")
         header = json.loads(file.read(size))
         starts = json.loads(header.pop(_METADATA)["starts"])
         for name, described in header.items():
