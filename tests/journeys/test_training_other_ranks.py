@@ -66,7 +66,7 @@ def two(alone: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """By two ranks: `whole` without a stop, `stopped` with one after half the steps, `half` no further than that."""
     folder = tmp_path_factory.mktemp("two")
     runs = {name: untrained(alone, folder / name) for name in ("whole", "stopped", "half")}
-    halfway = small_overrides(steps=STEPS // 2)
+    halfway = small_overrides(steps=STEPS // 2, checkpoint__every=1)
     train_together(
         2,
         ("720p", runs["whole"], small_overrides(steps=STEPS)),
@@ -97,7 +97,8 @@ def test_fewer_ranks_go_on_within_a_tolerance(two: Path, alone: Path, capfd: pyt
 def test_any_ranks_go_on_within_a_tolerance(alone: Path, tmp_path: Path, path: str) -> None:
     run = untrained(alone, tmp_path / "run")
     for number, (world, changes) in enumerate(PATHS[path], start=1):
-        overrides = small_overrides(**{"steps": 2 * number, "micro_batch": 1} | changes)
+        often = {"steps": 2 * number, "micro_batch": 1, "checkpoint__every": 1}
+        overrides = small_overrides(**often | changes)
         train_together(world, ("720p", run, overrides))
     expected = losses(alone)[: 2 * len(PATHS[path])]
     assert [line["step"] for line in metrics(run)] == list(range(1, len(expected) + 1))

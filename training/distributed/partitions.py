@@ -134,7 +134,6 @@ class Partitions:
         """How often AdamW has changed the weights; it has no states before the first time."""
         return max((int(state["step"]) for state in self._adamw.state.values()), default=0)
 
-    @torch.no_grad()
     def pieces(self) -> dict[str, list[Piece]]:
         """What this rank has, by kind: `weight`, and `MOMENTS` if there are any. They are views: training changes
         them."""
@@ -143,7 +142,7 @@ class Partitions:
             kinds |= {kind: [self._adamw.state[flat][kind] for flat in kinds[WEIGHT]] for kind in MOMENTS}
         return {
             kind: [
-                Piece(name=name, start=each.start, data=flats[each.flat].narrow(0, each.offset, each.length))
+                Piece(name=name, start=each.start, data=flats[each.flat].detach().narrow(0, each.offset, each.length))
                 for name, each in self.fragments.items()
             ]
             for kind, flats in kinds.items()

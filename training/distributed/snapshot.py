@@ -94,6 +94,7 @@ class HostCopies:
     def __init__(self) -> None:
         self._memory: dict[tuple[str, str], Tensor] = {}
 
+    @torch.no_grad()
     def take(self, snapshot: Snapshot) -> Snapshot:
         """A copy of a snapshot, in place of the copy before it of the same network.
 

@@ -157,7 +157,7 @@ class TrainedModel:
         if self.ema is not None:
             kinds[AVERAGE] = self.ema.pieces()
         if buffers:
-            kinds[BUFFER] = [Piece(name=name, start=0, data=each.flatten()) for name, each in buffers.items()]
+            kinds[BUFFER] = [Piece(name=name, start=0, data=each.detach().flatten()) for name, each in buffers.items()]
         return Snapshot(
             name=self.name,
             rank=self.ranks.rank,
