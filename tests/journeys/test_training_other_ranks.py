@@ -130,8 +130,9 @@ def test_student_and_critic_go_on_by_other_ranks(distilled: Path, tmp_path: Path
         expected = untrained(distilled, tmp_path / "expected")
         distil(expected, steps=STEPS, **lora)
     # After the student's first update, and before one of its others.
-    for world, steps, changes in ((2, 2, {}), (1, 4, {"parallel__zero_stage": 3, "dmd__teacher": "zero3"}), (2, 6, {})):
-        teacher = {} if lora else changes
-        train_together(world, ("distill", run, distil_overrides(run, steps=steps, **teacher | lora)))
+    apart = {} if lora else {"dmd__teacher": "zero3"}
+    for world, steps, zero_stage in ((2, 2, 2), (1, 4, 3), (2, 6, 2)):
+        changes: dict[str, Any] = {"steps": steps, "parallel__zero_stage": zero_stage, "checkpoint__every": 1}
+        train_together(world, ("distill", run, distil_overrides(run, **changes, **apart, **lora)))
     for one, other in zip(losses(expected, "distill"), losses(run, "distill"), strict=True):
         assert other == pytest.approx(one, rel=DISTIL_TOLERANCE)

@@ -34,20 +34,13 @@ from training.trainer import DivergedError, Trainer
 STEPS = 7
 
 
-class NoNetwork(Numbers):
-    """Stands where a trained network does."""
-
-    ema = None
-    grad_norm = 1.0
-
-
 @dataclass
 class Recorder:
     """An objective and a viewer that keep what they are given."""
 
     needs_initial: bool = False
     forwards: float = 3.0
-    network: NoNetwork = field(default_factory=NoNetwork)
+    network: Numbers = field(default_factory=Numbers)
     steps: list[tuple[int, int]] = field(default_factory=list)
     drawn: list[int] = field(default_factory=list)
     measured: list[int] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Stands where a trained network does in checkpoints: one number."""
+"""Stands where a trained network does: one number."""
 
 import threading
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ class Numbers:
     """A network of one number."""
 
     name = "numbers"
+    ema = None
+    grad_norm = 1.0
 
     def __init__(self, value: float = 0.0) -> None:
         self.number = torch.tensor([value])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from infra.config import ConfigError
 from training.distributed.partitions import WEIGHT
-from training.distributed.pieces import PieceFiles, digest_of
+from training.distributed.pieces import Digest, PieceFiles, digest_of
 from training.distributed.snapshot import AVERAGE, BUFFER, DESCRIPTION_FILE, Description, open_pieces
 from training.distributed.train_state import STATE_FILE, TrainState, checkpoint_paths, read_manifest, read_state
 from training.result import Origin, Weight
@@ -47,23 +47,9 @@ class Stored:
             ConfigError: it is of another format, or has no average.
         """
         try:
-            with ExitStack() as stack:
-                state, _ = read_state(path)
-                origin = Origin.of(state.result)
-                kind = AVERAGE if averaged else WEIGHT
-                files = {each: open_pieces(path / origin.network, each) for each in (kind, BUFFER)}
-                for each in files.values():
-                    stack.enter_context(each)
-                description = Description.read(path / origin.network)
-                _check(path, origin.network, files)
-                if averaged and not files[AVERAGE].paths:
-                    raise ConfigError(f"{path} has no averaged weights: give --raw for those that are trained")
-                weights = {
-                    name: Weight(shape=shape, read=partial(_read, files[each], name, shape))
-                    for each, named in ((kind, description.parameters), (BUFFER, description.buffers))
-                    for name, shape in named.items()
-                }
-                return cls(path=path, state=state, origin=origin, weights=weights, _files=stack.pop_all())
+            return cls._open(path, AVERAGE if averaged else WEIGHT)
+        except ConfigError:
+            raise
         except OSError as error:
             # What training removes it first moves away.
             if path.is_dir():
@@ -71,6 +57,26 @@ class Stored:
             raise DamagedError(f"{path} has been removed: training keeps only the newest checkpoints") from error
         except (ValueError, KeyError, TypeError) as error:
             raise DamagedError(f"{path} is damaged ({error})") from error
+
+    @classmethod
+    def _open(cls, path: Path, kind: str) -> Self:
+        manifest = read_manifest(path)
+        _check(manifest, {STATE_FILE: digest_of(path / STATE_FILE)})
+        state, _ = read_state(path)
+        origin = Origin.of(state.result)
+        with ExitStack() as stack:
+            kinds = (kind, BUFFER)
+            files = {each: stack.enter_context(open_pieces(path / origin.network, each)) for each in kinds}
+            description = Description.read(path / origin.network)
+            _check(manifest, _digests(path, origin.network, files), *(f"{origin.network}/{each}-" for each in kinds))
+            if not files[kind].paths:
+                raise ConfigError(f"{path} has no averaged weights: give --raw for those that are trained")
+            weights = {
+                name: Weight(shape=shape, read=partial(_read, files[each], name, shape))
+                for each, shapes in zip(kinds, (description.parameters, description.buffers), strict=True)
+                for name, shape in shapes.items()
+            }
+            return cls(path=path, state=state, origin=origin, weights=weights, _files=stack.pop_all())
 
     def __enter__(self) -> Self:
         return self
@@ -106,18 +112,21 @@ def candidates(given: Path) -> Sequence[Path]:
     return found
 
 
-def _check(path: Path, network: str, files: dict[str, PieceFiles]) -> None:
-    """Compare what is read with the manifest.
+def _digests(path: Path, network: str, files: Mapping[str, PieceFiles]) -> dict[str, Digest]:
+    described = f"{network}/{DESCRIPTION_FILE}"
+    digests: dict[str, Digest] = {described: digest_of(path / described)}
+    for each in files.values():
+        digests |= {f"{network}/{file.name}": digest for file, digest in each.digests().items()}
+    return digests
+
+
+def _check(manifest: Mapping[str, Digest], found: Mapping[str, Digest], *beginnings: str) -> None:
+    """Compare what is read with the manifest, which may have no other files whose names begin like this.
 
     Raises:
-        OSError, ValueError: it is something else; the message names the file.
+        ValueError: it is something else; the message names the file.
     """
-    manifest = read_manifest(path)
-    found = {name: digest_of(path / name) for name in (STATE_FILE, f"{network}/{DESCRIPTION_FILE}")}
-    for each in files.values():
-        found |= {f"{network}/{file.name}": digest for file, digest in each.digests().items()}
-    kinds = tuple(f"{network}/{kind}-" for kind in files)
-    for name in sorted(found.keys() | {each for each in manifest if each.startswith(kinds)}):
+    for name in sorted(found.keys() | {each for each in manifest if each.startswith(beginnings)}):
         if found.get(name) != manifest.get(name):
             raise ValueError(f"{name} is not what was written")
 

@@ -28,7 +28,7 @@ def model_of(
         module = nn.Sequential(nn.Linear(32, width), nn.LayerNorm(width), nn.Linear(width, 32)).to(ranks.device)
     module.register_buffer("seen", torch.zeros(2, device=ranks.device))
     for name in frozen:
-        module.get_parameter(name).requires_grad_(requires_grad=False)
+        module.get_parameter(name).requires_grad = False
     return TrainedModel(
         "model",
         module,
