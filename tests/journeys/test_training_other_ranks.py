@@ -11,6 +11,7 @@ from tests.worlds.distillation import distil, distil_overrides, make_distillatio
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
 from tests.worlds.fresh_process import run_ranks
 from tests.worlds.recipes import losses, metrics, small_overrides, train
+from training.__main__ import main
 
 STEPS = 6
 TOLERANCE, DISTIL_TOLERANCE = 2e-5, 1e-4
@@ -92,6 +93,15 @@ def test_fewer_ranks_go_on_within_a_tolerance(two: Path, alone: Path, capfd: pyt
         assert other == pytest.approx(one, rel=TOLERANCE)
 
 
+def test_what_several_ranks_wrote_is_exported_as_their_result(two: Path, tmp_path: Path) -> None:
+    stage, out = two / "whole/train/720p", tmp_path / "out"
+    assert main(["export", "--checkpoint", str(stage), "--out", str(out)]) == 0
+    names = {path.relative_to(out) for path in out.rglob("*") if path.is_file()}
+    assert Path("transformer/diffusion_pytorch_model.safetensors") in names
+    assert names == {path.relative_to(stage / "model") for path in (stage / "model").rglob("*") if path.is_file()}
+    assert all((out / name).read_bytes() == (stage / "model" / name).read_bytes() for name in names)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 def test_any_ranks_go_on_within_a_tolerance(alone: Path, tmp_path: Path, path: str) -> None:
@@ -130,7 +140,7 @@ def test_student_and_critic_go_on_by_other_ranks(distilled: Path, tmp_path: Path
         expected = untrained(distilled, tmp_path / "expected")
         distil(expected, steps=STEPS, **lora)
     # After the student's first update, and before one of its others.
-    apart = {} if lora else {"dmd__teacher": "zero3"}
+    apart: dict[str, Any] = {} if lora else {"dmd__teacher": "zero3"}
     for world, steps, zero_stage in ((2, 2, 2), (1, 4, 3), (2, 6, 2)):
         changes: dict[str, Any] = {"steps": steps, "parallel__zero_stage": zero_stage, "checkpoint__every": 1}
         train_together(world, ("distill", run, distil_overrides(run, **changes, **apart, **lora)))

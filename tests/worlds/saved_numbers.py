@@ -19,8 +19,9 @@ class Numbers:
     ema = None
     grad_norm = 1.0
 
-    def __init__(self, value: float = 0.0) -> None:
+    def __init__(self, value: float = 0.0, *, rank: int = 0) -> None:
         self.number = torch.tensor([value])
+        self.rank = rank
 
     @property
     def value(self) -> float:
@@ -32,7 +33,7 @@ class Numbers:
 
     def snapshot(self) -> Snapshot:
         pieces = {"weight": [Piece(name="number", start=0, data=self.number)]}
-        return Snapshot(name=self.name, rank=0, description=self.described, pieces=pieces)
+        return Snapshot(name=self.name, rank=self.rank, description=self.described, pieces=pieces)
 
     def load(self, folder: Path) -> None:
         with open_pieces(folder / self.name, "weight") as files:
@@ -53,7 +54,7 @@ class Breaking(Numbers):
 
     def snapshot(self) -> Snapshot:
         whole = super().snapshot()
-        return BreakingSnapshot(name=self.name, rank=0, description=self.described, pieces=whole.pieces)
+        return BreakingSnapshot(name=self.name, rank=self.rank, description=self.described, pieces=whole.pieces)
 
 
 OPENED = threading.Event()
@@ -74,7 +75,7 @@ class Slow(Numbers):
 
     def snapshot(self) -> Snapshot:
         whole = super().snapshot()
-        return SlowSnapshot(name=self.name, rank=0, description=self.described, pieces=whole.pieces)
+        return SlowSnapshot(name=self.name, rank=self.rank, description=self.described, pieces=whole.pieces)
 
 
 def models(*numbers: Numbers) -> list[TrainedModel]:
