@@ -1,7 +1,9 @@
 """A training goes on by as many ranks as began it bit for bit, and by any other number, however ZeRO lays it out."""
 
 import json
+import random
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,10 @@ import pytest
 
 from tests.worlds.distillation import distil, distil_overrides, make_distillation
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
-from tests.worlds.fresh_process import run_ranks
+from tests.worlds.fresh_process import run_ranks, start_ranks
 from tests.worlds.recipes import losses, metrics, small_overrides, train
 from training.__main__ import main
+from training.distributed.train_state import checkpoint_paths
 
 STEPS = 6
 TOLERANCE, DISTIL_TOLERANCE = 2e-5, 1e-4
@@ -129,6 +132,37 @@ def test_as_many_ranks_go_on_bit_for_bit_in_any_layout(alone: Path, tmp_path: Pa
     train_together(2, *(("720p", run, small_overrides(steps=steps, **changes)) for run, steps in jobs))
     assert len(losses(whole)) == STEPS
     assert losses(stopped) == losses(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_killed_while_checkpoints_are_written_they_go_on_bit_for_bit(alone: Path, tmp_path: Path, world: int) -> None:
+    """All ranks die at once, five times over, at moments that are spread over the steps by chance."""
+    whole, run = untrained(alone, tmp_path / "whole"), untrained(alone, tmp_path / "run")
+    changes = {"micro_batch": 1, "steps": 60, "checkpoint__every": 1}
+    train_together(world, ("720p", whole, small_overrides(**changes)))
+    job = json.dumps([("720p", str(run), small_overrides(**changes))])
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"moments drawn from seed {seed}")
+    draw = random.Random(seed)
+    for _ in range(5):
+        ranks = start_ranks(world, "-m", "tests.worlds.rank_worker", job)
+        newest = newest_of(run)
+        while newest_of(run) < newest + 3 and all(rank.poll() is None for rank in ranks):
+            time.sleep(0.001)
+        time.sleep(draw.uniform(0, 0.1))
+        for rank in ranks:
+            rank.kill()
+    assert 0 < newest_of(run) < 60
+    train_together(world, ("720p", run, small_overrides(**changes)))
+    assert losses(run) == losses(whole)
+    assert len(losses(run)) == 60
+
+
+def newest_of(run: Path) -> int:
+    """The step of the newest checkpoint."""
+    names = [path.name for path in checkpoint_paths(run / "train/720p/checkpoints")]
+    return max((int(name.removeprefix("step-")) for name in names), default=0)
 
 
 @pytest.mark.slow
