@@ -40,6 +40,7 @@ ENTRIES: Final = {
     "convert": _own("model", "Wan2.2 -> the model directory that training starts from", "convert"),
     "train": _own("training", "train a stage: 720p, 1080p, distill, evae", "run"),
     "memory": _own("training", "say what a stage will hold on each GPU, and whether that fits", "plan"),
+    "export": _own("training", "a model directory of any checkpoint", "export"),
     "negatives": _own("training", "failure cases, as one more pool of encoded clips", "negatives"),
     "info": _own("model", "what a model costs at a size and length", "info"),
     "generate": _own("model", "portrait + speech + prompt -> mp4", "generate"),

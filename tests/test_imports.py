@@ -34,7 +34,7 @@ ROOMS: Mapping[str, str] = {
     ),
     "training": (
         "data distributed monitoring objectives recipes memory initial result parts trainer stage command codebook "
-        "negatives __main__"
+        "export negatives __main__"
     ),
     "bench": (
         "values machine_fault rows pages served samples metrics stats leaderboard human_study report evaluation "

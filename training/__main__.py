@@ -1,4 +1,4 @@
-"""The command line: `python -m training codebook | run | plan | negatives`."""
+"""The command line: `python -m training codebook | plan | run | export | negatives`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,11 @@ COMMANDS: Final = {
         about="what a stage holds on each GPU, and whether that fits; needs no GPU",
         options="training.memory.options",
         run="training.memory.command",
+    ),
+    "export": Command(
+        about="a model directory of any checkpoint, also while training goes on",
+        options="training.export.options",
+        run="training.export.command",
     ),
     "negatives": Command(
         about="failure cases under a negative prompt, as a further pool of encoded clips",

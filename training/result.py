@@ -6,22 +6,25 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import torch
-from huggingface_hub import save_torch_state_dict
-from safetensors import SafetensorError
+from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from infra.config import ConfigError, persons_mistakes
 from infra.storage.write_errors import reason_of
 from model.generation.codebook import Codebook
-from model.generation.sampling import Scheduler
+from model.generation.sampling import build_scheduler
 from model.weights.directory import CODEBOOK_FILE, INDEX_FILE, check_model_directory
-from model.weights.files import give_usual_mode
+from model.weights.files import WEIGHTS, give_usual_mode, read_shapes, weight_files
 from training.distributed.checkpoints import CheckpointError
+from training.initial import Initial
 
 CONFIG_FILE: Final = "config.json"
 
@@ -32,16 +35,64 @@ class Result:
 
     component: str
     """Folder of what was trained, `transformer` or `vae`."""
-    weights: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
-    """Makes the component's weights from those of the trained network; by default they are the same."""
+    prefix: str = ""
+    """What the names of the component's weights begin with in the trained network, whose other weights are left out."""
+    replaced: tuple[str, ...] = ("",)
+    """What the names of the component's trained weights begin with; its others are the initial directory's."""
     in_fp32: tuple[str, ...] = ()
     """Parts of names: weights whose name has one of them are stored as fp32, whatever the type of the others."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """Changes to the component's configuration, where its shape has changed."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Changes to the pipeline's configuration, e.g. of `num_inference_steps`."""
-    scheduler: Scheduler | None = None
-    """The sampler that the pipeline uses; the initial directory's own otherwise."""
+    scheduler: str | None = None
+    """Name of the sampler that the pipeline uses, see `build_scheduler`; the initial directory's own otherwise."""
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether some weights of the component stay as the initial directory has them."""
+        return "" not in self.replaced
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """What a model directory is made from with a checkpoint's weights, as the checkpoint keeps it."""
+
+    network: str
+    """Folder of the network's states in a checkpoint."""
+    result: Result
+    initial: Initial
+
+    def described(self) -> dict[str, Any]:
+        """As JSON can have it."""
+        directory = str(self.initial.directory.absolute())
+        source = {"network": self.network, "initial": directory, "fingerprint": self.initial.fingerprint}
+        return source | {"result": asdict(self.result)}
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> Self:
+        """From what `described` gave."""
+        initial = Initial(directory=Path(described["initial"]), fingerprint=described["fingerprint"])
+        values: Mapping[str, Any] = described["result"]
+        lists = {name: tuple(values[name]) for name in ("replaced", "in_fp32")}
+        return cls(network=described["network"], result=Result(**{**values, **lists}), initial=initial)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Weight:
+    """A tensor that is read when it is written, so that not all have to be in memory."""
+
+    shape: tuple[int, ...]
+    read: Callable[[], Tensor] = field(repr=False)
+
+
+def weights_of(state: Mapping[str, Tensor]) -> dict[str, Weight]:
+    """Tensors in memory as weights."""
+
+    def weight(tensor: Tensor) -> Weight:
+        return Weight(shape=tuple(tensor.shape), read=lambda: tensor)
+
+    return {name: weight(tensor) for name, tensor in state.items()}
 
 
 def write_result(
@@ -49,7 +100,7 @@ def write_result(
     initial: Path,
     result: Result,
     *,
-    state: Mapping[str, Tensor],
+    weights: Mapping[str, Weight],
     dtype: torch.dtype,
     codebook: Path | None = None,
 ) -> None:
@@ -63,7 +114,7 @@ def write_result(
         target: where it is written; replaced if it exists.
         initial: the directory whose other components are taken over, as hard links where the file system has them.
         result: what is not taken over.
-        state: weights of the trained network.
+        weights: those of the trained network, in its order.
         dtype: the type that the component's weights are stored as; weights that must be fp32 stay fp32.
         codebook: a codebook file to put in; `initial`'s own otherwise.
     """
@@ -71,12 +122,9 @@ def write_result(
     shutil.rmtree(aside, ignore_errors=True)
     try:
         _lay_out(aside, initial, result)
-        save_torch_state_dict(
-            {name: _stored(name, tensor, dtype, result) for name, tensor in result.weights(state).items()},
-            aside / result.component,
-            filename_pattern="diffusion_pytorch_model{suffix}.safetensors",
-            max_shard_size="10GB",
-        )
+        with persons_mistakes():
+            kept = _kept(initial / result.component, result)
+        _write_weights(aside / result.component, kept | _trained(weights, result), result, dtype)
         give_usual_mode((aside / result.component).glob("*.safetensors"))
         if codebook is not None:
             with persons_mistakes():
@@ -133,8 +181,9 @@ def _lay_out(aside: Path, initial: Path, result: Result) -> None:
     if result.scheduler is not None:
         # Its files may be hard links to the initial directory's.
         shutil.rmtree(aside / "scheduler", ignore_errors=True)
-        result.scheduler.save_pretrained(aside / "scheduler")
-        index["scheduler"] = ["diffusers", type(result.scheduler).__name__]
+        scheduler = build_scheduler(result.scheduler)
+        scheduler.save_pretrained(aside / "scheduler")
+        index["scheduler"] = ["diffusers", type(scheduler).__name__]
     _rewrite(aside / INDEX_FILE, json.dumps(index, indent=2))
 
 
@@ -142,8 +191,44 @@ def _weights(names: list[str]) -> list[str]:
     return [name for name in names if name.endswith((".safetensors", ".safetensors.index.json", ".bin"))]
 
 
-def _stored(name: str, tensor: Tensor, dtype: torch.dtype, result: Result) -> Tensor:
-    return tensor.float() if any(part in name for part in result.in_fp32) else tensor.to(dtype)
+def _trained(weights: Mapping[str, Weight], result: Result) -> dict[str, Weight]:
+    """The component's weights among the trained network's."""
+    prefix = result.prefix
+    return {name.removeprefix(prefix): each for name, each in weights.items() if name.startswith(prefix)}
+
+
+def _kept(folder: Path, result: Result) -> dict[str, Weight]:
+    """The component's weights that stay as the initial directory has them."""
+    if not result.keeps_weights:
+        return {}
+    return {
+        name: Weight(shape=shape, read=partial(_read, file, name))
+        for file in weight_files(folder)
+        for name, shape in read_shapes(file).items()
+        if not name.startswith(result.replaced)
+    }
+
+
+def _read(file: Path, name: str) -> Tensor:
+    with safe_open(file, framework="pt") as weights:
+        tensor: Tensor = weights.get_tensor(name)
+        return tensor
+
+
+def _write_weights(folder: Path, weights: Mapping[str, Weight], result: Result, dtype: torch.dtype) -> None:
+    """Write a component's weights as diffusers does, with one file's in memory at a time."""
+    types = {name: torch.float32 if any(part in name for part in result.in_fp32) else dtype for name in weights}
+    with torch.device("meta"):
+        empty = {name: torch.empty(each.shape, dtype=types[name]) for name, each in weights.items()}
+    split = split_torch_state_dict_into_shards(
+        empty, filename_pattern=f"{WEIGHTS}{{suffix}}.safetensors", max_shard_size="10GB"
+    )
+    for file, names in split.filename_to_tensors.items():
+        tensors = {name: weights[name].read().to(types[name]).contiguous() for name in names}
+        save_file(tensors, folder / file, metadata={"format": "pt"})
+    if split.is_sharded:
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+        (folder / f"{WEIGHTS}.safetensors.index.json").write_text(json.dumps(index, indent=2))
 
 
 def _link(source: str, target: str) -> None:

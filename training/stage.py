@@ -26,7 +26,7 @@ from training.monitoring.display import Display
 from training.monitoring.validation import load_held_out
 from training.parts.by_objective import PARTS_OF
 from training.recipes.recipe import Recipe
-from training.result import check_link, point_to, write_result
+from training.result import check_link, point_to, weights_of, write_result
 from training.trainer import Trainer
 
 
@@ -64,6 +64,8 @@ def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: s
         try:
             trainer.train()
         finally:
+            if problem := trainer.checkpoints.close():
+                display.say(problem)
             display.stop()
             if trainer.metrics is not None:
                 trainer.metrics.close()
@@ -128,7 +130,7 @@ def _finish(trainer: Trainer, recipe: Recipe, run: Path, start: Path) -> Path:
             target,
             start,
             parts.result,
-            state=state,
+            weights=weights_of(state),
             dtype=getattr(torch, recipe.store_dtype),
             codebook=codebook if codebook.is_file() else None,
         )

@@ -19,8 +19,9 @@ from infra.storage.write_errors import NotWrittenError
 from training.data.batch_plan import BatchPlan
 from training.data.damage import Damage
 from training.data.loader import MicroBatch, SampleReader, Share, load_steps
-from training.distributed.checkpoints import Checkpoints, TrainState
+from training.distributed.checkpoints import Checkpoints
 from training.distributed.ranks import Ranks
+from training.distributed.train_state import TrainState
 from training.initial import Initial
 from training.monitoring.display import Display
 from training.monitoring.metrics import Averages, MetricsLog
@@ -28,6 +29,7 @@ from training.monitoring.validation import HeldOut, share_of
 from training.parts.parts import Finish, Parts
 from training.recipes.changes import ORDER, Flat, changed, flat, refusal
 from training.recipes.recipe import Recipe
+from training.result import Origin
 
 
 class DivergedError(CommandFailedError):
@@ -99,10 +101,10 @@ class Trainer:
             if is_last:
                 # Before the checkpoint is written: the same command would make a result of it.
                 self.damage.check_result(self.state.skipped, self.state.samples)
-            if self.is_due(self.recipe.checkpoint.every) or is_last:
-                self.save()
+            ends = is_last or self._stops
+            if self.is_due(self.recipe.checkpoint.every) or ends:
+                self.save(averages, at_once=ends)
             if self._stops and not is_last:
-                self.save()
                 raise StoppedError(f"stopped at step {step} of {self.total_steps}; the same command goes on")
         self.damage.check_result(self.state.skipped, self.state.samples)
 
@@ -133,6 +135,8 @@ class Trainer:
                 )
                 state.batch = 0
         self.state.data, self.state.recipe = self.plan.fingerprint, recipe
+        origin = Origin(network=self.parts.objective.models[0].name, result=self.parts.result, initial=self.initial)
+        self.state.result = origin.described()
         # The model that training was begun with stays on record, so that a later mistake is found as well.
         self.state.initial = self.state.initial or self.initial.fingerprint
         self.total_steps = self.count_steps()
@@ -181,7 +185,7 @@ class Trainer:
         if changes := changed(state.recipe, recipe):
             told = "; ".join(f"{name} {change}" for name, change in changes.items())
             self.display.say(f"the recipe has changed since step {state.step}: {told}")
-        if state.initial in {"", self.initial.fingerprint}:
+        if state.initial == self.initial.fingerprint:
             return
         if self.parts.objective.needs_initial:
             raise ConfigError(
@@ -198,9 +202,15 @@ class Trainer:
 
         Raises:
             DamagedError: too many samples could not be read.
+            NotWrittenError: a checkpoint could not be written in the background.
         """
         planned, state = batches[0].planned, self.state
-        num_skipped, num_asked_to_stop = self.ranks.sum(sum(len(each.skipped) for each in batches), self._asked_to_stop)
+        num_skipped, num_asked_to_stop, num_failed = self.ranks.sum(
+            sum(len(each.skipped) for each in batches), self._asked_to_stop, self.checkpoints.has_failed
+        )
+        if num_failed:
+            # Its ranks do not find out at the same step.
+            self.checkpoints.wait()
         self._stops = num_asked_to_stop > 0
         state.step += 1
         state.samples += len(planned.draws)
@@ -230,6 +240,9 @@ class Trainer:
         if all(math.isfinite(norm) for norm in norms):
             return
         keys = ", ".join(loaded.sample.key for batch in batches for loaded in batch.samples if loaded.weight)
+        # The last good one may still be on its way.
+        if problem := self.checkpoints.close():
+            self.display.say(problem)
         last = self.checkpoints.paths()
         raise DivergedError(
             f"step {self.state.step + 1}: the loss or its gradient is not a number (samples on this rank: {keys}); "
@@ -292,10 +305,12 @@ class Trainer:
         assert self.metrics is not None
         self.metrics.write(self.state.step, values)
 
-    def save(self) -> None:
-        """Write a checkpoint."""
+    def save(self, averages: Averages, *, at_once: bool = False) -> None:
+        """Write a checkpoint, in the background or `at_once`; the seconds that training waits are logged."""
         self.display.say_briefly("saving")
-        self.checkpoints.save(self.state, self.parts.objective.models)
+        start = time.perf_counter()
+        self.checkpoints.save(self.state, self.parts.objective.models, at_once=at_once)
+        averages.add("save_s", time.perf_counter() - start)
 
     def is_due(self, every: int) -> bool:
         """Whether something done every so many steps is to be done now."""

@@ -23,8 +23,8 @@ STEPS = 8
 OFTEN = {"steps": STEPS, "checkpoint__every": 3, "checkpoint__keep": 2}
 """With three updates of the critic for each of the student, checkpoints fall before, after and between the latter."""
 SHARDS = ((SampleSpec(),) * 7, (SampleSpec(latent_width=6),) * 4)
-MOMENTS = ("Trainer.advance", "TrainedModel.save", "Trainer.save")
-"""After the weights have changed, with a checkpoint half written, and right after it is there."""
+MOMENTS = ("Trainer.advance", "Snapshot.write", "Trainer.save")
+"""After the weights have changed, with a checkpoint half written, and when its writing has begun."""
 
 
 def make_plain(run: Path) -> None:
@@ -52,11 +52,11 @@ def train_plain(run: Path, **changes: Any) -> Path:
     return train(run, initial=run / "small", batch_size=2, **changes)
 
 
-STUDENT = frozenset({"transformer", "critic", "ema-transformer-00000.pt"})
+STUDENT = frozenset({"transformer", "critic"})
 KINDS = {
     "flow matching": Kind(
         stage="720p", make=make_plain, overrides=plain_overrides, train=train_plain,
-        networks=frozenset({"transformer", "ema-transformer-00000.pt"}),
+        networks=frozenset({"transformer"}),
     ),
     "whole critic": Kind(
         stage="distill", make=make_distillation, overrides=distil_overrides, train=distil, networks=STUDENT,
@@ -67,7 +67,7 @@ KINDS = {
     ),
     "decoder": Kind(
         stage="evae", make=make_teacher, overrides=evae_overrides, train=distil_decoder,
-        networks=frozenset({"decoder", "ema-decoder-00000.pt"}),
+        networks=frozenset({"decoder"}),
     ),
 }  # fmt: skip
 
@@ -82,7 +82,7 @@ def killed(name: str, folder: Path) -> dict[str, Path]:
     print(f"{name}: calls drawn from seed {seed}")
     for moment in MOMENTS:
         runs[moment] = Path(shutil.copytree(whole, folder / moment))
-        call = random.Random(f"{seed}/{moment}").randint(1, 2 if moment.endswith("save") else STEPS - 1)
+        call = random.Random(f"{seed}/{moment}").randint(1, STEPS - 1 if moment == "Trainer.advance" else 2)
         print(f"{name}: killed after call {call} of {moment}")
         overrides = kind.overrides(runs[moment], **OFTEN, **kind.changes)
         jobs.append(

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from infra.config import ConfigError
-from tests.worlds.checkpoints import rewrite_state
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
 from tests.worlds.recipes import losses, metrics, small_options, train
 from training.__main__ import main
@@ -95,7 +93,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     run = Path(shutil.copytree(six_steps, tmp_path / "run", symlinks=True))
     assert checkpoints(run) == ["step-00000003", "step-00000006"]
     newest = run / "train/720p/checkpoints/step-00000006"
-    victim = next(newest.rglob("*optim_states.pt"))
+    victim = newest / "transformer/exp_avg_sq-00000.safetensors"
     if damage == "truncated":
         os.truncate(victim, victim.stat().st_size // 2)
     elif damage == "flipped":
@@ -137,10 +135,3 @@ def test_a_loss_that_is_not_a_number_stops_and_is_not_saved(run: Path) -> None:
     with pytest.raises(DivergedError, match=r"step \d+: the loss or its gradient is not a number .*step-00000003"):
         train(run, steps=30, **FAST, optimizer__lr=1e30, optimizer__clip=0)
     assert checkpoints(run)[-1] == "step-00000003"
-
-
-def test_other_numbers_of_ranks_are_refused_in_one_line(six_steps: Path, tmp_path: Path) -> None:
-    run = Path(shutil.copytree(six_steps, tmp_path / "run", symlinks=True))
-    rewrite_state(run / "train/720p/checkpoints/step-00000006", world=4)
-    with pytest.raises(ConfigError, match="was written by 4 processes and this training has 1"):
-        train(run, steps=7, **FAST)

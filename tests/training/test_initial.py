@@ -7,7 +7,6 @@ import pytest
 
 from infra.config import ConfigError
 from model.weights.directory import INDEX_FILE
-from tests.worlds.checkpoints import rewrite_state
 from tests.worlds.decoders import distil_decoder, make_teacher
 from tests.worlds.distillation import distil, make_distillation
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
@@ -60,13 +59,3 @@ def test_a_decoder_keeps_its_teacher(tmp_path: Path) -> None:
     retrain(tmp_path / "teacher/vae")
     with pytest.raises(ConfigError, match="evae was begun with another model"):
         distil_decoder(tmp_path, steps=3)
-
-
-def test_checkpoints_from_before_it_was_kept_load(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    make_encoded_run(tmp_path, shards=((SampleSpec(),) * 6,))
-    train(tmp_path, steps=1)
-    rewrite_state(tmp_path / "train/720p/checkpoints/step-00000001", initial=None)
-    train(tmp_path, steps=2)
-    assert TOLD not in capfd.readouterr().err
-    state = json.loads((tmp_path / "train/720p/checkpoints/step-00000002/state.json").read_text())
-    assert len(state["initial"]) == 16

@@ -9,12 +9,13 @@ from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from infra.config import ConfigError
 from infra.storage.write_errors import NotWrittenError
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
 from tests.worlds.recipes import small_recipe
+from tests.worlds.saved_numbers import Breaking, Numbers
 from training.data.batch_plan import BatchPlan
 from training.data.conditioning import Batch, LatentsConditioner
 from training.data.index import SampleIndex, read_index
@@ -46,28 +47,14 @@ class NoAverage:
         self.inside = False
 
 
-class NoNetwork:
-    """Stands where a trained network does."""
-
-    def __init__(self) -> None:
-        self.grad_norm = 1.0
-        self.ema = NoAverage()
-        self.module = nn.Identity()
-
-    def save(self, folder: Path) -> None:
-        (folder / "network.pt").write_bytes(b"nothing")
-
-    def load(self, folder: Path) -> None:
-        assert (folder / "network.pt").is_file()
-
-
 @dataclass
 class Recorder:
     """An objective and a viewer that keep what they are given."""
 
     needs_initial: bool = False
     forwards: float = 3.0
-    network: NoNetwork = field(default_factory=NoNetwork)
+    network: Numbers = field(default_factory=Numbers)
+    average: NoAverage = field(default_factory=NoAverage)
     steps: list[tuple[int, int]] = field(default_factory=list)
     drawn: list[int] = field(default_factory=list)
     measured: list[int] = field(default_factory=list)
@@ -75,6 +62,9 @@ class Recorder:
     """What was done, whether under the average, and whether in training mode."""
     breaks_at: int | None = None
     full_disk: bool = False
+
+    def __post_init__(self) -> None:
+        self.network.ema = self.average
 
     @property
     def models(self) -> Sequence[TrainedModel]:
@@ -99,10 +89,10 @@ class Recorder:
 
     def make(self, held_out: HeldOut) -> Finish:
         key = held_out.sample.key
-        self.shown.append((f"made {key}", self.network.ema.inside, self.network.module.training))
+        self.shown.append((f"made {key}", self.average.inside, self.network.module.training))
 
         def finish(path: Path, _averages: Averages) -> None:
-            self.shown.append((f"written {path.stem}", self.network.ema.inside, self.network.module.training))
+            self.shown.append((f"written {path.stem}", self.average.inside, self.network.module.training))
             if self.full_disk:
                 raise NotWrittenError(f"{path} could not be written")
 
@@ -219,3 +209,22 @@ def test_a_finished_training_makes_no_step(tmp_path: Path, reader: SampleReader)
     trainer(tmp_path, reader, again).train()
     assert again.steps == []
     assert saved(tmp_path) == [6, 7]
+
+
+@pytest.mark.parametrize("background", [True, False], ids=["background", "foreground"])
+def test_a_checkpoint_that_cannot_be_written_stops_training(
+    tmp_path: Path, reader: SampleReader, *, background: bool
+) -> None:
+    recorder = Recorder(network=Breaking())
+    going_on = trainer(tmp_path, reader, recorder, steps=99, checkpoint__every=98, checkpoint__background=background)
+    going_on.state.step = 97
+    going_on.total_steps = 99
+    with pytest.raises(NotWrittenError, match=r"step-00000098 could not be written: .*No space left"):
+        going_on.train()
+
+
+def test_what_training_waited_for_a_checkpoint_is_logged(tmp_path: Path, reader: SampleReader) -> None:
+    trainer(tmp_path, reader, Recorder(), log_every=1, checkpoint__every=3).train()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "save_s" in line] == [4, 7], "in the line after it"
+    assert all(line.get("save_s", 0) >= 0 for line in lines)

@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 
 
 def rewrite_state(checkpoint: Path, **changes: object) -> None:
@@ -18,20 +19,9 @@ def rewrite_state(checkpoint: Path, **changes: object) -> None:
 
 
 def checkpoint_tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """Every tensor that a checkpoint holds, by file and place, except for the states of random generators."""
+    """Every tensor that a checkpoint holds, by file and name."""
     found: dict[str, torch.Tensor] = {}
-    for path in sorted(checkpoint.rglob("*.pt")):
-        if not path.name.startswith("random-"):
-            _collect(torch.load(path, weights_only=False), str(path.relative_to(checkpoint)), found)
+    for path in sorted(checkpoint.rglob("*.safetensors")):
+        for name, tensor in load_file(path).items():
+            found[f"{path.relative_to(checkpoint)}/{name}"] = tensor
     return found
-
-
-def _collect(value: object, name: str, found: dict[str, torch.Tensor]) -> None:
-    if isinstance(value, torch.Tensor):
-        found[name] = value
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            _collect(each, f"{name}/{key}", found)
-    elif isinstance(value, (list, tuple)):
-        for number, each in enumerate(value):
-            _collect(each, f"{name}/{number}", found)

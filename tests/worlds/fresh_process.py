@@ -105,14 +105,19 @@ class FreshPython:
         self._process.join()
 
 
-def run_ranks(world: int, *words: str) -> None:
-    """Run the same words in `world` processes that are told of each other as by `torchrun`."""
+def start_ranks(world: int, *words: str) -> list[FreshPython]:
+    """Start the same words in `world` processes that are told of each other as by `torchrun`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": str(world)}
-    ranks = [
+    return [
         FreshPython(*words, environment=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(world)
     ]
+
+
+def run_ranks(world: int, *words: str) -> None:
+    """Run the same words in `world` such processes to their end."""
+    ranks = start_ranks(world, *words)
     assert [rank.wait() for rank in ranks] == [0] * world, [rank.stderr for rank in ranks]
 
 

@@ -1,6 +1,6 @@
 """Trainings that end by SIGKILL at a given moment, each in a process of its own.
 
-`killed_trainings.py '[{"stage": …, "run": …, "overrides": […], "moment": "TrainedModel.save", "call": 3}, …]'`: a
+`killed_trainings.py '[{"stage": …, "run": …, "overrides": […], "moment": "Snapshot.write", "call": 3}, …]'`: a
 training dies when it returns from that call of the method. So the moment does not depend on how fast the machine is.
 torch and DeepSpeed are imported once, and every training is a fork.
 """
@@ -19,12 +19,12 @@ os.environ.setdefault("DS_ACCELERATOR", "cpu")
 import deepspeed  # noqa: F401 (it looks for its accelerator when it is imported)
 
 from training.distributed.ranks import join_ranks
-from training.distributed.trained_model import TrainedModel
+from training.distributed.snapshot import Snapshot
 from training.recipes.recipe import load_recipe
 from training.stage import run_stage
 from training.trainer import Trainer
 
-CLASSES = {"Trainer": Trainer, "TrainedModel": TrainedModel}
+CLASSES = {"Trainer": Trainer, "Snapshot": Snapshot}
 
 
 def die_after(moment: str, call: int) -> None:

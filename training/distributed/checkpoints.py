@@ -1,27 +1,41 @@
-"""Checkpoints that are whole or not there: written aside, checked, then moved into place.
+"""Checkpoints that are whole or not there: written aside, described, then moved into place.
 
-`step-<number>/` holds DeepSpeed's states of each network, the averages, generator states and `state.json`, and
-`manifest.json` with the size and CRC-32 of every file. The newest whose manifest holds is the one to go on from.
+`step-<number>/` holds each network's states in files that all ranks write at once (see `snapshot`), their generator
+states, `state.json`, and `manifest.json` with the size and CRC-32 of every file. The newest whose manifest holds is the
+one to go on from, on any number of ranks. DeepSpeed's own checkpoints need as many ranks as wrote them or a conversion
+in between, and under ZeRO-1 and 2 one rank writes all weights. Those of `torch.distributed.checkpoint` would do, but
+promise nothing between versions of PyTorch, read whole pieces to give a part of one, and plan every save together.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from infra.config import ConfigError
 from infra.storage.write_errors import ERRORS, NotWrittenError, reason_of
+from training.distributed.background import Background
+from training.distributed.pieces import Digest, digest_of
 from training.distributed.ranks import Ranks
+from training.distributed.snapshot import HostCopies, Snapshot
+from training.distributed.train_state import (
+    FORMAT,
+    MANIFEST_FILE,
+    STATE_FILE,
+    TrainState,
+    checkpoint_paths,
+    read_manifest,
+    read_state,
+)
 from training.distributed.trained_model import TrainedModel
 
-_CHUNK = 1 << 24
+Gather = Callable[[Any], list[Any]]
+"""Gives the value of every rank."""
 
 
 class CheckpointError(NotWrittenError):
@@ -36,6 +50,10 @@ class CheckpointConfig:
     """Optimizer steps between two; one more at the end and on SIGTERM."""
     keep: int = 2
     """How many of the newest are kept. With only one, nothing is left if the disk damages it."""
+    background: bool = True
+    """Write while training goes on. Training then waits only until the states have been copied to host memory, which
+    takes as much of it as the states of a rank are large: 16 bytes a trained parameter (12 without an average), divided
+    by the number of ranks. For GPUs this memory is pinned, which PyTorch rounds up to powers of two."""
 
     def __post_init__(self) -> None:
         """Refuse to keep none."""
@@ -43,26 +61,13 @@ class CheckpointConfig:
             raise ValueError("checkpoint.every and checkpoint.keep must be at least 1")
 
 
-@dataclass(kw_only=True, slots=True)
-class TrainState:
-    """How far a training has come."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Content:
+    """What this rank writes."""
 
-    step: int = 0
-    """Optimizer steps done."""
-    epoch: int = 0
-    """Epoch of the next batch."""
-    batch: int = 0
-    """The next batch, within its epoch."""
-    samples: int = 0
-    """Samples drawn so far."""
-    skipped: int = 0
-    """Of these, damaged ones."""
-    data: str = ""
-    """Fingerprint of the plan: what is trained on, in which batches."""
-    initial: str = ""
-    """Fingerprint of the network that training began with; empty in checkpoints from before it was kept."""
-    recipe: dict[str, Any] = field(default_factory=dict)
-    """The recipe that the last step was made with, see `changes.flat`; empty in checkpoints from before it was kept."""
+    state: str
+    generators: Mapping[str, Any]
+    snapshots: Sequence[Snapshot]
 
 
 class Checkpoints:
@@ -72,45 +77,72 @@ class Checkpoints:
         self.folder = folder
         self.config = config
         self.ranks = ranks
+        self._background = Background(ranks)
+        self._copies = HostCopies()
 
-    def save(self, state: TrainState, models: Sequence[TrainedModel]) -> Path:
+    def save(self, state: TrainState, models: Sequence[TrainedModel], *, at_once: bool = False) -> None:
         """Write a checkpoint, and remove the oldest beyond those to keep.
 
+        In the background, unless the configuration says otherwise; then its problem is raised by `wait`.
+
+        Args:
+            state: how far training has come.
+            models: what is saved.
+            at_once: whether to write before returning in any case: nothing is trained meanwhile.
+
         Raises:
-            CheckpointError: it could not be written (a full disk, say); nothing of it is left.
+            CheckpointError: it could not be written (a full disk, say), or the one before it could not; nothing of it
+                is left.
         """
+        self.wait()
         target = self.folder / f"step-{state.step:08d}"
-        aside = self.folder / f"{target.name}.tmp"
-        actions = (
-            lambda: self._prepare(aside),
-            lambda: self._write(aside, state, models),
-            lambda: self._publish(aside, target),
-        )
-        problem = next((each for each in (self._attempt(action) for action in actions) if each), None)
-        if problem is not None:
-            if self.ranks.is_main:
-                shutil.rmtree(aside, ignore_errors=True)
-            raise CheckpointError(
-                f"the checkpoint {target} could not be written: {problem}; "
-                + ("those before it are untouched, and " if self.paths() else "")
-                + "the same command goes on"
-            )
-        return target
+        described = asdict(state) | {"world": self.ranks.world, "format": FORMAT}
+        snapshots = [model.snapshot() for model in models]
+        in_background = self.config.background and not at_once
+        if in_background:
+            snapshots = self._copied(snapshots, target)
+        content = _Content(state=json.dumps(described, indent=1), generators=_generators(), snapshots=snapshots)
+        if in_background:
+            self._background.start(lambda: self._write(target, content, self._background.gather))
+        elif problem := self._write(target, content, self.ranks.gather):
+            raise CheckpointError(problem)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether this rank knows that a checkpoint could not be written in the background; `wait` says why."""
+        return self._background.has_failed
+
+    def wait(self) -> None:
+        """Wait for a checkpoint that is being written.
+
+        Raises:
+            CheckpointError: it could not be written; raised on all ranks.
+        """
+        if problem := self._background.finish():
+            raise CheckpointError(problem)
+
+    def close(self) -> str | None:
+        """Wait for a checkpoint that is being written, at the end or after an error; returns its problem."""
+        try:
+            return self._background.finish()
+        finally:
+            self._background.close()
 
     def resume(
         self, models: Sequence[TrainedModel], check: Callable[[TrainState], None]
     ) -> tuple[TrainState | None, list[str]]:
-        """Take up the newest checkpoint that is whole.
+        """Take up the newest checkpoint that is whole, whatever number of ranks wrote it.
 
         Args:
             models: what takes it up.
             check: called with its state before they do; raises a ConfigError where it does not fit.
 
         Returns:
-            Its state, or None when there is none; and a line for each damaged one that was passed over.
+            Its state, or None when there is none; and a line for each damaged one that was passed over, and for what
+            could not be taken up.
 
         Raises:
-            ConfigError: the newest whole one does not fit this training.
+            ConfigError: the newest whole one does not fit this training, or is of another format.
         """
         if self.ranks.is_main and self.folder.is_dir():
             for stale in self.folder.glob("*.tmp"):
@@ -120,98 +152,121 @@ class Checkpoints:
         for path in reversed(self.ranks.broadcast(self.paths())):
             problem = next((each for each in self.ranks.gather(self._check(path)) if each), None)
             if problem is None:
-                return self._load(path, models, check), notes
+                state, note = self._load(path, models, check)
+                return state, [*notes, *note]
             notes.append(f"{path.name} is damaged ({problem}); going on from the one before it")
         return None, notes
 
     def paths(self) -> list[Path]:
         """Checkpoints, oldest first."""
-        return sorted(path for path in self.folder.glob("step-*") if path.is_dir() and path.suffix != ".tmp")
+        return checkpoint_paths(self.folder)
 
-    def _attempt(self, action: Any) -> str | None:
+    def _copied(self, snapshots: Sequence[Snapshot], target: Path) -> list[Snapshot]:
+        copies: list[Snapshot] = []
+        if problem := self._attempt(lambda: copies.extend(map(self._copies.take, snapshots)), self.ranks.gather):
+            raise CheckpointError(
+                f"{self._told(target, problem)} (checkpoint.background=false writes without copies in host memory)"
+            )
+        return copies
+
+    def _write(self, target: Path, content: _Content, gather: Gather) -> str | None:
+        """Write a checkpoint; the line that says why it could not be done, on all ranks."""
+        aside = self.folder / f"{target.name}.tmp"
+        digests: dict[str, Digest] = {}
+        actions = (
+            lambda: self._prepare(aside),
+            lambda: digests.update(self._write_part(aside, content)),
+            lambda: self._publish(aside, target, digests, gather),
+        )
+        problem = next((each for each in (self._attempt(action, gather) for action in actions) if each), None)
+        if problem is None:
+            return None
+        if self.ranks.is_main:
+            shutil.rmtree(aside, ignore_errors=True)
+        return self._told(target, problem)
+
+    def _told(self, target: Path, problem: str) -> str:
+        untouched = "those before it are untouched, and " if self.paths() else ""
+        return f"the checkpoint {target} could not be written: {problem}; {untouched}the same command goes on"
+
+    def _attempt(self, action: Callable[[], object], gather: Gather) -> str | None:
         """Run an action on this rank; the problem of any rank, on all of them."""
         problem = None
         try:
             action()
         except ERRORS as error:
             problem = reason_of(error, self.folder)
-        return next((each for each in self.ranks.gather(problem) if each), None)
+        return next((each for each in gather(problem) if each), None)
 
     def _prepare(self, aside: Path) -> None:
         if self.ranks.is_main:
             shutil.rmtree(aside, ignore_errors=True)
             aside.mkdir(parents=True)
 
-    def _write(self, aside: Path, state: TrainState, models: Sequence[TrainedModel]) -> None:
-        for model in models:
-            model.save(aside)
-        torch.save(_generators(), aside / f"random-{self.ranks.rank:05d}.pt")
+    def _write_part(self, aside: Path, content: _Content) -> dict[str, Digest]:
+        digests: dict[str, Digest] = {}
+        for snapshot in content.snapshots:
+            digests |= snapshot.write(aside)
+        others = [aside / _generators_file(self.ranks.rank)]
+        torch.save(content.generators, others[0])
         if self.ranks.is_main:
-            (aside / "state.json").write_text(json.dumps(asdict(state) | {"world": self.ranks.world}, indent=1))
+            others.append(aside / STATE_FILE)
+            others[1].write_text(content.state)
+        return digests | {path.name: digest_of(path) for path in others}
 
-    def _publish(self, aside: Path, target: Path) -> None:
-        files = sorted(path for path in aside.rglob("*") if path.is_file())
-        # Reading all of it back is shared out: a 5B model's states are some 80 GB.
-        mine = {str(path.relative_to(aside)): _digest(path) for path in files[self.ranks.rank :: self.ranks.world]}
-        digests: dict[str, Any] = {}
-        for part in self.ranks.gather(mine):
-            digests |= part
+    def _publish(self, aside: Path, target: Path, digests: dict[str, Digest], gather: Gather) -> None:
+        manifest: dict[str, Digest] = {}
+        for part in gather(digests):
+            manifest |= part
         if not self.ranks.is_main:
             return
-        (aside / "manifest.json").write_text(json.dumps(digests, indent=1))
+        (aside / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1))
         if target.exists():
-            shutil.rmtree(target)
+            _discard(target)
         aside.rename(target)
         for old in self.paths()[: -self.config.keep]:
-            shutil.rmtree(old)
+            _discard(old)
 
     def _check(self, path: Path) -> str | None:
         """What is wrong with this rank's share of a checkpoint's files."""
         try:
-            manifest: Mapping[str, Any] = json.loads((path / "manifest.json").read_text())
+            manifest = read_manifest(path)
         except (OSError, ValueError):
             return "its manifest is missing or unreadable"
         for name in sorted(manifest)[self.ranks.rank :: self.ranks.world]:
             file = path / name
             if not file.is_file():
                 return f"{name} is missing"
-            if file.stat().st_size != manifest[name]["bytes"] or _digest(file) != manifest[name]:
+            if file.stat().st_size != manifest[name]["bytes"] or digest_of(file) != manifest[name]:
                 return f"{name} is not what was written"
         return None
 
-    def _load(self, path: Path, models: Sequence[TrainedModel], check: Callable[[TrainState], None]) -> TrainState:
-        values = json.loads((path / "state.json").read_text())
-        world = values.pop("world")
-        if world != self.ranks.world:
-            raise ConfigError(
-                f"{path} was written by {world} processes and this training has {self.ranks.world}: go on with as "
-                "many, or start a new training from the model directory"
-            )
-        state = TrainState(**values)
+    def _load(
+        self, path: Path, models: Sequence[TrainedModel], check: Callable[[TrainState], None]
+    ) -> tuple[TrainState, list[str]]:
+        state, world = read_state(path)
         check(state)
         for model in models:
-            self._load_model(model, path)
-        _restore_generators(torch.load(path / f"random-{self.ranks.rank:05d}.pt"))
-        return state
-
-    def _load_model(self, model: TrainedModel, path: Path) -> None:
-        """Load a model; a ConfigError of one rank is raised on all of them."""
-        problem: ConfigError | None = None
-        try:
             model.load(path)
-        except ConfigError as error:
-            problem = error
-        problem = next((each for each in self.ranks.gather(problem) if each), None)
-        if problem is not None:
-            raise problem
+        if world == self.ranks.world:
+            _restore_generators(torch.load(path / _generators_file(self.ranks.rank)))
+            return state, []
+        return state, [
+            f"{path.name} was written by {world} processes, this training has {self.ranks.world}: the states of random "
+            "generators are left behind, which training does not draw from"
+        ]
 
 
-def _digest(path: Path) -> dict[str, int]:
-    crc = 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            crc = zlib.crc32(chunk, crc)
-    return {"bytes": path.stat().st_size, "crc32": crc}
+def _discard(path: Path) -> None:
+    """Remove a checkpoint, first of all from where others look for one."""
+    aside = path.with_name(f"{path.name}.old.tmp")
+    path.rename(aside)
+    # On network file systems files that somebody reads stay a while; the next resume removes what is left.
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _generators_file(rank: int) -> str:
+    return f"random-{rank:05d}.pt"
 
 
 def _generators() -> dict[str, Any]:

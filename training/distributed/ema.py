@@ -7,7 +7,7 @@ wherever it is kept. While it is in the place of the weights, as much again is k
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn import functional
 
+from training.distributed.pieces import Piece
 from training.distributed.ranks import Ranks
 
 
@@ -82,18 +83,24 @@ class Ema:
         _release(self.parameters.values())
         self._put(kept)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """This rank's part."""
-        return self.shards
+    def pieces(self) -> list[Piece]:
+        """This rank's part, without what fills up the last ranks' slices. They are views: `update` changes them."""
+        pieces = []
+        for name, shard in self.shards.items():
+            start = self.ranks.rank * shard.numel()
+            length = min(shard.numel(), _size(self.parameters[name]) - start)
+            if length > 0:
+                pieces.append(Piece(name=name, start=start, data=shard[:length]))
+        return pieces
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take up what `state_dict` gave on this rank, among the same number of ranks.
+    def load(self, read: Callable[[str, int, int], Tensor]) -> None:
+        """Take up this rank's part from a function of a parameter's name, the first value and their number.
 
         Raises:
-            KeyError: the state is of another network.
+            ValueError: raised by `read`.
         """
-        for name, shard in self.shards.items():
-            shard.copy_(state[name])
+        for piece in self.pieces():
+            piece.data.copy_(read(piece.name, piece.start, piece.data.numel()))
 
     def _shard(self, parameter: nn.Parameter) -> Tensor:
         """This rank's part of a parameter, flat."""
@@ -127,6 +134,12 @@ _all_gather = getattr(dist, "all_gather_single", None) or dist.all_gather_into_t
 
 def _is_partitioned(parameter: Any) -> bool:
     return hasattr(parameter, "ds_tensor")
+
+
+def _size(parameter: Any) -> int:
+    """Number of a parameter's values, over all ranks."""
+    size: int = parameter.ds_numel if _is_partitioned(parameter) else parameter.numel()
+    return size
 
 
 def _release(parameters: Iterable[Any]) -> None:

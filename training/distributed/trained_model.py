@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -13,9 +15,13 @@ from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
 from infra.config import ConfigError
+from model.weights.files import check_fit
 from training.distributed.ema import Ema, EmaConfig
 from training.distributed.gradient_checkpointing import GradientCheckpointing, checkpoint_gradients
+from training.distributed.partitions import MOMENTS, WEIGHT, Partitions
+from training.distributed.pieces import Piece
 from training.distributed.ranks import Ranks
+from training.distributed.snapshot import AVERAGE, BUFFER, Description, Shapes, Snapshot, open_pieces
 
 Precision = Literal["bfloat16", "float32"]
 
@@ -121,7 +127,6 @@ class TrainedModel:
         self.module = module
         self.optimizer = optimizer
         self.ranks = ranks
-        self.is_adapted = any(not parameter.requires_grad for parameter in module.parameters())
         if parallel.gradient_checkpointing != "none":
             checkpoint_gradients(cast("ModelMixin", module), parallel.gradient_checkpointing)
         # Around the network's own forward, because DeepSpeed's engine switches off an autocast around itself.
@@ -136,6 +141,7 @@ class TrainedModel:
         self.grad_norm = 0.0
         """The gradient's norm in the last step that this process made; 0 before the first."""
         self.ema = None if ema is None else Ema(module, ema, ranks)
+        self._partitions = Partitions(module, self.engine.optimizer, ranks.rank)
 
     def velocity(self, latents: Tensor, timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
         """The network's prediction, as `objectives.flow_matching.VelocityModel`."""
@@ -168,31 +174,72 @@ class TrainedModel:
         """Learning rate of the last step."""
         return float(self.engine.optimizer.param_groups[0]["lr"])
 
-    def save(self, folder: Path) -> None:
-        """Write trained weights, optimizer states and average of this rank."""
-        self.engine.save_checkpoint(str(folder), tag=self.name, save_latest=False, exclude_frozen_parameters=True)
+    def snapshot(self) -> Snapshot:
+        """What a checkpoint keeps of this rank: trained weights, optimizer states, average. They are views: training
+        changes them."""
+        buffers = self._buffers() if self.ranks.is_main else {}
+        kinds = self._partitions.pieces()
         if self.ema is not None:
-            torch.save(self.ema.state_dict(), folder / f"ema-{self.name}-{self.ranks.rank:05d}.pt")
+            kinds[AVERAGE] = self.ema.pieces()
+        if buffers:
+            kinds[BUFFER] = [Piece(name=name, start=0, data=each.detach().flatten()) for name, each in buffers.items()]
+        return Snapshot(
+            name=self.name,
+            rank=self.ranks.rank,
+            description=Description(
+                parameters=self._partitions.shapes,
+                buffers={name: tuple(each.shape) for name, each in buffers.items()},
+                num_updates=self._partitions.num_updates,
+            ),
+            pieces=kinds,
+        )
 
-    def load(self, folder: Path) -> None:
-        """Take up what `save` wrote.
+    def save(self, folder: Path) -> None:
+        """Write this rank's part of what `snapshot` gives.
 
         Raises:
-            ConfigError: it was written by another kind of network.
+            OSError: a file could not be written.
         """
-        groups = self.engine.optimizer.param_groups
-        told = [{name: group[name] for name in ("betas", "weight_decay")} for group in groups]
+        self.snapshot().write(folder)
+
+    def load(self, folder: Path) -> None:
+        """Take up what any number of ranks wrote, under any stage of ZeRO.
+
+        Raises:
+            ConfigError: it was written by another kind of network; raised on all ranks.
+        """
+        problem: str | None = None
         try:
-            path, _ = self.engine.load_checkpoint(str(folder), tag=self.name, load_module_strict=not self.is_adapted)
-            if path is None:
-                raise ConfigError(f"{folder} does not fit this training: it has no states of {self.name!r}")
-            # The engine has loaded the settings that the checkpoint was written with; those of the recipe count.
-            for group, settings in zip(self.engine.optimizer.param_groups, told, strict=True):
-                group.update(settings)
-            if self.ema is not None:
-                self.ema.load_state_dict(torch.load(folder / f"ema-{self.name}-{self.ranks.rank:05d}.pt"))
-        except (RuntimeError, AssertionError, FileNotFoundError, KeyError) as error:
-            raise ConfigError(f"{folder} does not fit this training: {_first_line(error)}") from error
+            self._load(folder / self.name)
+        except FileNotFoundError:
+            problem = f"it has no states of {self.name!r}"
+        except (OSError, ValueError, KeyError) as error:
+            problem = str(error)
+        if problem := next((each for each in self.ranks.gather(problem) if each), None):
+            raise ConfigError(f"{folder} does not fit this training: {problem}")
+        self._partitions.spread()
+
+    def _load(self, folder: Path) -> None:
+        description = Description.read(folder)
+        _check_shapes(description, self._partitions.shapes, self._buffers())
+        with ExitStack() as stack:
+            kinds = (WEIGHT, *(MOMENTS if description.num_updates else ()))
+            files = {kind: stack.enter_context(open_pieces(folder, kind)) for kind in kinds}
+            self._partitions.load(
+                lambda kind, name, start, length: files[kind].read(name, start, length), description.num_updates
+            )
+        if self.ema is not None:
+            with open_pieces(folder, AVERAGE) as average:
+                self.ema.load(average.read)
+        with open_pieces(folder, BUFFER) as buffers:
+            for name, each in self._buffers().items():
+                each.copy_(buffers.read(name, 0, each.numel()).view_as(each))
+
+    def _buffers(self) -> dict[str, Tensor]:
+        """What the network keeps besides its parameters."""
+        kept = {name: each for name, each in self.module.named_buffers() if each is not None}
+        names = kept.keys() & self.module.state_dict().keys() if kept else set()
+        return {name: each for name, each in kept.items() if name in names}
 
 
 def _adamw(module: nn.Module, config: OptimizerConfig, *, fused: bool) -> torch.optim.Optimizer:
@@ -236,5 +283,11 @@ def _deepspeed_config(
     }
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+def _check_shapes(description: Description, parameters: Shapes, buffers: Mapping[str, Tensor]) -> None:
+    """Compare what was written with what is here.
+
+    Raises:
+        ValueError: they differ; the message names the first difference.
+    """
+    here = dict(parameters) | {name: tuple(each.shape) for name, each in buffers.items()}
+    check_fit(here, dict(description.parameters) | dict(description.buffers))

@@ -23,7 +23,7 @@ from training.distributed.trained_model import TrainedModel
 from training.monitoring.throughput import Cost, Throughput
 from training.objectives.decoder.crop_decoder import StudentDecoder
 from training.objectives.decoder.crops import CropConfig
-from training.objectives.decoder.decoder import DecoderDistillation, student_of
+from training.objectives.decoder.decoder import DECODING, DecoderDistillation, student_of
 from training.objectives.decoder.perceptual import load_perceptual
 from training.parts.decoder_viewer import DecoderViewer
 from training.parts.parts import Parts
@@ -47,7 +47,8 @@ def decoder_parts(recipe: Recipe, start: Path, reader: SampleReader, ranks: Rank
         # How clips are made is not a decoder's business: defaults and sampler stay those of the initial directory.
         result=Result(
             component="vae",
-            weights=objective.result,
+            prefix="decoding.",
+            replaced=DECODING,
             config={"decoder_base_dim": recipe.decoder.decoder_base_dim},
         ),
     )

@@ -128,7 +128,7 @@ def transformer_parts(
             config={"residual_in_fp32": config.residual_in_fp32},
             in_fp32=tuple(SoulTransformer3DModel._keep_in_fp32_modules),
             defaults=_defaults(recipe, encoding),
-            scheduler=build_scheduler(recipe.generation.scheduler),
+            scheduler=recipe.generation.scheduler,
         ),
     )
 

@@ -31,8 +31,8 @@ def flat(recipe: Recipe, *, encoders: str) -> dict[str, Any]:
 
 
 def changed(before: Flat, now: Flat) -> dict[str, str]:
-    """What differs, each as "before, now after". Names that only one of the two has are not compared: checkpoints from
-    before recipes were kept have none."""
+    """What differs, each as "before, now after". Names that only one of the two has are not compared: fields come and
+    go."""
     return {name: f"{before[name]}, now {now[name]}" for name in now if name in before and before[name] != now[name]}
 
 
@@ -41,9 +41,6 @@ def refusal(before: Flat, now: Flat) -> str | None:
     changes = changed(before, now)
     if name := next((each for each in FIXED if each in changes), None):
         return f"{name} was {changes[name]}: {FIXED[name]}"
-    zero = "parallel.zero_stage"
-    if zero in changes and 3 in {before[zero], now[zero]}:
-        return f"{zero} was {changes[zero]}: its checkpoint has the weights shared out otherwise"
     return None
 
 

@@ -19,6 +19,7 @@ from model.pretrained.presets import build_transformer
 from training.data.conditioning import Batch
 from training.distributed.ema import EmaConfig, full_state_dict
 from training.distributed.ranks import Ranks, join_ranks
+from training.distributed.snapshot import HostCopies
 from training.distributed.trained_model import OptimizerConfig, ParallelConfig, TrainedModel
 from training.objectives.dmd.dmd import Dmd, DmdConfig
 from training.objectives.dmd.teacher import PlacedTeacher, Placement
@@ -87,11 +88,20 @@ def _checkpoint(setting: Setting, model: TrainedModel, what: str) -> Figure:
         saved = now(setting.device)
         model.load(folder)
         loaded = now(setting.device)
+        copies = HostCopies()
+        copies.take(model.snapshot())
+        again = now(setting.device)
+        copies.take(model.snapshot())
+        copied = now(setting.device)
         num_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return Figure(
         what=f"{what}: checkpoint",
         seconds=saved - started,
-        also={"file_gb": round(num_bytes / 1e9, 2), "load_s": round(loaded - saved, 2)},
+        also={
+            "file_gb": round(num_bytes / 1e9, 2),
+            "load_s": round(loaded - saved, 2),
+            "copy_to_host_s": round(copied - again, 3),
+        },
     )
 
 

@@ -31,7 +31,7 @@ def test_each_change_is_told() -> None:
     assert not changed(recipe(), recipe())
 
 
-def test_a_checkpoint_from_before_recipes_were_kept_is_compared_with_nothing() -> None:
+def test_what_only_one_of_two_recipes_has_is_not_compared() -> None:
     assert not changed({}, recipe())
     assert refusal({}, recipe()) is None
 
@@ -40,9 +40,7 @@ def test_a_checkpoint_from_before_recipes_were_kept_is_compared_with_nothing() -
     ("before", "now", "problem"),
     [
         ({}, {"encoders": "two"}, "encoders was one, now two: it has learnt the latents of that model"),
-        ({"parallel__zero_stage": 1}, {"parallel__zero_stage": 3}, "parallel.zero_stage was 1, now 3"),
-        ({"parallel__zero_stage": 3}, {"parallel__zero_stage": 2}, "parallel.zero_stage was 3, now 2"),
-        ({"parallel__zero_stage": 1}, {"parallel__zero_stage": 2}, None),
+        ({"parallel__zero_stage": 1}, {"parallel__zero_stage": 3}, None),
         ({}, {"decoder__decoder_base_dim": 12}, "decoder.decoder_base_dim was"),
         ({}, {"dmd__critic_lora_rank": 4}, "dmd.critic_lora_rank was"),
         ({}, {"optimizer__lr": 1, "batch_size": 8, "parallel__precision": "bfloat16"}, None),

@@ -8,8 +8,9 @@ Letters: B batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import torch
 from diffusers import AutoencoderKLWan
@@ -23,6 +24,10 @@ from training.objectives.decoder.crop_decoder import CropDecoder, DecodedCrop
 from training.objectives.decoder.crops import CropConfig, draw_crops
 from training.objectives.decoder.losses import DecoderLoss, DecoderLossConfig, decoder_loss
 from training.objectives.decoder.perceptual import Network, Perceptual, Wanted
+
+DECODING: Final = ("decoder.", "post_quant_conv.")
+"""What the names of an autoencoder's weights begin with that decode. The others, of encoder and latent space, stay the
+teacher's; the maps between features belong to training."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,16 +107,6 @@ class DecoderDistillation:
         """(B,) losses of one piece of each held-out clip, always the same piece."""
         return torch.stack([each.loss for each in self._compare(batch, self.model.module)])
 
-    def result(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of the autoencoder that has the student's decoder, from what `full_state_dict` gave of the student.
-
-        Encoder and statistics are the teacher's; the maps between features are left out.
-        """
-        prefix = "decoding."
-        decoding = {name.removeprefix(prefix): each for name, each in state.items() if name.startswith(prefix)}
-        kept = {name: each.cpu() for name, each in self.teacher.state_dict().items() if not _is_decoding(name)}
-        return kept | decoding
-
     def _compare(self, batch: Batch, student: torch.nn.Module) -> list[DecoderLoss]:
         crops = draw_crops(batch, self.config.crop)
         with torch.no_grad():
@@ -136,7 +131,3 @@ def student_of(teacher: AutoencoderKLWan, decoder_base_dim: int, *, seed: int) -
     ).missing_keys
     assert all(name.startswith("decoder.") for name in missing)
     return student
-
-
-def _is_decoding(name: str) -> bool:
-    return name.startswith(("decoder.", "post_quant_conv."))

@@ -1,0 +1,1 @@
+"""A model directory of any checkpoint: `python -m training export`."""
