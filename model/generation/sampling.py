@@ -103,10 +103,12 @@ def guided_velocity(
     elsewhere; its w is ours minus one.) The branches run one after the other: a batch of two would double the
     memory.
     """
-    conditional = _velocity(transformer, latents, timesteps, condition)
+    with transformer.cache_context("cond"):
+        conditional = _velocity(transformer, latents, timesteps, condition)
     if unconditional is None:
         return conditional
-    free = _velocity(transformer, latents, timesteps, unconditional)
+    with transformer.cache_context("uncond"):
+        free = _velocity(transformer, latents, timesteps, unconditional)
     return free + guidance_scale * (conditional - free)
 
 
@@ -127,6 +129,8 @@ def denoise(
 
     Clean frames are overwritten before every forward and after the last step, and their tokens have t = 0.
     """
+    # What a step cache holds is of another clip.
+    transformer._reset_stateful_cache()
     latents = clean.overwrite(noise)
     stochastic = {"generator": generator} if isinstance(scheduler, FlowMatchEulerDiscreteScheduler) else {}
     names, levels = set_timesteps(scheduler, num_steps, noise.device)
