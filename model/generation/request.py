@@ -90,6 +90,10 @@ class Sampling:
         """Denoising steps of a clip, `default` being the model directory's."""
         return default if self.steps is None else self.steps
 
+    def is_guided(self, default: float) -> bool:
+        """Whether each step runs the network twice, `default` being the model directory's guidance scale."""
+        return (default if self.guidance_scale is None else self.guidance_scale) > 1
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VideoRequest:

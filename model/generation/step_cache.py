@@ -5,7 +5,8 @@ Made for samplers of many steps; a distilled model's four steps are too far apar
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -13,8 +14,6 @@ from diffusers.hooks import FirstBlockCacheConfig, TaylorSeerCacheConfig
 from torch import Tensor
 
 from model.network.transformer import SoulTransformer3DModel
-
-KINDS = ("first-block", "taylor")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,18 +51,21 @@ class StepCache:
     def __str__(self) -> str:
         return f"{self.kind}:{self.value:g}"
 
-    def enable(self, network: SoulTransformer3DModel) -> BlockRuns:
-        """Let a network skip blocks until `network.disable_cache()`; compile its blocks before.
-
-        Returns:
-            A count of what was run.
-        """
-        runs = BlockRuns()
-        network.register_forward_pre_hook(runs.forward)
-        for block in network.blocks:
-            block.forward = runs.counted(block.forward)
+    @contextmanager
+    def enabled(self, network: SoulTransformer3DModel) -> Iterator[BlockRuns]:
+        """Inside, a network skips blocks, and what it runs is counted; its blocks are compiled before or not at all."""
+        runs, forwards = BlockRuns(), [block.forward for block in network.blocks]
+        hook = network.register_forward_pre_hook(runs.forward)
+        for block, forward in zip(network.blocks, forwards, strict=True):
+            block.forward = runs.counted(forward)
         network.enable_cache(self._config())
-        return runs
+        try:
+            yield runs
+        finally:
+            network.disable_cache()
+            hook.remove()
+            for block, forward in zip(network.blocks, forwards, strict=True):
+                block.forward = forward
 
     def _config(self) -> FirstBlockCacheConfig | TaylorSeerCacheConfig:
         if self.kind == "first-block":

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import torch
-from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
+from diffusers.models.attention_dispatch import (
+    AttentionBackendName,
+    _AttentionBackendRegistry,
+    dispatch_attention_fn,
+)
 from torch.nn.attention import SDPBackend
 
 from model.network.transformer import SoulTransformer3DModel
@@ -27,7 +32,7 @@ LABELS: Final = {
 
 _OF_TORCH: Final = {
     SDPBackend.MATH: "torch's math",
-    SDPBackend.FLASH_ATTENTION: "torch's FlashAttention 2",
+    SDPBackend.FLASH_ATTENTION: "torch's FlashAttention",
     SDPBackend.EFFICIENT_ATTENTION: "torch's memory-efficient",
     SDPBackend.CUDNN_ATTENTION: "cuDNN",
     SDPBackend.OVERRIDEABLE: "the device's own",
@@ -80,9 +85,19 @@ def _problem(network: SoulTransformer3DModel, name: str, dtype: torch.dtype, *, 
     """Why a backend cannot be used; None when it can. It is tried on all three kinds of attention."""
     if name not in {each.value for each in AttentionBackendName}:
         return "there is no such backend"
-    tokens, text, sound = 256, 512, network.config.audio_window
     try:
         _set(network, name)
+        _try(network, name, dtype, trained=trained)
+    except (RuntimeError, ValueError, TypeError, AssertionError, ImportError, OSError) as error:
+        return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
+    return None
+
+
+def _try(network: SoulTransformer3DModel, name: str, dtype: torch.dtype, *, trained: bool) -> None:
+    tokens, text, sound = 256, 512, network.config.audio_window
+    with torch.set_grad_enabled(trained), warnings.catch_warnings():
+        # torch warns of each kernel that it cannot use, and then says that there is none.
+        warnings.simplefilter("ignore")
         for queries, keys in ((tokens, tokens), (tokens, text), (tokens, sound)):
             query, key, value = (_states(network, number, dtype, trained=trained) for number in (queries, keys, keys))
             attended = dispatch_attention_fn(query, key, value, backend=AttentionBackendName(name))
@@ -90,9 +105,6 @@ def _problem(network: SoulTransformer3DModel, name: str, dtype: torch.dtype, *, 
                 attended.float().sum().backward()
             # A kernel that fails on a GPU says so when it has run.
             attended.float().sum().item()
-    except (RuntimeError, ValueError, TypeError, AssertionError, ImportError, OSError) as error:
-        return str(error).strip().partition("\n")[0] or type(error).__name__
-    return None
 
 
 def _states(network: SoulTransformer3DModel, number: int, dtype: torch.dtype, *, trained: bool) -> torch.Tensor:
@@ -101,8 +113,11 @@ def _states(network: SoulTransformer3DModel, number: int, dtype: torch.dtype, *,
 
 
 def _set(network: SoulTransformer3DModel, name: str) -> None:
+    """Set a network's backend; that of networks which have none of their own, which diffusers sets too, stays."""
+    of_others, _ = _AttentionBackendRegistry.get_active_backend()
     with _without_warnings():
         network.set_attention_backend(name)
+    _AttentionBackendRegistry.set_active_backend(of_others)
 
 
 def _label(network: SoulTransformer3DModel, name: str, dtype: torch.dtype) -> str:

@@ -46,8 +46,8 @@ def clip(soul: SoulTransformer3DModel, seed: int = 1) -> Tensor:
 @pytest.mark.parametrize("cache", ["first-block:0", "taylor:1"])
 def test_a_cache_that_skips_nothing_gives_the_same_clip_bit_for_bit(soul: SoulTransformer3DModel, cache: str) -> None:
     expected = clip(soul)
-    runs = StepCache.parse(cache).enable(soul)
-    assert torch.equal(clip(soul), expected)
+    with StepCache.parse(cache).enabled(soul) as runs:
+        assert torch.equal(clip(soul), expected)
     assert (runs.forwards, runs.blocks) == (BRANCHES * STEPS, BRANCHES * STEPS * LAYERS)
     assert runs.skipped(LAYERS) == 0
 
@@ -55,16 +55,15 @@ def test_a_cache_that_skips_nothing_gives_the_same_clip_bit_for_bit(soul: SoulTr
 @pytest.mark.parametrize(("cache", "error"), [("first-block:0.4", 0.5), ("taylor:3", 0.5)])
 def test_blocks_are_skipped_for_an_error(soul: SoulTransformer3DModel, cache: str, error: float) -> None:
     expected = clip(soul)
-    runs = StepCache.parse(cache).enable(soul)
-    assert 0 < relative_error(clip(soul), expected) < error
+    with StepCache.parse(cache).enabled(soul) as runs:
+        assert 0 < relative_error(clip(soul), expected) < error
     assert 0 < runs.skipped(LAYERS) < 1
-    soul.disable_cache()
     assert torch.equal(clip(soul), expected)
 
 
 def test_the_first_block_decides_for_all_others(soul: SoulTransformer3DModel) -> None:
-    runs = StepCache.parse("first-block:1000").enable(soul)
-    clip(soul)
+    with StepCache.parse("first-block:1000").enabled(soul) as runs:
+        clip(soul)
     # Each branch computes its first step; from the second on, the first block alone runs.
     assert runs.forwards == BRANCHES * STEPS
     assert runs.blocks == BRANCHES * (LAYERS + STEPS - 1)
@@ -72,16 +71,16 @@ def test_the_first_block_decides_for_all_others(soul: SoulTransformer3DModel) ->
 
 @pytest.mark.parametrize("cache", ["first-block:1000", "taylor:3"])
 def test_a_clip_takes_nothing_over_from_the_one_before(soul: SoulTransformer3DModel, cache: str) -> None:
-    StepCache.parse(cache).enable(soul)
-    expected = clip(soul)
-    clip(soul, seed=2)
-    assert torch.equal(clip(soul), expected)
+    with StepCache.parse(cache).enabled(soul):
+        expected = clip(soul)
+        clip(soul, seed=2)
+        assert torch.equal(clip(soul), expected)
 
 
 def test_compiled_blocks_are_skipped_too(soul: SoulTransformer3DModel) -> None:
     compile_blocks(soul, backend="eager")
-    runs = StepCache.parse("first-block:1000").enable(soul)
-    clip(soul)
+    with StepCache.parse("first-block:1000").enabled(soul) as runs:
+        clip(soul)
     assert runs.blocks == BRANCHES * (LAYERS + STEPS - 1)
 
 
