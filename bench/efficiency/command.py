@@ -16,7 +16,7 @@ from diffusers.utils import logging as diffusers_logging
 from rich.console import Console
 
 from bench.efficiency.autoencoders import PAPER_CLIP, compare_autoencoders
-from bench.efficiency.inference import Timing, measure_size
+from bench.efficiency.inference import DENOISING_LOOPS, Timing, measure_size
 from bench.efficiency.measure import device_memory_bytes, device_name
 from bench.efficiency.model_placement import ModelPlacement, usable_device
 from bench.efficiency.results import EfficiencyReport, MeasuringConditions, SizeResult
@@ -25,6 +25,7 @@ from bench.efficiency.table import autoencoder_table, inference_table
 from model.codecs.geometry import fills_latents
 from model.codecs.image import check_size
 from model.device import peak_bf16_flops
+from model.generation.acceleration import Acceleration
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -45,8 +46,9 @@ def run(options: argparse.Namespace) -> None:
     diffusers_logging.disable_progress_bar()
     placement = _placement(options)
     subject = load_subject(options.model, placement, evae=options.evae, sizes=sizes, num_frames=options.frames)
-    _prepare(subject, options, placement)
-    report = _begin(subject, options, placement)
+    acceleration = Acceleration.from_options(options)
+    notes = _prepare(subject, acceleration)
+    report = _begin(subject, options, placement, notes)
     console = _console()
     for note in report.notes:
         console.print(note)
@@ -70,7 +72,8 @@ def run(options: argparse.Namespace) -> None:
         )
         _show(console, autoencoder_table(report.autoencoders), report, options.out)
         for height, width in sizes:
-            measured.append(measure_size(subject, timing, num_frames=num_frames, height=height, width=width))
+            size = measure_size(subject, timing, acceleration.cache, num_frames=num_frames, height=height, width=width)
+            measured.append(size)
             report = dataclasses.replace(report, sizes=tuple(measured))
             _show(console, inference_table(measured[-1], report.conditions), report, options.out)
     except torch.OutOfMemoryError as error:
@@ -78,6 +81,8 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
+    if options.cache is not None and options.measure == "forward":
+        raise ValueError("--cache: what is skipped shows in a whole loop alone, choose --measure full")
     if options.repeats < 1 or options.warmup < 0:
         raise ValueError(f"--repeats {options.repeats} --warmup {options.warmup}: at least 1 and 0")
     if options.frames is not None and not fills_latents(options.frames):
@@ -103,19 +108,17 @@ def _placement(options: argparse.Namespace) -> ModelPlacement:
     )
 
 
-def _prepare(subject: Subject, options: argparse.Namespace, placement: ModelPlacement) -> None:
-    backend = options.attention
-    try:
-        subject.transformer.set_attention_backend(backend)
-    except RuntimeError as error:
-        raise ValueError(f"--attention {backend}: {str(error).partition(chr(10))[0]}") from error
-    if not backend.lstrip("_").startswith("native") and placement.dtype == torch.float32:
-        raise ValueError(f"--attention {backend}: not in float32, choose --dtype bfloat16")
-    if options.compile:
-        subject.transformer.compile_repeated_blocks()
+def _prepare(subject: Subject, acceleration: Acceleration) -> list[str]:
+    """Make the network faster as was asked for; returns what to tell of it."""
+    told: list[str] = []
+    forwards = sum(loop.forwards for loop in DENOISING_LOOPS)
+    acceleration.apply(subject.transformer, num_forwards=forwards, say=told.append)
+    return [" ".join(line.split()) for line in told]
 
 
-def _begin(subject: Subject, options: argparse.Namespace, placement: ModelPlacement) -> EfficiencyReport:
+def _begin(
+    subject: Subject, options: argparse.Namespace, placement: ModelPlacement, accelerations: list[str]
+) -> EfficiencyReport:
     conditions = MeasuringConditions(
         command=options.command_line,
         model=options.model,
@@ -130,7 +133,9 @@ def _begin(subject: Subject, options: argparse.Namespace, placement: ModelPlacem
         dtype=str(placement.dtype).removeprefix("torch."),
         vae_dtype=str(placement.vae_dtype).removeprefix("torch."),
         attention=options.attention,
-        compiled=options.compile,
+        compile=options.compile,
+        quantization=options.quantization,
+        cache=options.cache,
         measure=options.measure,
         warmup=options.warmup,
         repeats=options.repeats,
@@ -140,10 +145,9 @@ def _begin(subject: Subject, options: argparse.Namespace, placement: ModelPlacem
     )
     described = (
         f"{conditions.device}, torch {conditions.torch}, network {conditions.dtype}, decoders {conditions.vae_dtype}, "
-        f"attention {conditions.attention}{', compiled' if conditions.compiled else ''}, "
         f"median of {conditions.repeats}"
     )
-    notes = [described, *([NO_GPU] if placement.device.type == "cpu" else []), *subject.notes, FULL]
+    notes = [described, *accelerations, *([NO_GPU] if placement.device.type == "cpu" else []), *subject.notes, FULL]
     return EfficiencyReport(conditions=conditions, notes=tuple(notes), autoencoders=(), sizes=())
 
 

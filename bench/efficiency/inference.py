@@ -5,6 +5,7 @@ Letters: C latent channels, F latent frames, H and W latent sides, L text tokens
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -14,13 +15,14 @@ from torch import Tensor
 
 from bench.efficiency.autoencoders import run_decoder
 from bench.efficiency.measure import count_forwards, grown_bytes, median_seconds, weight_bytes
-from bench.efficiency.results import InferenceRow, SizeResult
+from bench.efficiency.results import CacheEffect, InferenceRow, SizeResult
 from bench.efficiency.subject import MeasuredVae, Subject
 from model.codecs.geometry import latent_frames, latent_sides
 from model.codecs.vae import encode_video
 from model.cost.flops import count_transformer_flops
 from model.generation.guidance import Condition, Guidance
 from model.generation.sampling import CleanFrames, build_scheduler, denoise
+from model.generation.step_cache import StepCache
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,6 +84,7 @@ class _Denoising:
     extrapolated: bool
     seconds: float
     peak_bytes: int
+    cached: CacheEffect | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,8 +97,13 @@ class _Coding:
 
 
 @torch.no_grad()
-def measure_size(subject: Subject, timing: Timing, *, num_frames: int, height: int, width: int) -> SizeResult:
-    """Measure every configuration for one clip of `num_frames` frames of `height` × `width` pixels."""
+def measure_size(
+    subject: Subject, timing: Timing, cache: StepCache | None, *, num_frames: int, height: int, width: int
+) -> SizeResult:
+    """Measure every configuration for one clip of `num_frames` frames of `height` × `width` pixels.
+
+    With a step cache, the loop of many steps is measured with it too.
+    """
     inputs = _make_inputs(subject, num_frames, height, width)
     cost = count_transformer_flops(
         subject.network, num_frames=num_frames, height=height, width=width, num_text_tokens=subject.num_text_tokens
@@ -107,6 +115,8 @@ def measure_size(subject: Subject, timing: Timing, *, num_frames: int, height: i
         else _denoised(subject, inputs, sampling, timing)
         for sampling in DENOISING_LOOPS
     ]
+    if cache is not None:
+        denoisings.insert(1, _cached(subject, inputs, DENOISING_LOOPS[0], timing, cache))
     codings = [_coded(measured, inputs, timing) for measured in subject.vaes]
     rows: list[InferenceRow] = []
     for denoising in denoisings:
@@ -201,6 +211,17 @@ def _denoised(subject: Subject, inputs: _Inputs, sampling: DenoisingLoop, timing
     )
 
 
+def _cached(subject: Subject, inputs: _Inputs, sampling: DenoisingLoop, timing: Timing, cache: StepCache) -> _Denoising:
+    """A loop with a step cache, and what that changes."""
+    network, loop = subject.transformer, _loop(subject, inputs, sampling, steps=sampling.steps)
+    exact = loop()
+    with cache.enabled(network) as runs:
+        error = (loop() - exact).norm() / exact.norm()
+        effect = CacheEffect(skipped_blocks=runs.skipped(len(network.blocks)), relative_error=float(error))
+        named = dataclasses.replace(sampling, name=f"{sampling.name}, {cache}")
+        return dataclasses.replace(_denoised(subject, inputs, named, timing), cached=effect)
+
+
 def _denoising_peak(subject: Subject, inputs: _Inputs, sampling: DenoisingLoop) -> int:
     """Measured apart from the time, and over one step, which needs as much as all of them."""
     return grown_bytes(_loop(subject, inputs, sampling, steps=1), subject.transformer.device)
@@ -240,6 +261,7 @@ def _row(
         guided=denoising.sampling.guided,
         forwards=denoising.forwards,
         extrapolated=denoising.extrapolated,
+        cached=denoising.cached,
         decoder=coding.name,
         dit_s=denoising.seconds,
         decode_s=coding.decode_s,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from model.generation.options import add_acceleration_options
 from model.weights.source import trained_model, weights_source
 
 
@@ -34,8 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--repeats", type=int, default=3, help="timed runs, of which the median counts (default: %(default)s)")
     add("--warmup", type=int, default=1, help="runs before the timed ones (default: %(default)s)")
-    add("--attention", default="native", help="diffusers' backend: native, flash, sage, ... (default: %(default)s)")
-    add("--compile", action="store_true", help="compile the network's blocks with torch.compile")
+    add_acceleration_options(parser, compile_default="none")
     add("--device", help="cuda, cuda:1, cpu (default: cuda if there is one)")
     types = ("bfloat16", "float32")
     add("--dtype", choices=types, help="of the network (default: bfloat16, float32 on a CPU; soul-5b: bfloat16)")

@@ -34,9 +34,13 @@ class MeasuringConditions:
     vae_dtype: str
     """Of the autoencoders."""
     attention: str
-    """diffusers' attention backend."""
-    compiled: bool
-    """Whether torch.compile made the network's blocks."""
+    """diffusers' attention backend that was asked for; the notes say what `auto` has chosen."""
+    compile: str
+    """Whether the network's blocks were to be compiled."""
+    quantization: str
+    """What the linear layers of the blocks compute in, where it is not `dtype`; `none` otherwise."""
+    cache: str | None
+    """The step cache of the rows that name it."""
     measure: str
     """`full`: every loop was run; `forward`: one forward was timed and multiplied."""
     warmup: int
@@ -78,6 +82,16 @@ class AutoencoderRow:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CacheEffect:
+    """What a step cache gains and costs."""
+
+    skipped_blocks: float
+    """Share of the network's blocks that it skipped."""
+    relative_error: float
+    """How far the latents are from those without it: the norm of the difference over the norm."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InferenceRow:
     """One row of the paper's Tab. 3: one clip."""
 
@@ -93,6 +107,8 @@ class InferenceRow:
     """Whether `dit_s` is one forward's time, multiplied by the number of forwards."""
     decoder: str
     """Which autoencoder decodes."""
+    cached: CacheEffect | None
+    """What a step cache did; None without one."""
     dit_s: float
     """Denoising."""
     decode_s: float

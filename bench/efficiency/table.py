@@ -68,6 +68,12 @@ def inference_table(size: SizeResult, conditions: MeasuringConditions) -> Table:
         captions.append("no MFU: what this device can do at most in this type is not known")
     if any(row.extrapolated for row in size.rows):
         captions.append("* one forward's median times the number of forwards (--measure forward), not a loop that ran")
+    captions += [
+        f"{row.sampling}: {row.cached.skipped_blocks:.0%} of the blocks skipped, latents moved by "
+        f"{row.cached.relative_error:.1%} of their norm"
+        for row in size.rows
+        if row.cached is not None and row.decoder == size.rows[0].decoder
+    ]
     table.caption = "\n".join(captions)
     return table
 

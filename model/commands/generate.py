@@ -50,10 +50,12 @@ def _generate(options: argparse.Namespace) -> None:
     portrait = load_image(options.image)
     SoundTrack.open(options.audio)
     from model.codecs.audio import load_speech  # noqa: PLC0415
+    from model.generation.acceleration import Acceleration  # noqa: PLC0415
     from model.generation.make_video import VideoInputs, make_video  # noqa: PLC0415
     from model.pretrained.model_parts import ModelParts  # noqa: PLC0415
 
-    parts = ModelParts.from_options(options)
+    parts, acceleration = ModelParts.from_options(options), Acceleration.from_options(options)
+    acceleration.check_processes(_num_processes())
     sampling.check_portrait(portrait, parts.default_area())
     speech = load_speech(options.audio)
     inputs = VideoInputs(image=portrait, audio=options.audio, waveform=speech, prompt=options.prompt)
@@ -65,10 +67,16 @@ def _generate(options: argparse.Namespace) -> None:
         writes = _join_ranks(pipeline, stack)
         if writes and pipeline.codebook is None and pipeline.num_clips(num_frames) > 1:
             console.print("no codebook: overlaps are not clamped")
-        progress = stack.enter_context(_progress(visible=writes))
-        task = progress.add_task(
-            "denoising", total=pipeline.num_clips(num_frames) * sampling.num_steps(pipeline.config.num_inference_steps)
+        guidance = sampling.guidance(pipeline.config.guidance_scale, pipeline.config.audio_guidance_scale)
+        num_steps = pipeline.num_clips(num_frames) * sampling.num_steps(pipeline.config.num_inference_steps)
+        acceleration.apply(
+            pipeline.transformer,
+            num_forwards=num_steps * guidance.num_forwards,
+            say=console.print if writes else lambda _line: None,
         )
+        runs = stack.enter_context(acceleration.caching(pipeline.transformer))
+        progress = stack.enter_context(_progress(visible=writes))
+        task = progress.add_task("denoising", total=num_steps)
         made = make_video(
             pipeline,
             inputs,
@@ -79,6 +87,8 @@ def _generate(options: argparse.Namespace) -> None:
         )
     if writes:
         seconds = made.num_frames / made.fps
+        if runs is not None:
+            console.print(f"cache      skipped {runs.skipped(len(pipeline.transformer.blocks)):.0%} of the blocks")
         console.print(f"{options.out}: {made.num_frames} frames, {seconds:.2f} s, {made.width}x{made.height}")
 
 
@@ -88,7 +98,7 @@ def _join_ranks(pipeline: "SoulPipeline", stack: ExitStack) -> bool:
     Every process draws its noise from the same seed and gets the whole clip from the network, so all decode the same
     video.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if _num_processes() == 1:
         return True
     from torch import distributed as dist  # noqa: PLC0415
 
@@ -98,6 +108,10 @@ def _join_ranks(pipeline: "SoulPipeline", stack: ExitStack) -> bool:
     stack.callback(dist.destroy_process_group)
     stack.enter_context(SequenceParallel(pipeline.transformer))
     return dist.get_rank() == 0
+
+
+def _num_processes() -> int:
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def _progress(*, visible: bool) -> Progress:

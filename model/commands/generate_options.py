@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from model.generation.options import add_model_options, add_sampling_options
+from model.generation.options import add_acceleration_options, add_model_options, add_sampling_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", required=True, type=Path, help="the mp4; while it is made, NAME.part.mp4 can be watched")
     add_model_options(parser)
     add_sampling_options(parser)
+    add_acceleration_options(parser, compile_default="auto")
 
 
 def _existing(what: str) -> Callable[[str], Path]:

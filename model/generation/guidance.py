@@ -6,10 +6,13 @@ frame, A audio features.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
+
+Branch = Literal["full", "silent", "free"]
+"""What is predicted from: text and sound, the text alone, or the negative prompt alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,27 +65,31 @@ class Guidance:
 
 
 def guide(
-    predict: Callable[[Condition], Tensor], condition: Condition, *, free_text: Tensor | None, guidance: Guidance
+    predict: Callable[[Branch, Condition], Tensor],
+    condition: Condition,
+    *,
+    free_text: Tensor | None,
+    guidance: Guidance,
 ) -> Tensor:
     """The velocity (B, C, F, H, W) under guidance.
 
     Args:
-        predict: the network's velocity under a condition, fp32. It is called `guidance.num_forwards` times, one branch
-            after the other: a batch of them would multiply the memory.
+        predict: the network's velocity, fp32, given which branch it is for and its condition. It is called
+            `guidance.num_forwards` times, one branch after the other: a batch of them would multiply the memory.
         condition: text and sound.
         free_text: (B, L, text_dim) states of the negative prompt; not used where `guidance.needs_free` is false.
         guidance: see `Guidance`.
     """
-    full = predict(condition)
+    full = predict("full", condition)
     if not guidance.is_on:
         return full
     silence = torch.zeros_like(condition.audio)
     if not guidance.needs_free:
-        silent = predict(Condition(text=condition.text, audio=silence))
+        silent = predict("silent", Condition(text=condition.text, audio=silence))
         return silent + guidance.audio * (full - silent)
     assert free_text is not None
-    free = predict(Condition(text=free_text, audio=silence))
+    free = predict("free", Condition(text=free_text, audio=silence))
     if guidance.text == guidance.audio:
         return free + guidance.text * (full - free)
-    silent = predict(Condition(text=condition.text, audio=silence))
+    silent = predict("silent", Condition(text=condition.text, audio=silence))
     return free + guidance.text * (silent - free) + guidance.audio * (full - silent)

@@ -25,6 +25,41 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--dtype", choices=("bfloat16", "float32"), help="of the networks (default: bfloat16, float32 on a CPU)")
 
 
+def add_acceleration_options(parser: argparse.ArgumentParser, compile_default: str) -> None:
+    """Add the options that `Acceleration.from_options` reads."""
+    add = parser.add_argument
+    add(
+        "--attention",
+        default="auto",
+        metavar="BACKEND",
+        help="a backend of diffusers (native, _native_cudnn, flash, _flash_3, sage, ...); auto: the fastest that works "
+        "of FlashAttention 3, cuDNN, FlashAttention 2 and torch's own choice (default: %(default)s)",
+    )
+    add(
+        "--compile",
+        nargs="?",
+        choices=("auto", "blocks", "none"),
+        const="blocks",
+        default=compile_default,
+        help="compile the network's blocks in the first forward, about a minute; auto: on a GPU with Triton, for at "
+        "least 200 forwards of the network (default: %(default)s; without a value: blocks)",
+    )
+    add(
+        "--quantization",
+        choices=("none", "fp8"),
+        default="none",
+        help="fp8: linear layers of the blocks in e4m3, on GPUs from Ada and Hopper on; it says how far a velocity "
+        "moves. Without --compile it is slower than bfloat16 (default: %(default)s)",
+    )
+    add(
+        "--cache",
+        metavar="NAME[:VALUE]",
+        help="for samplers of many steps, changes the video: first-block:THRESHOLD skips all blocks but the first "
+        "where that one changes its input nearly as before (0.05), taylor:INTERVAL extrapolates between every "
+        "INTERVAL-th step (3) (default: compute every step)",
+    )
+
+
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that `Sampling.from_options` reads."""
     add = parser.add_argument

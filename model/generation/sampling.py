@@ -14,7 +14,7 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from torch import Tensor
 
-from model.generation.guidance import Condition, Guidance, guide
+from model.generation.guidance import Branch, Condition, Guidance, guide
 from model.network.transformer import SoulTransformer3DModel
 
 SHIFT: Final = 5.0
@@ -98,6 +98,8 @@ def denoise(
     Clean frames are overwritten before every forward and after the last step, and their tokens have t = 0. For
     `condition`, `free_text` and `guidance` see `guide`.
     """
+    # What a step cache holds is of another clip.
+    transformer._reset_stateful_cache()
     latents = clean.overwrite(noise)
     stochastic = {"generator": generator} if isinstance(scheduler, FlowMatchEulerDiscreteScheduler) else {}
     names, levels = set_timesteps(scheduler, num_steps, noise.device)
@@ -110,9 +112,13 @@ def denoise(
     return latents
 
 
-def _velocity(transformer: SoulTransformer3DModel, latents: Tensor, timesteps: Tensor, condition: Condition) -> Tensor:
+def _velocity(
+    transformer: SoulTransformer3DModel, latents: Tensor, timesteps: Tensor, branch: Branch, condition: Condition
+) -> Tensor:
     dtype = transformer.dtype
-    velocity: Tensor = transformer(
-        latents.to(dtype), timesteps, condition.text.to(dtype), condition.audio.to(dtype), return_dict=False
-    )[0]
+    # A step cache remembers each branch for itself.
+    with transformer.cache_context(branch):
+        velocity: Tensor = transformer(
+            latents.to(dtype), timesteps, condition.text.to(dtype), condition.audio.to(dtype), return_dict=False
+        )[0]
     return velocity.float()

@@ -4,10 +4,13 @@ Letters: B batch, C latent channels, F latent frames, H×W latent height and wid
 latent frame, L text tokens, T audio tokens of a latent frame, A audio features, D model width.
 """
 
+from typing import Any
+
 import torch
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.loaders import PeftAdapterMixin
 from diffusers.models.attention import AttentionMixin
+from diffusers.models.cache_utils import CacheMixin
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.models.normalization import FP32LayerNorm
@@ -21,7 +24,7 @@ from model.network.rope import RotaryEmbedding
 from model.network.time_text import TimeTextEmbedder
 
 
-class SoulTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin):
+class SoulTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin, AttentionMixin, CacheMixin):
     """Predicts the velocity of noisy latents from time, text and audio.
 
     Parameters carry the names of diffusers' `WanTransformer3DModel`; what Soul adds is `audio_embedder.*`,
@@ -160,6 +163,14 @@ class SoulTransformer3DModel(ModelMixin, ConfigMixin, PeftAdapterMixin, Attentio
             q=patch_width,
         )
         return Transformer2DModelOutput(sample=velocity) if return_dict else (velocity,)
+
+    def enable_cache(self, config: Any) -> None:
+        """Skip blocks in some denoising steps: see diffusers' `CacheMixin`, which has to know what a block returns."""
+        # Asking the registry for the first time imports diffusers' networks, which takes seconds.
+        from diffusers.hooks._helpers import TransformerBlockMetadata, TransformerBlockRegistry  # noqa: PLC0415
+
+        TransformerBlockRegistry.register(SoulTransformerBlock, TransformerBlockMetadata(return_hidden_states_index=0))
+        super().enable_cache(config)
 
     def _checked_audio(self, hidden_states: Tensor, timestep: Tensor, audio_embeds: Tensor | None) -> Tensor:
         """Return the audio features, zeros where there are none, after checking that all shapes agree."""

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -205,3 +206,39 @@ def test_costs_that_cannot_be_are_refused(
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
+
+
+def test_what_makes_it_faster_is_told(inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short = write_wav(tmp_path / "short.wav", noise(0.2))
+    options = ("--steps", "4", "--cache", "first-block:1000", "--attention", "_native_math")
+    assert generate(inputs, tmp_path / "out.mp4", *options, audio=str(short)) == 0
+    told = capsys.readouterr().err
+    assert "attention  _native_math\n" in told
+    assert "compile" not in told
+    assert re.search(r"cache      skipped [1-9]\d% of the blocks\n", told)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--attention", "flash"), "attention flash: .*install `flash-attn>=.*; what works here: native"),
+        (("--attention", "fast"), "attention fast: there is no such backend; what works here: native"),
+        (("--quantization", "fp8"), "fp8 stands in for bfloat16, and the network is in float32"),
+        (("--cache", "last-block"), "--cache last-block: choose first-block"),
+    ],
+)
+def test_what_cannot_make_it_faster_is_one_line(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, str], message: str
+) -> None:
+    short = write_wav(tmp_path / "short.wav", noise(0.2))
+    assert generate(inputs, tmp_path / "out.mp4", *options, audio=str(short)) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_processes_that_share_a_clip_have_no_step_cache(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert generate(inputs, tmp_path / "out.mp4", "--cache", "first-block") == 2
+    assert "--cache first-block:0.05: processes that share a clip would not skip" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers.models.cache_utils import CacheMixin
 from einops import repeat
 from PIL import Image
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ RATE_HZ = 16_000
 SMALL = 64 * 64
 
 
-class OracleTransformer(nn.Module):
+class OracleTransformer(nn.Module, CacheMixin):
     """A network that knows x₀: a picture as bright as the sound of the latent frame's own steps, black in silence.
 
     Its velocity (x − x₀)/σ is exact, so every sampler ends in x₀ for any number of steps.

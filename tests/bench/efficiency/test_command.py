@@ -104,6 +104,20 @@ def test_a_directory_is_measured_with_its_own_codec_and_a_given_evae(
     assert both["conditions"]["vae_dtype"] == "bfloat16"
 
 
+def test_a_step_cache_is_measured_beside_the_loop_without_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_pipeline("tiny", clip_latents=2).save_pretrained(tmp_path / "model")
+    report = measured(tmp_path, "--model", str(tmp_path / "model"), "--cache", "taylor:5")
+    plain, cached, few, _ = report["sizes"][0]["rows"]
+    assert (plain["cached"], few["cached"], cached["sampling"]) == (None, None, "25 steps, CFG, taylor:5")
+    # Of 25 steps, the first three and every fifth from the fifth on are computed.
+    assert cached["cached"]["skipped_blocks"] == pytest.approx(17 / 25)
+    assert cached["cached"]["relative_error"] > 0
+    assert cached["forwards"] == plain["forwards"] == 50
+    assert "68% of the blocks skipped" in capsys.readouterr().out
+
+
 def test_the_full_autoencoder_costs_what_the_paper_says() -> None:
     whole = count_autoencoder(AutoencoderKLWan, wan_vae_config(), PAPER_CLIP)
     assert whole.encoder_parameters / 1e6 == pytest.approx(149.64, rel=0.01)
@@ -144,7 +158,9 @@ def test_operations_of_a_long_clip_are_counted_as_if_it_were_coded() -> None:
         (["--model", "tiny", "--size", "720p"], "--size must be WIDTHxHEIGHT"),
         (["--model", "tiny", "--frames", "8"], "4k + 1"),
         (["--model", "tiny", "--repeats", "0"], "--repeats 0"),
-        (["--model", "tiny", "--attention", "flush"], "flush"),
+        (["--model", "tiny", "--attention", "flush"], "attention flush: there is no such backend; what works here"),
+        (["--model", "tiny", "--quantization", "fp8"], "fp8 stands in for bfloat16"),
+        (["--model", "tiny", "--cache", "first-block", "--measure", "forward"], "choose --measure full"),
         (["--model", "tiny", "--evae", "nope/nope/nope"], "no such directory"),
         (["--model", "tiny", "--out", "nope/x.json"], "no such directory"),
         (["--model", "tiny", "--device", "abacus"], "--device abacus"),

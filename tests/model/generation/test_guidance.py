@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.generation.guidance import Condition, Guidance, guide
+from model.generation.guidance import Branch, Condition, Guidance, guide
 
 TEXT, NEGATIVE, SOUND = 3.0, -2.0, 0.25
 CONDITION = Condition(text=torch.full((1, 4, 8), TEXT), audio=torch.full((1, 2, 16, 8), SOUND))
@@ -16,8 +16,10 @@ class Network:
 
     def __init__(self) -> None:
         self.predicted: list[float] = []
+        self.branches: list[Branch] = []
 
-    def __call__(self, given: Condition) -> Tensor:
+    def __call__(self, branch: Branch, given: Condition) -> Tensor:
+        self.branches.append(branch)
         self.predicted.append(float(given.text.mean() + 100 * given.audio.mean()))
         return torch.full((1, 48, 2, 2, 2), self.predicted[-1])
 
@@ -26,6 +28,8 @@ def guided(guidance: Guidance) -> tuple[float, list[float]]:
     network = Network()
     velocity = guide(network, CONDITION, free_text=FREE_TEXT if guidance.needs_free else None, guidance=guidance)
     assert velocity.min() == velocity.max()
+    values: dict[Branch, float] = {"full": FULL, "silent": SILENT, "free": FREE}
+    assert network.predicted == [values[branch] for branch in network.branches]
     return float(velocity.max()), network.predicted
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from model.generation.guidance import Condition, Guidance, guide
+from model.generation.guidance import Branch, Condition, Guidance, guide
 from training.data.conditioning import Batch
 from training.data.randomness import DrawRandom
 from training.objectives.flow_matching import VelocityModel, add_noise, per_sample_error, shifted
@@ -66,7 +66,7 @@ def guided(model: VelocityModel, batch: Batch, guidance: Guidance) -> Conditione
     condition, free_text = Condition(text=batch.text, audio=batch.audio), batch.unconditional().text
 
     def velocity(noisy_latents: Tensor, timesteps: Tensor) -> Tensor:
-        def predict(given: Condition) -> Tensor:
+        def predict(_branch: Branch, given: Condition) -> Tensor:
             return model(noisy_latents, timesteps, given.text, given.audio).float()
 
         return guide(predict, condition, free_text=free_text, guidance=guidance)
