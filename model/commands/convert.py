@@ -20,11 +20,11 @@ def run(options: argparse.Namespace) -> None:
     import torch  # noqa: PLC0415
 
     from model.generation.codebook import Codebook  # noqa: PLC0415
-    from model.pretrained import assemble  # noqa: PLC0415
+    from model.pretrained import conversion  # noqa: PLC0415
 
     codebook = None if options.codebook is None else Codebook.load(options.codebook)
-    pipeline = assemble.convert(
-        assemble.Conversion(
+    conversion.convert(
+        conversion.Conversion(
             wan=options.wan,
             components=options.components,
             vae=options.vae,
@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> None:
             zero_audio_output=options.zero_audio_output,
             scheduler=options.scheduler,
             dtype=getattr(torch, options.dtype),
-        )
+        ),
+        options.out,
+        codebook=codebook,
     )
-    pipeline.codebook = codebook
-    pipeline.save_pretrained(options.out)
     console.print(f"{options.out}: a model directory from {options.wan}")

@@ -27,8 +27,6 @@ class EncodedRequest:
     """(1, C, 1, H, W) fp32: latent of the image."""
     audio: AudioFeatures
     """Features of the speech, computed when a clip asks for them."""
-    audio_window: int
-    """Audio steps T that the network hears at each latent frame."""
     num_frames: int
     """Pixel frames of the video."""
     fps: int
@@ -48,12 +46,13 @@ class EncodedRequest:
     on_step: ProgressCallback
     """Called after every denoising step."""
 
-    def conditions(self, plan: ClipPlan) -> tuple[Condition, Condition | None]:
+    def conditions(self, plan: ClipPlan, *, audio_window: int) -> tuple[Condition, Condition | None]:
         """The condition of a clip, and that of its unconditional branch (None without guidance).
 
-        The pivot has no sound, in the first clip too: its audio is zeros.
+        The pivot has no sound, in the first clip too: its audio is zeros. `audio_window` is the number of audio steps T
+        that the network hears at each latent frame.
         """
-        sound = self.audio.of_latents(plan.sounding, window=self.audio_window, fps=self.fps)
+        sound = self.audio.of_latents(plan.sounding, window=audio_window, fps=self.fps)
         audio = torch.cat([torch.zeros_like(sound[:1]), sound])[None].to(self.pivot.device)
         condition = Condition(text=self.text, audio=audio)
         if self.negative_text is None:
