@@ -29,7 +29,7 @@ GPUS   ?= 1
 # Encoding and training begin with the profile's model unless MODEL= is given: RUN/model is what they lead to.
 GIVEN_MODEL := $(if $(filter-out file,$(origin MODEL)),--model "$$MODEL")
 # Without the --, torchrun takes --run for the beginning of its own --run-path, and stops.
-# It gives its processes 30 s to save and stop, unless told otherwise. (PyTorch before 2.11 always does.)
+# Launchers give processes 30 s to save and stop, unless told otherwise. (PyTorch 2.11 and older always do.)
 export TORCH_ELASTIC_SHUTDOWN_TIMEOUT ?= 900
 TORCHRUN = torch.distributed.run --standalone --nproc-per-node=$(GPUS) -m --
 LAUNCH = $(PY) -m $(if $(filter-out 1,$(GPUS)),$(TORCHRUN) )
