@@ -29,8 +29,9 @@ GPUS   ?= 1
 # Encoding and training begin with the profile's model unless MODEL= is given: RUN/model is what they lead to.
 GIVEN_MODEL := $(if $(filter-out file,$(origin MODEL)),--model "$$MODEL")
 # Without the --, torchrun takes --run for the beginning of its own --run-path, and stops.
-# It gives its processes 30 s to save and stop, unless told otherwise.
-TORCHRUN = torch.distributed.run --standalone --nproc-per-node=$(GPUS) --shutdown-timeout=900 -m --
+# Launchers give processes 30 s to save and stop, unless told otherwise. (PyTorch 2.11 and older always do.)
+export TORCH_ELASTIC_SHUTDOWN_TIMEOUT ?= 900
+TORCHRUN = torch.distributed.run --standalone --nproc-per-node=$(GPUS) -m --
 LAUNCH = $(PY) -m $(if $(filter-out 1,$(GPUS)),$(TORCHRUN) )
 # What makes videos needs a model, and says so before anything is loaded.
 TRAINED = test "$(origin MODEL)" != file -o -e "$$MODEL" || \
@@ -40,9 +41,28 @@ export MODEL IMAGE AUDIO PROMPT OUT
 
 PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+PIP        = $(PY) -m pip --quiet --disable-pip-version-check
+
+# What VENV is for: the CPU, or NVIDIA GPUs, where it was built so (make env-train).
+DEVICE ?= $(if $(wildcard $(VENV)/.cuda),cuda,cpu)
+PINS    = infra/environments/$(if $(filter cuda,$(DEVICE)),train-cuda,local).txt
+
+# rapidocr asks for opencv-python, which needs libGL; the headless build is the same module without it.
+define INSTALL_cpu
+$(PIP) install -c $(PINS) -e '.[dev]' && \
+$(PIP) uninstall --yes opencv-python && \
+$(PIP) install -c $(PINS) --no-deps --force-reinstall opencv-python-headless
+endef
+# All that is needed is in the file.
+define INSTALL_cuda
+$(PY) -c 'import sys; v = sys.version_info; v < (3, 13) or sys.exit(f"soul: the versions are pinned for Python 3.11 and 3.12, $(PYTHON) is {v.major}.{v.minor}: set PYTHON=")' && \
+DS_BUILD_OPS=0 $(PIP) install --no-deps -r $(PINS) && \
+$(PIP) install --no-deps -e . && \
+touch $(VENV)/.cuda
+endef
 
 .DEFAULT_GOAL := help
-.PHONY: help env check format test test-slow coverage mutants curate report encode codebook negatives train generate bench demo clean
+.PHONY: help env env-train check format test test-slow coverage mutants curate report encode codebook negatives train generate bench demo clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -51,14 +71,15 @@ help: ## Show the targets
 
 env: $(INSTALLED) ## Build the Python environment (.venv)
 
-$(INSTALLED): pyproject.toml infra/environments/local.txt
+env-train: ## Build .venv-train for DEVICE=cuda (pinned, compiles nothing) or cpu; then make train VENV=.venv-train
+	@test "$(DEVICE)" = cuda -o "$(DEVICE)" = cpu || { echo "soul: give DEVICE=cuda or DEVICE=cpu" >&2; exit 2; }
+	@$(MAKE) --no-print-directory env VENV=.venv-train DEVICE=$(DEVICE)
+
+$(INSTALLED): pyproject.toml $(PINS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Soul needs Python 3.11 or newer, $(PYTHON) is {v.major}.{v.minor}: set PYTHON=")'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Soul and its pinned dependencies into $(VENV) (about 5 minutes the first time) ..."
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c infra/environments/local.txt -e '.[dev]'
-	@# rapidocr asks for opencv-python, which needs libGL; the headless build is the same module without it.
-	@$(PY) -m pip uninstall --quiet --yes opencv-python
-	@$(PY) -m pip install --quiet --disable-pip-version-check -c infra/environments/local.txt --no-deps --force-reinstall opencv-python-headless
+	@$(INSTALL_$(DEVICE))
 	@touch $@
 
 check: $(INSTALLED) ## Format, lint and type checks

@@ -20,11 +20,11 @@ def run(options: argparse.Namespace) -> None:
     import torch  # noqa: PLC0415
 
     from model.generation.codebook import Codebook  # noqa: PLC0415
-    from model.pretrained import assemble  # noqa: PLC0415
+    from model.pretrained import conversion  # noqa: PLC0415
 
     codebook = None if options.codebook is None else Codebook.load(options.codebook)
-    pipeline = assemble.convert(
-        assemble.Conversion(
+    conversion.convert(
+        conversion.Conversion(
             wan=options.wan,
             components=options.components,
             vae=options.vae,
@@ -32,9 +32,9 @@ def run(options: argparse.Namespace) -> None:
             zero_audio_output=options.zero_audio_output,
             scheduler=options.scheduler,
             dtype=getattr(torch, options.dtype),
-        )
+        ),
+        options.out,
+        codebook=codebook,
     )
-    pipeline.codebook = codebook
-    pipeline.save_pretrained(options.out)
     use = "to train or to make videos" if options.dtype == "float32" else "to make videos; train from --dtype float32"
     console.print(f"{options.out}: a model directory from {options.wan}, the network in {options.dtype}: {use}")

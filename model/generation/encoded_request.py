@@ -31,8 +31,6 @@ class EncodedRequest:
     """(N,) of the speech at 16 kHz."""
     audio_encoder: AudioEncoder
     """Hears it, clip by clip."""
-    audio_window: int
-    """Audio steps T that the network hears at each latent frame."""
     num_frames: int
     """Pixel frames of the video."""
     fps: int
@@ -52,11 +50,14 @@ class EncodedRequest:
     on_step: ProgressCallback
     """Called after every denoising step."""
 
-    def condition(self, plan: ClipPlan) -> Condition:
-        """The text and the sound of a clip. The pivot has no sound, in the first clip too: its audio is zeros."""
-        return Condition(text=self.text, audio=self.sound(plan)[None].to(self.pivot.device))
+    def condition(self, plan: ClipPlan, *, audio_window: int) -> Condition:
+        """The text and the sound of a clip. The pivot has no sound, in the first clip too: its audio is zeros.
 
-    def sound(self, plan: ClipPlan) -> Tensor:
+        `audio_window` is the number of audio steps T that the network hears at each latent frame.
+        """
+        return Condition(text=self.text, audio=self.sound(plan, audio_window)[None].to(self.pivot.device))
+
+    def sound(self, plan: ClipPlan, audio_window: int) -> Tensor:
         """What a clip hears, (F, T, A) fp32: nothing at the pivot, and then what an encoded clip of these frames hears.
 
         An encoded clip begins with the pixel frame before its latent 1.
@@ -70,7 +71,7 @@ class EncodedRequest:
             fps=self.fps,
         )
         windows = align_audio(
-            features, range(1, num_latents), window=self.audio_window, fps=self.fps, first_step=-CONTEXT_STEPS
+            features, range(1, num_latents), window=audio_window, fps=self.fps, first_step=-CONTEXT_STEPS
         )
         return torch.cat([torch.zeros_like(windows[:1]), windows])
 

@@ -177,10 +177,14 @@ class SoulPipeline(DiffusionPipeline):
         Raises:
             ValueError: something in the request is wrong; one line that says what.
         """
-        return self._clips(self._encoded(request, on_step))
+        return self.clips(self.encode(request, on_step=on_step))
 
-    def _encoded(self, request: VideoRequest, on_step: ProgressCallback) -> EncodedRequest:
-        """The request, checked and encoded."""
+    def encode(self, request: VideoRequest, *, on_step: ProgressCallback = lambda _clip, _step: None) -> EncodedRequest:
+        """Check and encode the request; needs no network. After it, the text encoder is not needed any more.
+
+        Raises:
+            ValueError: something in the request is wrong; one line that says what.
+        """
         sampling, config = request.sampling, self.config
         picture = as_rgb(request.image) if isinstance(request.image, Image.Image) else load_image(request.image)
         waveform = request.audio if isinstance(request.audio, Tensor) else load_speech(request.audio)
@@ -197,7 +201,6 @@ class SoulPipeline(DiffusionPipeline):
             pivot=self._encode_image(fit_image(picture, *size)),
             waveform=waveform,
             audio_encoder=self.audio_encoder,
-            audio_window=int(self.transformer.config.audio_window),
             num_frames=num_video_frames(len(waveform), config.fps),
             fps=config.fps,
             text=text,
@@ -215,7 +218,8 @@ class SoulPipeline(DiffusionPipeline):
         return num_clips(num_frames, **geometry)
 
     @torch.no_grad()
-    def _clips(self, request: EncodedRequest) -> Iterator[GeneratedClip]:
+    def clips(self, request: EncodedRequest) -> Iterator[GeneratedClip]:
+        """Make the video of an encoded request clip by clip; see `stream`."""
         decoder = StreamingDecoder(self.vae)
         clean = CleanFrames(latents=request.pivot)
         num_overlap = self.config.overlap_latents
@@ -238,7 +242,7 @@ class SoulPipeline(DiffusionPipeline):
             self.scheduler,
             noise,
             clean,
-            condition=request.condition(plan),
+            condition=request.condition(plan, audio_window=int(self.transformer.config.audio_window)),
             free_text=request.negative_text,
             guidance=request.guidance,
             num_steps=request.num_steps,

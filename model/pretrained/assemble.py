@@ -1,4 +1,4 @@
-"""Pipelines put together: with random weights from a preset, or from released checkpoints."""
+"""Pipelines with random weights from a preset, and the encoders of a model directory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import torch
 from diffusers import AutoencoderKLWan
-from transformers import AutoTokenizer, UMT5Config, UMT5EncoderModel
+from transformers import UMT5Config, UMT5EncoderModel
 
 from model.codecs.audio_encoders import AudioEncoder, LogMelAudioEncoder, WhisperAudioEncoder
 from model.codecs.patch_dct import PatchDCTCodec
@@ -14,10 +14,9 @@ from model.codecs.text import HashedTextEncoder
 from model.codecs.vae import Autoencoder, wan_vae_config
 from model.generation.pipeline import SoulPipeline
 from model.generation.sampling import build_scheduler
-from model.pretrained.presets import WAN_NEGATIVE_PROMPT, Preset, build_transformer, get_preset
+from model.pretrained.presets import Preset, build_transformer, get_preset
 from model.weights.directory import INDEX_FILE, check_component
 from model.weights.files import locate
-from model.weights.wan_checkpoints import load_wan
 
 ENCODERS: Final = ("vae", "audio_encoder", "text_encoder", "tokenizer")
 
@@ -64,68 +63,9 @@ def _build_encoders(config: Preset) -> dict[str, Any]:
         "text_encoder": (
             HashedTextEncoder(text_dim=config.transformer.text_dim)
             if config.text_encoder == "hashed"
-            else UMT5EncoderModel(_umt5_xxl())
+            else UMT5EncoderModel(umt5_xxl_config())
         ),
     }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Conversion:
-    """What a model directory is made of when it starts from Wan2.2 (a directory or a Hub id each)."""
-
-    wan: str
-    """Backbone: an official release or diffusers' layout."""
-    components: str | None = None
-    """Where `vae/`, `text_encoder/` and `tokenizer/` of diffusers' layout are; `wan` itself by default."""
-    vae: str | None = None
-    """Another autoencoder, e.g. a distilled eVAE, in diffusers' layout."""
-    whisper: str = "openai/whisper-large-v3"
-    """The Whisper model whose encoder becomes the audio encoder."""
-    zero_audio_output: bool = False
-    """Whether audio attention starts silent rather than as a copy of the text attention's output."""
-    scheduler: str = "unipc"
-    """`unipc`, `euler`, or `few-step` for a distilled model."""
-    dtype: torch.dtype = torch.float32
-    """Type of the network's weights. Training starts from fp32; to make videos bf16 is enough, at half the size. The
-    text and audio encoders are stored in bf16, the autoencoder in fp32."""
-
-
-def convert(conversion: Conversion) -> SoulPipeline:
-    """Assemble a pipeline from Wan2.2 and Whisper.
-
-    Raises:
-        ValueError: something is missing or does not fit; the message names it.
-    """
-    scheduler = build_scheduler(conversion.scheduler)
-    parts = locate(conversion.components or conversion.wan, patterns=["vae/*", "text_encoder/*", "tokenizer/*"])
-    for name in ("text_encoder", "tokenizer", *(() if conversion.vae else ("vae",))):
-        if not (parts / name).is_dir():
-            raise ValueError(
-                f"{parts}: no {name}/, which an official release lacks: "
-                "name a model in diffusers' layout with --components"
-            )
-    try:
-        audio_encoder = WhisperAudioEncoder.from_whisper(locate(conversion.whisper), dtype=torch.bfloat16)
-        text_encoder = UMT5EncoderModel.from_pretrained(parts / "text_encoder", dtype=torch.bfloat16)
-        tokenizer = AutoTokenizer.from_pretrained(parts / "tokenizer")
-        vae = load_vae(conversion.vae) if conversion.vae else AutoencoderKLWan.from_pretrained(parts / "vae")
-    except OSError as error:
-        raise ValueError(str(error).partition("\n")[0]) from error
-    transformer = load_wan(
-        conversion.wan,
-        zero_audio_output=conversion.zero_audio_output,
-        torch_dtype=conversion.dtype,
-        audio_dim=audio_encoder.audio_dim,
-    )
-    return SoulPipeline(
-        transformer=transformer,
-        vae=vae,
-        audio_encoder=audio_encoder,
-        text_encoder=text_encoder,
-        tokenizer=tokenizer,
-        scheduler=scheduler,
-        negative_prompt=WAN_NEGATIVE_PROMPT,
-    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -178,7 +118,8 @@ def load_vae(source: str) -> AutoencoderKLWan:
         raise ValueError(f"{source}: not an autoencoder: {error}") from error
 
 
-def _umt5_xxl() -> UMT5Config:
+def umt5_xxl_config() -> UMT5Config:
+    """Configuration of UMT5-XXL, whose encoder has 5,681M parameters."""
     return UMT5Config(
         vocab_size=256384,
         d_model=4096,

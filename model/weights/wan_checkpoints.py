@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from model.network.audio_injection import AudioEmbedder
 from model.network.transformer import SoulTransformer3DModel
 from model.weights.files import WEIGHTS, check_fit, give_usual_mode, locate, read_json, read_shapes, weight_files
+from model.weights.shards import SHARD_BYTES, write_shards
 from model.weights.wan_names import Layout, config_of, detect_layout, stored_config, to_diffusers, to_official
 
 WanSource: TypeAlias = str | PathLike[str] | WanTransformer3DModel
@@ -98,28 +99,60 @@ def load_wan(
     Raises:
         ValueError: the source cannot be read or does not fit; the message names file or key.
     """
-    if isinstance(source, WanTransformer3DModel):
-        tensors: Iterator[tuple[str, Tensor]] = iter(source.state_dict().items())
-        shapes = {name: tuple(tensor.shape) for name, tensor in source.state_dict().items()}
-        stored, where = dict(source.config), "the model"
-    else:
-        checkpoint = WanCheckpoint.open(locate(source, patterns=_HUB_FILES))
-        tensors, shapes = checkpoint.tensors(), checkpoint.shapes
-        stored, where = checkpoint.stored_config, str(checkpoint.folder)
-    try:
-        with torch.device("meta"):
-            model: SoulTransformer3DModel = SoulTransformer3DModel(
-                **config_of(shapes, stored), audio_dim=audio_dim, audio_window=audio_window
-            )
-        _check_backbone(model, shapes)
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
-    keep_in_fp32 = set(SoulTransformer3DModel._keep_in_fp32_modules)
-    for name, tensor in tensors:
-        kept = torch_dtype is not None and not keep_in_fp32.isdisjoint(name.split("."))
-        _place(model, name, tensor.to(torch.float32 if kept else torch_dtype or tensor.dtype, copy=True))
-    _init_audio(model, zero_output=zero_audio_output)
+    model, weights = _start(
+        source,
+        zero_audio_output=zero_audio_output,
+        torch_dtype=torch_dtype,
+        audio_dim=audio_dim,
+        audio_window=audio_window,
+    )
+    for name, tensor in weights:
+        _place(model, name, tensor)
     return model
+
+
+def convert_wan(
+    source: WanSource,
+    directory: str | PathLike[str],
+    *,
+    zero_audio_output: bool = False,
+    torch_dtype: torch.dtype | None = None,
+    audio_dim: int = 6400,
+    audio_window: int = 16,
+    max_shard_bytes: int = SHARD_BYTES,
+) -> None:
+    """Write what `load_wan` loads as a transformer's directory, of which memory holds one file at a time.
+
+    Args:
+        source: as in `load_wan`.
+        directory: made if need be.
+        zero_audio_output: as in `load_wan`.
+        torch_dtype: as in `load_wan`.
+        audio_dim: as in `load_wan`.
+        audio_window: as in `load_wan`.
+        max_shard_bytes: of weights in a file.
+
+    Raises:
+        ValueError: as `load_wan`, and before anything is written.
+    """
+    model, weights = _start(
+        source,
+        zero_audio_output=zero_audio_output,
+        torch_dtype=torch_dtype,
+        audio_dim=audio_dim,
+        audio_window=audio_window,
+    )
+    model.save_config(directory)
+    write_shards(weights, Path(directory), max_bytes=max_shard_bytes)
+
+
+def check_wan(source: WanSource) -> None:
+    """Compare the headers of a backbone's files with what the network expects.
+
+    Raises:
+        ValueError: as `load_wan`.
+    """
+    _start(source, zero_audio_output=False, torch_dtype=None, audio_dim=1, audio_window=1)
 
 
 def wan_state_dict(model: nn.Module, layout: Layout) -> dict[str, Tensor]:
@@ -174,15 +207,58 @@ def _place(model: nn.Module, name: str, tensor: Tensor) -> None:
     setattr(model.get_submodule(module), leaf, nn.Parameter(tensor))
 
 
+def _start(
+    source: WanSource,
+    *,
+    zero_audio_output: bool,
+    torch_dtype: torch.dtype | None,
+    audio_dim: int,
+    audio_window: int,
+) -> tuple[SoulTransformer3DModel, Iterator[tuple[str, Tensor]]]:
+    """The network on the meta device, and its weights, which are read, copied or drawn as they are asked for."""
+    if isinstance(source, WanTransformer3DModel):
+        tensors: Iterator[tuple[str, Tensor]] = iter(source.state_dict().items())
+        shapes = {name: tuple(tensor.shape) for name, tensor in source.state_dict().items()}
+        stored, where = dict(source.config), "the model"
+    else:
+        checkpoint = WanCheckpoint.open(locate(source, patterns=_HUB_FILES))
+        tensors, shapes = checkpoint.tensors(), checkpoint.shapes
+        stored, where = checkpoint.stored_config, str(checkpoint.folder)
+    try:
+        with torch.device("meta"):
+            model: SoulTransformer3DModel = SoulTransformer3DModel(
+                **config_of(shapes, stored), audio_dim=audio_dim, audio_window=audio_window
+            )
+        _check_backbone(model, shapes)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+    return model, _weights(model, _cast(tensors, torch_dtype), zero_output=zero_audio_output)
+
+
+def _cast(tensors: Iterator[tuple[str, Tensor]], dtype: torch.dtype | None) -> Iterator[tuple[str, Tensor]]:
+    """Copies in the type that the network holds each weight in."""
+    keep_in_fp32 = set(SoulTransformer3DModel._keep_in_fp32_modules)
+    for name, tensor in tensors:
+        kept = dtype is not None and not keep_in_fp32.isdisjoint(name.split("."))
+        yield name, tensor.to(torch.float32 if kept else dtype or tensor.dtype, copy=True)
+
+
 @torch.no_grad()
-def _init_audio(model: nn.Module, *, zero_output: bool) -> None:
-    """Copy text attention and its norm into audio attention; give the audio embedder its random start."""
-    for name, parameter in list(model.named_parameters()):
+def _weights(
+    model: SoulTransformer3DModel, backbone: Iterator[tuple[str, Tensor]], *, zero_output: bool
+) -> Iterator[tuple[str, Tensor]]:
+    """The backbone's weights; text attention and its norm once more as audio attention; the embedder's random start."""
+    start = None
+    for name, tensor in backbone:
+        yield name, tensor
         twin = name.replace(".attn2.", ".attn_audio.").replace(".norm2.", ".norm_audio.")
         if twin != name:
-            zero = zero_output and ".to_out." in name
-            _place(model, twin, torch.zeros_like(parameter) if zero else parameter.detach().clone())
-    backbone = model.get_parameter("patch_embedding.weight")
+            yield twin, torch.zeros_like(tensor) if zero_output and ".to_out." in name else tensor.clone()
+        if name == "patch_embedding.weight":
+            start = tensor.device, tensor.dtype
+    assert start is not None
     embedder = model.get_submodule("audio_embedder")
     assert isinstance(embedder, AudioEmbedder)
-    embedder.to_empty(device=backbone.device).to(backbone.dtype).reset_parameters()
+    embedder.to_empty(device=start[0]).to(start[1]).reset_parameters()
+    for name, parameter in embedder.named_parameters(prefix="audio_embedder"):
+        yield name, parameter.detach()

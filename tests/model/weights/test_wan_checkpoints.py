@@ -14,7 +14,7 @@ from torch import Tensor
 
 from model import SoulTransformer3DModel
 from model.weights import files as weights
-from model.weights.wan_checkpoints import export_wan, load_wan
+from model.weights.wan_checkpoints import check_wan, convert_wan, export_wan, load_wan
 from model.weights.wan_names import Layout, to_diffusers, to_official
 from tests.worlds.fresh_process import answer_of
 from tests.worlds.networks import AUDIO, WAN, blocks_of, random_inputs, random_soul, random_wan
@@ -215,23 +215,33 @@ def peak_bytes() -> int:
     return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
-def growth_to_weights(folder: str) -> float:
-    """What loading adds to this process's memory at its peak, to the size of what is loaded."""
+def growth_of_loading(folder: str) -> int:
+    """What loading adds to this process's memory at its peak."""
     before = peak_bytes()
     soul = load_wan(folder, audio_dim=10, audio_window=12)
-    grown = peak_bytes() - before
-    size: int = sum(parameter.numel() * parameter.element_size() for parameter in soul.parameters())
-    return grown / size
+    assert not any(parameter.is_meta for parameter in soul.parameters())
+    return peak_bytes() - before
 
 
-def test_memory_holds_the_weights_once(tmp_path: Path) -> None:
-    """Loading hundreds of megabytes of weights in a fresh process takes little more than the loaded model."""
-    big = {**WAN, "attention_head_dim": 256, "ffn_dim": 4096, "num_layers": 2}
+def growth_of_converting(folder: str) -> int:
+    """What converting adds to it."""
+    before = peak_bytes()
+    convert_wan(folder, f"{folder}/soul", audio_dim=10, audio_window=12, max_shard_bytes=10**7)
+    return peak_bytes() - before
+
+
+def test_memory_holds_the_weights_once_and_in_converting_a_file_of_them(tmp_path: Path) -> None:
+    """In a fresh process, with hundreds of megabytes of weights."""
+    big = {**WAN, "attention_head_dim": 256, "ffn_dim": 2048, "num_layers": 2}
     with torch.device("meta"):
         shapes = {name: tensor.shape for name, tensor in WanTransformer3DModel(**big).state_dict().items()}
+        soul = SoulTransformer3DModel(**big, audio_dim=10, audio_window=12)
+    size: int = sum(parameter.nbytes for parameter in soul.parameters())
     save_file({name: torch.zeros(shape) for name, shape in shapes.items()}, tmp_path / f"{WEIGHTS}.safetensors")
     (tmp_path / "config.json").write_text(json.dumps(big))
-    assert 0.9 < answer_of(growth_to_weights, str(tmp_path)) < 1.3
+    assert 0.9 < answer_of(growth_of_loading, str(tmp_path)) / size < 1.3
+    assert answer_of(growth_of_converting, str(tmp_path)) / size < 0.9
+    assert len(list((tmp_path / "soul").glob("*.safetensors"))) > 10
 
 
 def write_weights(folder: Path, changes: dict[str, Tensor | None]) -> None:
@@ -288,6 +298,8 @@ def test_broken_checkpoints_get_one_clear_line(tmp_path: Path, how: str, message
         from_wan(folder)
     assert "\n" not in str(caught.value)
     assert str(folder) in str(caught.value)
+    with pytest.raises(ValueError, match=message):
+        check_wan(folder)
 
 
 def test_image_conditioned_models_are_refused() -> None:

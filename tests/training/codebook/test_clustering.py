@@ -1,6 +1,7 @@
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -234,3 +235,20 @@ def test_the_file_loads_and_clamps(tmp_path: Path) -> None:
     points = clamped.reshape(3, 64).T.contiguous().numpy()
     assert brute_distances(points, codebook).max() <= codebook.threshold_at(99) * (1 + 1e-5)
     assert not torch.equal(clamped, latents)
+
+
+@pytest.mark.parametrize("num_gpus", [0, 2])
+def test_faiss_clusters_on_its_gpus_where_it_has_any(num_gpus: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    class OnTheCpu(faiss.Kmeans):  # type: ignore[misc]
+        def __init__(self, *sizes: int, gpu: bool, **options: Any) -> None:
+            asked.append(gpu)
+            super().__init__(*sizes, gpu=False, **options)
+
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: num_gpus)
+    monkeypatch.setattr(faiss, "Kmeans", OnTheCpu)
+    centroids, _ = cluster(blobs(), 4, CodebookConfig(centroids=4))
+    assert asked == [num_gpus > 0]
+    assert centroids.shape == (4, 3)
+    assert bool(centroids.isfinite().all())

@@ -1,10 +1,12 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel, WhisperConfig, WhisperModel
 
@@ -13,8 +15,10 @@ from model.codecs.text import encode_text, max_text_tokens, text_states
 from model.codecs.vae import efficient_vae_config, wan_vae_config
 from model.generation.pipeline import SoulPipeline
 from model.pretrained.assemble import load_encoders
+from model.pretrained.conversion import Conversion, convert
 from model.pretrained.presets import WAN_NEGATIVE_PROMPT
 from model.weights.files import stored_dtype
+from model.weights.wan_checkpoints import load_wan
 from tests.worlds.pipelines import asked, make_codebook, noise
 
 
@@ -130,3 +134,56 @@ def test_a_release_without_its_parts_is_named(
     (tmp_path / "model" / "file").touch()
     assert main(["convert", str(release), *whisper, *out]) == 2
     assert "not empty" in capsys.readouterr().err
+
+
+def without_its_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def without_a_weight(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["encoder.final_layer_norm.weight"]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def of_another_shape(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"d_ff": 24}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (without_its_config, "config.json: no such file"),
+        (without_a_weight, "missing key 'encoder.final_layer_norm.weight'"),
+        (of_another_shape, "wi_0.weight"),
+    ],
+)
+def test_a_broken_text_encoder_is_refused_and_nothing_is_left(
+    release: Path, tmp_path: Path, damage: Callable[[Path], None], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(release, tmp_path / "broken")
+    damage(tmp_path / "broken" / "text_encoder")
+    words = ["convert", str(tmp_path / "broken"), "--whisper", str(release / "whisper")]
+    assert main([*words, "--out", str(tmp_path / "model")]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("soul: ")]
+    assert said in line
+    assert {path.name for path in tmp_path.iterdir()} == {"broken"}
+
+
+def test_conversion_writes_the_network_that_load_wan_loads(release: Path, tmp_path: Path) -> None:
+    conversion = Conversion(wan=str(release), whisper=str(release / "whisper"), dtype=torch.bfloat16)
+    convert(conversion, tmp_path / "model")
+    expected = load_wan(release, torch_dtype=torch.bfloat16, audio_dim=80)
+    written = SoulPipeline.from_pretrained(
+        tmp_path / "model", dtype={"default": torch.bfloat16, "vae": torch.float32}
+    ).transformer
+    assert {name: tensor.dtype for name, tensor in written.state_dict().items()} == {
+        name: tensor.dtype for name, tensor in expected.state_dict().items()
+    }
+    different = {
+        name for name, tensor in written.state_dict().items() if not torch.equal(tensor, expected.state_dict()[name])
+    }
+    # It is drawn anew each time.
+    assert different == {"audio_embedder.proj.weight", "audio_embedder.proj.bias"}
+    assert written.state_dict()["audio_embedder.proj.weight"].float().std() > 0.01

@@ -1,0 +1,86 @@
+"""The pinned environments agree with each other and with what the project asks for."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.paths import ROOT
+
+FOLDER = ROOT / "infra" / "environments"
+INSTEAD = {"faiss-cpu": "faiss-gpu"}
+"""What the environment for GPUs has in the place of another package."""
+
+
+def pins(name: str) -> dict[str, str]:
+    found = {}
+    for line in (FOLDER / name).read_text().splitlines():
+        if line and not line.startswith(("#", "--")):
+            package, separator, version = line.partition("==")
+            assert separator, f"{line} is not pinned"
+            found[canonicalize_name(package)] = version
+    return found
+
+
+def asked() -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return [Requirement(each) for each in project["dependencies"]]
+
+
+@pytest.mark.parametrize("name", ["local.txt", "train-cuda.txt"])
+def test_all_that_the_project_asks_for_is_pinned(name: str) -> None:
+    pinned = pins(name)
+    for requirement in asked():
+        package = canonicalize_name(requirement.name)
+        package = INSTEAD.get(package, package) if name == "train-cuda.txt" else package
+        assert requirement.specifier.contains(pinned[package], prereleases=True), requirement
+
+
+def test_both_environments_have_the_same_versions() -> None:
+    local, cuda = pins("local.txt"), pins("train-cuda.txt")
+    assert {name: version for name, version in cuda.items() if local.get(name, version) != version} == {}
+
+
+def test_the_environment_for_gpus_compiles_nothing() -> None:
+    lines = (FOLDER / "train-cuda.txt").read_text().splitlines()
+    assert "--only-binary=:all:" in lines
+    assert [line for line in lines if line.startswith("--no-binary")] == ["--no-binary=deepspeed"]
+    # Two packages that are the same module would overwrite each other.
+    assert not pins("train-cuda.txt").keys() & {"faiss-cpu", "opencv-python", "flash-attn"}
+
+
+def made(*words: str) -> subprocess.CompletedProcess[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(
+        ["make", "--dry-run", *words], cwd=ROOT, env=environment, check=False, capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(("device", "file"), [("cuda", "train-cuda.txt"), ("cpu", "local.txt")])
+def test_make_builds_the_environment_of_a_device(device: str, file: str) -> None:
+    text = made("env-train", f"DEVICE={device}", "--always-make").stdout
+    assert set(re.findall(r"infra/environments/\S+", text)) == {f"infra/environments/{file}"}
+    assert ".venv-train/bin/python" in text
+    assert ("DS_BUILD_OPS=0" in text) is (device == "cuda")
+
+
+def test_an_environment_is_renewed_from_the_file_that_it_was_built_from(tmp_path: Path) -> None:
+    assert "local.txt" in made("env", f"VENV={tmp_path}").stdout
+    (tmp_path / ".cuda").touch()
+    assert "train-cuda.txt" in made("env", f"VENV={tmp_path}").stdout
+
+
+def test_another_device_is_refused() -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    refused = subprocess.run(
+        ["make", "env-train", "DEVICE=tpu"], cwd=ROOT, env=environment, check=False, capture_output=True, text=True
+    )
+    assert refused.returncode == 2
+    assert "soul: give DEVICE=cuda or DEVICE=cpu" in refused.stderr
