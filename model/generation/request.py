@@ -70,8 +70,8 @@ class Sampling:
         names = ("steps", "guidance_scale", "negative_prompt", "seed", "threshold", "percentile")
         return cls(height=height, width=width, area=area, **{name: getattr(options, name) for name in names})
 
-    def check_portrait(self, image: "Image", default_area: int) -> None:
-        """Check that a video of this picture's shape can be made.
+    def check_portrait(self, image: "Image", default_area: int) -> tuple[int, int]:
+        """Height and width of a video of this picture.
 
         Args:
             image: the portrait.
@@ -80,11 +80,10 @@ class Sampling:
         Raises:
             ValueError: the picture is too long and thin; one line.
         """
-        if self.height is None:
-            try:
-                choose_size(image, height=None, width=None, area=self.area, default_area=default_area)
-            except ValueError as error:
-                raise ValueError(f"--image is {image.width}x{image.height}: {error}") from error
+        try:
+            return choose_size(image, height=self.height, width=self.width, area=self.area, default_area=default_area)
+        except ValueError as error:
+            raise ValueError(f"--image is {image.width}x{image.height}: {error}") from error
 
     def num_steps(self, default: int) -> int:
         """Denoising steps of a clip, `default` being the model directory's."""

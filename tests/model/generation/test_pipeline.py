@@ -11,8 +11,9 @@ from PIL import Image
 from torch import Tensor
 
 from model.codecs.vae import decode_video, encode_video
+from model.generation.clips import GeneratedClip
 from model.generation.codebook import Codebook
-from model.generation.pipeline import GeneratedClip, SoulPipeline
+from model.generation.pipeline import SoulPipeline
 from tests.worlds.pipelines import (
     OracleTransformer,
     asked,
