@@ -175,6 +175,8 @@ def _remux(source: Path, target: Path) -> None:
         _open_mp4(target, {"movflags": "faststart", "movie_timescale": "48000"}) as plain,
     ):
         streams = {stream.index: plain.add_stream_from_template(stream) for stream in fragments.streams}
+        for stream in fragments.streams:
+            streams[stream.index].codec_context.codec_tag = stream.codec_context.codec_tag
         for packet in fragments.demux():
             if packet.dts is not None:
                 packet.stream = streams[packet.stream.index]
