@@ -1,5 +1,6 @@
-"""The peak speed of a device, with which measured speeds are compared."""
+"""The device that a process takes, and the peak speed of one, with which measured speeds are compared."""
 
+import os
 from typing import Final
 
 import torch
@@ -17,3 +18,10 @@ def peak_bf16_flops(device: torch.device) -> float | None:
         return None
     name = torch.cuda.get_device_name(device)
     return next((peak for key, peak in PEAK_BF16_FLOPS.items() if key in name), None)
+
+
+def own_device(name: str | None) -> str:
+    """The device of this process: `cuda`, or nothing where there is a GPU, is the one that torchrun gave it."""
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if name == "cuda" else name

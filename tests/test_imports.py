@@ -27,7 +27,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 
 ROOMS: Mapping[str, str] = {
     "infra": "config default_run command_line pack terminal storage jobs soul",
-    "model": "device media codecs network weights generation pretrained cost commands __main__",
+    "model": "ahead device media codecs network weights generation pretrained cost commands __main__",
     "curation": (
         "clip media backends sample shards encoding report sources planning stage runner stages pipeline job "
         "commands __main__"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import statistics
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bench.efficiency.live_memory import LiveMemory
 from bench.efficiency.peak_memory import measure_peak_memory
@@ -53,6 +54,13 @@ def grown_bytes(work: Callable[[], object], device: torch.device) -> int:
     with live:
         work()
     return live.peak_bytes
+
+
+def psnr_db(result: Tensor, reference: Tensor) -> float | None:
+    """Peak signal-to-noise ratio in dB, against the reference's own range of values; None where nothing differs."""
+    deviation = float((result - reference).square().mean())
+    values = float(reference.max() - reference.min())
+    return round(10 * math.log10(values**2 / deviation), 1) if deviation else None
 
 
 @dataclass(slots=True)

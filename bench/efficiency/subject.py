@@ -14,7 +14,7 @@ from bench.efficiency.model_placement import ModelPlacement, check_memory, made_
 from model.codecs.geometry import pixel_frames
 from model.codecs.image import CLIP_FRAMES, size_for_area
 from model.codecs.text import MAX_TOKENS, HashedTextEncoder, max_text_tokens
-from model.codecs.vae import Autoencoder, efficient_vae_config, wan_vae_config
+from model.codecs.vae import Autoencoder, efficient_vae_config, lay_out, wan_vae_config
 from model.cost.cost import FPS
 from model.generation.pipeline import SoulPipeline
 from model.network.transformer import SoulTransformer3DModel
@@ -144,7 +144,8 @@ def _loaded_subject(model: str, placement: ModelPlacement, *, evae: str | None) 
         tokenizer=None,
         dtype={"default": placement.dtype, "vae": placement.vae_dtype},
     ).to(placement.device)
-    own = MeasuredVae(name=_vae_name(pipeline.vae), weights=model, vae=pipeline.vae.eval())
+    vae = lay_out(pipeline.vae, placement.device, placement.vae_dtype).eval()
+    own = MeasuredVae(name=_vae_name(vae), weights=model, vae=vae)
     vaes, notes = [own], []
     is_wan = isinstance(pipeline.vae, AutoencoderKLWan)
     if evae is not None:
@@ -177,11 +178,12 @@ def _stand_ins() -> tuple[dict[str, Any], dict[str, Any]]:
 def _random_vae(config: dict[str, Any], placement: ModelPlacement) -> MeasuredVae:
     with made_on(placement.device, placement.vae_dtype):
         vae = AutoencoderKLWan(**config).eval()
+    vae = lay_out(vae, placement.device, placement.vae_dtype)
     return MeasuredVae(name=_vae_name(vae), weights="random", vae=vae)
 
 
 def _given(evae: str, placement: ModelPlacement) -> MeasuredVae:
-    vae = load_vae(evae).to(placement.device, placement.vae_dtype).eval()
+    vae = lay_out(load_vae(evae), placement.device, placement.vae_dtype).eval()
     return MeasuredVae(name=_vae_name(vae), weights=evae, vae=vae)
 
 

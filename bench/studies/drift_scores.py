@@ -16,8 +16,8 @@ from einops import rearrange
 from bench.studies.intervals import bootstrap_mean
 from bench.studies.talking_faces.identity import lab_of
 from bench.studies.talking_faces.measure import sharpness
+from model.generation.clips import GeneratedClip
 from model.generation.codebook import Codebook
-from model.generation.pipeline import GeneratedClip
 
 BEYOND_PERCENTILE = 99.0
 """A latent vector counts as unusual beyond this percentile of the training latents' distances."""

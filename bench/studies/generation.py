@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from bench.studies.talking_faces.face import Pose, draw_face
 from bench.studies.talking_faces.performance import Performance, Take, perform
 from bench.studies.talking_faces.prompt import captions
-from model.generation.pipeline import GeneratedClip, SoulPipeline
+from model.generation.clips import GeneratedClip
+from model.generation.pipeline import SoulPipeline
 from model.generation.request import Sampling, VideoRequest
 
 Frames = npt.NDArray[np.uint8]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 from curation.clip.schema import Pool
 from curation.encoding.config import EncodeConfig
@@ -16,8 +15,6 @@ from curation.encoding.references import Group
 from curation.encoding.waveform import Sound, lay_out_sound
 from curation.media import MediaError, frame_times
 from model.codecs.audio import load_audio
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,23 +32,13 @@ class Material:
     """Why it cannot be encoded."""
 
 
-def read_material(reader: ClipReader, groups: Sequence[Group], config: EncodeConfig) -> Iterator[Material]:
+def read_material(reader: ClipReader, groups: Sequence[Group], config: EncodeConfig) -> Generator[Material, None, None]:
     """The clips of a shard, group after group, each in the order of its group."""
     with ThreadPoolExecutor(config.resize_threads) as pool:
         for group in groups:
             with reader.unpack([clip.key for clip in group.clips]) as files:
                 for clip in group.clips:
                     yield _read(clip, files[clip.key], group, config, pool)
-
-
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each one made in a thread while the one before it is processed."""
-    end = object()
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = pool.submit(next, items, end)
-            yield item  # type: ignore[misc]
 
 
 def _read(

@@ -12,13 +12,14 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-from curation.encoding.clip_inputs import Material, ahead, read_material
+from curation.encoding.clip_inputs import Material, read_material
 from curation.encoding.config import EncodeConfig
 from curation.encoding.curated_clips import CuratedClip, kept_clips, open_shard
 from curation.encoding.encoded import EncodedClip, EncodedSample, Skipped
 from curation.encoding.networks import ClipEncoder
 from curation.encoding.references import Draw, Group, generator_of, group_clips
 from curation.shards.run_directory import RunDirectory
+from model.ahead import ahead
 from model.codecs.audio import CONTEXT_STEPS
 
 

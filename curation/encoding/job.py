@@ -77,7 +77,8 @@ class EncodeJob:
         """See, before anything is loaded, whether the directory can be added to.
 
         Returns:
-            A line for each setting that differs from the first run's, which is allowed.
+            A line for each setting that differs from the first run's, which is allowed. What is left to the device is
+            only known on it, and not told.
 
         Raises:
             ConfigError: it was begun with frames of another size, rate or number.
@@ -93,7 +94,7 @@ class EncodeJob:
             f"note: {name} was {before.settings[name]} when {self.directory.path} was begun and is {value} now: what "
             "is encoded already stays as it is"
             for name, value in config.settings.items()
-            if before.settings.get(name, value) != value
+            if value != "auto" and before.settings.get(name, value) != value
         ]
 
     def is_other_model(self) -> bool:

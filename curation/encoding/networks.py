@@ -24,7 +24,7 @@ from infra.config import ConfigError
 from model.codecs.audio import CONTEXT_STEPS, clip_features
 from model.codecs.levels import pixels_of
 from model.codecs.text import max_text_tokens, text_states
-from model.codecs.vae import encode_video
+from model.codecs.vae import encode_video, lay_out, vae_dtype
 from model.pretrained.assemble import ENCODERS, load_encoders
 from model.pretrained.presets import PRESETS
 
@@ -54,12 +54,13 @@ class ClipEncoder:
         dtype = config.dtype if config.dtype != "auto" else ("bfloat16" if device.startswith("cuda") else "float32")
         self.config = config
         self.source = source
+        self.dtype = dtype
         try:
-            encoders = load_encoders(source, dtype=getattr(torch, dtype), vae_dtype=getattr(torch, config.vae_dtype))
+            encoders = load_encoders(source, dtype=getattr(torch, dtype))
         except ValueError as error:
             raise ConfigError(str(error)) from error
         try:
-            self.vae = encoders.vae.to(device)
+            self.vae = lay_out(encoders.vae, device, vae_dtype(config.vae_dtype, device))
             self.audio_encoder = encoders.audio_encoder.to(device)
             self.text_encoder = encoders.text_encoder.to(device)
         except (RuntimeError, AssertionError) as error:
@@ -109,7 +110,8 @@ class ClipEncoder:
             audio_context_steps=CONTEXT_STEPS,
             encoders=encoders_fingerprint(self.encoders),
             model=self.source,
-            settings=self.config.settings,
+            settings=self.config.settings
+            | {"dtype": self.dtype, "vae_dtype": str(self.vae.dtype).removeprefix("torch.")},
         )
 
     def _latents(self, levels: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ Latents are normalised per channel, (z − mean) / std, everywhere outside this 
 """
 
 from collections.abc import Iterator
-from typing import Any, Final, Protocol, Self, TypeAlias
+from typing import Any, Final, Protocol, Self, TypeAlias, TypeVar
 
 import torch
 from diffusers import AutoencoderKLWan
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from model.codecs.patch_dct import PatchDCTCodec
 
 Autoencoder: TypeAlias = AutoencoderKLWan | PatchDCTCodec
+AnyAutoencoder = TypeVar("AnyAutoencoder", AutoencoderKLWan, PatchDCTCodec)
 CausalCache: TypeAlias = list[Tensor | str | None]
 """What the causal convolutions of a Wan decoder keep of earlier frames."""
 
@@ -61,6 +62,39 @@ def efficient_vae_config() -> dict[str, Any]:
     Encoder and latent space are the same, so the network and the codebook need no change.
     """
     return wan_vae_config() | {"decoder_base_dim": 64}
+
+
+def vae_dtype(name: str, device: str | torch.device) -> torch.dtype:
+    """The type that an autoencoder computes in: `bfloat16`, `float32`, or `auto` for what suits the device.
+
+    That is bfloat16 on a CUDA device and float32 elsewhere. Measured with Wan2.2's autoencoder on an H200, bfloat16
+    takes 0.08 of float32's time to decode and 0.13 to encode, and comes within 52.4 and 58.6 dB of it (PSNR).
+    """
+    if name == "auto":
+        name = "bfloat16" if torch.device(device).type == "cuda" else "float32"
+    dtype: torch.dtype = {"bfloat16": torch.bfloat16, "float32": torch.float32}[name]
+    return dtype
+
+
+def lay_out(vae: AnyAutoencoder, device: str | torch.device, dtype: torch.dtype) -> AnyAutoencoder:
+    """Put an autoencoder, in place, on a device in a type, its kernels in the order that suits the device.
+
+    On a CUDA device their channels lie innermost, and so do those of all that is computed, which saves copies: decoding
+    704×1280 takes 9.8 GB instead of 19.4 (measured on an H200).
+    """
+    # `Module.to`: diffusers' own warns that single modules may have to stay in float32, of which these have none.
+    nn.Module.to(vae, device, dtype)
+    if torch.device(device).type == "cuda":
+        put_channels_last(vae)
+    return vae
+
+
+def put_channels_last(module: nn.Module) -> None:
+    """Let the channels of all convolutions' kernels lie innermost, in place."""
+    for parameter in module.parameters():
+        layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(parameter.ndim)
+        if layout is not None:
+            parameter.data = parameter.data.contiguous(memory_format=layout)
 
 
 @torch.no_grad()

@@ -21,6 +21,7 @@ from rich.progress import (
 from model.generation.request import Sampling, check_codebook, check_out
 from model.media.portrait import load_image
 from model.media.sound import SoundTrack
+from model.media.video_codec import X264, codec_problem
 
 if TYPE_CHECKING:
     from model.generation.pipeline import SoulPipeline
@@ -51,60 +52,82 @@ def _generate(options: argparse.Namespace) -> None:
     SoundTrack.open(options.audio)
     from model.codecs.audio import load_speech  # noqa: PLC0415
     from model.generation.acceleration import Acceleration  # noqa: PLC0415
-    from model.generation.make_video import VideoInputs, make_video  # noqa: PLC0415
+    from model.generation.make_video import VideoInputs, help_denoising, make_video  # noqa: PLC0415
     from model.pretrained.model_parts import ModelParts  # noqa: PLC0415
 
     parts, acceleration = ModelParts.from_options(options), Acceleration.from_options(options)
     acceleration.check_processes(_num_processes())
-    sampling.check_portrait(portrait, parts.default_area())
+    size = sampling.check_portrait(portrait, parts.default_area())
     speech = load_speech(options.audio)
     inputs = VideoInputs(image=portrait, audio=options.audio, waveform=speech, prompt=options.prompt)
     if parts.is_random:
         console.print(f"{parts.model} with random weights: shows that everything runs, not what Soul can do")
     pipeline = parts.load()
     num_frames = inputs.num_frames(pipeline.config.fps)
+    guidance = sampling.guidance(pipeline.config.guidance_scale, pipeline.config.audio_guidance_scale)
+    num_steps = pipeline.num_clips(num_frames) * sampling.num_steps(pipeline.config.num_inference_steps)
     with ExitStack() as stack:
-        writes = _join_ranks(pipeline, stack)
-        if writes and pipeline.codebook is None and pipeline.num_clips(num_frames) > 1:
-            console.print("no codebook: overlaps are not clamped")
-        guidance = sampling.guidance(pipeline.config.guidance_scale, pipeline.config.audio_guidance_scale)
-        num_steps = pipeline.num_clips(num_frames) * sampling.num_steps(pipeline.config.num_inference_steps)
+        is_main = _join_ranks(pipeline, stack)
         acceleration.apply(
             pipeline.transformer,
             num_forwards=num_steps * guidance.num_forwards,
-            say=console.print if writes else lambda _line: None,
+            say=console.print if is_main else lambda _line: None,
         )
+        if not is_main:
+            help_denoising(pipeline, inputs, sampling)
+            return
+        if pipeline.codebook is None and pipeline.num_clips(num_frames) > 1:
+            console.print("no codebook: overlaps are not clamped")
+        codec = _usable_codec(options.video_codec, size, pipeline.config.fps)
         runs = stack.enter_context(acceleration.caching(pipeline.transformer))
-        progress = stack.enter_context(_progress(visible=writes))
+        progress = stack.enter_context(_progress())
         task = progress.add_task("denoising", total=num_steps)
         made = make_video(
             pipeline,
             inputs,
             sampling,
-            options.out if writes else None,
+            options.out,
+            codec=codec,
+            overlap=options.overlap,
             on_step=lambda _clip, _step: progress.advance(task),
             on_frames=lambda done: progress.update(task, description=f"{done} of {num_frames} frames"),
         )
-    if writes:
-        seconds = made.num_frames / made.fps
-        if runs is not None:
-            console.print(f"cache      skipped {runs.skipped(len(pipeline.transformer.blocks)):.0%} of the blocks")
-        console.print(f"{options.out}: {made.num_frames} frames, {seconds:.2f} s, {made.width}x{made.height}")
+    seconds = made.num_frames / made.fps
+    if runs is not None:
+        console.print(f"cache      skipped {runs.skipped(len(pipeline.transformer.blocks)):.0%} of the blocks")
+    console.print(f"{options.out}: {made.num_frames} frames, {seconds:.2f} s, {made.width}x{made.height}")
+
+
+def _usable_codec(asked: str, size: tuple[int, int], fps: int) -> str:
+    """The codec that was asked for; where this machine cannot encode with it, x264's, which is told."""
+    height, width = size
+    problem = codec_problem(asked, height=height, width=width, fps=fps)
+    if problem is None:
+        return asked
+    console.print(f"--video-codec {asked}: {problem}: the video is written with {X264}")
+    return X264
 
 
 def _join_ranks(pipeline: "SoulPipeline", stack: ExitStack) -> bool:
-    """Under torchrun, share every clip between its processes; return whether this one writes the video.
+    """Under torchrun, share every clip between its processes; return whether this one makes the video.
 
-    Every process draws its noise from the same seed and gets the whole clip from the network, so all decode the same
-    video.
+    Every process draws its noise from the same seed and gets the whole clip from the network. One of them decodes and
+    writes, beside the denoising of the next clip: a clip's decoding needs that of the clip before it, so that clips
+    cannot be shared out, and parts of a picture need their neighbours at every convolution.
     """
     if _num_processes() == 1:
         return True
+    import torch  # noqa: PLC0415
     from torch import distributed as dist  # noqa: PLC0415
 
     from model.network.sequence_parallel import SequenceParallel  # noqa: PLC0415
 
-    dist.init_process_group("nccl" if pipeline.device.type == "cuda" else "gloo")
+    if pipeline.device.type == "cuda":
+        # NCCL takes the current device, which is the first one until this.
+        torch.cuda.set_device(pipeline.device)
+        dist.init_process_group("nccl", device_id=pipeline.device)
+    else:
+        dist.init_process_group("gloo")
     stack.callback(dist.destroy_process_group)
     stack.enter_context(SequenceParallel(pipeline.transformer))
     return dist.get_rank() == 0
@@ -114,7 +137,7 @@ def _num_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def _progress(*, visible: bool) -> Progress:
+def _progress() -> Progress:
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -123,5 +146,4 @@ def _progress(*, visible: bool) -> Progress:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
-        disable=not visible,
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from model.generation.options import add_acceleration_options, add_model_options, add_sampling_options
+from model.media.video_codec import CODECS, X264
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--prompt", required=True, help="what happens in the video")
     add("--out", required=True, type=Path, help="the mp4; while it is made, NAME.part.mp4 can be watched")
+    add(
+        "--video-codec",
+        choices=tuple(CODECS),
+        default=X264,
+        help="h264 is x264's, the best for its size; the others encode faster, on an NVIDIA GPU, and where they cannot "
+        "x264 takes their place (default: %(default)s)",
+    )
+    add(
+        "--overlap",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="decode a clip and write the one before it while the next is denoised; without it the same video takes "
+        "longer and less memory",
+    )
     add_model_options(parser)
     add_sampling_options(parser)
     add_acceleration_options(parser, compile_default="auto")

@@ -1,7 +1,7 @@
 """From files to a video file: what a pipeline is given, and the mp4 written while clips arrive."""
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -15,6 +15,7 @@ from model.generation.pipeline import SoulPipeline
 from model.generation.request import Sampling, VideoRequest
 from model.media.portrait import load_image
 from model.media.video import VideoWriter
+from model.media.video_codec import X264
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +59,10 @@ def make_video(
     pipeline: SoulPipeline,
     inputs: VideoInputs,
     sampling: Sampling,
-    out: Path | None,
+    out: Path,
     *,
+    codec: str = X264,
+    overlap: bool = True,
     on_step: ProgressCallback = lambda _clip, _step: None,
     on_frames: Callable[[int], None] = lambda _done: None,
 ) -> MadeVideo:
@@ -69,24 +72,41 @@ def make_video(
         pipeline: the model.
         inputs: portrait, sound and prompt.
         sampling: how it is made.
-        out: the mp4; None makes the video without writing it (for the other ranks of a shared clip).
-        on_step: called after every denoising step.
-        on_frames: called after every clip with the number of frames made so far.
+        out: the mp4.
+        codec: one of `model.media.video_codec.CODECS`.
+        overlap: whether a clip is decoded and the one before it written while the next is denoised.
+        on_step: called after every denoising step; with `overlap`, in the thread that denoises.
+        on_frames: called after every clip with the number of frames written so far.
 
     Raises:
         ValueError: something in the request is wrong; one line.
     """
     fps = pipeline.config.fps
-    request = VideoRequest(image=inputs.image, audio=inputs.waveform, prompt=inputs.prompt, sampling=sampling)
-    clips = pipeline.stream(request, on_step=on_step)
+    clips = pipeline.stream(_request(inputs, sampling), on_step=on_step, overlap=overlap)
     writer, num_frames, size = None, 0, (0, 0)
-    with ExitStack() as stack:
+    # The clips stop before the file is closed: Ctrl-C leaves no thread at work.
+    with ExitStack() as stack, closing(clips):
         for clip in clips:
             num_frames, size = clip.plan.frames.stop, clip.frames.shape[1:3]
-            if out is not None:
-                writer = writer or stack.enter_context(
-                    VideoWriter(out, height=size[0], width=size[1], fps=fps, audio=inputs.audio)
-                )
-                writer.write(clip.frames)
+            writer = writer or stack.enter_context(
+                VideoWriter(out, height=size[0], width=size[1], fps=fps, audio=inputs.audio, codec=codec)
+            )
+            writer.write(clip.frames)
             on_frames(num_frames)
     return MadeVideo(num_frames=num_frames, fps=fps, height=size[0], width=size[1])
+
+
+def help_denoising(pipeline: SoulPipeline, inputs: VideoInputs, sampling: Sampling) -> None:
+    """Take part in a video that another process makes: denoise its clips with it, and neither decode nor write.
+
+    Args:
+        pipeline: whose network shares its clips with the other process (`model.network.sequence_parallel`).
+        inputs: as the other process has them.
+        sampling: as the other process has it.
+    """
+    for _ in pipeline.stream_latents(_request(inputs, sampling)):
+        pass
+
+
+def _request(inputs: VideoInputs, sampling: Sampling) -> VideoRequest:
+    return VideoRequest(image=inputs.image, audio=inputs.waveform, prompt=inputs.prompt, sampling=sampling)

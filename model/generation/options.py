@@ -23,6 +23,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     add("--scheduler", choices=("unipc", "euler", "few-step"), help="sampler (default: the model directory's)")
     add("--device", help="cuda, cpu, ... (default: cuda if there is one)")
     add("--dtype", choices=("bfloat16", "float32"), help="of the networks (default: bfloat16, float32 on a CPU)")
+    add(
+        "--vae-dtype",
+        choices=("auto", "bfloat16", "float32"),
+        default="auto",
+        help="of the autoencoder (default: auto, which is bfloat16 on a GPU, float32 on a CPU)",
+    )
 
 
 def add_acceleration_options(parser: argparse.ArgumentParser, compile_default: str) -> None:

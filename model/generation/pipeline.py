@@ -4,9 +4,10 @@ Letters: N samples, T pixel frames, C latent channels, F latent frames, H and W 
 """
 
 import importlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any, Self
 
 import numpy as np
@@ -20,11 +21,12 @@ from torch import Tensor
 from model.codecs.audio import check_waveform, load_speech, num_video_frames
 from model.codecs.audio_encoders import AudioEncoder
 from model.codecs.image import choose_size, fit_image
-from model.codecs.levels import levels_of
 from model.codecs.text import encode_text
-from model.codecs.vae import Autoencoder, StreamingDecoder, encode_video
+from model.codecs.vae import Autoencoder, encode_video
+from model.generation.clips import DenoisedClip, GeneratedClip
 from model.generation.codebook import Codebook
 from model.generation.encoded_request import EncodedRequest, ProgressCallback
+from model.generation.overlap import decode_beside, decode_in_turn, stopped_by
 from model.generation.request import VideoRequest
 from model.generation.sampling import CleanFrames, Scheduler, denoise
 from model.generation.timeline import ClipPlan, num_clips, plan_clips
@@ -32,18 +34,6 @@ from model.media.portrait import as_rgb, load_image
 from model.network.transformer import SoulTransformer3DModel
 from model.weights.directory import CODEBOOK_FILE, check_model_directory, public_home
 from model.weights.files import give_usual_mode, locate
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class GeneratedClip:
-    """What one clip adds to the video."""
-
-    plan: ClipPlan
-    """Where the clip lies on the timeline."""
-    frames: np.ndarray
-    """(T, 16H, 16W, 3) uint8 RGB: the new frames, without pivot and overlap, cut to the speech."""
-    latents: Tensor
-    """(1, C, F, H, W) fp32, normalised: the whole clip, pivot and overlap included."""
 
 
 @dataclass
@@ -164,20 +154,40 @@ class SoulPipeline(DiffusionPipeline):
         return SoulPipelineOutput(frames=np.concatenate(frames), fps=self.config.fps)
 
     def stream(
-        self, request: VideoRequest, *, on_step: ProgressCallback = lambda _clip, _step: None
-    ) -> Iterator[GeneratedClip]:
+        self,
+        request: VideoRequest,
+        *,
+        on_step: ProgressCallback = lambda _clip, _step: None,
+        overlap: bool = True,
+    ) -> Generator[GeneratedClip, None, None]:
         """Check and encode the request now, and return an iterator that makes the video clip by clip.
 
         The video has ⌈seconds of speech · fps⌉ frames. The memory in use does not grow with their number.
 
+        With `overlap`, a clip is denoised in one thread while the clip before it is decoded in another and the caller
+        has the one before that; at most one clip waits between any two of them. The frames are the same. The memory of
+        denoising and of decoding is then in use at once. Both threads have ended when the iterator ends, however it
+        does; a clip that is being denoised breaks off after its step. A pipeline with offloaded parts has no overlap:
+        they take turns on the device.
+
         Args:
             request: what is asked for; the directory's defaults hold for what it leaves open.
-            on_step: called after every denoising step.
+            on_step: called after every denoising step; with `overlap`, in the thread that denoises.
+            overlap: whether clips are denoised, decoded and used at the same time rather than one after the other.
 
         Raises:
             ValueError: something in the request is wrong; one line that says what.
         """
-        return self.clips(self.encode(request, on_step=on_step))
+        return self.clips(self.encode(request, on_step=on_step), overlap=overlap)
+
+    def stream_latents(
+        self, request: VideoRequest, *, on_step: ProgressCallback = lambda _clip, _step: None
+    ) -> Generator[DenoisedClip, None, None]:
+        """The clips of `stream` before they are decoded; arguments and errors as there.
+
+        For the processes that share a network with another one, which decodes.
+        """
+        return self._denoised(self.encode(request, on_step=on_step))
 
     def encode(self, request: VideoRequest, *, on_step: ProgressCallback = lambda _clip, _step: None) -> EncodedRequest:
         """Check and encode the request; needs no network. After it, the text encoder is not needed any more.
@@ -217,21 +227,22 @@ class SoulPipeline(DiffusionPipeline):
         geometry = {name: self.config[name] for name in ("clip_latents", "overlap_latents")}
         return num_clips(num_frames, **geometry)
 
-    @torch.no_grad()
-    def clips(self, request: EncodedRequest) -> Iterator[GeneratedClip]:
+    def clips(self, request: EncodedRequest, *, overlap: bool = True) -> Generator[GeneratedClip, None, None]:
         """Make the video of an encoded request clip by clip; see `stream`."""
-        decoder = StreamingDecoder(self.vae)
+        if not overlap or hasattr(self.vae, "_hf_hook"):
+            return decode_in_turn(self._denoised(request), self.vae)
+        stopping = Event()
+        request = replace(request, on_step=stopped_by(stopping, request.on_step))
+        return decode_beside(self._denoised(request), self.vae, stopping)
+
+    @torch.no_grad()
+    def _denoised(self, request: EncodedRequest) -> Generator[DenoisedClip, None, None]:
         clean = CleanFrames(latents=request.pivot)
         num_overlap = self.config.overlap_latents
         plans = plan_clips(request.num_frames, clip_latents=self.config.clip_latents, overlap_latents=num_overlap)
         for plan in plans:
             latents = self._denoise_clip(request, plan, clean)
-            # In later clips neither the pivot nor the overlap is decoded: the pivot is never shown, and the overlap
-            # has been shown. In the first clip the pivot is the image, which is the first frame.
-            first = 0 if plan.index == 0 else plan.num_clean
-            new = latents[:, :, first : first + len(plan.decoded)]
-            frames = np.concatenate([_frames_of(pixels) for pixels in decoder.frames(new)])
-            yield GeneratedClip(plan=plan, frames=frames[: len(plan.frames)], latents=latents)
+            yield DenoisedClip.now(plan, latents)
             overlap = self._clamped(latents[:, :, latents.shape[2] - num_overlap :], request.threshold)
             clean = CleanFrames(latents=torch.cat([request.pivot, overlap], dim=2))
 
@@ -286,9 +297,3 @@ def _found(entry: Any) -> Any:
     if not isinstance(entry, list | tuple) or not isinstance(entry[0], str) or public_home(entry[0]) != "model":
         return entry
     return getattr(importlib.import_module("model"), entry[1]).__module__, entry[1]
-
-
-def _frames_of(pixels: Tensor) -> np.ndarray:
-    """Pixels (1, 3, T, 16H, 16W) in [-1, 1] as frames (T, 16H, 16W, 3) on the CPU."""
-    frames: np.ndarray = rearrange(levels_of(pixels[0]), "c t h w -> t h w c").cpu().numpy()
-    return frames

@@ -81,8 +81,8 @@ class Sampling:
         )
         return cls(height=height, width=width, area=area, **{name: getattr(options, name) for name in names})
 
-    def check_portrait(self, image: "Image", default_area: int) -> None:
-        """Check that a video of this picture's shape can be made.
+    def check_portrait(self, image: "Image", default_area: int) -> tuple[int, int]:
+        """Height and width of a video of this picture.
 
         Args:
             image: the portrait.
@@ -91,11 +91,10 @@ class Sampling:
         Raises:
             ValueError: the picture is too long and thin; one line.
         """
-        if self.height is None:
-            try:
-                choose_size(image, height=None, width=None, area=self.area, default_area=default_area)
-            except ValueError as error:
-                raise ValueError(f"--image is {image.width}x{image.height}: {error}") from error
+        try:
+            return choose_size(image, height=self.height, width=self.width, area=self.area, default_area=default_area)
+        except ValueError as error:
+            raise ValueError(f"--image is {image.width}x{image.height}: {error}") from error
 
     def guidance(self, default: float, audio_default: float | None) -> "Guidance":
         """The guidance, the defaults being the model directory's."""

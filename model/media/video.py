@@ -1,4 +1,4 @@
-"""Video files: H.264 and AAC in MP4, written while the clips arrive."""
+"""Video files: H.264 (or HEVC) and AAC in MP4, written while the clips arrive."""
 
 from contextlib import suppress
 from fractions import Fraction
@@ -11,11 +11,11 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from model.media.sound import Mixer, SoundTrack
+from model.media.video_codec import CODECS, X264
 
 # Sample rates that AAC can carry; others become 48 kHz.
 _AAC_RATES_HZ: Final = frozenset({8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000})
 _AUDIO_BIT_RATE: Final = 192_000
-_BT709: Final = 1
 
 
 class VideoWriter:
@@ -39,6 +39,7 @@ class VideoWriter:
         fps: int | Fraction,
         audio: str | Path | None = None,
         crf: int = 16,
+        codec: str = X264,
     ) -> None:
         self.path = Path(path)
         if self.path.suffix.lower() != ".mp4":
@@ -49,12 +50,9 @@ class VideoWriter:
         self.num_frames = 0
         options = {"movflags": "frag_keyframe+delay_moov+default_base_moof", "flush_packets": "1"}
         self._container = _open_mp4(self.part, options)
-        self._video = self._container.add_stream("libx264", rate=self.fps, options={"crf": str(crf)})
-        self._video.width, self._video.height, self._video.pix_fmt = width, height, "yuv420p"
-        context = self._video.codec_context
-        context.gop_size = round(self.fps)
-        context.colorspace = context.color_primaries = context.color_trc = _BT709
-        context.color_range = ColorRange.MPEG
+        chosen = CODECS[codec]
+        self._video = self._container.add_stream(chosen.encoder, rate=self.fps, options=chosen.options(crf))
+        chosen.set_up(self._video.codec_context, height=height, width=width, fps=self.fps)
         self._sound = None if audio is None else _Sound(Path(audio), self._container)
 
     def __enter__(self) -> Self:
@@ -177,6 +175,8 @@ def _remux(source: Path, target: Path) -> None:
         _open_mp4(target, {"movflags": "faststart", "movie_timescale": "48000"}) as plain,
     ):
         streams = {stream.index: plain.add_stream_from_template(stream) for stream in fragments.streams}
+        for stream in fragments.streams:
+            streams[stream.index].codec_context.codec_tag = stream.codec_context.codec_tag
         for packet in fragments.demux():
             if packet.dts is not None:
                 packet.stream = streams[packet.stream.index]

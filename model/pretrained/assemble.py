@@ -80,23 +80,20 @@ class Encoders:
     """UMT5's; None for hashed tokens."""
 
 
-def load_encoders(
-    source: str, *, dtype: torch.dtype = torch.float32, vae_dtype: torch.dtype = torch.float32
-) -> Encoders:
+def load_encoders(source: str, *, dtype: torch.dtype = torch.float32) -> Encoders:
     """Load a model directory's (or a Hub id's) encoders without its network, or those of the preset `tiny`.
+
+    The autoencoder is in fp32, as it was trained; `model.codecs.vae.lay_out` puts it into another type.
 
     Raises:
         ValueError: no such model, or a broken one; the message names what is wrong.
     """
     if source == "tiny" and not Path(source).is_dir():
-        built = _build_encoders(get_preset(source))
-        if vae_dtype != torch.float32:
-            built["vae"] = built["vae"].to(vae_dtype)
-        return Encoders(**built)
+        return Encoders(**_build_encoders(get_preset(source)))
     directory = locate(source, patterns=[INDEX_FILE, *(f"{name}/*" for name in ENCODERS)])
     try:
         pipeline = SoulPipeline.from_pretrained(
-            directory, transformer=None, scheduler=None, dtype={"default": dtype, "vae": vae_dtype}
+            directory, transformer=None, scheduler=None, dtype={"default": dtype, "vae": torch.float32}
         )
     except OSError as error:
         raise ValueError(f"{source}: {str(error).partition(chr(10))[0]}") from error

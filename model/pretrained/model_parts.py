@@ -1,7 +1,7 @@
 """A model put together for making videos: which directory, which parts of it are replaced, and where it runs."""
 
 import argparse
-import os
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -10,6 +10,8 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 
 from model.codecs.image import AREAS
+from model.codecs.vae import lay_out, vae_dtype
+from model.device import own_device
 from model.generation.codebook import Codebook
 from model.generation.pipeline import SoulPipeline
 from model.generation.sampling import build_scheduler
@@ -38,11 +40,13 @@ class ModelParts:
     """Where it runs; None for a GPU if there is one (under torchrun, this process's GPU)."""
     dtype: str | None = None
     """`bfloat16` or `float32`, of the networks; None for the device's default."""
+    vae_dtype: str = "auto"
+    """`bfloat16` or `float32`, of the autoencoder; `auto` for the device's default."""
 
     @classmethod
     def from_options(cls, options: argparse.Namespace) -> Self:
         """Read the options that `options.add_model_options` adds."""
-        names = ("model", "vae", "scheduler", "codebook", "device", "dtype")
+        names = ("model", "vae", "scheduler", "codebook", "device", "dtype", "vae_dtype")
         return cls(**{name: getattr(options, name) for name in names})
 
     @property
@@ -68,8 +72,7 @@ class ModelParts:
             ValueError: a part is missing or broken, or there is no such device; one line.
         """
         diffusers_logging.disable_progress_bar()
-        cuda = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
-        device = self.device or (cuda if torch.cuda.is_available() else "cpu")
+        device = own_device(self.device)
         try:
             # Tried before the model is loaded, which takes a minute.
             torch.empty(0, device=device)
@@ -85,6 +88,7 @@ class ModelParts:
             pipeline.codebook = Codebook.load(self.codebook)
         try:
             on_device: SoulPipeline = pipeline.to(device)
+            lay_out(on_device.vae, device, vae_dtype(self.vae_dtype, device))
         except RuntimeError as error:
             raise _refused(device, error) from error
         return on_device
@@ -93,10 +97,13 @@ class ModelParts:
         if self.model != RANDOM_PRESET:
             raise ValueError(f"--model {self.model}: random weights of this size are of no use, give a directory")
         pipeline = assemble.build_pipeline(self.model)
-        return pipeline if dtype == torch.float32 else pipeline.to(dtype)
+        if dtype != torch.float32:
+            vae = copy.deepcopy(pipeline.vae)
+            pipeline.to(dtype).register_modules(vae=vae)
+        return pipeline
 
     def _trained(self, dtype: torch.dtype) -> SoulPipeline:
-        # The autoencoder stays fp32, as Wan runs it.
+        # The autoencoder is read as it was trained, and put into its type on the device.
         return SoulPipeline.from_pretrained(self.model, dtype={"default": dtype, "vae": torch.float32})
 
 

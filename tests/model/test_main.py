@@ -2,6 +2,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from model.__main__ import main
+from model.media.video_codec import CODECS
 from model.pretrained.model_parts import ModelParts
 from tests.worlds.pipelines import click, make_codebook, noise, picture, small_pipeline, write_wav
 
@@ -161,6 +163,20 @@ def test_a_mistake_gives_one_clear_line(
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("soul: ")]
     assert message in line
     assert not out.exists()
+
+
+def test_a_codec_that_cannot_be_used_is_told_and_replaced(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # As on a machine without NVIDIA's driver, which this one may have.
+    absent = replace(CODECS["h264_nvenc"], encoder="h264_crystal")
+    monkeypatch.setitem(CODECS, "h264_nvenc", absent)  # type: ignore[misc]
+    short = write_wav(tmp_path / "short.wav", noise(0.2))
+    options = ("--steps", "1", "--video-codec", "h264_nvenc", "--no-overlap", "--vae-dtype", "bfloat16")
+    assert generate(inputs, tmp_path / "out.mp4", *options, audio=str(short)) == 0
+    told = "--video-codec h264_nvenc: PyAV's FFmpeg has no such encoder: the video is written with h264\n"
+    assert told in capsys.readouterr().err
+    assert len(frames_of(tmp_path / "out.mp4")) == 5
 
 
 def test_help_and_mistakes_of_a_fresh_process() -> None:

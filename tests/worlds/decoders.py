@@ -36,10 +36,10 @@ EVAE = {
 }
 
 
-def small_wan(decoder_base_dim: int = 8, *, seed: int = 0) -> AutoencoderKLWan:
+def small_wan(decoder_base_dim: int = 8, *, seed: int = 0, **changes: Any) -> AutoencoderKLWan:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        vae = AutoencoderKLWan(**wan_vae_config() | {"base_dim": 4, "decoder_base_dim": decoder_base_dim})
+        vae = AutoencoderKLWan(**wan_vae_config() | {"base_dim": 4, "decoder_base_dim": decoder_base_dim} | changes)
     return vae.eval()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -11,13 +10,14 @@ from typing import Final
 
 import torch
 from diffusers import AutoencoderKLWan
-from torch import Tensor, nn
+from torch import Tensor
 
+from bench.efficiency.measure import psnr_db
 from bench.efficiency.model_placement import made_on
 from bench.gpu_check.figure import Figure, reason
 from bench.gpu_check.measuring import Cost, cost_of, free_memory, relative_error, tf32
 from bench.gpu_check.setting import Setting
-from model.codecs.vae import StreamingDecoder, encode_video
+from model.codecs.vae import StreamingDecoder, encode_video, put_channels_last
 
 NUM_LATENTS: Final = 4
 """Latent frames that are coded; the causal cache is full from the third on."""
@@ -89,7 +89,7 @@ def _each_way(
             error=relative_error(coded.result, first.result),
             ratio=coded.cost.seconds / first.cost.seconds,
             reference=WAYS[0].name,
-            also={"psnr_db": _psnr_db(coded.result, first.result)},
+            also={"psnr_db": psnr_db(coded.result, first.result)},
         )
 
 
@@ -106,23 +106,9 @@ def _coded(setting: Setting, vae: AutoencoderKLWan, way: _Way, code: Callable[[A
         return _Coded(cost=cost_of(lambda: code(placed), setting), result=code(placed).cpu())
 
 
-def _psnr_db(result: Tensor, reference: Tensor) -> float | None:
-    """Against the reference's own range of values; None where nothing differs."""
-    deviation = float((result - reference).square().mean())
-    values = float(reference.max() - reference.min())
-    return round(10 * math.log10(values**2 / deviation), 1) if deviation else None
-
-
 def _placed(vae: AutoencoderKLWan, way: _Way) -> AutoencoderKLWan:
     """A copy of the autoencoder in a type and layout."""
     placed = copy.deepcopy(vae).to(way.dtype)
     if way.channels_last:
-        for parameter in placed.parameters():
-            _put_channels_last(parameter)
+        put_channels_last(placed)
     return placed
-
-
-def _put_channels_last(parameter: nn.Parameter) -> None:
-    layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(parameter.ndim)
-    if layout is not None:
-        parameter.data = parameter.data.contiguous(memory_format=layout)

@@ -13,8 +13,8 @@ import torch
 from bench.studies.drift import frames_of_clips, main
 from bench.studies.drift_scores import ClipStatistics, clip_statistics, compare, drift_of, verdict
 from bench.studies.generation import load_pipeline
+from model.generation.clips import GeneratedClip
 from model.generation.codebook import Codebook
-from model.generation.pipeline import GeneratedClip
 from model.generation.timeline import plan_clips
 from tests.bench.studies.shape import committed, shape
 

@@ -10,6 +10,7 @@ import pytest
 
 from curation.__main__ import main
 from curation.encoding.config import EncodeConfig, ModelConfig
+from curation.encoding.encoded import EncodedDirectory
 from infra.config import ConfigError, build
 from model.pretrained.assemble import build_pipeline
 from tests.worlds.curated_shards import Made, curate, flat, source_of, video
@@ -104,6 +105,19 @@ def test_settings_that_may_differ_are_told(run: Path, capsys: pytest.CaptureFixt
     assert f"note: min_frames was 81 when {run}/encoded/720p was begun and is 33 now" in said
     assert "note: num_references was 4" in said
     assert said.count("note: ") == 2
+
+
+def test_the_precision_that_was_used_is_recorded_and_another_one_is_told(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert encode(run, "--set", "device=cpu") == 0
+    settings = EncodedDirectory(str(run / "encoded/720p")).encoding().settings
+    assert (settings["dtype"], settings["vae_dtype"]) == ("float32", "float32")
+    capsys.readouterr()
+    assert encode(run, "--set", "device=cpu") == 0
+    assert "note: " not in capsys.readouterr().out
+    assert encode(run, "--set", "device=cpu", "--set", "vae_dtype=bfloat16") == 0
+    assert "note: vae_dtype was float32" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

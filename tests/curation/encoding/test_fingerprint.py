@@ -9,7 +9,7 @@ from diffusers import AutoencoderKLWan
 from curation.encoding.fingerprint import encoders_fingerprint
 from model.codecs.audio_encoders import LogMelAudioEncoder
 from model.codecs.text import HashedTextEncoder
-from model.codecs.vae import wan_vae_config
+from model.codecs.vae import lay_out, put_channels_last, wan_vae_config
 from model.pretrained.assemble import Encoders, load_encoders
 
 
@@ -29,7 +29,11 @@ def test_it_stays_and_does_not_depend_on_the_precision(tiny: Encoders) -> None:
     assert encoders_fingerprint(tiny) == encoders_fingerprint(load_encoders("tiny"))
     halves = load_encoders("tiny")
     halves.text_encoder.to(torch.bfloat16)
+    lay_out(halves.vae, "cpu", torch.bfloat16)
     assert encoders_fingerprint(halves) == encoders_fingerprint(tiny)
+    wan, laid_out = (replace(tiny, vae=small_vae()) for _ in range(2))
+    put_channels_last(laid_out.vae)
+    assert encoders_fingerprint(wan) == encoders_fingerprint(laid_out)
 
 
 def test_other_networks_are_told_apart(tiny: Encoders) -> None:

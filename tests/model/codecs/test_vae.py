@@ -14,6 +14,9 @@ from model.codecs.vae import (
     decode_video,
     efficient_vae_config,
     encode_video,
+    lay_out,
+    put_channels_last,
+    vae_dtype,
     wan_vae_config,
 )
 from model.cost.cost import decoder_cost
@@ -63,6 +66,51 @@ def test_streaming_equals_one_shot(vae: Autoencoder) -> None:
     assert streamed.shape == whole.shape == (1, 3, 25, 32, 64)
     # The Wan decoder's first 1×1×1 convolution sees one frame instead of seven, which rounds differently.
     assert float((streamed - whole).abs().max()) <= 1e-5
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_streaming_equals_stock_decoding_bit_for_bit(dtype: torch.dtype) -> None:
+    vae = lay_out(small_vae(), "cpu", dtype)
+    latents = random_latents(6)
+    streamed = StreamingDecoder(vae)(latents)
+    assert streamed.dtype == torch.float32
+    # The stock decoder gives all frames to its first 1×1×1 convolution at once, which may round differently.
+    convolve = vae.post_quant_conv.forward
+    vae.post_quant_conv.forward = lambda raw: torch.cat([convolve(one) for one in raw.split(1, dim=2)], dim=2)
+    assert torch.equal(streamed, decode_video(vae, latents))
+
+
+def test_bfloat16_is_near_float32(vae: Autoencoder) -> None:
+    latents, pixels = random_latents(4), torch.rand(1, 3, 5, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    exact = (StreamingDecoder(vae)(latents), encode_video(vae, pixels))
+    vae = lay_out(vae, "cpu", torch.bfloat16)
+    for near, reference in zip((StreamingDecoder(vae)(latents), encode_video(vae, pixels)), exact, strict=True):
+        error = (near - reference).norm() / reference.norm()
+        assert 0 < error < 0.02
+
+
+def test_channels_may_lie_innermost(vae: Autoencoder) -> None:
+    latents = random_latents(4)
+    expected = StreamingDecoder(vae)(latents)
+    put_channels_last(vae)
+    if isinstance(vae, AutoencoderKLWan):
+        kernel = vae.decoder.conv_in.weight
+        assert kernel.is_contiguous(memory_format=torch.channels_last_3d)
+        assert not kernel.is_contiguous()
+    torch.testing.assert_close(StreamingDecoder(vae)(latents), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "dtype"),
+    [
+        ("auto", "cuda:1", torch.bfloat16),
+        ("auto", "cpu", torch.float32),
+        ("float32", "cuda", torch.float32),
+        ("bfloat16", "cpu", torch.bfloat16),
+    ],
+)
+def test_types_by_name(name: str, device: str, dtype: torch.dtype) -> None:
+    assert vae_dtype(name, device) == dtype
 
 
 def test_one_latent_frame_gives_four_pixel_frames_and_the_first_one(vae: Autoencoder) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from model.codecs.text import encode_text
 from model.codecs.vae import decode_video, encode_video
+from model.generation.clips import GeneratedClip
 from model.generation.codebook import Codebook
-from model.generation.pipeline import GeneratedClip, SoulPipeline
+from model.generation.pipeline import SoulPipeline
 from tests.worlds.pipelines import (
     OracleTransformer,
     asked,
@@ -182,7 +183,7 @@ def test_the_models_own_guidance_and_negative_prompt_hold_unless_others_are_give
 def test_progress_is_reported_clip_by_clip(pipeline: SoulPipeline) -> None:
     steps: list[tuple[int, int]] = []
     request = asked(audio=noise(5.0), steps=2)
-    stream = pipeline.stream(request, on_step=lambda clip, step: steps.append((clip, step)))
+    stream = pipeline.stream(request, on_step=lambda clip, step: steps.append((clip, step)), overlap=False)
     next(stream)
     assert steps == [(0, 0), (0, 1)]
     next(stream)
@@ -209,7 +210,7 @@ def resident_bytes() -> int:
 @pytest.mark.usefixtures("only_new_objects")
 def test_memory_does_not_grow_with_the_length(pipeline: SoulPipeline) -> None:
     tensors, resident, num_frames = [], [], 0
-    for clip in pipeline.stream(asked(audio=noise(44.0))):
+    for clip in pipeline.stream(asked(audio=noise(44.0)), overlap=False):
         num_frames += len(clip.frames)
         # From clip 8 on two windows of sound are held.
         if clip.plan.index in {8, 9, 10}:
@@ -220,6 +221,14 @@ def test_memory_does_not_grow_with_the_length(pipeline: SoulPipeline) -> None:
     assert tensors[0] > 0
     assert max(tensors[1:]) <= tensors[0]
     assert max(resident[1:]) < resident[0] + 16 * 2**20
+
+
+def test_memory_does_not_grow_with_the_length_of_overlapping_clips() -> None:
+    pipeline = small_pipeline(clip_latents=5)
+    resident = [resident_bytes() for _ in pipeline.stream(asked(audio=noise(8.0), height=192, width=192))]
+    assert len(resident) == 24
+    # The frames of the second dozen clips are 10 MiB.
+    assert max(resident[12:]) < max(resident[:12]) + 5 * 2**20
 
 
 def test_bad_requests_are_refused_before_anything_is_made(pipeline: SoulPipeline, tmp_path: Path) -> None:
