@@ -33,8 +33,8 @@ ROOMS: Mapping[str, str] = {
         "commands __main__"
     ),
     "training": (
-        "data distributed monitoring objectives recipes memory initial result parts trainer stage command codebook "
-        "export negatives __main__"
+        "data distributed monitoring objectives recipes memory initial weight_files result parts trainer stage command "
+        "codebook export negatives __main__"
     ),
     "bench": (
         "values machine_fault rows pages served samples metrics stats leaderboard human_study report evaluation "

@@ -5,26 +5,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
 import torch
-from huggingface_hub import split_torch_state_dict_into_shards
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors import SafetensorError
 
 from infra.config import ConfigError, persons_mistakes
 from infra.storage.write_errors import reason_of
 from model.generation.codebook import Codebook
 from model.generation.sampling import build_scheduler
 from model.weights.directory import CODEBOOK_FILE, INDEX_FILE, check_model_directory
-from model.weights.files import WEIGHTS, give_usual_mode, read_shapes, weight_files
-from training.distributed.checkpoints import CheckpointError
+from training.distributed.checkpoint_writer import CheckpointError
 from training.initial import Initial
+from training.weight_files import Weight, weights_in, write_weights
 
 CONFIG_FILE: Final = "config.json"
 
@@ -78,23 +74,6 @@ class Origin:
         return cls(network=described["network"], result=Result(**{**values, **lists}), initial=initial)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Weight:
-    """A tensor that is read when it is written, so that not all have to be in memory."""
-
-    shape: tuple[int, ...]
-    read: Callable[[], Tensor] = field(repr=False)
-
-
-def weights_of(state: Mapping[str, Tensor]) -> dict[str, Weight]:
-    """Tensors in memory as weights."""
-
-    def weight(tensor: Tensor) -> Weight:
-        return Weight(shape=tuple(tensor.shape), read=lambda: tensor)
-
-    return {name: weight(tensor) for name, tensor in state.items()}
-
-
 def write_result(
     target: Path,
     initial: Path,
@@ -124,8 +103,9 @@ def write_result(
         _lay_out(aside, initial, result)
         with persons_mistakes():
             kept = _kept(initial / result.component, result)
-        _write_weights(aside / result.component, kept | _trained(weights, result), result, dtype)
-        give_usual_mode((aside / result.component).glob("*.safetensors"))
+        replacing = kept | _trained(weights, result)
+        types = {name: _stored_type(name, dtype, result) for name in replacing}
+        write_weights(aside / result.component, replacing, types)
         if codebook is not None:
             with persons_mistakes():
                 Codebook.load(codebook)
@@ -191,6 +171,10 @@ def _weights(names: list[str]) -> list[str]:
     return [name for name in names if name.endswith((".safetensors", ".safetensors.index.json", ".bin"))]
 
 
+def _stored_type(name: str, dtype: torch.dtype, result: Result) -> torch.dtype:
+    return torch.float32 if any(part in name for part in result.in_fp32) else dtype
+
+
 def _trained(weights: Mapping[str, Weight], result: Result) -> dict[str, Weight]:
     """The component's weights among the trained network's."""
     prefix = result.prefix
@@ -201,34 +185,7 @@ def _kept(folder: Path, result: Result) -> dict[str, Weight]:
     """The component's weights that stay as the initial directory has them."""
     if not result.keeps_weights:
         return {}
-    return {
-        name: Weight(shape=shape, read=partial(_read, file, name))
-        for file in weight_files(folder)
-        for name, shape in read_shapes(file).items()
-        if not name.startswith(result.replaced)
-    }
-
-
-def _read(file: Path, name: str) -> Tensor:
-    with safe_open(file, framework="pt") as weights:
-        tensor: Tensor = weights.get_tensor(name)
-        return tensor
-
-
-def _write_weights(folder: Path, weights: Mapping[str, Weight], result: Result, dtype: torch.dtype) -> None:
-    """Write a component's weights as diffusers does, with one file's in memory at a time."""
-    types = {name: torch.float32 if any(part in name for part in result.in_fp32) else dtype for name in weights}
-    with torch.device("meta"):
-        empty = {name: torch.empty(each.shape, dtype=types[name]) for name, each in weights.items()}
-    split = split_torch_state_dict_into_shards(
-        empty, filename_pattern=f"{WEIGHTS}{{suffix}}.safetensors", max_shard_size="10GB"
-    )
-    for file, names in split.filename_to_tensors.items():
-        tensors = {name: weights[name].read().to(types[name]).contiguous() for name in names}
-        save_file(tensors, folder / file, metadata={"format": "pt"})
-    if split.is_sharded:
-        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
-        (folder / f"{WEIGHTS}.safetensors.index.json").write_text(json.dumps(index, indent=2))
+    return {name: each for name, each in weights_in(folder).items() if not name.startswith(result.replaced)}
 
 
 def _link(source: str, target: str) -> None:

@@ -26,8 +26,9 @@ from training.monitoring.display import Display
 from training.monitoring.validation import load_held_out
 from training.parts.by_objective import PARTS_OF
 from training.recipes.recipe import Recipe
-from training.result import check_link, point_to, weights_of, write_result
+from training.result import check_link, point_to, write_result
 from training.trainer import Trainer
+from training.weight_files import weights_of
 
 
 def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: str | None = None) -> Path:

@@ -21,7 +21,7 @@ TOLERANCE, DISTIL_TOLERANCE = 2e-5, 1e-4
 """Relative, per step, as between one rank and two: sums are taken in another order, which AdamW's division spreads."""
 SHARDS = ((SampleSpec(),) * 7, (SampleSpec(latent_width=6),) * 4)
 
-OFFLOADED = {"parallel__offload_optimizer": "true", "ema__device": "cpu"}
+OFFLOADED: dict[str, Any] = {"parallel__offload_optimizer": "true", "ema__device": "cpu"}
 PATHS: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "1 to 2 to 4 to 1": [(1, {}), (2, {}), (4, {}), (1, {})],
     "4 to 1 to 2, zero-3": [(4, {"parallel__zero_stage": 3}), (1, {"parallel__zero_stage": 3}), (2, {})],
@@ -122,11 +122,12 @@ def test_any_ranks_go_on_within_a_tolerance(alone: Path, tmp_path: Path, path: s
 @pytest.mark.slow
 @pytest.mark.parametrize("setup", ["offloaded", "zero-3", "shared clips"])
 def test_as_many_ranks_go_on_bit_for_bit_in_any_layout(alone: Path, tmp_path: Path, setup: str) -> None:
-    changes: dict[str, Any] = {
+    setups: dict[str, dict[str, Any]] = {
         "offloaded": OFFLOADED,
         "zero-3": {"parallel__zero_stage": 3, "parallel__precision": "bfloat16"},
         "shared clips": {"parallel__sequence_parallel": 2},
-    }[setup]
+    }
+    changes = setups[setup]
     whole, stopped = (untrained(alone, tmp_path / name) for name in ("whole", "stopped"))
     jobs = [(whole, STEPS), (stopped, 3), (stopped, STEPS)]
     train_together(2, *(("720p", run, small_overrides(steps=steps, **changes)) for run, steps in jobs))

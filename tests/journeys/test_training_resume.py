@@ -13,7 +13,7 @@ import pytest
 from tests.worlds.encoded_run import SampleSpec, make_encoded_run
 from tests.worlds.recipes import losses, metrics, small_options, train
 from training.__main__ import main
-from training.distributed.checkpoints import CheckpointError
+from training.distributed.checkpoint_writer import CheckpointError
 from training.trainer import DivergedError, Trainer
 
 SHARDS = ((SampleSpec(),) * 7, (SampleSpec(latent_width=6),) * 4)

@@ -18,28 +18,19 @@ from typing import Any
 
 import torch
 
-from infra.storage.write_errors import ERRORS, NotWrittenError, reason_of
 from training.distributed.background import Background
-from training.distributed.pieces import Digest, digest_of
+from training.distributed.checkpoint_writer import CheckpointError, CheckpointWriter, Content, generators_file
+from training.distributed.pieces import digest_of
 from training.distributed.ranks import Ranks
 from training.distributed.snapshot import HostCopies, Snapshot
 from training.distributed.train_state import (
     FORMAT,
-    MANIFEST_FILE,
-    STATE_FILE,
     TrainState,
     checkpoint_paths,
     read_manifest,
     read_state,
 )
 from training.distributed.trained_model import TrainedModel
-
-Gather = Callable[[Any], list[Any]]
-"""Gives the value of every rank."""
-
-
-class CheckpointError(NotWrittenError):
-    """A checkpoint could not be written; those before it are untouched."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,15 +52,6 @@ class CheckpointConfig:
             raise ValueError("checkpoint.every and checkpoint.keep must be at least 1")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Content:
-    """What this rank writes."""
-
-    state: str
-    generators: Mapping[str, Any]
-    snapshots: Sequence[Snapshot]
-
-
 class Checkpoints:
     """The checkpoints of one stage; all ranks call all methods."""
 
@@ -77,6 +59,7 @@ class Checkpoints:
         self.folder = folder
         self.config = config
         self.ranks = ranks
+        self._writer = CheckpointWriter(folder, config.keep, ranks)
         self._background = Background(ranks)
         self._copies = HostCopies()
 
@@ -101,10 +84,10 @@ class Checkpoints:
         in_background = self.config.background and not at_once
         if in_background:
             snapshots = self._copied(snapshots, target)
-        content = _Content(state=json.dumps(described, indent=1), generators=_generators(), snapshots=snapshots)
+        content = Content(state=json.dumps(described, indent=1), generators=_generators(), snapshots=snapshots)
         if in_background:
-            self._background.start(lambda: self._write(target, content, self._background.gather))
-        elif problem := self._write(target, content, self.ranks.gather):
+            self._background.start(lambda: self._writer.write(target, content, self._background.gather))
+        elif problem := self._writer.write(target, content, self.ranks.gather):
             raise CheckpointError(problem)
 
     @property
@@ -163,69 +146,10 @@ class Checkpoints:
 
     def _copied(self, snapshots: Sequence[Snapshot], target: Path) -> list[Snapshot]:
         copies: list[Snapshot] = []
-        if problem := self._attempt(lambda: copies.extend(map(self._copies.take, snapshots)), self.ranks.gather):
-            raise CheckpointError(
-                f"{self._told(target, problem)} (checkpoint.background=false writes without copies in host memory)"
-            )
+        if problem := self._writer.attempt(lambda: copies.extend(map(self._copies.take, snapshots)), self.ranks.gather):
+            told = self._writer.told(target, problem)
+            raise CheckpointError(f"{told} (checkpoint.background=false writes without copies in host memory)")
         return copies
-
-    def _write(self, target: Path, content: _Content, gather: Gather) -> str | None:
-        """Write a checkpoint; the line that says why it could not be done, on all ranks."""
-        aside = self.folder / f"{target.name}.tmp"
-        digests: dict[str, Digest] = {}
-        actions = (
-            lambda: self._prepare(aside),
-            lambda: digests.update(self._write_part(aside, content)),
-            lambda: self._publish(aside, target, digests, gather),
-        )
-        problem = next((each for each in (self._attempt(action, gather) for action in actions) if each), None)
-        if problem is None:
-            return None
-        if self.ranks.is_main:
-            shutil.rmtree(aside, ignore_errors=True)
-        return self._told(target, problem)
-
-    def _told(self, target: Path, problem: str) -> str:
-        untouched = "those before it are untouched, and " if self.paths() else ""
-        return f"the checkpoint {target} could not be written: {problem}; {untouched}the same command goes on"
-
-    def _attempt(self, action: Callable[[], object], gather: Gather) -> str | None:
-        """Run an action on this rank; the problem of any rank, on all of them."""
-        problem = None
-        try:
-            action()
-        except ERRORS as error:
-            problem = reason_of(error, self.folder)
-        return next((each for each in gather(problem) if each), None)
-
-    def _prepare(self, aside: Path) -> None:
-        if self.ranks.is_main:
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
-
-    def _write_part(self, aside: Path, content: _Content) -> dict[str, Digest]:
-        digests: dict[str, Digest] = {}
-        for snapshot in content.snapshots:
-            digests |= snapshot.write(aside)
-        others = [aside / _generators_file(self.ranks.rank)]
-        torch.save(content.generators, others[0])
-        if self.ranks.is_main:
-            others.append(aside / STATE_FILE)
-            others[1].write_text(content.state)
-        return digests | {path.name: digest_of(path) for path in others}
-
-    def _publish(self, aside: Path, target: Path, digests: dict[str, Digest], gather: Gather) -> None:
-        manifest: dict[str, Digest] = {}
-        for part in gather(digests):
-            manifest |= part
-        if not self.ranks.is_main:
-            return
-        (aside / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1))
-        if target.exists():
-            _discard(target)
-        aside.rename(target)
-        for old in self.paths()[: -self.config.keep]:
-            _discard(old)
 
     def _check(self, path: Path) -> str | None:
         """What is wrong with this rank's share of a checkpoint's files."""
@@ -249,24 +173,12 @@ class Checkpoints:
         for model in models:
             model.load(path)
         if world == self.ranks.world:
-            _restore_generators(torch.load(path / _generators_file(self.ranks.rank)))
+            _restore_generators(torch.load(path / generators_file(self.ranks.rank)))
             return state, []
         return state, [
             f"{path.name} was written by {world} processes, this training has {self.ranks.world}: the states of random "
             "generators are left behind, which training does not draw from"
         ]
-
-
-def _discard(path: Path) -> None:
-    """Remove a checkpoint, first of all from where others look for one."""
-    aside = path.with_name(f"{path.name}.old.tmp")
-    path.rename(aside)
-    # On network file systems files that somebody reads stay a while; the next resume removes what is left.
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _generators_file(rank: int) -> str:
-    return f"random-{rank:05d}.pt"
 
 
 def _generators() -> dict[str, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -14,14 +12,12 @@ import torch
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from infra.config import ConfigError
-from model.weights.files import check_fit
 from training.distributed.ema import Ema, EmaConfig
 from training.distributed.gradient_checkpointing import GradientCheckpointing, checkpoint_gradients
-from training.distributed.partitions import MOMENTS, WEIGHT, Partitions
-from training.distributed.pieces import Piece
+from training.distributed.network_states import NetworkStates
+from training.distributed.partitions import Partitions
 from training.distributed.ranks import Ranks
-from training.distributed.snapshot import AVERAGE, BUFFER, Description, Shapes, Snapshot, open_pieces
+from training.distributed.snapshot import Snapshot
 
 Precision = Literal["bfloat16", "float32"]
 
@@ -141,7 +137,8 @@ class TrainedModel:
         self.grad_norm = 0.0
         """The gradient's norm in the last step that this process made; 0 before the first."""
         self.ema = None if ema is None else Ema(module, ema, ranks)
-        self._partitions = Partitions(module, self.engine.optimizer, ranks.rank)
+        partitions = Partitions(module, self.engine.optimizer, ranks.rank)
+        self._states = NetworkStates(name, module, partitions, self.ema, ranks)
 
     def velocity(self, latents: Tensor, timesteps: Tensor, text: Tensor, audio: Tensor) -> Tensor:
         """The network's prediction, as `objectives.flow_matching.VelocityModel`."""
@@ -177,22 +174,7 @@ class TrainedModel:
     def snapshot(self) -> Snapshot:
         """What a checkpoint keeps of this rank: trained weights, optimizer states, average. They are views: training
         changes them."""
-        buffers = self._buffers() if self.ranks.is_main else {}
-        kinds = self._partitions.pieces()
-        if self.ema is not None:
-            kinds[AVERAGE] = self.ema.pieces()
-        if buffers:
-            kinds[BUFFER] = [Piece(name=name, start=0, data=each.detach().flatten()) for name, each in buffers.items()]
-        return Snapshot(
-            name=self.name,
-            rank=self.ranks.rank,
-            description=Description(
-                parameters=self._partitions.shapes,
-                buffers={name: tuple(each.shape) for name, each in buffers.items()},
-                num_updates=self._partitions.num_updates,
-            ),
-            pieces=kinds,
-        )
+        return self._states.snapshot()
 
     def save(self, folder: Path) -> None:
         """Write this rank's part of what `snapshot` gives.
@@ -208,38 +190,7 @@ class TrainedModel:
         Raises:
             ConfigError: it was written by another kind of network; raised on all ranks.
         """
-        problem: str | None = None
-        try:
-            self._load(folder / self.name)
-        except FileNotFoundError:
-            problem = f"it has no states of {self.name!r}"
-        except (OSError, ValueError, KeyError) as error:
-            problem = str(error)
-        if problem := next((each for each in self.ranks.gather(problem) if each), None):
-            raise ConfigError(f"{folder} does not fit this training: {problem}")
-        self._partitions.spread()
-
-    def _load(self, folder: Path) -> None:
-        description = Description.read(folder)
-        _check_shapes(description, self._partitions.shapes, self._buffers())
-        with ExitStack() as stack:
-            kinds = (WEIGHT, *(MOMENTS if description.num_updates else ()))
-            files = {kind: stack.enter_context(open_pieces(folder, kind)) for kind in kinds}
-            self._partitions.load(
-                lambda kind, name, start, length: files[kind].read(name, start, length), description.num_updates
-            )
-        if self.ema is not None:
-            with open_pieces(folder, AVERAGE) as average:
-                self.ema.load(average.read)
-        with open_pieces(folder, BUFFER) as buffers:
-            for name, each in self._buffers().items():
-                each.copy_(buffers.read(name, 0, each.numel()).view_as(each))
-
-    def _buffers(self) -> dict[str, Tensor]:
-        """What the network keeps besides its parameters."""
-        kept = {name: each for name, each in self.module.named_buffers() if each is not None}
-        names = kept.keys() & self.module.state_dict().keys() if kept else set()
-        return {name: each for name, each in kept.items() if name in names}
+        self._states.load(folder)
 
 
 def _adamw(module: nn.Module, config: OptimizerConfig, *, fused: bool) -> torch.optim.Optimizer:
@@ -281,13 +232,3 @@ def _deepspeed_config(
         "zero_allow_untested_optimizer": True,
         "steps_per_print": 2**62,
     }
-
-
-def _check_shapes(description: Description, parameters: Shapes, buffers: Mapping[str, Tensor]) -> None:
-    """Compare what was written with what is here.
-
-    Raises:
-        ValueError: they differ; the message names the first difference.
-    """
-    here = dict(parameters) | {name: tuple(each.shape) for name, each in buffers.items()}
-    check_fit(here, dict(description.parameters) | dict(description.buffers))

@@ -17,7 +17,8 @@ from training.distributed.partitions import WEIGHT
 from training.distributed.pieces import Digest, PieceFiles, digest_of
 from training.distributed.snapshot import AVERAGE, BUFFER, DESCRIPTION_FILE, Description, open_pieces
 from training.distributed.train_state import STATE_FILE, TrainState, checkpoint_paths, read_manifest, read_state
-from training.result import Origin, Weight
+from training.result import Origin
+from training.weight_files import Weight
 
 CHECKPOINTS: Final = "checkpoints"
 """Folder of the checkpoints in that of a stage."""

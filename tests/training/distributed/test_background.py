@@ -51,7 +51,8 @@ RANK = """
 import json, sys
 from pathlib import Path
 from tests.worlds.saved_numbers import Breaking, Numbers, models
-from training.distributed.checkpoints import CheckpointConfig, CheckpointError, Checkpoints
+from training.distributed.checkpoint_writer import CheckpointError
+from training.distributed.checkpoints import CheckpointConfig, Checkpoints
 from training.distributed.ranks import join_ranks
 from training.distributed.train_state import TrainState
 folder, ranks = Path(sys.argv[1]), join_ranks()

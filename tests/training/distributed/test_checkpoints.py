@@ -11,7 +11,8 @@ import torch
 from infra.config import ConfigError
 from tests.worlds.checkpoints import rewrite_state
 from tests.worlds.saved_numbers import OPENED, Breaking, Numbers, Slow, models
-from training.distributed.checkpoints import CheckpointConfig, CheckpointError, Checkpoints
+from training.distributed.checkpoint_writer import CheckpointError
+from training.distributed.checkpoints import CheckpointConfig, Checkpoints
 from training.distributed.ranks import join_ranks
 from training.distributed.train_state import TrainState
 
