@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,12 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from curation.encoding.encoded import Encoding
+from infra.config import persons_mistakes
 from model.codecs.geometry import latent_frames
 from model.codecs.patch_dct import PatchDCTCodec
 from model.codecs.vae import Autoencoder
 from model.generation.sampling import build_scheduler
+from model.network.attention_kernels import use_attention
 from model.network.sequence_parallel import SequenceParallel
 from model.network.transformer import SoulTransformer3DModel
 from model.pretrained.presets import TransformerConfig
@@ -50,6 +53,21 @@ def fitting_transformer(start: Path, reader: SampleReader, ranks: Ranks) -> Soul
     check_fit(transformer, reader.encoding, reader.directory.path)
     check_shared(transformer, reader.samples, ranks.sequence_parallel)
     return transformer
+
+
+def choose_attention(
+    recipe: Recipe, transformer: SoulTransformer3DModel, ranks: Ranks, say: Callable[[str], None] = lambda _line: None
+) -> None:
+    """Let a network attend as the recipe asks for; `say` shows a line on that.
+
+    Raises:
+        ConfigError: it cannot on this device, or with what is installed.
+    """
+    parallel = recipe.parallel
+    dtype = getattr(torch, parallel.precision)
+    with persons_mistakes():
+        kernel = use_attention(transformer, parallel.attention, ranks.device, dtype, trained=True)
+    say(f"attention  {kernel}")
 
 
 def train_transformer(
