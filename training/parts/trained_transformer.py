@@ -58,7 +58,7 @@ def fitting_transformer(start: Path, reader: SampleReader, ranks: Ranks) -> Soul
 def choose_attention(
     recipe: Recipe, transformer: SoulTransformer3DModel, ranks: Ranks, say: Callable[[str], None] = lambda _line: None
 ) -> None:
-    """Let a network attend as the recipe asks for; `say` shows a line on that.
+    """Let a network attend as the recipe asks for; `say` shows lines on that, and on whether its blocks are compiled.
 
     Raises:
         ConfigError: it cannot on this device, or with what is installed.
@@ -68,6 +68,8 @@ def choose_attention(
     with persons_mistakes():
         kernel = use_attention(transformer, parallel.attention, ranks.device, dtype, trained=True)
     say(f"attention  {kernel}")
+    if parallel.compiles(ranks.device):
+        say("compile    blocks, in the first steps: it takes minutes")
 
 
 def train_transformer(
