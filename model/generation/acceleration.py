@@ -66,7 +66,8 @@ class Acceleration:
         Raises:
             ValueError: the device or the installed packages do not allow it; one line.
         """
-        say(f"attention  {use_attention(network, self.attention, network.dtype, trained=False)}")
+        kernel = use_attention(network, self.attention, network.device, network.dtype, trained=False)
+        say(f"attention  {kernel}")
         if self.quantization == "fp8":
             say(f"fp8        moves a velocity of noise by {100 * to_fp8(network):.2f} % of its norm")
         is_auto = self.compile == "auto" and can_compile(network.device) and num_forwards >= WORTH_COMPILING

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -42,15 +43,18 @@ _FASTEST_FIRST: Final = ("_flash_3", "_native_cudnn", "flash", "native")
 _HOPPER: Final = (9, 0)
 
 
-def use_attention(network: SoulTransformer3DModel, choice: str, dtype: torch.dtype, *, trained: bool) -> str:
+def use_attention(
+    network: SoulTransformer3DModel, choice: str, device: torch.device, dtype: torch.dtype, *, trained: bool
+) -> str:
     """Let a network attend with one of diffusers' backends.
 
     `auto` is the first that works of FlashAttention 3, cuDNN, FlashAttention 2 (where their packages are installed)
     and torch's own choice. On Hopper cuDNN is 1.6 times as fast as FlashAttention 2; older GPUs pass over both first.
 
     Args:
-        network: changed in place; its device is the one that counts.
+        network: changed in place.
         choice: `auto`, or a name of diffusers' (`native`, `_native_cudnn`, `flash`, `_flash_3`, `sage`, ...).
+        device: where it will compute; it may be elsewhere yet.
         dtype: of queries, keys and values: under autocast, autocast's.
         trained: whether the kernel must have a backward.
 
@@ -60,17 +64,39 @@ def use_attention(network: SoulTransformer3DModel, choice: str, dtype: torch.dty
     Raises:
         ValueError: there is no such backend, its package is missing, or it does not work on the device; one line.
     """
-    names = _candidates(network.device) if choice == AUTO else (choice,)
-    for name in names:
-        problem = _problem(network, name, dtype, trained=trained)
-        if problem is None:
-            break
-        if name == names[-1]:
-            there = [each for each in _FASTEST_FIRST if _problem(network, each, dtype, trained=trained) is None]
-            _set(network, "native")
-            raise ValueError(f"attention {choice}: {problem}; what works here: {', '.join(there)}")
+    kind = _Kind(
+        heads=network.config.num_attention_heads,
+        channels=network.config.attention_head_dim,
+        sound=network.config.audio_window,
+        device=device,
+        dtype=dtype,
+        trained=trained,
+    )
+    problems = {name: _problem(network, name, kind) for name in (_candidates(device) if choice == AUTO else (choice,))}
+    name = next((each for each, problem in problems.items() if problem is None), None)
+    if name is None:
+        there = [each for each in _FASTEST_FIRST if _problem(network, each, kind) is None]
+        _set(network, "native")
+        raise ValueError(f"attention {choice}: {[*problems.values()][-1]}; what works here: {', '.join(there)}")
     _set(network, name)
-    return _label(network, name, dtype)
+    return _label(name, kind)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kind:
+    """What attention is computed of."""
+
+    heads: int
+    channels: int
+    sound: int
+    device: torch.device
+    dtype: torch.dtype
+    trained: bool
+
+    def states(self, number: int) -> torch.Tensor:
+        """Zeros for queries, keys or values of so many tokens."""
+        shape = (1, number, self.heads, self.channels)
+        return torch.zeros(shape, dtype=self.dtype, device=self.device, requires_grad=self.trained)
 
 
 def _candidates(device: torch.device) -> tuple[str, ...]:
@@ -81,35 +107,30 @@ def _candidates(device: torch.device) -> tuple[str, ...]:
     return ("flash", "native")
 
 
-def _problem(network: SoulTransformer3DModel, name: str, dtype: torch.dtype, *, trained: bool) -> str | None:
+def _problem(network: SoulTransformer3DModel, name: str, kind: _Kind) -> str | None:
     """Why a backend cannot be used; None when it can. It is tried on all three kinds of attention."""
     if name not in {each.value for each in AttentionBackendName}:
         return "there is no such backend"
     try:
         _set(network, name)
-        _try(network, name, dtype, trained=trained)
+        _try(name, kind)
     except (RuntimeError, ValueError, TypeError, AssertionError, ImportError, OSError) as error:
         return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
     return None
 
 
-def _try(network: SoulTransformer3DModel, name: str, dtype: torch.dtype, *, trained: bool) -> None:
-    tokens, text, sound = 256, 512, network.config.audio_window
-    with torch.set_grad_enabled(trained), warnings.catch_warnings():
+def _try(name: str, kind: _Kind) -> None:
+    tokens, text, sound = 256, 512, kind.sound
+    with torch.set_grad_enabled(kind.trained), warnings.catch_warnings():
         # torch warns of each kernel that it cannot use, and then says that there is none.
         warnings.simplefilter("ignore")
         for queries, keys in ((tokens, tokens), (tokens, text), (tokens, sound)):
-            query, key, value = (_states(network, number, dtype, trained=trained) for number in (queries, keys, keys))
+            query, key, value = (kind.states(number) for number in (queries, keys, keys))
             attended = dispatch_attention_fn(query, key, value, backend=AttentionBackendName(name))
-            if trained:
+            if kind.trained:
                 attended.float().sum().backward()
             # A kernel that fails on a GPU says so when it has run.
             attended.float().sum().item()
-
-
-def _states(network: SoulTransformer3DModel, number: int, dtype: torch.dtype, *, trained: bool) -> torch.Tensor:
-    heads, channels = network.config.num_attention_heads, network.config.attention_head_dim
-    return torch.zeros(1, number, heads, channels, dtype=dtype, device=network.device, requires_grad=trained)
 
 
 def _set(network: SoulTransformer3DModel, name: str) -> None:
@@ -120,10 +141,10 @@ def _set(network: SoulTransformer3DModel, name: str) -> None:
     _AttentionBackendRegistry.set_active_backend(of_others)
 
 
-def _label(network: SoulTransformer3DModel, name: str, dtype: torch.dtype) -> str:
+def _label(name: str, kind: _Kind) -> str:
     if name != "native":
         return LABELS.get(name, name)
-    states = _states(network, 256, dtype, trained=False).transpose(1, 2)
+    states = kind.states(256).transpose(1, 2)
     return _OF_TORCH[SDPBackend(torch._fused_sdp_choice(states, states, states))]
 
 

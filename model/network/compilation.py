@@ -8,7 +8,7 @@ any length share one compiled block.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, TypeVar, cast
 
 import torch
 from torch.utils._triton import has_triton
@@ -38,7 +38,7 @@ def compiled(function: F, backend: str = BACKEND) -> F:
 
     config = torch._dynamo.config
     config.recompile_limit = max(config.recompile_limit, _RECOMPILE_LIMIT)
-    return torch.compile(function, fullgraph=True, backend=backend)
+    return cast("F", torch.compile(function, fullgraph=True, backend=backend))
 
 
 def compile_blocks(network: SoulTransformer3DModel, backend: str = BACKEND) -> None:

@@ -42,7 +42,7 @@ class Fp8Linear(nn.Module):
     def forward(self, states: Tensor) -> Tensor:
         """`(..., K)` to `(..., N)` in bf16."""
         rows, scale = quantise(states.flatten(0, -2))
-        product = torch._scaled_mm(
+        product: Tensor = torch._scaled_mm(
             rows,
             cast("Tensor", self.quantised).T,
             scale_a=scale,
@@ -51,7 +51,7 @@ class Fp8Linear(nn.Module):
             out_dtype=torch.bfloat16,
             use_fast_accum=True,
         )
-        return product.unflatten(0, states.shape[:-1])
+        return product.view(*states.shape[:-1], -1)
 
 
 def quantise(rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, Literal, cast
+from typing import Any, ClassVar, Final, Literal, cast
 
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
@@ -67,14 +67,17 @@ def _run_again(block: nn.Module, *inputs: Any) -> Tensor:
 class _KeepAttention:
     """Runs a block and keeps its input and the outputs of its self-attention kernels."""
 
+    any_kept: ClassVar = False
+    """Whether any network's have been kept. Networks share compiled code, which asks the policy of the first alone."""
+
     def __init__(self, compiler: Compiler | None) -> None:
-        self.kept_any = False
+        self.kept = False
         self.warned = False
 
         def policy(_context: Any, operator: Any, *args: Any, **_kwargs: Any) -> CheckpointPolicy:
             # Only in self-attention are there as many keys as queries: texts and windows of sound are short.
             if operator.name() in ATTENTION_KERNELS and args[0].shape == args[1].shape:
-                self.kept_any = True
+                self.kept = _KeepAttention.any_kept = True
                 return CheckpointPolicy.MUST_SAVE
             return CheckpointPolicy.PREFER_RECOMPUTE
 
@@ -83,11 +86,13 @@ class _KeepAttention:
         def run(block: nn.Module, *inputs: Any) -> Tensor:
             return cast("Tensor", checkpoint(block, *inputs, use_reentrant=False, context_fn=contexts))
 
+        self.is_compiled = compiler is not None
         self.run = run if compiler is None else compiler(run)
 
     def __call__(self, block: nn.Module, *inputs: Any) -> Tensor:
         output = self.run(block, *inputs)
-        if not (self.kept_any or self.warned):
+        kept = self.kept or (self.is_compiled and _KeepAttention.any_kept)
+        if not (kept or self.warned):
             self.warned = True
             warnings.warn(
                 "gradient_checkpointing attention keeps nothing here and equals full: the self-attention does not run "

@@ -10,6 +10,7 @@ import torch
 from peft import LoraConfig
 
 from model.generation.sampling import build_scheduler, set_timesteps
+from model.network.compilation import compile_blocks
 from model.network.transformer import SoulTransformer3DModel
 from training.data.loader import SampleReader
 from training.data.randomness import seed_of
@@ -19,6 +20,7 @@ from training.objectives.dmd.dmd import Dmd
 from training.objectives.dmd.teacher import AdaptedTeacher, PlacedTeacher, Teacher
 from training.parts.parts import Parts
 from training.parts.trained_transformer import (
+    choose_attention,
     fitting_transformer,
     load_transformer,
     share_clips,
@@ -34,6 +36,7 @@ LORA_LAYERS: Final = ("to_q", "to_k", "to_v", "to_out.0", "ffn.net.0.proj", "ffn
 def dmd_parts(recipe: Recipe, start: Path, reader: SampleReader, ranks: Ranks, say: Callable[[str], None]) -> Parts:
     """See `BuildParts`."""
     transformer = fitting_transformer(start, reader, ranks, say)
+    choose_attention(recipe, transformer, ranks, say)
     student = train_transformer(recipe, "transformer", transformer, ranks, optimizer=recipe.optimizer, ema=recipe.ema)
     critic = _critic(recipe, start, ranks)
     scheduler = build_scheduler(recipe.generation.scheduler)
@@ -53,6 +56,7 @@ def _critic(recipe: Recipe, start: Path, ranks: Ranks) -> TrainedModel:
     network = load_transformer(start)
     if recipe.dmd.critic_lora_rank:
         _add_lora(network, recipe.dmd.critic_lora_rank, recipe.seed)
+    choose_attention(recipe, network, ranks)
     return train_transformer(recipe, "critic", network, ranks, optimizer=recipe.dmd.critic, ema=None)
 
 
@@ -62,6 +66,9 @@ def _teacher(recipe: Recipe, critic: TrainedModel, start: Path, ranks: Ranks) ->
     # DeepSpeed shares out fp32 only, as it does for the networks under training.
     stored_fp32 = recipe.parallel.precision == "float32" or recipe.dmd.teacher == "zero3"
     network = load_transformer(start, torch.float32 if stored_fp32 else torch.bfloat16)
+    choose_attention(recipe, network, ranks)
+    if recipe.dmd.teacher != "zero3" and recipe.parallel.compiles(ranks.device):
+        compile_blocks(network)
     teacher = PlacedTeacher(network, recipe.dmd.teacher, recipe.parallel, ranks)
     share_clips(network, ranks)
     return teacher

@@ -9,7 +9,12 @@ from training.data.loader import SampleReader
 from training.distributed.ranks import Ranks
 from training.objectives.flow_matching import FlowMatching
 from training.parts.parts import Parts
-from training.parts.trained_transformer import fitting_transformer, train_transformer, transformer_parts
+from training.parts.trained_transformer import (
+    choose_attention,
+    fitting_transformer,
+    train_transformer,
+    transformer_parts,
+)
 from training.recipes.recipe import Recipe
 
 
@@ -18,6 +23,7 @@ def flow_matching_parts(
 ) -> Parts:
     """See `BuildParts`."""
     transformer = fitting_transformer(start, reader, ranks, say)
+    choose_attention(recipe, transformer, ranks, say)
     model = train_transformer(recipe, "transformer", transformer, ranks, optimizer=recipe.optimizer, ema=recipe.ema)
     objective = FlowMatching(model, recipe.flow_matching)
     return transformer_parts(recipe, transformer, objective, start=start, reader=reader, ranks=ranks)

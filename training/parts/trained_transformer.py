@@ -11,10 +11,12 @@ import torch
 from diffusers import AutoencoderKLWan
 
 from curation.encoding.encoded import Encoding
+from infra.config import persons_mistakes
 from model.codecs.geometry import latent_frames
 from model.codecs.patch_dct import PatchDCTCodec
 from model.codecs.vae import Autoencoder
 from model.generation.sampling import build_scheduler
+from model.network.attention_kernels import use_attention
 from model.network.sequence_parallel import SequenceParallel
 from model.network.transformer import SoulTransformer3DModel
 from model.pretrained.presets import TransformerConfig
@@ -60,6 +62,23 @@ def fitting_transformer(
     check_fit(transformer, reader.encoding, reader.directory.path)
     check_shared(transformer, reader.samples, ranks.sequence_parallel)
     return transformer
+
+
+def choose_attention(
+    recipe: Recipe, transformer: SoulTransformer3DModel, ranks: Ranks, say: Callable[[str], None] = lambda _line: None
+) -> None:
+    """Let a network attend as the recipe asks for; `say` shows lines on that, and on whether its blocks are compiled.
+
+    Raises:
+        ConfigError: it cannot on this device, or with what is installed.
+    """
+    parallel = recipe.parallel
+    dtype = getattr(torch, parallel.precision)
+    with persons_mistakes():
+        kernel = use_attention(transformer, parallel.attention, ranks.device, dtype, trained=True)
+    say(f"attention  {kernel}")
+    if parallel.compiles(ranks.device):
+        say("compile    blocks, in the first steps: it takes minutes")
 
 
 def train_transformer(

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from infra.config import ConfigError, build, layered, profile_section, read_yaml
 from model.generation.guidance import Guidance
+from model.network.attention_kernels import AUTO
 from training.data.conditioning import ConditioningConfig
 from training.data.loader import DataConfig, Share
 from training.distributed.checkpoints import CheckpointConfig
@@ -117,6 +118,12 @@ class Recipe:
         if parallel.gradient_checkpointing != "none" or parallel.sequence_parallel != 1:
             raise ValueError(
                 "a decoder keeps a causal cache: set parallel.gradient_checkpointing=none and sequence_parallel=1"
+            )
+
+        if parallel.attention != AUTO or parallel.compile == "blocks":
+            raise ValueError(
+                "a decoder has no attention to choose and no blocks to compile: leave parallel.attention and "
+                "parallel.compile at auto"
             )
 
     def share(self, ranks: Ranks) -> Share:

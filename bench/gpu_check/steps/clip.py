@@ -25,6 +25,7 @@ from model.generation.pipeline import SoulPipeline
 from model.generation.request import Sampling, VideoRequest
 from model.generation.sampling import build_scheduler
 from model.media.video import VideoWriter
+from model.network.compilation import compile_blocks
 
 NUM_STEPS = 4
 NUM_CLIPS = 2
@@ -40,7 +41,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     )
     eager: dict[str, float] = {}
     yield _video(setting, pipeline, setting.clips[0], "eager", eager)
-    pipeline.transformer.compile_repeated_blocks(fullgraph=True, backend=setting.compiler)
+    compile_blocks(pipeline.transformer, backend=setting.compiler)
     for clip in setting.clips:
         yield _video(setting, pipeline, clip, "compiled", eager)
 

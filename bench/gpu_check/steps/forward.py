@@ -11,6 +11,7 @@ from bench.efficiency.model_placement import random_transformer
 from bench.gpu_check.figure import Figure
 from bench.gpu_check.measuring import cost_of, forward_flops, network_inputs
 from bench.gpu_check.setting import ClipSize, Setting
+from model.network.compilation import compile_blocks
 from model.network.transformer import SoulTransformer3DModel
 
 
@@ -22,7 +23,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     eager: dict[str, float] = {}
     for clip in setting.clips:
         yield _measured(setting, network, clip, "eager", eager)
-    network.compile_repeated_blocks(fullgraph=True, backend=setting.compiler)
+    compile_blocks(network, backend=setting.compiler)
     for clip in setting.clips:
         yield _measured(setting, network, clip, "compiled", eager)
 

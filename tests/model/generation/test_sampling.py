@@ -19,7 +19,7 @@ def run(oracle: OracleTransformer, scheduler: str = "unipc", *, steps: int = 4, 
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(1, 48, 6, 2, 2, generator=generator)
     return denoise(
-        oracle,  # type: ignore[arg-type]
+        oracle,
         build_scheduler(scheduler),
         noise,
         CleanFrames(latents=torch.full((1, 48, 3, 2, 2), 7.0)),

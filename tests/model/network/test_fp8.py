@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import nn
 
-from model.network import fp8
 from model.network.fp8 import E4M3, Fp8Linear, check_fp8, quantise, to_fp8
 from tests.worlds.networks import random_soul
 
@@ -86,7 +85,7 @@ def test_a_device_without_fp8_is_one_line(monkeypatch: pytest.MonkeyPatch) -> No
     def refuse(*_args: object, **_kwargs: object) -> None:
         raise RuntimeError("torch._scaled_mm is only supported on devices with 8.9\nand more")
 
-    monkeypatch.setattr(fp8.torch, "_scaled_mm", refuse)
+    monkeypatch.setattr(torch, "_scaled_mm", refuse)
     with pytest.raises(ValueError, match=re.escape("fp8 does not work on cpu with torch")) as caught:
         check_fp8(torch.device("cpu"), torch.bfloat16)
     assert "\n" not in str(caught.value)

@@ -218,18 +218,6 @@ def test_loading_in_bf16_keeps_modulation_and_norms_in_fp32(tmp_path: Path) -> N
     assert soul(**halved).sample.dtype == torch.float32
 
 
-@pytest.mark.parametrize("backend", ["eager", pytest.param("aot_eager", marks=pytest.mark.slow)])
-def test_block_compiles_without_graph_breaks(backend: str) -> None:
-    soul, inputs = random_soul(), random_inputs()
-    expected = soul(**inputs).sample
-    for block in soul.blocks:
-        block.compile(fullgraph=True, backend=backend)
-    actual = soul(**inputs).sample
-    torch.testing.assert_close(actual, expected)
-    actual.sum().backward()
-    assert blocks_of(soul)[0].attn_audio.to_k.weight.grad is not None
-
-
 @torch.no_grad()
 def test_attention_backend_is_a_setting() -> None:
     soul, inputs = random_soul(), random_inputs()

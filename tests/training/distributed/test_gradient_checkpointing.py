@@ -3,15 +3,19 @@
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch._dynamo.utils import counters
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from model import SoulTransformer3DModel
 from tests.worlds.networks import blocks_of, random_inputs, random_soul
+from training.distributed import trained_model
 from training.distributed.gradient_checkpointing import (
     ATTENTION_KERNELS,
     GradientCheckpointing,
@@ -25,11 +29,11 @@ LAYERS = 2
 """Each has three attentions: of the clip's tokens to each other, to the text and to the sound."""
 
 
-class KernelCount(TorchDispatchMode):
+class KernelCount(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the runs of attention kernels: whether over all tokens of the clip, or others."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.runs: Counter[str] = Counter()
 
     def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -90,30 +94,60 @@ def test_torch_has_the_kernels() -> None:
             assert hasattr(torch.ops.aten, operator), name
 
 
+def trained(parallel: ParallelConfig) -> tuple[list[float], int]:
+    """The losses of two steps under DeepSpeed, and how often the first block ran."""
+    torch.manual_seed(0)
+    ranks, inputs = join_ranks(), random_inputs()
+    soul = random_soul().train()
+    runs: list[str] = []
+    if parallel.compile == "none":
+        # Inside compiled code, there is no counting.
+        blocks_of(soul)[0].norm1.register_forward_pre_hook(lambda *_: runs.append("block"))
+    model = TrainedModel(
+        "model",
+        soul.to(ranks.device),
+        optimizer=OptimizerConfig(lr=1e-2, warmup_steps=0),
+        parallel=parallel,
+        ema=None,
+        ranks=ranks,
+        micro_batch=2,
+        accumulation=1,
+    )
+    losses = []
+    for number in range(2):
+        loss = model.velocity(*(each.to(ranks.device) for each in inputs.values())).float().square().mean()
+        model.backward(loss, step=number, total_steps=2)
+        losses.append(loss.item())
+    return losses, len(runs)
+
+
 @pytest.mark.parametrize("zero_stage", [1, 2, 3])
 def test_deepspeed_trains_alike_with_and_without(zero_stage: Any) -> None:
-    losses = {}
-    kinds: tuple[GradientCheckpointing, ...] = ("none", "attention")
-    for kind in kinds:
-        torch.manual_seed(0)
-        soul, inputs = random_soul().train(), random_inputs()
-        block_runs = Counter[str]()
-        blocks_of(soul)[0].register_forward_pre_hook(lambda *_, runs=block_runs: runs.update(["block"]))
-        model = TrainedModel(
-            "model",
-            soul.to(join_ranks().device),
-            optimizer=OptimizerConfig(lr=1e-2, warmup_steps=0),
-            parallel=ParallelConfig(zero_stage=zero_stage, precision="float32", gradient_checkpointing=kind),
-            ema=None,
-            ranks=join_ranks(),
-            micro_batch=2,
-            accumulation=1,
-        )
-        losses[kind] = []
-        for number in range(2):
-            loss = model.velocity(*(each.to(model.ranks.device) for each in inputs.values())).square().mean()
-            model.backward(loss, step=number, total_steps=2)
-            losses[kind].append(float(loss))
-        assert block_runs["block"] == (2 if kind == "none" else 4)
-    assert losses["attention"] == losses["none"]
-    assert len(set(losses["none"])) == 2
+    layout = ParallelConfig(zero_stage=zero_stage, precision="float32", gradient_checkpointing="none", compile="none")
+    expected, runs = trained(layout)
+    assert runs == 2
+    assert trained(replace(layout, gradient_checkpointing="attention")) == (expected, 4)
+    assert len(set(expected)) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("zero_stage", [1, 2])
+def test_deepspeed_trains_compiled_blocks(zero_stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("compiled", "compile_blocks"):
+        real = getattr(trained_model, name)
+        monkeypatch.setattr(trained_model, name, partial(real, backend="eager"))
+    layout = ParallelConfig(zero_stage=zero_stage, gradient_checkpointing="attention", compile="none")
+    expected, _ = trained(layout)
+    torch._dynamo.reset()
+    counters.clear()
+    losses, _ = trained(replace(layout, compile="blocks"))
+    assert losses == pytest.approx(expected, rel=1e-5)
+    assert counters["stats"]["unique_graphs"] >= 1
+    assert not counters["graph_break"]
+
+
+def test_zero_3_has_no_compiled_blocks() -> None:
+    with pytest.raises(ValueError, match="compile=blocks does not work with zero_stage=3"):
+        ParallelConfig(zero_stage=3, compile="blocks")
+    assert not ParallelConfig(zero_stage=3).compiles(torch.device("cuda"))
+    assert not ParallelConfig().compiles(torch.device("cpu"))

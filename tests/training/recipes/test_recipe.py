@@ -37,6 +37,11 @@ def test_the_published_recipes_say_what_the_paper_says() -> None:
         ("dmd.critic_updates=0", "critic_updates is at least 1"),
         ("dmd.lowest_sigma=0.99", "the first below the second"),
         ("dmd.critc_updates=5", "critic_updates"),
+        ("parallel={zero_stage: 3, compile: blocks}", "compile=blocks does not work with zero_stage=3"),
+        (
+            "parallel.gradient_checkpointing=true",
+            "gradient_checkpointing: Input should be 'none', 'full' or 'attention'",
+        ),
     ],
 )
 def test_recipes_that_do_not_distil_are_refused(change: str, message: str) -> None:
