@@ -32,12 +32,13 @@ def measured(words: tuple[str, ...]) -> tuple[str, list[int]]:
         built.append(config.num_layers)
         return build_transformer(config)
 
-    training_step.build_transformer = watched
     tiny = get_preset("tiny")
     small = dataclasses.replace(
         tiny.transformer, num_layers=3, num_attention_heads=2, attention_head_dim=24, ffn_dim=64, freq_dim=32
     )
-    training_step.get_preset = lambda _: dataclasses.replace(tiny, transformer=small)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(training_step, "build_transformer", watched)
+    patch.setattr(training_step, "get_preset", lambda _: dataclasses.replace(tiny, transformer=small))
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         training_step.run(parsed(*words))
