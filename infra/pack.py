@@ -127,7 +127,7 @@ def _wheels(config: PackConfig, folder: Path) -> list[Path]:
     """The wheels of what is needed and not there, and of what these need in turn."""
     versions = _versions(config.pins)
     have = {canonicalize_name(name) for name in config.have}
-    waiting = [canonicalize_name(name) for name in config.needs]
+    waiting: list[str] = [canonicalize_name(name) for name in config.needs]
     found: dict[str, Path] = {}
     while waiting:
         name = waiting.pop()

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from model.generation.pipeline import SoulPipeline
     from model.generation.request import Sampling, VideoRequest
     from model.network.transformer import SoulTransformer3DModel
-    from model.weights.wan_checkpoints import export_wan, load_wan
+    from model.weights.wan_checkpoints import load_wan
+    from model.weights.wan_export import export_wan
 
 __all__ = [
     "Codebook",
@@ -43,7 +44,7 @@ _HOMES = {
     "VideoRequest": "model.generation.request",
     "WhisperAudioEncoder": "model.codecs.audio_encoders",
     "efficient_vae_config": "model.codecs.vae",
-    "export_wan": "model.weights.wan_checkpoints",
+    "export_wan": "model.weights.wan_export",
     "load_wan": "model.weights.wan_checkpoints",
 }
 

@@ -25,7 +25,7 @@ from model.network.transformer import SoulTransformer3DModel
 from model.pretrained.conversion import Conversion, convert_encoders, convert_network
 from model.pretrained.turns import stream_in_turns
 from model.weights.files import weight_files
-from model.weights.wan_checkpoints import export_wan
+from model.weights.wan_export import export_wan
 
 SIDE, SPEECH_S = 64, 0.2
 
@@ -144,7 +144,7 @@ def compare(files: StudyFiles) -> str:
 
 def _stored(folder: Path) -> dict[str, Path]:
     """The file of each tensor."""
-    found = {}
+    found: dict[str, Path] = {}
     for file in weight_files(folder):
         with safe_open(file, framework="pt") as weights:
             found |= dict.fromkeys(weights.keys(), file)

@@ -23,7 +23,7 @@ from model.codecs.vae import wan_vae_config
 from model.pretrained.assemble import umt5_xxl_config
 from model.pretrained.presets import TransformerConfig, build_transformer
 from model.weights.shards import write_shards
-from model.weights.wan_checkpoints import wan_state_dict
+from model.weights.wan_export import wan_state_dict
 from model.weights.wan_names import stored_config
 
 SHARD_BYTES: Final = 5 * 10**9

@@ -24,6 +24,22 @@ from model.network.rope import RotaryTables
 from model.network.transformer import SoulTransformer3DModel
 
 
+class _ContiguousGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(_ctx: Any, states: Tensor) -> Tensor:
+        return states.view_as(states)
+
+    @staticmethod
+    def backward(_ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.contiguous()
+
+
+def with_contiguous_gradient(received: Tensor) -> Tensor:
+    """The same tensor; its gradient is made contiguous, which the collectives of PyTorch 2.9 ask for."""
+    states: Tensor = _ContiguousGradient.apply(received)  # type: ignore[no-untyped-call]
+    return states
+
+
 class UlyssesProcessor(AttentionProcessor):
     """Self-attention over the tokens of all ranks, each rank computing some of the heads."""
 
@@ -45,7 +61,7 @@ class UlyssesProcessor(AttentionProcessor):
     def exchange(self, by_rank: Tensor) -> Tensor:
         """Send the i-th of `(R, …)` to rank i and return what came from each rank, `(R, …)`."""
         received: Tensor = all_to_all_single_autograd(by_rank.contiguous(), None, None, self.group)
-        return received
+        return with_contiguous_gradient(received)
 
 
 class SequenceParallel:
@@ -113,7 +129,7 @@ class SequenceParallel:
 
     def _gather_tokens(self, _layer: nn.Module, _args: tuple[Any, ...], tokens: Tensor) -> Tensor:
         by_rank: Tensor = all_gather_tensor_autograd(tokens.unsqueeze(0).contiguous(), 0, self.group)
-        gathered: Tensor = rearrange(by_rank, "rank b f s d -> b f (rank s) d")
+        gathered: Tensor = rearrange(with_contiguous_gradient(by_rank), "rank b f s d -> b f (rank s) d")
         return gathered
 
     def _mine(self, states: Tensor, dim: int) -> Tensor:

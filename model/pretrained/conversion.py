@@ -5,6 +5,7 @@ held whole, whatever its type.
 """
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,14 +89,11 @@ def convert_encoders(conversion: Conversion, out: Path) -> None:
             )
     whisper = locate(conversion.whisper)
 
-    def load_autoencoder() -> Any:
-        return load_vae(conversion.vae) if conversion.vae else AutoencoderKLWan.from_pretrained(parts / "vae")
-
     # Each is freed before the next is loaded. The small ones come first: a mistake is told before minutes have passed.
-    makers = {
+    makers: dict[str, Callable[[], Any]] = {
         "tokenizer": lambda: AutoTokenizer.from_pretrained(parts / "tokenizer"),
         "audio_encoder": lambda: WhisperAudioEncoder.from_whisper(whisper, dtype=torch.bfloat16),
-        "vae": load_autoencoder,
+        "vae": lambda: load_vae(conversion.vae or str(parts / "vae")),
         "text_encoder": lambda: _load_text_encoder(parts / "text_encoder", torch.bfloat16),
     }
     try:

@@ -47,7 +47,7 @@ def write_shards(
         pending_bytes += tensor.nbytes
         total_bytes += tensor.nbytes
     write()
-    weight_map = {}
+    weight_map: dict[str, str] = {}
     for number, (part, names) in enumerate(written, start=1):
         suffix = f"-{number:05}-of-{len(written):05}" if len(written) > 1 else ""
         file = part.rename(folder / f"{stem}{suffix}.safetensors")

@@ -1,6 +1,5 @@
-"""Wan2.2's weights in and out: from a directory, the Hub or a diffusers model, and back to either layout."""
+"""Starting from Wan2.2's weights: from a directory, the Hub or a diffusers model."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -9,21 +8,19 @@ from typing import Any, TypeAlias
 
 import torch
 from diffusers import WanTransformer3DModel
-from huggingface_hub import save_torch_state_dict
 from safetensors import safe_open
 from torch import Tensor, nn
 
 from model.network.audio_injection import AudioEmbedder
 from model.network.transformer import SoulTransformer3DModel
-from model.weights.files import WEIGHTS, check_fit, give_usual_mode, locate, read_json, read_shapes, weight_files
+from model.weights.files import WEIGHTS, check_fit, locate, read_json, read_shapes, weight_files
 from model.weights.shards import SHARD_BYTES, write_shards
-from model.weights.wan_names import Layout, config_of, detect_layout, stored_config, to_diffusers, to_official
+from model.weights.wan_names import AUDIO_MODULES, config_of, detect_layout, to_diffusers
 
 WanSource: TypeAlias = str | PathLike[str] | WanTransformer3DModel
 """A directory, a Hub id (`owner/name`) or a model."""
 
 _HUB_FILES = ["config.json", f"{WEIGHTS}*", "transformer/*"]
-_AUDIO_MODULES = {"audio_embedder", "attn_audio", "norm_audio"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,49 +152,12 @@ def check_wan(source: WanSource) -> None:
     _start(source, zero_audio_output=False, torch_dtype=None, audio_dim=1, audio_window=1)
 
 
-def wan_state_dict(model: nn.Module, layout: Layout) -> dict[str, Tensor]:
-    """Return the backbone's weights, without the audio layers, under the names of a layout.
-
-    Raises:
-        ValueError: a weight is not Wan's (adapters must be fused or removed first); the message names it.
-    """
-    official = {
-        to_official(name): tensor
-        for name, tensor in model.state_dict().items()
-        if _AUDIO_MODULES.isdisjoint(name.split("."))
-    }
-    return official if layout == "official" else {to_diffusers(key): tensor for key, tensor in official.items()}
-
-
-def export_wan(
-    model: SoulTransformer3DModel, directory: str | PathLike[str], *, layout: Layout, max_shard_size: str = "10GB"
-) -> None:
-    """Write the backbone without the audio layers, as config.json and safetensors that Wan's code loads.
-
-    Args:
-        model: the network.
-        directory: made if need be.
-        layout: "official" or "diffusers".
-        max_shard_size: above it the weights are sharded.
-
-    Raises:
-        ValueError: a weight has no name in Wan, e.g. an adapter's; the message names it.
-    """
-    state_dict = wan_state_dict(model, layout)
-    folder = Path(directory)
-    folder.mkdir(parents=True, exist_ok=True)
-    pattern = f"{WEIGHTS}{{suffix}}.safetensors"
-    save_torch_state_dict(state_dict, folder, filename_pattern=pattern, max_shard_size=max_shard_size)
-    give_usual_mode(folder.glob(f"{WEIGHTS}*.safetensors"))
-    (folder / "config.json").write_text(json.dumps(stored_config(dict(model.config), layout), indent=2) + "\n")
-
-
 def _check_backbone(model: nn.Module, shapes: dict[str, tuple[int, ...]]) -> None:
     """Compare names and shapes with the model's backbone; raise a ValueError that names the first difference."""
     expected = {
         name: tuple(parameter.shape)
         for name, parameter in model.named_parameters()
-        if _AUDIO_MODULES.isdisjoint(name.split("."))
+        if AUDIO_MODULES.isdisjoint(name.split("."))
     }
     check_fit(expected, shapes)
 

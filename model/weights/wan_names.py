@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
 
 Layout = Literal["official", "diffusers"]
+
+AUDIO_MODULES: Final = frozenset({"audio_embedder", "attn_audio", "norm_audio"})
+"""Parts of the network that Wan2.2 does not have."""
 
 _MODULES = {
     "patch_embedding": "patch_embedding",

@@ -20,7 +20,7 @@ INSTEAD = {"faiss-cpu": "faiss-gpu"}
 
 
 def pins(name: str) -> dict[str, str]:
-    found = {}
+    found: dict[str, str] = {}
     for line in (FOLDER / name).read_text().splitlines():
         if line and not line.startswith(("#", "--")):
             package, separator, version = line.partition("==")
@@ -38,7 +38,7 @@ def asked() -> list[Requirement]:
 def test_all_that_the_project_asks_for_is_pinned(name: str) -> None:
     pinned = pins(name)
     for requirement in asked():
-        package = canonicalize_name(requirement.name)
+        package: str = canonicalize_name(requirement.name)
         package = INSTEAD.get(package, package) if name == "train-cuda.txt" else package
         assert requirement.specifier.contains(pinned[package], prereleases=True), requirement
 

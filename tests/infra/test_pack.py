@@ -91,9 +91,7 @@ def test_without_a_directory_the_script_says_what_it_needs(offline: Path) -> Non
     [
         (
             ("--limit-mb", "0.1"),
-            "stand-in",
-            "there",
-            2,
+            ("stand-in", "there"),
             "more than 0.1 MB (largest: stand_in-1.0-py3-none-any.whl 0.1 MB",
         ),
         ((), ("stand-in", ""), "there: "),

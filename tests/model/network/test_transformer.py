@@ -10,7 +10,7 @@ from torch import Tensor
 
 from model import SoulTransformer3DModel
 from model.pretrained.presets import PRESETS, TransformerConfig, build_transformer, transformer_config
-from model.weights.wan_checkpoints import export_wan
+from model.weights.wan_export import export_wan
 from tests.worlds.networks import AUDIO, backbone_of, blocks_of, random_inputs, random_soul, random_wan, relative_error
 
 SHAPES = [

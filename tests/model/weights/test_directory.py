@@ -12,7 +12,7 @@ from model import Codebook, SoulTransformer3DModel
 from model.generation.pipeline import SoulPipeline
 from model.pretrained.assemble import build_pipeline
 from model.weights.directory import fingerprint
-from model.weights.wan_checkpoints import export_wan
+from model.weights.wan_export import export_wan
 from tests.worlds.fresh_process import answer_of
 from tests.worlds.pipelines import asked, make_codebook, noise, small_pipeline
 

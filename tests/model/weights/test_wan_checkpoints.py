@@ -14,7 +14,8 @@ from torch import Tensor
 
 from model import SoulTransformer3DModel
 from model.weights import files as weights
-from model.weights.wan_checkpoints import check_wan, convert_wan, export_wan, load_wan
+from model.weights.wan_checkpoints import check_wan, convert_wan, load_wan
+from model.weights.wan_export import export_wan
 from model.weights.wan_names import Layout, to_diffusers, to_official
 from tests.worlds.fresh_process import answer_of
 from tests.worlds.networks import AUDIO, WAN, blocks_of, random_inputs, random_soul, random_wan

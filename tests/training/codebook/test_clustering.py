@@ -241,7 +241,7 @@ def test_the_file_loads_and_clamps(tmp_path: Path) -> None:
 def test_faiss_clusters_on_its_gpus_where_it_has_any(num_gpus: int, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
 
-    class OnTheCpu(faiss.Kmeans):  # type: ignore[misc]
+    class OnTheCpu(faiss.Kmeans):
         def __init__(self, *sizes: int, gpu: bool, **options: Any) -> None:
             asked.append(gpu)
             super().__init__(*sizes, gpu=False, **options)
