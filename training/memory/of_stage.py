@@ -78,13 +78,15 @@ def _states(recipe: Recipe, cluster: Cluster, parameters: int, trained: int, *, 
 
 def _work(recipe: Recipe, network: TransformerConfig, bucket: Bucket, cluster: Cluster) -> Work:
     number = BF16 if recipe.parallel.precision == "bfloat16" else FP32
+    asked = recipe.parallel.residual_in_fp32
+    in_fp32 = network.residual_in_fp32 if asked is None else asked
     return Work(
         network=network,
         bucket=bucket,
         micro_batch=recipe.micro_batch,
         sequence_parallel=cluster.sequence_parallel,
         number_bytes=number,
-        stream_bytes=number,
+        stream_bytes=FP32 if in_fp32 else number,
     )
 
 

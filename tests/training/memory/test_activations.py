@@ -62,11 +62,14 @@ def autocast(number_bytes: int) -> torch.autocast:
 
 
 @pytest.mark.parametrize(("size", "number_bytes"), WORKS)
-def test_what_a_block_saves_for_its_backward(size: str, number_bytes: int) -> None:
+@pytest.mark.parametrize("residual_in_fp32", [False, True])
+def test_what_a_block_saves_for_its_backward(size: str, number_bytes: int, residual_in_fp32: bool) -> None:
+    """Norms keep the residual stream in fp32 whatever its own type is."""
     planned = work(size, number_bytes)
     with FakeTensorMode(), SavedTensors() as saved, autocast(number_bytes):
         one = block()
-        one(*inputs(size, number_bytes, grad=True))
+        tokens, *given = inputs(size, number_bytes, grad=True)
+        one(tokens.float() if residual_in_fp32 else tokens, *given)
         counted = saved.nbytes(without=one)
     expected = planned.saved_by_block() + planned.weight_copies("full")
     assert counted == pytest.approx(expected, rel=0.005)

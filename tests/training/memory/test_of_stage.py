@@ -56,6 +56,8 @@ def test_the_parts_of_the_first_stage() -> None:
     ("override", "part", "factor"),
     [
         ("parallel.precision=float32", "kept of all blocks", 2.0),
+        # Inputs of blocks twice as large, and outputs of attention as they were.
+        ("parallel.residual_in_fp32=true", "kept of all blocks", 1.5),
         ("micro_batch=2", "one block computed again", 2.0),
         ("parallel.reduce_bucket=100000000", "buckets", 0.5),
         ("ema.device=cpu", "average", 0.0),
