@@ -37,7 +37,6 @@ def test_the_same_pictures_and_sound_with_and_without_overlap(tmp_path: Path) ->
             on_frames=lambda frames: done.append((frames, threading.current_thread())),
         )
         assert (made.num_frames, made.fps, made.height, made.width) == (38, 25, 64, 64)
-    # The files themselves hold the time at which they were made.
     assert packets_of(tmp_path / "False.mp4") == packets_of(tmp_path / "True.mp4")
     assert done == [(frames, threading.main_thread()) for frames in (17, 25, 33, 38)] * 2
 

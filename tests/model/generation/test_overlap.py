@@ -76,9 +76,12 @@ def test_three_clips_are_at_work_at_once(pipeline: SoulPipeline, monkeypatch: py
 
 def test_the_next_clip_is_made_while_the_caller_has_the_last(pipeline: SoulPipeline) -> None:
     meeting = threading.Barrier(2)
-    stream = pipeline.stream(
-        asked(audio=SPEECH), on_step=lambda clip, _step: meeting.wait(WAIT_S) if clip == 1 else None
-    )
+
+    def meet(clip: int, _step: int) -> None:
+        if clip == 1:
+            meeting.wait(WAIT_S)
+
+    stream = pipeline.stream(asked(audio=SPEECH), on_step=meet)
     assert next(stream).plan.index == 0
     meeting.wait(WAIT_S)
     assert [clip.plan.index for clip in stream] == [1, 2, 3]
