@@ -3,8 +3,8 @@
     python -m bench.speed.generation                      # two CPU cores: the tiny network, a narrow Wan autoencoder
     python -m bench.speed.generation --model DIR --size 1280x704
 
-It tells whether both made the same video, and ends with what each stage took where nothing overlaps: the longest of them is the least
-that overlapping clips can take.
+It tells whether both made the same video, and ends with what each stage took where nothing overlaps: the longest of
+them is the least that overlapping clips can take.
 """
 
 from __future__ import annotations
