@@ -3,7 +3,9 @@
 Letters: B batch, C channels, T frames, H and W sides.
 """
 
+from collections.abc import Callable
 from types import MethodType
+from typing import Any
 
 import torch
 from diffusers import AutoencoderKLWan
@@ -14,7 +16,7 @@ from torch import Tensor
 from model.codecs.vae import Autoencoder, CausalCache
 
 
-def compile_decoder(vae: Autoencoder, *, backend: str = "inductor") -> None:
+def compile_decoder(vae: Autoencoder, *, backend: str | Callable[..., Any] = "inductor") -> None:
     """Compile the decoder as one function; `StreamingDecoder` and `vae.decode` use it from then on.
 
     It compiles when it first runs on a size, three times, as the causal cache fills: for the first latent frame, for
@@ -52,4 +54,5 @@ def _upsample(module: WanResample, x: Tensor, feat_cache: CausalCache, feat_idx:
         recent = torch.cat([cached[:, :, -1:], recent], dim=2)
     x = rearrange(module.time_conv(x, cached), "b (two c) t h w -> (b t two) c h w", two=2)
     feat_cache[place], feat_idx[0] = recent, place + 1
-    return rearrange(module.resample(x), "(b t) c h w -> b c t h w", b=recent.shape[0])
+    larger: Tensor = rearrange(module.resample(x), "(b t) c h w -> b c t h w", b=recent.shape[0])
+    return larger

@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--overlap",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="decode a clip and write the one before it while the next is denoised; without it the same video takes "
-        "longer and less memory",
+        help="write a clip, and on a GPU decode the next, while the one after is denoised; without it the same video "
+        "takes longer and less memory",
     )
     add_model_options(parser)
     add_sampling_options(parser)

@@ -34,7 +34,7 @@ class DenoisedClip:
         """A clip whose latents are complete when the current stream has done what it has been told so far."""
         if latents.device.type != "cuda":
             return cls(plan=plan, latents=latents, ready=None)
-        ready = torch.cuda.Event()
+        ready = torch.cuda.Event()  # type: ignore[no-untyped-call]
         ready.record(torch.cuda.current_stream(latents.device))
         return cls(plan=plan, latents=latents, ready=ready)
 
@@ -62,7 +62,9 @@ class ClipDecoder:
 
     def __init__(self, vae: Autoencoder, *, beside: bool = False) -> None:
         self._decoder = StreamingDecoder(vae)
-        self._stream = torch.cuda.Stream(vae.device) if beside and vae.device.type == "cuda" else None
+        self._stream: torch.cuda.Stream | None = None
+        if beside and vae.device.type == "cuda":
+            self._stream = torch.cuda.Stream(vae.device)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def __call__(self, clip: DenoisedClip) -> GeneratedClip:
@@ -107,7 +109,7 @@ class _Copy:
             # Only pinned memory is copied to while the device and this thread go on.
             pinned = torch.empty(levels.shape, dtype=levels.dtype, pin_memory=True)
             pinned.copy_(levels.contiguous(), non_blocking=True)
-            self._arrived = torch.cuda.Event()
+            self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._arrived.record()
             levels = pinned
         self._levels = levels

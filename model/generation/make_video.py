@@ -74,7 +74,7 @@ def make_video(
         sampling: how it is made.
         out: the mp4.
         codec: one of `model.media.video_codec.CODECS`.
-        overlap: whether a clip is decoded and the one before it written while the next is denoised.
+        overlap: whether clips are made, and on a CUDA device also decoded, while others are written.
         on_step: called after every denoising step; with `overlap`, in the thread that denoises.
         on_frames: called after every clip with the number of frames written so far.
 

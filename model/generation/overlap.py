@@ -1,6 +1,6 @@
 """A video's clips in an assembly line: one is denoised, the one before it decoded, the one before that used."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from itertools import islice
 from threading import Event
@@ -29,9 +29,24 @@ def stopped_by(stopping: Event, on_step: ProgressCallback) -> ProgressCallback:
     return step_done
 
 
-def decode_in_turn(clips: Iterator[DenoisedClip], vae: Autoencoder) -> Generator[GeneratedClip, None, None]:
+def decode_in_turn(
+    clips: Generator[DenoisedClip, None, None], vae: Autoencoder
+) -> Generator[GeneratedClip, None, None]:
     """Decode each clip before the next one is denoised."""
-    yield from map(ClipDecoder(vae), clips)
+    return _decoded(ClipDecoder(vae), clips)
+
+
+def overlapped(
+    clips: Generator[DenoisedClip, None, None], vae: Autoencoder, stopping: Event
+) -> Generator[GeneratedClip, None, None]:
+    """Make the next clip while the caller uses the last one; arguments as of `decode_beside`.
+
+    On a CUDA device it is also decoded while the one after it is denoised. On a CPU each of the two uses all cores
+    already, and in two threads they would only disturb each other.
+    """
+    if vae.device.type == "cuda":
+        return decode_beside(clips, vae, stopping)
+    return ahead(decode_in_turn(clips, vae), stopping)
 
 
 def decode_beside(

@@ -26,7 +26,7 @@ from model.codecs.vae import Autoencoder, encode_video
 from model.generation.clips import DenoisedClip, GeneratedClip
 from model.generation.codebook import Codebook
 from model.generation.encoded_request import EncodedRequest, ProgressCallback
-from model.generation.overlap import decode_beside, decode_in_turn, stopped_by
+from model.generation.overlap import decode_in_turn, overlapped, stopped_by
 from model.generation.request import VideoRequest
 from model.generation.sampling import CleanFrames, Scheduler, denoise
 from model.generation.timeline import ClipPlan, num_clips, plan_clips
@@ -164,11 +164,11 @@ class SoulPipeline(DiffusionPipeline):
 
         The video has ⌈seconds of speech · fps⌉ frames. The memory in use does not grow with their number.
 
-        With `overlap`, a clip is denoised in one thread while the clip before it is decoded in another and the caller
-        has the one before that; at most one clip waits between any two of them. The frames are the same. The memory of
-        denoising and of decoding is then in use at once. Both threads have ended when the iterator ends, however it
-        does; a clip that is being denoised breaks off after its step. A pipeline with offloaded parts has no overlap:
-        they take turns on the device.
+        With `overlap`, the next clip is made while the caller has the last one, in a thread of its own; on a CUDA
+        device, one thread denoises a clip while another decodes the clip before it, and the memory of both is in use
+        at once. At most one clip waits between any two of them. The frames are the same. The threads have ended when
+        the iterator ends, however it does: a clip that is being denoised breaks off after its step. Parts that are
+        offloaded take turns on the device, and have no overlap.
 
         Args:
             request: what is asked for; the directory's defaults hold for what it leaves open.
@@ -233,7 +233,7 @@ class SoulPipeline(DiffusionPipeline):
             return decode_in_turn(self._denoised(request), self.vae)
         stopping = Event()
         request = replace(request, on_step=stopped_by(stopping, request.on_step))
-        return decode_beside(self._denoised(request), self.vae, stopping)
+        return overlapped(self._denoised(request), self.vae, stopping)
 
     @torch.no_grad()
     def _denoised(self, request: EncodedRequest) -> Generator[DenoisedClip, None, None]:

@@ -170,7 +170,7 @@ def test_a_codec_that_cannot_be_used_is_told_and_replaced(
 ) -> None:
     # As on a machine without NVIDIA's driver, which this one may have.
     absent = replace(CODECS["h264_nvenc"], encoder="h264_crystal")
-    monkeypatch.setitem(CODECS, "h264_nvenc", absent)  # type: ignore[misc]
+    monkeypatch.setitem(CODECS, "h264_nvenc", absent)
     short = write_wav(tmp_path / "short.wav", noise(0.2))
     options = ("--steps", "1", "--video-codec", "h264_nvenc", "--no-overlap", "--vae-dtype", "bfloat16")
     assert generate(inputs, tmp_path / "out.mp4", *options, audio=str(short)) == 0

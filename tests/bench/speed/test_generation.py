@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from bench.speed.generation import make_video
+from bench.speed.generation import make_video, packets_of
 from tests.worlds.pipelines import asked, noise, small_pipeline
 
 
@@ -9,7 +9,7 @@ def test_both_ways_make_the_same_file_and_stages_add_up_where_nothing_overlaps(t
     apart, together = (
         make_video(pipeline, request, tmp_path / f"{overlap}.mp4", overlap=overlap) for overlap in (False, True)
     )
-    assert (tmp_path / "False.mp4").read_bytes() == (tmp_path / "True.mp4").read_bytes()
+    assert packets_of(tmp_path / "False.mp4") == packets_of(tmp_path / "True.mp4") != []
     stages = (apart.denoise_s, apart.decode_s, apart.write_s)
     assert min(stages) > 0
     assert sum(stages) <= apart.all_s

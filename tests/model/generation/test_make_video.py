@@ -19,7 +19,13 @@ def num_frames_of(path: Path) -> int:
         return len(list(container.decode(video=0)))
 
 
-def test_the_same_file_with_and_without_overlap(tmp_path: Path) -> None:
+def packets_of(path: Path) -> list[tuple[int, int | None, bytes]]:
+    """Stream, time and content of pictures and sound."""
+    with av.open(str(path)) as container:
+        return [(packet.stream_index, packet.pts, bytes(packet)) for packet in container.demux()]
+
+
+def test_the_same_pictures_and_sound_with_and_without_overlap(tmp_path: Path) -> None:
     pipeline, done = small_pipeline(clip_latents=5), []
     for overlap in (False, True):
         made = make_video(
@@ -31,7 +37,7 @@ def test_the_same_file_with_and_without_overlap(tmp_path: Path) -> None:
             on_frames=lambda frames: done.append((frames, threading.current_thread())),
         )
         assert (made.num_frames, made.fps, made.height, made.width) == (38, 25, 64, 64)
-    assert (tmp_path / "False.mp4").read_bytes() == (tmp_path / "True.mp4").read_bytes()
+    assert packets_of(tmp_path / "False.mp4") == packets_of(tmp_path / "True.mp4")
     assert done == [(frames, threading.main_thread()) for frames in (17, 25, 33, 38)] * 2
 
 

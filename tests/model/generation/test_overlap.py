@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.generation.overlap import decode_beside
 from model.generation.pipeline import SoulPipeline
 from tests.worlds.decoders import small_wan
 from tests.worlds.pipelines import asked, noise, small_pipeline
@@ -46,11 +47,13 @@ def test_the_same_video_with_and_without_overlap(pipeline: SoulPipeline, vae: st
     if vae == "wan":
         pipeline.register_modules(vae=small_wan())
     one, other = (list(pipeline.stream(asked(audio=SPEECH), overlap=overlap)) for overlap in (False, True))
+    beside = decode_beside(pipeline.stream_latents(asked(audio=SPEECH)), pipeline.vae, threading.Event())
     assert len(one) == 4
-    for left, right in zip(one, other, strict=True):
-        assert left.plan == right.plan
-        assert left.frames.tobytes() == right.frames.tobytes()
-        assert torch.equal(left.latents, right.latents)
+    for alone, *others in zip(one, other, beside, strict=True):
+        for each in others:
+            assert each.plan == alone.plan
+            assert each.frames.tobytes() == alone.frames.tobytes()
+            assert torch.equal(each.latents, alone.latents)
 
 
 def test_three_clips_are_at_work_at_once(pipeline: SoulPipeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,17 +65,32 @@ def test_three_clips_are_at_work_at_once(pipeline: SoulPipeline, monkeypatch: py
 
     # Clip 0 has five latents to decode, every later one two.
     spy_on_decoding(pipeline, monkeypatch, lambda latent: meet() if latent == 5 else None)
-    stream = pipeline.stream(asked(audio=SPEECH), on_step=lambda clip, _step: meet() if clip == 2 else None)
-    for clip in stream:
+    # As on a CUDA device.
+    latents = pipeline.stream_latents(asked(audio=SPEECH), on_step=lambda clip, _step: meet() if clip == 2 else None)
+    for clip in decode_beside(latents, pipeline.vae, threading.Event()):
         if clip.plan.index == 0:
             meet()
     assert len(set(workers)) == 3
     assert threading.get_ident() in workers
 
 
+def test_the_next_clip_is_made_while_the_caller_has_the_last(pipeline: SoulPipeline) -> None:
+    meeting = threading.Barrier(2)
+
+    def meet(clip: int, _step: int) -> None:
+        if clip == 1:
+            meeting.wait(WAIT_S)
+
+    stream = pipeline.stream(asked(audio=SPEECH), on_step=meet)
+    assert next(stream).plan.index == 0
+    meeting.wait(WAIT_S)
+    assert [clip.plan.index for clip in stream] == [1, 2, 3]
+
+
 def test_no_more_than_one_clip_waits_between_two_threads(pipeline: SoulPipeline) -> None:
     steps: list[tuple[int, int]] = []
-    stream = pipeline.stream(asked(audio=noise(4.0), steps=2), on_step=lambda *step: steps.append(step))
+    latents = pipeline.stream_latents(asked(audio=noise(4.0), steps=2), on_step=lambda *step: steps.append(step))
+    stream = decode_beside(latents, pipeline.vae, threading.Event())
     assert steps == []
     for clip in stream:
         furthest = steps[-1][0]
@@ -97,7 +115,8 @@ def test_an_error_of_denoising_is_the_caller_s_after_the_clips_before_it(pipelin
         if clip == 2:
             raise RuntimeError("no progress bar")
 
-    stream, made = pipeline.stream(asked(audio=SPEECH), on_step=fail), []
+    stream = pipeline.stream(asked(audio=SPEECH), on_step=fail)
+    made: list[int] = []
     with pytest.raises(RuntimeError, match="no progress bar"):
         made.extend(clip.plan.index for clip in stream)
     assert made == [0, 1]
@@ -147,7 +166,8 @@ def test_a_decoder_compiles_before_anything_runs_beside_it(
     pipeline: SoulPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("model.generation.overlap.is_compiled", lambda _vae: True)
-    denoised, seen = [], []
+    denoised: list[int] = []
+    seen: list[int] = []
 
     def compile_slowly(latent: int) -> None:
         if latent < 5:  # the first clip's
@@ -155,5 +175,6 @@ def test_a_decoder_compiles_before_anything_runs_beside_it(
             seen.append(denoised[-1])
 
     spy_on_decoding(pipeline, monkeypatch, compile_slowly)
-    list(pipeline.stream(asked(audio=SPEECH), on_step=lambda clip, _step: denoised.append(clip)))
+    latents = pipeline.stream_latents(asked(audio=SPEECH), on_step=lambda clip, _step: denoised.append(clip))
+    list(decode_beside(latents, pipeline.vae, threading.Event()))
     assert seen == [0] * 5

@@ -31,7 +31,7 @@ def run_rank(rank: int, folder: str) -> None:
         decoded.append(raw)
         return decode(decoder, raw)
 
-    StreamingDecoder._decode = counted  # type: ignore[method-assign]
+    StreamingDecoder._decode = counted  # type: ignore[assignment,method-assign]
     results: dict[str, Any] = {}
     with SequenceParallel(pipeline.transformer):
         if rank == 0:
@@ -40,11 +40,11 @@ def run_rank(rank: int, folder: str) -> None:
             help_denoising(pipeline, inputs, Sampling())
         results["decoded"] = len(decoded)
         # With and without the other's help, in the thread that denoises and in the caller's.
-        shared = pipeline.stream(asked(audio=SPEECH)) if rank == 0 else pipeline.stream_latents(asked(audio=SPEECH))
-        clips = list(shared)
-        both = list(pipeline.stream(asked(audio=SPEECH), overlap=False))
-    if rank == 0:
-        results["shared"], results["both"] = ([clip.frames for clip in each] for each in (clips, both))
+        if rank == 0:
+            results["shared"] = [clip.frames for clip in pipeline.stream(asked(audio=SPEECH))]
+        else:
+            list(pipeline.stream_latents(asked(audio=SPEECH)))
+        results["both"] = [clip.frames for clip in pipeline.stream(asked(audio=SPEECH), overlap=False)]
     torch.save(results, Path(folder, f"{rank}.pt"))
     dist.destroy_process_group()
 
