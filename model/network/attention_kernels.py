@@ -72,7 +72,7 @@ def use_attention(
         dtype=dtype,
         trained=trained,
     )
-    problems = {name: _problem(network, name, kind) for name in (_candidates(device) if choice == AUTO else (choice,))}
+    problems = {name: _problem(network, name, kind) for name in (_candidates(kind) if choice == AUTO else (choice,))}
     name = next((each for each, problem in problems.items() if problem is None), None)
     if name is None:
         there = [each for each in _FASTEST_FIRST if _problem(network, each, kind) is None]
@@ -99,12 +99,16 @@ class _Kind:
         return torch.zeros(shape, dtype=self.dtype, device=self.device, requires_grad=self.trained)
 
 
-def _candidates(device: torch.device) -> tuple[str, ...]:
-    if device.type != "cuda":
+def _candidates(kind: _Kind) -> tuple[str, ...]:
+    """Backends to try, the fastest first."""
+    if kind.device.type != "cuda":
         return ("native",)
-    if torch.cuda.get_device_capability(device) >= _HOPPER:
-        return _FASTEST_FIRST
-    return ("flash", "native")
+    if torch.cuda.get_device_capability(kind.device) < _HOPPER:
+        return ("flash", "native")
+    if _label("native", kind) == LABELS["_native_cudnn"]:
+        # From 2.11 on, torch chooses cuDNN by itself. Asking for it would copy queries, keys and values.
+        return ("_flash_3", "native")
+    return _FASTEST_FIRST
 
 
 def _problem(network: SoulTransformer3DModel, name: str, kind: _Kind) -> str | None:

@@ -95,6 +95,16 @@ def test_the_fastest_that_works_is_chosen(
     assert use_attention(random_soul(), "auto", GPU, torch.bfloat16, trained=True) == chosen
 
 
+def test_cudnn_is_left_to_torch_where_torch_chooses_it(
+    made_up_gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_up_gpu((9, 0), "_native_cudnn", "flash", "native")
+    monkeypatch.setattr(torch, "_fused_sdp_choice", lambda *_states: 3)
+    soul = random_soul()
+    assert use_attention(soul, "auto", GPU, torch.bfloat16, trained=True) == "cuDNN"
+    assert backends_of(soul) == {"native"}
+
+
 def test_nothing_slower_stands_in_for_what_was_asked_for(made_up_gpu: Callable[..., None]) -> None:
     made_up_gpu((9, 0), "_native_cudnn", "native")
     message = "^attention flash: no kernel image is available; what works here: _native_cudnn, native$"
