@@ -76,6 +76,8 @@ class Setting:
     """Blocks of the networks that DeepSpeed trains."""
     codebook: tuple[int, int]
     """Vectors of an overlap and centroids."""
+    kmeans: tuple[int, int]
+    """Vectors and centroids of a K-Means."""
     compiler: str
     """Backend of `torch.compile`."""
     repeats: int
@@ -126,6 +128,7 @@ def full_setting(device: torch.device) -> Setting:
         training_blocks=(2, 4),
         zero_blocks=2,
         codebook=(16_320, 40_000),
+        kmeans=(1_560_000, 40_000),
         compiler="inductor",
         repeats=3,
     )
@@ -147,12 +150,14 @@ def tiny_setting(device: torch.device) -> Setting:
         efficient_vae=common | {"decoder_base_dim": narrow},
         matmul_side=256,
         copied_bytes=2**20,
-        training_blocks=(1, 2),
+        # Few enough to be quick, and enough apart for the slope to stand out of the noise of a busy CPU.
+        training_blocks=(1, 4),
         zero_blocks=1,
         codebook=(64, 100),
+        kmeans=(400, 10),
         # Traces as inductor does, so it finds graph breaks too, and takes no time beside that.
         compiler="eager",
-        repeats=1,
+        repeats=3,
     )
 
 

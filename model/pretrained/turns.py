@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
+from model.generation.clips import GeneratedClip
 from model.generation.encoded_request import ProgressCallback
-from model.generation.pipeline import GeneratedClip, SoulPipeline
+from model.generation.pipeline import SoulPipeline
 from model.generation.request import VideoRequest
 from model.network.transformer import SoulTransformer3DModel
 from model.weights.files import locate

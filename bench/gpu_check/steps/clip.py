@@ -18,6 +18,7 @@ from bench.gpu_check.figure import Figure
 from bench.gpu_check.measuring import now
 from bench.gpu_check.setting import ClipSize, Setting
 from model.codecs.audio_encoders import SAMPLE_RATE_HZ, AudioEncoder, LogMelAudioEncoder, WhisperAudioEncoder
+from model.codecs.compiled_decoder import compile_decoder
 from model.codecs.geometry import latent_frames, pixel_frames
 from model.codecs.text import HashedTextEncoder
 from model.codecs.vae import lay_out
@@ -33,7 +34,7 @@ NUM_CLIPS = 2
 
 
 def measure(setting: Setting) -> Iterator[Figure]:
-    """The parts' sizes; then each size of clip, as it is and compiled."""
+    """The parts' sizes; then each size of clip, as it is and compiled, and the smaller with its decoder compiled."""
     pipeline = _pipeline(setting)
     parts = {name: getattr(pipeline, name) for name in ("transformer", "vae", "audio_encoder")}
     yield Figure(
@@ -44,6 +45,8 @@ def measure(setting: Setting) -> Iterator[Figure]:
     compile_blocks(pipeline.transformer, backend=setting.compiler)
     for clip in setting.clips:
         yield _video(setting, pipeline, clip, "compiled", eager)
+    compile_decoder(pipeline.vae, backend=setting.compiler)
+    yield _video(setting, pipeline, setting.clips[0], "compiled, the decoder too", eager)
 
 
 def _pipeline(setting: Setting) -> SoulPipeline:

@@ -1,28 +1,33 @@
-"""The codebook's clamp, and linear layers in fp8."""
+"""The codebook's clamp and K-Means, and linear layers in fp8."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
+import numpy as np
 import torch
 from einops import rearrange
-from torch import Tensor
+from torch import nn
 
 from bench.gpu_check.figure import Figure, reason
-from bench.gpu_check.measuring import cost_of, relative_error
+from bench.gpu_check.measuring import cost_of, now, relative_error
 from bench.gpu_check.setting import Setting
 from model.generation.codebook import Codebook
+from model.network.fp8 import Fp8Linear
+from training.codebook.config import CodebookConfig
 
-FP8: Final = torch.float8_e4m3fn
+KMEANS_ITERATIONS: Final = 5
 RUNS: Final = 10
 """Runs timed at once; one takes milliseconds."""
 
 
 @torch.no_grad()
 def measure(setting: Setting) -> Iterator[Figure]:
-    """The clamp of one overlap; then each shape of linear layer in the network."""
+    """The clamp of one overlap, K-Means of a sample; then each shape of linear layer in the network."""
     yield from _clamp(setting)
+    yield from _kmeans(setting)
     width, inner = setting.network.num_attention_heads * setting.network.attention_head_dim, setting.network.ffn_dim
     shapes = (
         ("projection of attention", setting.clips[0].num_tokens, width, width),
@@ -57,40 +62,49 @@ def _clamp(setting: Setting) -> Iterator[Figure]:
     )
 
 
+def _kmeans(setting: Setting) -> Iterator[Figure]:
+    num_vectors, num_centroids = setting.kmeans
+    vectors = np.random.default_rng(0).standard_normal((num_vectors, 48), np.float32)
+    what = f"K-Means of {num_vectors} vectors, {num_centroids} centroids, {KMEANS_ITERATIONS} iterations"
+    try:
+        # faiss may be missing where all else is.
+        from training.codebook.clustering import cluster, num_gpus  # noqa: PLC0415
+    except ImportError as error:
+        yield Figure(what=what, missing=reason(error))
+        return
+    if setting.device.type == "cuda" and not num_gpus():
+        yield Figure(what=what, missing="faiss is installed without GPU support")
+        return
+    started = now(setting.device)
+    cluster(vectors, num_centroids, CodebookConfig(centroids=num_centroids, iterations=KMEANS_ITERATIONS))
+    seconds = now(setting.device) - started
+    flops = 2 * 48 * num_vectors * num_centroids * KMEANS_ITERATIONS
+    yield Figure(what=what, seconds=seconds, flops_per_s=flops / seconds, also={"gpus": num_gpus()})
+
+
 def _linear(setting: Setting, name: str, rows: int, inputs: int, outputs: int) -> Iterator[Figure]:
     with torch.device(setting.device):
         tokens = torch.randn(rows, inputs, dtype=torch.bfloat16)
-        weight = torch.randn(outputs, inputs, dtype=torch.bfloat16) / inputs**0.5
-    plain_s = cost_of(lambda: tokens @ weight.T, setting, runs=RUNS).seconds
+        linear = nn.Linear(inputs, outputs, dtype=torch.bfloat16)
+    plain_s = cost_of(lambda: linear(tokens), setting, runs=RUNS).seconds
     flops = 2 * rows * inputs * outputs
     what = f"{name}: {rows} × {inputs} → {outputs}"
     yield Figure(what=f"{what}, bf16", seconds=plain_s, flops_per_s=flops / plain_s)
-    try:
-        scaled_weight, weight_scale = _quantised(weight)
-        seconds = cost_of(lambda: _product(tokens, scaled_weight, weight_scale), setting, runs=RUNS).seconds
-        error = relative_error(_product(tokens, scaled_weight, weight_scale), tokens @ weight.T)
-    except (RuntimeError, NotImplementedError) as problem:
-        yield Figure(what=f"{what}, fp8", missing=reason(problem))
-        return
-    yield Figure(
-        what=f"{what}, fp8, tokens scaled row by row",
-        seconds=seconds,
-        flops_per_s=flops / seconds,
-        error=error,
-        ratio=seconds / plain_s,
-        reference="bf16",
-    )
-
-
-def _quantised(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """fp8 values of each row, and the factors (N, 1) that give the row back."""
-    scale = rows.abs().amax(dim=1, keepdim=True).float().clamp(min=1e-12) / torch.finfo(FP8).max
-    return (rows.float() / scale).to(FP8), scale
-
-
-def _product(tokens: Tensor, weight: Tensor, weight_scale: Tensor) -> Tensor:
-    scaled, scale = _quantised(tokens)
-    product: Tensor = torch._scaled_mm(
-        scaled, weight.T, scale_a=scale, scale_b=weight_scale.T, out_dtype=torch.bfloat16, use_fast_accum=True
-    )
-    return product
+    for kind, compiled in (("fp8", False), ("fp8, compiled", True)):
+        try:
+            layer: nn.Module = Fp8Linear(linear)
+            if compiled:
+                layer.compile(backend=setting.compiler)
+            seconds = cost_of(partial(layer, tokens), setting, runs=RUNS).seconds
+            error = relative_error(layer(tokens), linear(tokens))
+        except (RuntimeError, NotImplementedError, ValueError) as problem:
+            yield Figure(what=f"{what}, {kind}", missing=reason(problem))
+            continue
+        yield Figure(
+            what=f"{what}, {kind}",
+            seconds=seconds,
+            flops_per_s=flops / seconds,
+            error=error,
+            ratio=seconds / plain_s,
+            reference="bf16",
+        )
