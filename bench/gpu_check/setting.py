@@ -140,7 +140,7 @@ def tiny_setting(device: torch.device) -> Setting:
     common = wan_vae_config() | {"base_dim": wide}
     return Setting(
         device=device,
-        network=dataclasses.replace(get_preset("tiny").transformer, num_layers=2),
+        network=dataclasses.replace(get_preset("tiny").transformer, num_layers=4),
         num_text_tokens=16,
         clips=(
             ClipSize(name="64p", num_frames=9, height=64, width=64),

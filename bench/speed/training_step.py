@@ -198,8 +198,8 @@ def _diffusers_step(
 ) -> Callable[[], Any]:
     """A plain flow-matching step, without Soul's additions."""
     values = dataclasses.asdict(config)
-    audio = ("audio_dim", "audio_window")
-    network = WanTransformer3DModel(**{name: value for name, value in values.items() if name not in audio})
+    ours = ("audio_dim", "audio_window", "residual_in_fp32")
+    network = WanTransformer3DModel(**{name: value for name, value in values.items() if name not in ours})
     network.to(batch.latents.device).train()
     if checkpointing:
         network.enable_gradient_checkpointing()

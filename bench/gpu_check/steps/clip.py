@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,15 @@ def measure(setting: Setting) -> Iterator[Figure]:
     yield Figure(
         what="weights", also={f"{name}_gb": round(weight_bytes(part) / 1e9, 2) for name, part in parts.items()}
     )
+    small, large = setting.clips
     eager: dict[str, float] = {}
-    yield _video(setting, pipeline, setting.clips[0], "eager", eager)
+    yield _video(setting, pipeline, small, "eager", eager)
     compile_blocks(pipeline.transformer, backend=setting.compiler)
-    for clip in setting.clips:
-        yield _video(setting, pipeline, clip, "compiled", eager)
+    yield _video(setting, pipeline, small, "compiled", eager)
+    yield _overlapped(setting, pipeline, small)
+    yield _video(setting, pipeline, large, "compiled", eager)
     compile_decoder(pipeline.vae, backend=setting.compiler)
-    yield _video(setting, pipeline, setting.clips[0], "compiled, the decoder too", eager)
+    yield _video(setting, pipeline, small, "compiled, the decoder too", eager)
 
 
 def _pipeline(setting: Setting) -> SoulPipeline:
@@ -79,18 +82,21 @@ def _sound_encoder(audio_dim: int) -> AudioEncoder:
     return encoder
 
 
-def _video(setting: Setting, pipeline: SoulPipeline, clip: ClipSize, kind: str, eager: dict[str, float]) -> Figure:
-    """The last clip of a video, when everything is warm."""
+def _request(pipeline: SoulPipeline, clip: ClipSize) -> VideoRequest:
+    """A video of `NUM_CLIPS` clips, of random sound."""
     first, config = latent_frames(clip.num_frames), pipeline.config
     later = first - 1 - config.overlap_latents
     num_frames = pixel_frames(first) + (NUM_CLIPS - 1) * 4 * later
-    samples = num_frames * SAMPLE_RATE_HZ // config.fps
-    request = VideoRequest(
+    return VideoRequest(
         image=Image.effect_noise((clip.width, clip.height), 60).convert("RGB"),
-        audio=torch.randn(samples) * 0.1,
+        audio=torch.randn(num_frames * SAMPLE_RATE_HZ // config.fps) * 0.1,
         prompt="A person speaks.",
         sampling=Sampling(height=clip.height, width=clip.width),
     )
+
+
+def _video(setting: Setting, pipeline: SoulPipeline, clip: ClipSize, kind: str, eager: dict[str, float]) -> Figure:
+    """The last clip of a video, when everything is warm, its stages one after the other."""
     denoised = 0.0
 
     def on_step(_clip: int, _step: int) -> None:
@@ -98,12 +104,10 @@ def _video(setting: Setting, pipeline: SoulPipeline, clip: ClipSize, kind: str, 
         denoised = now(setting.device)
 
     times: dict[str, Any] = {}
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        VideoWriter(Path(folder) / "video.mp4", height=clip.height, width=clip.width, fps=config.fps) as writer,
-    ):
-        started = begun = time.perf_counter()
-        for made in pipeline.stream(request, on_step=on_step, overlap=False):
+    fps = pipeline.config.fps
+    with _writer(clip, fps) as writer:
+        begun = time.perf_counter()
+        for made in pipeline.stream(_request(pipeline, clip), on_step=on_step, overlap=False):
             decoded = now(setting.device)
             writer.write(made.frames)
             written = time.perf_counter()
@@ -114,10 +118,9 @@ def _video(setting: Setting, pipeline: SoulPipeline, clip: ClipSize, kind: str, 
                 "frames": len(made.frames),
             }
             if made.plan.index == 0:
-                first_s = decoded - started
+                first_s = decoded - begun
             begun = written
-    video_s = times["frames"] / config.fps
-    alone_s, together_s = written - started, _overlapped(pipeline, request, clip)
+    video_s = times["frames"] / fps
     seconds = sum(times[name] for name in ("denoise_s", "decode_s", "write_s"))
     return Figure(
         what=f"{clip.name}, a later clip of {video_s:.2f} s, {kind}",
@@ -127,22 +130,33 @@ def _video(setting: Setting, pipeline: SoulPipeline, clip: ClipSize, kind: str, 
         also={
             **{name: round(value, 3) for name, value in times.items()},
             "until_first_clip_s": round(first_s, 3),
-            "video_s": round(alone_s, 3),
-            "video_overlapped_s": round(together_s, 3),
             "real_time_factor": round(seconds / video_s, 3),
         },
     )
 
 
-def _overlapped(pipeline: SoulPipeline, request: VideoRequest, clip: ClipSize) -> float:
-    """Seconds of the same video when its clips are denoised, decoded and written at the same time."""
+def _overlapped(setting: Setting, pipeline: SoulPipeline, clip: ClipSize) -> Figure:
+    """A whole video whose clips are denoised, decoded and written at the same time, beside one after the other."""
+    request, fps = _request(pipeline, clip), pipeline.config.fps
+    seconds = {}
+    for overlap in (False, True):
+        with _writer(clip, fps) as writer:
+            started = now(setting.device)
+            for made in pipeline.stream(request, overlap=overlap):
+                writer.write(made.frames)
+            seconds[overlap] = time.perf_counter() - started
+    return Figure(
+        what=f"{clip.name}, a video of {NUM_CLIPS} clips, stages overlapped",
+        seconds=seconds[True],
+        ratio=seconds[True] / seconds[False],
+        reference="one after the other",
+    )
+
+
+@contextmanager
+def _writer(clip: ClipSize, fps: int) -> Iterator[VideoWriter]:
     with (
         tempfile.TemporaryDirectory() as folder,
-        VideoWriter(
-            Path(folder) / "video.mp4", height=clip.height, width=clip.width, fps=pipeline.config.fps
-        ) as writer,
+        VideoWriter(Path(folder) / "video.mp4", height=clip.height, width=clip.width, fps=fps) as writer,
     ):
-        started = time.perf_counter()
-        for made in pipeline.stream(request):
-            writer.write(made.frames)
-        return time.perf_counter() - started
+        yield writer

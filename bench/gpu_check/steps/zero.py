@@ -25,8 +25,13 @@ from training.objectives.dmd.dmd import Dmd, DmdConfig
 from training.objectives.dmd.teacher import PlacedTeacher, Placement
 from training.objectives.flow_matching import FlowMatching, FlowMatchingConfig
 
-STAGES: Final[tuple[Literal[1, 2, 3], ...]] = (1, 2, 3)
-HOMES: Final[tuple[Literal["cpu", "model"], ...]] = ("model", "cpu")
+LAYOUTS: Final[tuple[tuple[Literal[1, 2, 3], Literal["cpu", "model"]], ...]] = (
+    *((1, "cpu"), (1, "model")),
+    *((2, "model"), (3, "model")),
+)
+"""Stages of ZeRO, and where the average is kept."""
+CHECKPOINTED: Final = 2
+"""The stage whose checkpoint is written and read; those of the others hold the same."""
 PLACEMENTS: Final[tuple[Placement, ...]] = ("resident", "offload", "zero3")
 
 
@@ -39,8 +44,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
     ]
     attempts += [
         (f"ZeRO-{stage}, average on {home}", partial(_trained, setting, ranks, batch, stage, home))
-        for stage in STAGES
-        for home in HOMES
+        for stage, home in LAYOUTS
     ]
     for what, attempt in attempts:
         try:
@@ -76,7 +80,7 @@ def _trained(
         peak_gb=cost.peak_gb,
         also={"update_of_average_s": round(update_s, 4), "swap_s": round(swap_s, 4), "weights_restored": restored},
     )
-    if home == "model":
+    if stage == CHECKPOINTED:
         yield _checkpoint(setting, model, what)
 
 
