@@ -112,7 +112,8 @@ def _prepare(subject: Subject, acceleration: Acceleration) -> list[str]:
     """Make the network faster as was asked for; returns what to tell of it."""
     told: list[str] = []
     forwards = sum(loop.forwards for loop in DENOISING_LOOPS)
-    acceleration.apply(subject.transformer, num_forwards=forwards, say=told.append)
+    vaes = [measured.vae for measured in subject.vaes]
+    acceleration.apply(subject.transformer, vaes, num_forwards=forwards, say=told.append)
     return [" ".join(line.split()) for line in told]
 
 

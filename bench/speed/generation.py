@@ -122,7 +122,7 @@ def make_video(pipeline: SoulPipeline, request: VideoRequest, path: Path, *, ove
 
 
 def digest_of(pipeline: SoulPipeline, request: VideoRequest, *, overlap: bool) -> str:
-    """A digest of a video's frames as the encoder gets them. (What x264's threads make of them differs now and then.)"""
+    """A digest of a video's frames as the encoder gets them: what x264's threads make of them differs now and then."""
     digest = hashlib.sha256()
     for clip in pipeline.stream(request, overlap=overlap):
         digest.update(clip.frames.tobytes())

@@ -70,6 +70,7 @@ def _generate(options: argparse.Namespace) -> None:
         is_main = _join_ranks(pipeline, stack)
         acceleration.apply(
             pipeline.transformer,
+            [pipeline.vae],
             num_forwards=num_steps * guidance.num_forwards,
             say=console.print if is_main else lambda _line: None,
         )

@@ -1,16 +1,18 @@
-"""How the network is made faster for generation: attention kernel, compiled blocks, fp8, step cache."""
+"""How a model is made faster for generation: attention kernel, compiled blocks and decoder, fp8, step cache."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from model.codecs.compiled_decoder import compile_decoder
+from model.codecs.vae import Autoencoder
 from model.generation.step_cache import BlockRuns, StepCache
 from model.network.attention_kernels import AUTO, use_attention
-from model.network.compilation import CompileChoice, can_compile, compile_blocks
+from model.network.compilation import can_compile, compile_blocks
 from model.network.fp8 import to_fp8
 from model.network.transformer import SoulTransformer3DModel
 
@@ -25,8 +27,9 @@ class Acceleration:
 
     attention: str = AUTO
     """See `use_attention`."""
-    compile: CompileChoice = "auto"
-    """Whether the blocks are compiled; `auto`: on a GPU, from `WORTH_COMPILING` forwards on."""
+    compile: Literal["auto", "blocks", "all", "none"] = "auto"
+    """What is compiled: the network's blocks, or the autoencoder's decoder too; `auto`: the blocks, on a GPU, from
+    `WORTH_COMPILING` forwards on."""
     quantization: Literal["none", "fp8"] = "none"
     """What the linear layers of the blocks compute in."""
     cache: StepCache | None = None
@@ -55,11 +58,19 @@ class Acceleration:
         if self.cache is not None and num_processes > 1:
             raise ValueError(f"--cache {self.cache}: processes that share a clip would not skip the same blocks")
 
-    def apply(self, network: SoulTransformer3DModel, *, num_forwards: int, say: Callable[[str], None]) -> None:
-        """Change a network in place, the cache left out: see `caching`.
+    def apply(
+        self,
+        network: SoulTransformer3DModel,
+        vaes: Sequence[Autoencoder],
+        *,
+        num_forwards: int,
+        say: Callable[[str], None],
+    ) -> None:
+        """Change a network and what decodes its latents in place, the cache left out: see `caching`.
 
         Args:
             network: on its device, in its type.
+            vaes: likewise.
             num_forwards: how often it will run.
             say: shows a line on what was chosen and what it costs.
 
@@ -71,9 +82,13 @@ class Acceleration:
         if self.quantization == "fp8":
             say(f"fp8        moves a velocity of noise by {100 * to_fp8(network):.2f} % of its norm")
         is_auto = self.compile == "auto" and can_compile(network.device) and num_forwards >= WORTH_COMPILING
-        if is_auto or self.compile == "blocks":
+        if is_auto or self.compile in {"blocks", "all"}:
             say("compile    blocks, in the first forward: it takes about a minute")
             compile_blocks(network)
+        if self.compile == "all":
+            say("compile    the decoder, in the first clip: it takes about a minute more")
+            for vae in vaes:
+                compile_decoder(vae)
 
     def caching(self, network: SoulTransformer3DModel) -> AbstractContextManager[BlockRuns | None]:
         """Inside, a network to which all else has been applied skips blocks, if it is to; gives a count of them."""

@@ -44,11 +44,12 @@ def add_acceleration_options(parser: argparse.ArgumentParser, compile_default: s
     add(
         "--compile",
         nargs="?",
-        choices=("auto", "blocks", "none"),
+        choices=("auto", "blocks", "all", "none"),
         const="blocks",
         default=compile_default,
-        help="compile the network's blocks in the first forward, about a minute; auto: on a GPU with Triton, for at "
-        "least 200 forwards of the network (default: %(default)s; without a value: blocks)",
+        help="compile the network's blocks in the first forward, about a minute; all: the decoder too, for long "
+        "videos; auto: the blocks, on a GPU with Triton, for at least 200 forwards of the network (default: "
+        "%(default)s; without a value: blocks)",
     )
     add(
         "--quantization",

@@ -234,6 +234,30 @@ def test_what_makes_it_faster_is_told(inputs: Path, tmp_path: Path, capsys: pyte
     assert re.search(r"cache      skipped [1-9]\d% of the blocks\n", told)
 
 
+def test_network_and_decoder_are_compiled_where_asked_for(
+    inputs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str] = []
+    for name in ("compile_blocks", "compile_decoder"):
+        monkeypatch.setattr(
+            f"model.generation.acceleration.{name}",
+            lambda part, name=name: compiled.append(f"{name} {type(part).__name__}"),
+        )
+    short = write_wav(tmp_path / "short.wav", noise(0.2))
+    expected = {
+        "none": [],
+        "auto": [],
+        "blocks": ["compile_blocks SoulTransformer3DModel"],
+        "all": ["compile_blocks SoulTransformer3DModel", "compile_decoder PatchDCTCodec"],
+    }
+    for choice, parts in expected.items():
+        compiled.clear()
+        options = ("--steps", "1", "--compile", choice)
+        assert generate(inputs, tmp_path / "out.mp4", *options, audio=str(short)) == 0
+        assert compiled == parts
+        assert capsys.readouterr().err.count("compile    ") == len(parts)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
