@@ -183,7 +183,7 @@ def print_table(results: Sequence[Result]) -> None:
     """One line for each result."""
     print(
         f"{'':<26} {'r (95 %)':<20} {'median':>6} {'others':>7} {'silent':>7} {'dE own':>7} {'others':>7} "
-        f"X {'forwards':>8}"
+        f"{'motion':>7} {'sharp':>6} {'jumps 0-1, 1-2':>15} {'s/video':>8} {'forwards':>8}"
     )
     for result in results:
         s = result.summary
