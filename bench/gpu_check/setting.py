@@ -140,7 +140,7 @@ def tiny_setting(device: torch.device) -> Setting:
     common = wan_vae_config() | {"base_dim": wide}
     return Setting(
         device=device,
-        network=dataclasses.replace(get_preset("tiny").transformer, num_layers=4),
+        network=dataclasses.replace(get_preset("tiny").transformer, num_layers=3),
         num_text_tokens=16,
         clips=(
             ClipSize(name="64p", num_frames=9, height=64, width=64),
@@ -151,13 +151,13 @@ def tiny_setting(device: torch.device) -> Setting:
         matmul_side=256,
         copied_bytes=2**20,
         # Few enough to be quick, and enough apart for the slope to stand out of the noise of a busy CPU.
-        training_blocks=(1, 4),
+        training_blocks=(1, 3),
         zero_blocks=1,
         codebook=(64, 100),
         kmeans=(400, 10),
         # Traces as inductor does, so it finds graph breaks too, and takes no time beside that.
         compiler="eager",
-        repeats=3,
+        repeats=2,
     )
 
 
