@@ -76,7 +76,8 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--audio-guidance-scale",
         type=float,
-        help="w of the sound alone; another forward a step where it differs (default: as --guidance-scale)",
+        help="w of the sound alone; another forward a step where it differs (default: as "
+        "--guidance-scale, or the directory's where neither is given)",
     )
     add("--seed", type=int, default=0, help="the same seed gives the same video (default: 0)")
     size = parser.add_mutually_exclusive_group()

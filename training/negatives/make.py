@@ -27,7 +27,6 @@ from curation.encoding.encoded import (
     EncodedClip,
     EncodedDirectory,
     EncodedSample,
-    Encoding,
     Skipped,
 )
 from infra.config import ConfigError
@@ -41,6 +40,7 @@ from training.data.loader import read_sample, read_wav
 from training.data.randomness import seed_of
 from training.negatives.candidates import digest, negative_key
 from training.negatives.config import NegativesConfig
+from training.parts.fit import check_fit
 
 
 def settings_digest(config: NegativesConfig, transformer: SoulTransformer3DModel) -> str:
@@ -83,7 +83,7 @@ class NegativeMaker:
         self.on_steps = on_steps
         self.settings = settings_digest(config, transformer)
         self.encoding = directory.encoding()
-        check_fit(transformer, self.encoding)
+        check_fit(transformer, self.encoding, directory.path)
         self._text = padded(self.states, self.encoding.text_tokens)
         self._free_text = padded(directory.unconditional(), self.encoding.text_tokens)
 
@@ -181,21 +181,6 @@ def encode_prompt(text_encoder: Any, tokenizer: Any, prompt: str) -> Tensor:
     if len(tokens) == 0:
         raise ConfigError(f"negatives: the negative prompt {prompt!r} has no words")
     return states[: int(tokens.max()) + 1]
-
-
-def check_fit(transformer: SoulTransformer3DModel, encoding: Encoding) -> None:
-    """Compare the widths that network and encoded shards must share.
-
-    Raises:
-        ConfigError: one differs; the message names it.
-    """
-    widths = (("in_channels", "latent_channels"), ("text_dim", "text_dim"), ("audio_dim", "audio_dim"))
-    for of_model, of_encoding in widths:
-        expected, found = transformer.config[of_model], getattr(encoding, of_encoding)
-        if expected != found:
-            raise ConfigError(
-                f"the model does not fit the encoded shards: its {of_model} is {expected}, their {of_encoding} {found}"
-            )
 
 
 def _weights_digest(transformer: SoulTransformer3DModel) -> str:

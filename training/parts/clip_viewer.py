@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from model.codecs.vae import Autoencoder
+from model.codecs.vae import Autoencoder, lay_out
 from model.generation.sampling import Scheduler
 from model.network.transformer import SoulTransformer3DModel
 from training.data.conditioning import Batch
@@ -77,7 +77,7 @@ class ClipViewer:
 def _lent(vae: Autoencoder, device: torch.device) -> Iterator[None]:
     """Inside, the autoencoder is on the device."""
     home = vae.device
-    vae.to(device)
+    lay_out(vae, device, vae.dtype)
     try:
         yield
     finally:

@@ -335,7 +335,7 @@ def test_a_model_that_does_not_fit_is_one_clear_line(run: Path, model: Path) -> 
     encoding = replace(directory_of(run).encoding(), audio_dim=6400)
     directory = directory_of(run / "other")
     directory.describe(encoding, torch.zeros(1, 64))
-    with pytest.raises(ConfigError, match="its audio_dim is 80, their audio_dim 6400"):
+    with pytest.raises(ConfigError, match="its audio features have 6400 channels, the network takes 80"):
         NegativeMaker(
             pipeline.transformer, pipeline.scheduler, directory, states=torch.zeros(1, 64), config=NegativesConfig()
         )
