@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import torch
-from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from model.weights.files import WEIGHTS, give_usual_mode, read_shapes, weight_files
-
-LARGEST_FILE: Final = "10GB"
+from model.weights.files import read_shapes, weight_files
+from model.weights.shards import write_shards
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,23 +46,12 @@ def weights_in(folder: Path) -> dict[str, Weight]:
 
 
 def write_weights(folder: Path, weights: Mapping[str, Weight], types: Mapping[str, torch.dtype]) -> None:
-    """Write weights as diffusers does, each as its type.
+    """Write weights as diffusers names their files, each as its type.
 
     Raises:
         OSError, SafetensorError: a file could not be written.
     """
-    with torch.device("meta"):
-        empty = {name: torch.empty(each.shape, dtype=types[name]) for name, each in weights.items()}
-    split = split_torch_state_dict_into_shards(
-        empty, filename_pattern=f"{WEIGHTS}{{suffix}}.safetensors", max_shard_size=LARGEST_FILE
-    )
-    for file, names in split.filename_to_tensors.items():
-        tensors = {name: weights[name].read().to(types[name]).contiguous() for name in names}
-        save_file(tensors, folder / file, metadata={"format": "pt"})
-    if split.is_sharded:
-        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
-        (folder / f"{WEIGHTS}.safetensors.index.json").write_text(json.dumps(index, indent=2))
-    give_usual_mode(folder.glob("*.safetensors"))
+    write_shards(((name, each.read().to(types[name])) for name, each in weights.items()), folder)
 
 
 def _read(file: Path, name: str) -> Tensor:
