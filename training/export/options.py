@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.description = (
         "Make a model directory of a checkpoint, as a finished training does of its last one. It needs no GPU, holds "
-        "one file of weights in memory (10 GB at most), and can be used while training goes on: it opens all files "
+        "one file of weights in memory (2 GB at most), and can be used while training goes on: it opens all files "
         "that it reads before anything else, so that it can read them even when training removes the checkpoint."
     )
     add = parser.add_argument
