@@ -172,10 +172,16 @@ class Partitions:
         if not num_updates:
             state.clear()
             return
+        fused = any(group["fused"] for group in self._adamw.param_groups)
         for flat in self._layout.flats():
             if not state[flat]:
                 state[flat] = {kind: torch.zeros_like(flat) for kind in MOMENTS}
-            state[flat]["step"] = torch.tensor(float(num_updates))
+            state[flat]["step"] = count_of_updates(num_updates, flat, fused=fused)
+
+
+def count_of_updates(num_updates: int, weights: Tensor, *, fused: bool) -> Tensor:
+    """AdamW's `step` of `weights`, a number: its fused kernels read it on their device, all else on the CPU."""
+    return torch.tensor(float(num_updates), device=weights.device if fused else "cpu")
 
 
 def _shape(parameter: Any) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 import torch
+from torch import Tensor
 
 from bench.gpu_check.figure import Figure, reason
 from bench.gpu_check.measuring import cost_of, free_memory, network_inputs, now
@@ -32,6 +33,8 @@ LAYOUTS: Final[tuple[tuple[Literal[1, 2, 3], Literal["cpu", "model"]], ...]] = (
 """Stages of ZeRO, and where the average is kept."""
 CHECKPOINTED: Final = 2
 """The stage whose checkpoint is written and read; those of the others hold the same."""
+RISEN: Final = 1000
+"""A step whose learning rate is past its rise."""
 PLACEMENTS: Final[tuple[Placement, ...]] = ("resident", "offload", "zero3")
 
 
@@ -81,16 +84,17 @@ def _trained(
         also={"update_of_average_s": round(update_s, 4), "swap_s": round(swap_s, 4), "weights_restored": restored},
     )
     if stage == CHECKPOINTED:
-        yield _checkpoint(setting, model, what)
+        yield from _checkpoint(setting, ranks, model, batch, what)
 
 
-def _checkpoint(setting: Setting, model: TrainedModel, what: str) -> Figure:
+def _checkpoint(setting: Setting, ranks: Ranks, model: TrainedModel, batch: Batch, what: str) -> Iterator[Figure]:
+    resumed = _model(setting, ranks, "transformer", CHECKPOINTED, EmaConfig(device="model"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         started = now(setting.device)
         model.save(folder)
         saved = now(setting.device)
-        model.load(folder)
+        resumed.load(folder)
         loaded = now(setting.device)
         copies = HostCopies()
         copies.take(model.snapshot())
@@ -98,7 +102,7 @@ def _checkpoint(setting: Setting, model: TrainedModel, what: str) -> Figure:
         copies.take(model.snapshot())
         copied = now(setting.device)
         num_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    return Figure(
+    yield Figure(
         what=f"{what}: checkpoint",
         seconds=saved - started,
         also={
@@ -107,6 +111,18 @@ def _checkpoint(setting: Setting, model: TrainedModel, what: str) -> Figure:
             "copy_to_host_s": round(copied - again, 3),
         },
     )
+    before = _weights(model)
+    for each in (model, resumed):
+        FlowMatching(each, FlowMatchingConfig()).train_step([batch], step=RISEN, total_steps=2 * RISEN)
+    yield Figure(
+        what=f"{what}: a step after resuming",
+        error=float((_weights(resumed) - _weights(model)).norm() / (_weights(model) - before).norm()),
+        reference="the same step without",
+    )
+
+
+def _weights(model: TrainedModel) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.module.parameters()])
 
 
 def _distilled(setting: Setting, ranks: Ranks, batch: Batch, placement: Placement) -> Iterator[Figure]:
