@@ -32,17 +32,17 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 PINS: Final = ROOT / "infra" / "environments" / "train-cuda.txt"
 
 NEEDS: Final = (
-    "accelerate,av,deepspeed,diffusers,einops,ftfy,numpy,peft,pi-heif,pillow,psutil,pydantic,pyyaml,rich,safetensors,"
-    "scipy,sentencepiece,soundfile,soxr,torch,transformers"
+    "accelerate,av,deepspeed,diffusers,einops,ftfy,matplotlib,numpy,peft,pi-heif,pillow,psutil,pyarrow,pydantic,"
+    "pyyaml,rich,safetensors,scikit-image,scipy,sentencepiece,soundfile,soxr,tensorboard,torch,transformers"
 )
 """What `bench.gpu_check` imports."""
 
 HAVE: Final = (
-    "accelerate,certifi,charset-normalizer,einops,filelock,fsspec,huggingface-hub,idna,jinja2,msgpack,ninja,numpy,"
-    "opencv-python-headless,packaging,peft,pillow,psutil,pyyaml,regex,requests,rich,safetensors,scipy,setuptools,"
-    "tokenizers,torch,tqdm,transformers,triton,typing-extensions,urllib3"
+    "accelerate,certifi,charset-normalizer,einops,filelock,fsspec,huggingface-hub,idna,jinja2,matplotlib,msgpack,ninja,"
+    "numpy,opencv-python-headless,packaging,peft,pillow,psutil,pyarrow,pyyaml,regex,requests,rich,safetensors,"
+    "scikit-image,scipy,setuptools,tensorboard,tokenizers,torch,tqdm,transformers,triton,typing-extensions,urllib3"
 )
-"""What a machine with PyTorch and transformers has."""
+"""What a machine for work with PyTorch and transformers has."""
 
 RUN: Final = """\
 #!/bin/sh
