@@ -22,6 +22,7 @@ from training.distributed.gradient_checkpointing import GradientCheckpointing, c
 FORWARDS = 3
 """Operations of forward and backward, in forwards; what checkpointing computes again does not count."""
 
+NOISE: Final = "the device was busy with something else"
 
 KEPT: Final[dict[GradientCheckpointing, str]] = {
     "full": "blocks computed again",
@@ -67,6 +68,8 @@ def _slope(
     flops_of_few, flops_of_many = (forward_flops(setting, clip, num_blocks=blocks) for blocks in (few, many))
     added, rest = many - few, setting.network.num_layers - many
     block_s = (cost_of_many.seconds - cost_of_few.seconds) / added
+    if block_s <= 0:
+        return Figure(what=what, missing=f"{NOISE}: {many} blocks took no longer than {few}")
     also = {"network_s": round(cost_of_many.seconds + rest * block_s, 3)}
     block_gb = None
     if cost_of_few.peak_gb is not None and cost_of_many.peak_gb is not None:

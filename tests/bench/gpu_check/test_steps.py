@@ -10,6 +10,7 @@ import pytest
 
 from bench.gpu_check.run import LINES, TABLE, run
 from bench.gpu_check.schedule import STEPS
+from bench.gpu_check.steps.training import NOISE
 from tests.bench.gpu_check.conftest import told
 
 Lines = list[dict[str, Any]]
@@ -32,7 +33,8 @@ def lines(folder: Path) -> Lines:
 @pytest.mark.parametrize("step", [step.name for step in STEPS if step.name not in {"attention", "video"}])
 def test_all_of_a_step_is_measured(lines: Lines, step: str) -> None:
     own = [line for line in lines if line["step"] == step]
-    assert not [line for line in own if "missing" in line]
+    # Tests run on busy machines, on which more blocks can take less time.
+    assert not [line for line in own if not line.get("missing", NOISE).startswith(NOISE)]
     assert [line for line in own if "seconds" in line or "error" in line]
     assert all(line["seconds"] > 0 for line in own if "seconds" in line)
 
@@ -67,6 +69,11 @@ def test_on_a_cpu_the_device_computes_what_the_cpu_does(lines: Lines) -> None:
 
 def test_an_average_that_was_swapped_in_leaves_the_weights_as_they_were(lines: Lines) -> None:
     assert [line["weights_restored"] for line in lines if "weights_restored" in line] == [True] * 4
+
+
+def test_a_training_goes_on_from_its_checkpoint(lines: Lines) -> None:
+    assert [line["goes_on"] for line in lines if line["step"] == "trainer"] == [True] * 4
+    assert next(line["error"] for line in lines if line["what"].endswith("a step after resuming")) == 0
 
 
 def test_the_clamp_finds_the_nearest_centroids(lines: Lines) -> None:
