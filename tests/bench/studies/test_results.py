@@ -85,6 +85,9 @@ def test_the_readme_tells_what_the_lip_sync_study_measured() -> None:
     assert f"| {short['identity'][0]:.1f} | {far} |" in README
     assert short["motion_accuracy"] == 1
     assert f"| {short['sharpness_ratio']:.1f} × |" in README
+    jumps, least = ([summary[f"jump_{at}"][0] for at in ("first", "second")] for summary in (short, codec))
+    assert f"| {jumps[0]:.1f}, {jumps[1]:.1f} | trained on random pivots alone" in README
+    assert f"the truth through the codec {least[0]:.1f}, {least[1]:.1f} |" in README
 
 
 def test_the_readme_tells_what_the_distillation_measured() -> None:
