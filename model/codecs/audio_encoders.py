@@ -15,6 +15,8 @@ from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 from transformers.audio_utils import mel_filter_bank
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
+from model.weights.transformers_parts import load_whole
+
 SAMPLE_RATE_HZ: Final = 16_000
 SAMPLES_PER_STEP: Final = 320
 STEPS_PER_WINDOW: Final = 1_500
@@ -59,8 +61,13 @@ class WhisperAudioEncoder(ModelMixin, ConfigMixin):
 
     @classmethod
     def from_whisper(cls, source: str | Path, **kwargs: object) -> Self:
-        """Take the encoder out of a Whisper checkpoint (directory or Hub id); `kwargs` go to transformers."""
-        whisper = WhisperModel.from_pretrained(source, **kwargs).encoder
+        """Take the encoder out of a Whisper checkpoint (directory or Hub id); `kwargs` go to transformers.
+
+        Raises:
+            ValueError: a weight of it is missing, or of another shape.
+            OSError: there is no such checkpoint.
+        """
+        whisper = load_whole(WhisperModel, source, prefix="encoder.", **kwargs).encoder
         names = ("num_mel_bins", "d_model", "encoder_layers", "encoder_attention_heads", "encoder_ffn_dim")
         model: Self = cls(**{name: getattr(whisper.config, name) for name in names})
         model.encoder = whisper

@@ -25,6 +25,7 @@ from model.pretrained.presets import WAN_NEGATIVE_PROMPT
 from model.weights.directory import CODEBOOK_FILE, check_model_directory
 from model.weights.files import give_usual_mode, locate, read_json
 from model.weights.shards import SHARD_BYTES
+from model.weights.transformers_parts import load_whole
 from model.weights.wan_checkpoints import check_wan, convert_wan
 
 
@@ -136,19 +137,13 @@ def _save(part: Any, folder: Path) -> None:
 
 
 def _load_text_encoder(folder: Path, dtype: torch.dtype) -> UMT5EncoderModel:
-    """UMT5's encoder; transformers alone would make up what is missing.
+    """UMT5's encoder.
 
     Raises:
         ValueError: its configuration or a weight is missing, or one is of another shape.
     """
     read_json(folder / "config.json")
-    encoder, loading = UMT5EncoderModel.from_pretrained(
-        folder, dtype=dtype, output_loading_info=True, ignore_mismatched_sizes=True
-    )
-    for name in sorted(loading["missing_keys"]):
-        raise ValueError(f"{folder}: missing key {name!r}")
-    for name, found, expected in sorted(loading["mismatched_keys"]):
-        raise ValueError(f"{folder}: {name!r} has shape {tuple(found)}, expected {tuple(expected)}")
+    encoder: UMT5EncoderModel = load_whole(UMT5EncoderModel, folder, dtype=dtype)
     return encoder
 
 

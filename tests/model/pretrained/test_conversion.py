@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel, WhisperConfig, WhisperModel
 
 from model.__main__ import main
+from model.codecs.audio_encoders import WhisperAudioEncoder
 from model.codecs.text import encode_text, max_text_tokens, text_states
 from model.codecs.vae import efficient_vae_config, wan_vae_config
 from model.generation.pipeline import SoulPipeline
@@ -169,6 +170,42 @@ def test_a_broken_text_encoder_is_refused_and_nothing_is_left(
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("soul: ")]
     assert said in line
     assert {path.name for path in tmp_path.iterdir()} == {"broken"}
+
+
+def without_its_last_norm(tensors: dict[str, torch.Tensor]) -> str:
+    del tensors["encoder.layer_norm.weight"]
+    return "missing key 'encoder.layer_norm.weight'"
+
+
+def with_fewer_positions(tensors: dict[str, torch.Tensor]) -> str:
+    tensors["encoder.embed_positions.weight"] = tensors["encoder.embed_positions.weight"][:-1].clone()
+    return r"'encoder.embed_positions.weight' has shape \(1499, 16\), expected \(1500, 16\)"
+
+
+@pytest.mark.parametrize("damage", [without_its_last_norm, with_fewer_positions])
+def test_a_broken_whisper_is_refused(
+    release: Path, tmp_path: Path, damage: Callable[[dict[str, torch.Tensor]], str]
+) -> None:
+    shutil.copytree(release / "whisper", tmp_path / "whisper")
+    file = tmp_path / "whisper" / "model.safetensors"
+    tensors = load_file(file)
+    said = damage(tensors)
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=said):
+        WhisperAudioEncoder.from_whisper(tmp_path / "whisper")
+
+
+def test_only_the_encoder_of_a_whisper_has_to_be_whole(release: Path, tmp_path: Path) -> None:
+    shutil.copytree(release / "whisper", tmp_path / "whisper")
+    file = tmp_path / "whisper" / "model.safetensors"
+    save_file(
+        {name: each for name, each in load_file(file).items() if name.startswith("encoder.")},
+        file,
+        metadata={"format": "pt"},
+    )
+    whole, encoder = (WhisperAudioEncoder.from_whisper(each / "whisper") for each in (release, tmp_path))
+    for name, each in whole.state_dict().items():
+        assert torch.equal(encoder.state_dict()[name], each)
 
 
 def test_conversion_writes_the_network_that_load_wan_loads(release: Path, tmp_path: Path) -> None:
