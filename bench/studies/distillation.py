@@ -77,7 +77,9 @@ def run(options: argparse.Namespace) -> None:
         run=options.run, stage="distill", start=str(teacher), steps=options.train_steps, settings=DISTILLATION
     )
     training.train()
-    config = EvaluationConfig(num_videos=options.videos, duration_s=options.seconds, num_long=0, num_silent=0)
+    config = EvaluationConfig(
+        num_videos=options.videos, duration_s=options.seconds, num_long=0, num_silent=0, own_start=False
+    )
     results = _compare(str(teacher), str(training.model), config)
     out = (options.out or options.run / "bench") / "distillation.json"
     out.parent.mkdir(parents=True, exist_ok=True)

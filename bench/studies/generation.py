@@ -57,7 +57,9 @@ class Scene:
     performance: Performance
     """Who, what and how."""
     reference: Frames = field(repr=False)
-    """(S, S, 3): the picture that the model gets, head at rest and mouth shut."""
+    """(S, S, 3): the person, head at rest and mouth shut."""
+    portrait: Frames = field(repr=False)
+    """(S, S, 3): the picture that the model gets, the reference or another."""
     take: Take = field(repr=False)
     """The truth, drawn."""
 
@@ -81,9 +83,10 @@ class Generated:
 
 
 def make_scene(index: int, performance: Performance, *, size: int = 96) -> Scene:
-    """Draw a performance's truth and its reference picture."""
+    """Draw a performance's truth and its reference picture, which is the portrait."""
     reference = next(draw_face(performance.identity, [Pose()], size=size))
-    return Scene(index=index, performance=performance, reference=reference, take=perform(performance, size=size))
+    take = perform(performance, size=size)
+    return Scene(index=index, performance=performance, reference=reference, portrait=reference, take=take)
 
 
 def load_pipeline(model: str, device: str) -> SoulPipeline:
@@ -114,9 +117,9 @@ def generate(
         waveform: (N,) at 16 kHz in place of the scene's speech, e.g. zeros.
         percentile: τ of the clamp; the model directory's if not given.
     """
-    size = scene.reference.shape[0]
+    size = scene.portrait.shape[0]
     request = VideoRequest(
-        image=Image.fromarray(scene.reference),
+        image=Image.fromarray(scene.portrait),
         audio=scene.take.waveform if waveform is None else waveform,
         prompt=scene.prompt,
         sampling=Sampling(

@@ -14,7 +14,7 @@ import json
 import statistics
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,6 +56,7 @@ from bench.studies.lip_sync_figure import draw_figure
 from bench.studies.lip_sync_scores import Summary, VideoScore, codec_ceiling, score_videos, summarise
 from bench.studies.talking_faces.dataset import FacesConfig, held_out_performance, make_dataset, read_truth
 from bench.studies.training_run import TrainingRun, rounded
+from model.codecs.vae import Autoencoder
 from model.generation.pipeline import SoulPipeline
 
 LONG_FROM: Final = 1_000
@@ -120,6 +121,8 @@ class EvaluationConfig:
     long_duration_s: float = 20.0
     num_silent: int = 8
     """How many of the videos, from the first on, are made once more without sound."""
+    own_start: bool = True
+    """Whether all are made once more from the speaker's own first frame in place of the portrait."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,24 +145,24 @@ def evaluate(
     pipeline: SoulPipeline, config: EvaluationConfig, samplings: Sequence[StudySampling]
 ) -> tuple[list[Result], list[Scene], list[Generated]]:
     """All results, and the scenes and videos of the first sampling for the figure."""
+    codec = pipeline.vae
     scenes = _scenes(range(config.num_videos), config.duration_s)
     long_scenes = _scenes(range(LONG_FROM, LONG_FROM + config.num_long), config.long_duration_s)
-    ceiling = score_videos(scenes, codec_ceiling(scenes, pipeline.vae), [None] * len(scenes), pipeline.vae)
-    results = [Result(name="codec", sampling=None, summary=summarise(ceiling), scores=ceiling)]
+    results = [_result("codec", None, scenes, codec_ceiling(scenes, codec), codec=codec)]
     shown: list[Generated] = []
     for given in samplings:
         sampling = given.resolved(pipeline)
+        name = f"{sampling.steps} steps, w {sampling.guidance:g}"
         videos = [generate(pipeline, scene, sampling) for scene in scenes]
         silent = _silent(pipeline, scenes, sampling, config.num_silent)
-        scores = score_videos(scenes, videos, silent, pipeline.vae)
-        name = f"{sampling.steps} steps, w {sampling.guidance:g}"
-        results.append(Result(name=name, sampling=sampling, summary=summarise(scores), scores=scores))
+        results.append(_result(name, sampling, scenes, videos, codec=codec, silent=silent))
         shown = shown or videos
+        if config.own_start:
+            videos = [generate(pipeline, _from_own_start(scene), sampling) for scene in scenes]
+            results.append(_result(f"{name}, own start", sampling, scenes, videos, codec=codec))
         if len(long_scenes) > 1:
             videos = [generate(pipeline, scene, sampling) for scene in long_scenes]
-            scores = score_videos(long_scenes, videos, [None] * len(videos), pipeline.vae)
-            long_name = f"{name}, {config.long_duration_s:g} s"
-            results.append(Result(name=long_name, sampling=sampling, summary=summarise(scores), scores=scores))
+            results.append(_result(f"{name}, {config.long_duration_s:g} s", sampling, long_scenes, videos, codec=codec))
     return results, scenes, shown
 
 
@@ -183,7 +186,7 @@ def print_table(results: Sequence[Result]) -> None:
     """One line for each result."""
     print(
         f"{'':<26} {'r (95 %)':<20} {'median':>6} {'others':>7} {'silent':>7} {'dE own':>7} {'others':>7} "
-        f"{'motion':>7} {'sharp':>6} {'jumps 0-1, 1-2':>15} {'s/video':>8} {'forwards':>8}"
+        f"{'motion':>7} {'sharp':>6} {'jumps 0-1, 1-2':>15} {'of the head':>12} {'s/video':>8} {'forwards':>8}"
     )
     for result in results:
         s = result.summary
@@ -192,13 +195,31 @@ def print_table(results: Sequence[Result]) -> None:
         print(
             f"{result.name:<26} {f'{mean:.3f} [{low:.3f}, {high:.3f}]':<20} {s.r_median:6.3f} {s.r_others[0]:7.3f} "
             f"{silent:>7} {s.identity[0]:7.1f} {s.identity_others[0]:7.1f} {s.motion_accuracy:7.0%} "
-            f"{s.sharpness_ratio:6.2f} {f'{s.jump_first[0]:.2f}, {s.jump_second[0]:.2f}':>15} {s.wall_s:8.2f} "
+            f"{s.sharpness_ratio:6.2f} {f'{s.jump_first[0]:.2f}, {s.jump_second[0]:.2f}':>15} "
+            f"{f'{s.head_jump_first[0]:.2f}, {s.head_jump_second[0]:.2f}':>12} {s.wall_s:8.2f} "
             f"{s.num_forwards:8.0f}"
         )
 
 
 def _scenes(indices: range, duration_s: float) -> list[Scene]:
     return [make_scene(index, held_out_performance(index, duration_s=duration_s)) for index in indices]
+
+
+def _from_own_start(scene: Scene) -> Scene:
+    return replace(scene, portrait=scene.take.frames[0])
+
+
+def _result(
+    name: str,
+    sampling: StudySampling | None,
+    scenes: Sequence[Scene],
+    videos: Sequence[Generated],
+    *,
+    codec: Autoencoder,
+    silent: Sequence[Generated | None] | None = None,
+) -> Result:
+    scores = score_videos(scenes, videos, silent or [None] * len(scenes), codec)
+    return Result(name=name, sampling=sampling, summary=summarise(scores), scores=scores)
 
 
 def _silent(

@@ -20,6 +20,7 @@ from bench.studies.intervals import bootstrap_mean
 from bench.studies.talking_faces.measure import (
     colours_over_time,
     correlation,
+    head_jumps,
     head_motion,
     identity_distance,
     mouth_opening,
@@ -64,7 +65,9 @@ class VideoScore:
     sharpness_ratio: float
     """Mean variance of the Laplacian over that of the codec-decoded truth."""
     jumps: tuple[float, float]
-    """Change of the picture from frame 0, which is the reference, to frame 1, and from 1 to 2; see `opening_jumps`."""
+    """Change of the picture from frame 0, which is the portrait, to frame 1, and from 1 to 2; see `opening_jumps`."""
+    head_jumps: tuple[float, float]
+    """The head's shift between the same frames, in pixels of the layout."""
     wall_s: float
     num_forwards: int
 
@@ -92,6 +95,9 @@ class Summary:
     """From frame 0 to frame 1, in levels."""
     jump_second: tuple[float, float, float]
     """From frame 1 to frame 2."""
+    head_jump_first: tuple[float, float, float]
+    """From frame 0 to frame 1, in pixels of the layout."""
+    head_jump_second: tuple[float, float, float]
     wall_s: float
     """Mean seconds a video."""
     num_forwards: float
@@ -128,6 +134,7 @@ def score_videos(
                 sharpness(video.frames).mean() / sharpness(through_codec(scene.take.frames, codec)).mean()
             ),
             jumps=opening_jumps(video.frames),
+            head_jumps=head_jumps(shift),
             wall_s=video.wall_s,
             num_forwards=video.num_forwards,
         )
@@ -156,6 +163,8 @@ def summarise(scores: Sequence[VideoScore]) -> Summary:
         sharpness_ratio=float(np.mean([score.sharpness_ratio for score in scores])),
         jump_first=bootstrap_mean([score.jumps[0] for score in scores]),
         jump_second=bootstrap_mean([score.jumps[1] for score in scores]),
+        head_jump_first=bootstrap_mean([score.head_jumps[0] for score in scores]),
+        head_jump_second=bootstrap_mean([score.head_jumps[1] for score in scores]),
         wall_s=float(np.mean([score.wall_s for score in scores])),
         num_forwards=float(np.mean([score.num_forwards for score in scores])),
     )

@@ -131,6 +131,12 @@ def opening_jumps(frames: Frames) -> tuple[float, float]:
     return first, second
 
 
+def head_jumps(shift: Floats) -> tuple[float, float]:
+    """How far the head moves from frame 0 to 1 and from frame 1 to 2, in pixels; `shift` (T, 2) as of `track_head`."""
+    first, second = (float(np.hypot(*(shift[at + 1] - shift[at]))) for at in (0, 1))
+    return first, second
+
+
 def correlation(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
     """Pearson's r; 0 when one of them does not vary."""
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)

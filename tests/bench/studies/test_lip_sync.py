@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,8 @@ def test_forwards_are_counted_and_noise_is_fixed(scenes: list[Scene], untrained:
     assert first.frames.shape == (25, 96, 96, 3)
     # Clips of 7 latents: 25 frames are one clip; two steps, each with and without the condition.
     assert first.num_forwards == 4
+    started = generate(pipeline, replace(scene, portrait=scene.take.frames[0]), sampling)
+    assert not np.array_equal(first.frames, started.frames)
     silent = generate(pipeline, scene, sampling, waveform=torch.zeros_like(scene.take.waveform))
     assert not np.array_equal(first.frames, silent.frames)
 
@@ -81,7 +84,7 @@ def test_the_command_line_evaluates_and_writes_figures(
     assert status == 0
     report = json.loads((tmp_path / "lip_sync.json").read_text())
     names = [result["name"] for result in report["results"]]
-    assert names == ["codec", "1 steps, w 1", "1 steps, w 1, 2 s", "2 steps, w 1", "2 steps, w 1, 2 s"]
+    assert names == ["codec", *(f"{n} steps, w 1{what}" for n in (1, 2) for what in ("", ", own start", ", 2 s"))]
     codec, first = report["results"][:2]
     assert codec["summary"]["r_mean"][0] > 0.99
     assert abs(first["summary"]["r_mean"][0]) < 0.9

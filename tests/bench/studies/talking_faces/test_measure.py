@@ -135,3 +135,7 @@ def test_opening_jumps_are_the_first_two_changes() -> None:
     frames[2:, :4] = 28
     frames[3] = 255
     assert measure.opening_jumps(frames) == (30.0, 1.0)
+
+
+def test_head_jumps_are_the_first_two_shifts() -> None:
+    assert measure.head_jumps(np.array([[1.0, 1.0], [4.0, 5.0], [4.0, 4.0], [9.0, 9.0]])) == (5.0, 1.0)
