@@ -38,7 +38,7 @@ ROOMS: Mapping[str, str] = {
     ),
     "bench": (
         "values machine_fault rows pages served samples metrics stats leaderboard human_study report evaluation "
-        "generation builder efficiency speed gpu_check __main__ studies"
+        "generation builder efficiency speed __main__ studies gpu_check"
     ),
 }
 """The folders and files at the top of each part, from the ground up: each imports itself and those before it."""

@@ -142,9 +142,10 @@ def tiny_setting(device: torch.device) -> Setting:
         device=device,
         network=dataclasses.replace(get_preset("tiny").transformer, num_layers=3),
         num_text_tokens=16,
+        # Of one shape: another would be traced again for seconds by everything that is compiled.
         clips=(
             ClipSize(name="64p", num_frames=9, height=64, width=64),
-            ClipSize(name="96p", num_frames=9, height=64, width=96),
+            ClipSize(name="64p again", num_frames=9, height=64, width=64),
         ),
         full_vae=common | {"decoder_base_dim": wide},
         efficient_vae=common | {"decoder_base_dim": narrow},

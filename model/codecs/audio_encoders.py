@@ -15,7 +15,7 @@ from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 from transformers.audio_utils import mel_filter_bank
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from model.weights.transformers_parts import load_whole
+from model.codecs.transformers_parts import load_whole
 
 SAMPLE_RATE_HZ: Final = 16_000
 SAMPLES_PER_STEP: Final = 320

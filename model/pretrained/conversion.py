@@ -16,6 +16,7 @@ from diffusers import AutoencoderKLWan
 from transformers import AutoTokenizer, UMT5EncoderModel
 
 from model.codecs.audio_encoders import WhisperAudioEncoder
+from model.codecs.transformers_parts import load_whole
 from model.generation.codebook import Codebook
 from model.generation.pipeline import SoulPipeline
 from model.generation.sampling import build_scheduler
@@ -25,7 +26,6 @@ from model.pretrained.presets import WAN_NEGATIVE_PROMPT
 from model.weights.directory import CODEBOOK_FILE, check_model_directory
 from model.weights.files import give_usual_mode, locate, read_json
 from model.weights.shards import SHARD_BYTES
-from model.weights.transformers_parts import load_whole
 from model.weights.wan_checkpoints import check_wan, convert_wan
 
 
