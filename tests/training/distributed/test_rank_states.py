@@ -15,7 +15,7 @@ NUMBER = 4
 LAYOUTS = {"zero-1": 1, "zero-2": 2, "zero-2, one bucket": 2, "zero-3": 3}
 
 
-@pytest.fixture(scope="module", params=[1, 2])
+@pytest.fixture(scope="module", params=[pytest.param(1, marks=pytest.mark.slow), 2])
 def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each rank of one or two has held, by layout."""
     if request.param == 1:
