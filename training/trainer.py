@@ -255,12 +255,11 @@ class Trainer:
         model = self.parts.objective.models[0]
         if model.ema is None or not self.held_out:
             return
-        self.display.say_briefly("validating")
         model.module.eval()
         folder = self.folder / "validation" / f"step-{self.state.step:08d}"
         config, rank, num_ranks = self.recipe.validation, self.ranks.data_rank, self.ranks.num_data_ranks
         writes = self.ranks.rank % self.ranks.sequence_parallel == 0
-        with model.ema.swapped_in():
+        with self.display.doing("validating"), model.ema.swapped_in():
             for each, counts in share_of(self.held_out[: config.loss_samples], rank, num_ranks):
                 error: Tensor = self.parts.objective.validation_loss(each.batch.to(self.ranks.device))
                 if counts:
@@ -273,8 +272,9 @@ class Trainer:
         model.module.train()
         problem: NotWrittenError | None = None
         try:
-            for path, finish in made:
-                finish(path, averages)
+            with self.display.doing("decoding"):
+                for path, finish in made:
+                    finish(path, averages)
         except NotWrittenError as error:
             problem = error
         if problem := next((each for each in self.ranks.gather(problem) if each), None):
@@ -307,9 +307,9 @@ class Trainer:
 
     def save(self, averages: Averages, *, at_once: bool = False) -> None:
         """Write a checkpoint, in the background or `at_once`; the seconds that training waits are logged."""
-        self.display.say_briefly("saving")
         start = time.perf_counter()
-        self.checkpoints.save(self.state, self.parts.objective.models, at_once=at_once)
+        with self.display.doing("saving"):
+            self.checkpoints.save(self.state, self.parts.objective.models, at_once=at_once)
         averages.add("save_s", time.perf_counter() - start)
 
     def is_due(self, every: int) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import (
@@ -73,10 +74,16 @@ class Display:
         """Print a line that stays."""
         self.console.print(line, soft_wrap=True, highlight=False)
 
-    def say_briefly(self, what: str) -> None:
-        """Show what is being done just now, in place of the progress bar's name."""
-        if self.task is not None:
-            self.progress.update(self.task, description=what)
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Inside, show what is being done in place of the progress bar's name."""
+        if self.task is None:
+            yield
+            return
+        name = self.progress.tasks[self.task].description
+        self.progress.update(self.task, description=what)
+        yield
+        self.progress.update(self.task, description=name)
 
     def stop(self) -> None:
         """Stop drawing."""
