@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from bench.gpu_check.worker import work
 from tests.worlds.fresh_process import fresh_processes
 
 
@@ -18,6 +21,12 @@ def quick_start() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bench.gpu_check.run.get_context", lambda _: fresh_processes())
         yield
+
+
+def work_untraced(connection: Connection, size: str, device: str | None) -> None:
+    """A worker in which compiling does nothing: it takes the check half of its time, and has tests of its own."""
+    torch.compiler.set_stance("force_eager")
+    work(connection, size, device)
 
 
 def told(out: Path, **options: Any) -> argparse.Namespace:

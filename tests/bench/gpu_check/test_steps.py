@@ -11,16 +11,19 @@ import pytest
 from bench.gpu_check.run import LINES, TABLE, run
 from bench.gpu_check.schedule import STEPS
 from bench.gpu_check.steps.training import NOISE
-from tests.bench.gpu_check.conftest import told
+from tests.bench.gpu_check.conftest import told, work_untraced
 
 Lines = list[dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=["untraced", pytest.param("traced", marks=pytest.mark.slow)])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the check has written."""
     out = tmp_path_factory.mktemp("check")
-    run(told(out, budget=1000.0))
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "untraced":
+            patch.setattr("bench.gpu_check.run.work", work_untraced)
+        run(told(out, budget=1000.0))
     return out
 
 
