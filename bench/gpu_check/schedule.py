@@ -22,7 +22,7 @@ SIZES: Final = ("full", "tiny")
 """The paper's model at the paper's sizes, and one for a CPU."""
 
 FULL_BUDGET_S: Final = 720.0
-"""Seconds that all steps take on an H200, loading included."""
+"""Seconds allowed for all steps, loading included: estimated from those that an H200 took for each."""
 
 STEPS: Final = (
     Step(name="ceilings", about="how fast the device multiplies and copies; versions", share_s=30),

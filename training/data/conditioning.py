@@ -37,7 +37,7 @@ class ConditioningConfig:
     first_frame_probability: float = 1.0
     """How often a clip without overlap has its own first frame as pivot, so that the network learns to start from the
     image, as the first clip of a video does; otherwise a random frame (the paper has only those). Nothing in a clip
-    says which of the two its pivot is, so with both a network expects either: see `bench.studies.lip_sync`."""
+    says which of the two its pivot is; what that does was measured by `bench.studies.lip_sync`."""
     drop_text: float = 0.05
     """How often only the text is dropped. The paper leaves dropout open."""
     drop_audio: float = 0.05

@@ -53,6 +53,7 @@ def measure(setting: Setting) -> Iterator[Figure]:
                 yield Figure(
                     what=f"{stage}, to step {steps}: all of it",
                     seconds=took_s,
-                    also={"a_step_s": round(median(made.values()), 3), "goes_on": before.items() <= made.items()},
+                    also={"a_step_s": round(median(made.values()), 3)}
+                    | ({"goes_on": before.items() <= made.items()} if before else {}),
                 )
             start = str(training.model)

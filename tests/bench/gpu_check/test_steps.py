@@ -75,7 +75,7 @@ def test_an_average_that_was_swapped_in_leaves_the_weights_as_they_were(lines: L
 
 
 def test_a_training_goes_on_from_its_checkpoint(lines: Lines) -> None:
-    assert [line["goes_on"] for line in lines if line["step"] == "trainer"] == [True] * 4
+    assert [line["goes_on"] for line in lines if "goes_on" in line] == [True] * 2
     assert next(line["error"] for line in lines if line["what"].endswith("a step after resuming")) == 0
 
 
