@@ -18,7 +18,11 @@ CLEANER = "cleaner"
 
 
 def clean_up(folder: str) -> None:
-    """Wait for the last user and delete the folder; return at once if another cleaner waits already."""
+    """Wait for the last user and delete the folder; return at once if another cleaner waits already.
+
+    It is moved aside before it is emptied, so that whoever comes late, a user or another cleaner, finds no folder
+    rather than half of one.
+    """
     with (
         contextlib.suppress(FileNotFoundError, BlockingIOError),
         open(os.path.join(folder, CLEANER), "a") as own,  # noqa: PTH118, PTH123 (pathlib is slow to import)
@@ -26,7 +30,10 @@ def clean_up(folder: str) -> None:
     ):
         fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
         fcntl.flock(alive, fcntl.LOCK_EX)
-        shutil.rmtree(folder, ignore_errors=True)
+        if os.path.samestat(os.fstat(alive.fileno()), os.stat(os.path.join(folder, ALIVE))):  # noqa: PTH116, PTH118
+            aside = f"{folder}.{os.getpid()}"
+            os.rename(folder, aside)  # noqa: PTH104
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 if __name__ == "__main__":

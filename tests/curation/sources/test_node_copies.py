@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
+import shutil
 import textwrap
 import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import s3fs
@@ -16,6 +19,7 @@ import s3fs
 from curation.clip.schema import Source
 from curation.job import CurationJob
 from curation.pipeline import CurationConfig
+from curation.sources import node_copies_cleanup as cleanup
 from curation.sources.headers import BLOCK_BYTES, header_duration
 from curation.sources.node_copies import FetchConfig, NodeCopies
 from tests.worlds.counting_store import Traffic, counted
@@ -112,6 +116,41 @@ def test_a_job_fetches_a_source_of_three_segments_and_two_pools_once(door: Traff
     del pools, pool
     gc.collect()  # a worker and the stages that tell it of their clips hold each other
     assert eventually_gone(tmp_path / "disk" / f"soul-inputs-{os.getuid()}" / job.session)
+
+
+def test_a_cleaner_that_comes_while_another_deletes_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / cleanup.ALIVE).touch()
+
+    def delete_late(path: str, *, ignore_errors: bool) -> None:
+        for file in Path(path).iterdir():
+            file.unlink()
+        cleanup.clean_up(str(folder))
+        Path(path).rmdir()
+
+    monkeypatch.setattr(shutil, "rmtree", delete_late)
+    cleanup.clean_up(str(folder))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cleaner_leaves_the_folder_that_others_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / cleanup.ALIVE).touch()
+    lock = fcntl.flock
+
+    def wait(file: BinaryIO, how: int) -> None:
+        if how == fcntl.LOCK_EX:
+            (folder / cleanup.ALIVE).unlink()
+            (folder / cleanup.ALIVE).touch()
+        lock(file, how)
+
+    monkeypatch.setattr(fcntl, "flock", wait)
+    cleanup.clean_up(str(folder))
+    assert folder.exists()
 
 
 def test_runs_do_not_mix_and_a_last_use_deletes_at_once(door: Traffic, tmp_path: Path) -> None:
