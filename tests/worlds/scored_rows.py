@@ -22,7 +22,7 @@ CATALOGUE = {
         Value(name="mouth_offset", better=Better.ZERO, unit="frames", about="by how much the sound is late"),
     ),
 }
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 7 * 7 }}"
+HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 1234567 * 7 }}"
 QUALITY = {"Good": 0.5, "Same": 0.5, "Poor": 0.2}
 
 
