@@ -89,6 +89,7 @@ class NodeCopies:
         while self._alive is None or not _is_at(self._alive, self.folder / cleanup.ALIVE):
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
+                (self.folder / cleanup.CLEANER).touch()
                 self._alive = (self.folder / cleanup.ALIVE).open("a+b")
             except FileNotFoundError:
                 continue

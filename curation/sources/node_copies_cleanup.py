@@ -7,25 +7,25 @@ as a file of its own, so that its process holds a bare interpreter and nothing t
 import contextlib
 import fcntl
 import os
-import shutil
 import sys
 
 ALIVE = "alive"
 """Every process that uses the folder holds a shared lock on this file in it; the kernel drops the lock of a dead
 process."""
 CLEANER = "cleaner"
-"""The one process that waits to delete the folder holds an exclusive lock on this file in it."""
+"""The one process that waits to delete the folder holds an exclusive lock on this file in it. It is there before
+`ALIVE` is, and no cleaner makes it: one that came late would make half a folder anew."""
 
 
 def clean_up(folder: str) -> None:
     """Wait for the last user and delete the folder; return at once if another cleaner waits already.
 
-    It is moved aside before it is emptied, so that whoever comes late, a user or another cleaner, finds no folder
-    rather than half of one.
+    It is moved aside before it is emptied, so that a user who comes late finds no folder rather than half of one. The
+    two files that lock it go last: what a killed cleaner has left can be cleaned up.
     """
     with (
         contextlib.suppress(FileNotFoundError, BlockingIOError),
-        open(os.path.join(folder, CLEANER), "a") as own,  # noqa: PTH118, PTH123 (pathlib is slow to import)
+        open(os.path.join(folder, CLEANER)) as own,  # noqa: PTH118, PTH123 (pathlib is slow to import)
         open(os.path.join(folder, ALIVE)) as alive,  # noqa: PTH118, PTH123
     ):
         fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -33,7 +33,9 @@ def clean_up(folder: str) -> None:
         if os.path.samestat(os.fstat(alive.fileno()), os.stat(os.path.join(folder, ALIVE))):  # noqa: PTH116, PTH118
             aside = f"{folder}.{os.getpid()}"
             os.rename(folder, aside)  # noqa: PTH104
-            shutil.rmtree(aside, ignore_errors=True)
+            for name in sorted(os.listdir(aside), key=(ALIVE, CLEANER).__contains__):  # noqa: PTH208
+                os.unlink(os.path.join(aside, name))  # noqa: PTH108, PTH118
+            os.rmdir(aside)  # noqa: PTH106
 
 
 if __name__ == "__main__":

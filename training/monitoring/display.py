@@ -82,8 +82,10 @@ class Display:
             return
         name = self.progress.tasks[self.task].description
         self.progress.update(self.task, description=what)
-        yield
-        self.progress.update(self.task, description=name)
+        try:
+            yield
+        finally:
+            self.progress.update(self.task, description=name)
 
     def stop(self) -> None:
         """Stop drawing."""

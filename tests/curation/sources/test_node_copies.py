@@ -5,10 +5,9 @@ from __future__ import annotations
 import fcntl
 import gc
 import os
-import shutil
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -118,39 +117,64 @@ def test_a_job_fetches_a_source_of_three_segments_and_two_pools_once(door: Traff
     assert eventually_gone(tmp_path / "disk" / f"soul-inputs-{os.getuid()}" / job.session)
 
 
-def test_a_cleaner_that_comes_while_another_deletes_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def left(tmp_path: Path) -> Path:
+    """A folder whose users are gone."""
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / cleanup.ALIVE).touch()
-
-    def delete_late(path: str, *, ignore_errors: bool) -> None:
-        for file in Path(path).iterdir():
-            file.unlink()
-        cleanup.clean_up(str(folder))
-        Path(path).rmdir()
-
-    monkeypatch.setattr(shutil, "rmtree", delete_late)
-    cleanup.clean_up(str(folder))
-    assert list(tmp_path.iterdir()) == []
+    for name in (cleanup.CLEANER, cleanup.ALIVE, "copy.mp4", "copy.mp4.lock"):
+        (folder / name).touch()
+    return folder
 
 
-def test_a_cleaner_leaves_the_folder_that_others_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / cleanup.ALIVE).touch()
+def test_cleaners_that_come_while_another_deletes_leave_nothing(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def come_late() -> None:
+        for folder in (left, *left.parent.iterdir()):
+            cleanup.clean_up(str(folder))
+
+    def late(delete: Callable[[str], None]) -> Callable[[str], None]:
+        def delete_late(path: str) -> None:
+            come_late()
+            delete(path)
+            come_late()
+
+        return delete_late
+
+    monkeypatch.setattr(os, "unlink", late(os.unlink))
+    monkeypatch.setattr(os, "rmdir", late(os.rmdir))
+    cleanup.clean_up(str(left))
+    assert list(left.parent.iterdir()) == []
+
+
+def test_what_a_killed_cleaner_has_left_is_cleaned_up(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class KilledError(Exception):
+        pass
+
+    def killed(path: str) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", killed)
+        with pytest.raises(KilledError):
+            cleanup.clean_up(str(left))
+    (aside,) = left.parent.iterdir()
+    assert aside != left
+    cleanup.clean_up(str(aside))
+    assert list(left.parent.iterdir()) == []
+
+
+def test_a_cleaner_leaves_the_folder_that_others_made_anew(left: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = fcntl.flock
 
     def wait(file: BinaryIO, how: int) -> None:
         if how == fcntl.LOCK_EX:
-            (folder / cleanup.ALIVE).unlink()
-            (folder / cleanup.ALIVE).touch()
+            (left / cleanup.ALIVE).unlink()
+            (left / cleanup.ALIVE).touch()
         lock(file, how)
 
     monkeypatch.setattr(fcntl, "flock", wait)
-    cleanup.clean_up(str(folder))
-    assert folder.exists()
+    cleanup.clean_up(str(left))
+    assert (left / "copy.mp4").exists()
 
 
 def test_runs_do_not_mix_and_a_last_use_deletes_at_once(door: Traffic, tmp_path: Path) -> None:
