@@ -26,7 +26,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 """The parts, and the rooms that may do more than their part, each with all that it may import of the others."""
 
 ROOMS: Mapping[str, str] = {
-    "infra": "config default_run command_line pack terminal storage jobs soul",
+    "infra": "config default_run command_line pack terminal storage jobs served soul",
     "model": "ahead device media codecs network weights generation pretrained cost commands __main__",
     "curation": (
         "clip media backends sample shards encoding report sources planning stage runner stages pipeline job "
@@ -37,7 +37,7 @@ ROOMS: Mapping[str, str] = {
         "codebook export negatives __main__"
     ),
     "bench": (
-        "values machine_fault rows pages served samples metrics stats leaderboard human_study report evaluation "
+        "values rows pages samples metrics stats leaderboard human_study report evaluation "
         "generation builder efficiency speed __main__ studies gpu_check"
     ),
 }

@@ -19,7 +19,7 @@ from bench.builder.texts import PROMPT_VERSION as WRITER_VERSION
 from bench.builder.texts import AttemptFailure, Texts, write_texts
 from bench.builder.verdict import PROMPT_VERSION as JUDGE_VERSION
 from bench.builder.verdict import judge
-from bench.served.endpoint import NotNowError
+from infra.served.endpoint import NotNowError
 
 FILES = {Kind.SPOKEN: SOUND, Kind.PICTURED: IMAGE}
 Told = Callable[[Kind, Exception | None], bool]

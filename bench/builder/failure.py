@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from bench.served.endpoint import NotNowError
+from infra.served.endpoint import NotNowError
 
 REFUSALS: Final = frozenset({400, 413, 422})
 """Statuses by which a server refuses this one request: a forbidden subject, a text that is too long."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from bench.builder.briefs import Brief
 from bench.builder.failure import StepFailedError, refusals
 from bench.builder.spec import ImageConfig
-from bench.served.endpoint import NotNowError, get_file
+from infra.served.endpoint import NotNowError, get_file
 
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 

@@ -16,7 +16,7 @@ from bench.builder.failure import MISTAKES, REFUSED, StepFailedError
 from bench.builder.ledger import Kind
 from bench.builder.spec import SpeechConfig
 from bench.builder.state import STEPS
-from bench.served.endpoint import NotNowError, Server, served_models
+from infra.served.endpoint import NotNowError, Server, served_models
 
 REDRAW_S: Final = 0.25
 """Longest time between two updates of the display."""

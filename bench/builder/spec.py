@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.builder.shares import LANGUAGES, Shares
-from bench.served.endpoint import Server
 from infra.config import build, layered, read_yaml
+from infra.served.endpoint import Server
 
 DEFAULT: Final = Path(__file__).parent / "default.yaml"
 

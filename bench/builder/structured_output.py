@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.builder.failure import StepFailedError, refusals
-from bench.served.chat import first_choice
-from bench.served.endpoint import Server
+from infra.served.chat import first_choice
+from infra.served.endpoint import Server
 
 
 class Reply(BaseModel):

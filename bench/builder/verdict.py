@@ -13,7 +13,7 @@ from bench.builder.briefs import Brief
 from bench.builder.spec import VerdictConfig
 from bench.builder.structured_output import Reply, ask
 from bench.builder.texts import Texts, describe
-from bench.served.chat import image_part, text_part
+from infra.served.chat import image_part, text_part
 
 PROMPT_VERSION: Final = "1"
 """Raised whenever a word of the instructions changes."""

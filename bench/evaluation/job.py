@@ -17,17 +17,17 @@ from pathlib import Path
 
 from bench.evaluation import controls
 from bench.evaluation.trouble import LOG, is_unexpected, log_entry, outcome_of
-from bench.machine_fault import machine_fault
 from bench.metrics.measured_video import file_hash
 from bench.metrics.metric import Input, Metric, Outcome, VideoInput
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import CRASHED, Row, RowKey, RowStore
 from bench.samples.samples import Sample
-from bench.served.endpoint import NotNowError
 from infra.jobs.engine import Alive
 from infra.jobs.ledger import Progress
+from infra.jobs.machine_fault import machine_fault
 from infra.jobs.placement import ExecutionConfig
 from infra.jobs.workers import Workers
+from infra.served.endpoint import NotNowError
 from infra.storage.line_files import append_lines
 
 MISSING = "missing"

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from bench.metrics.metric import Metric, NoValueError, Outcome, VideoInput
-from bench.served import endpoint
-from bench.served.endpoint import NotNowError
 from bench.values import Better, Value
 from curation.media import probe
+from infra.served import endpoint
+from infra.served.endpoint import NotNowError
 
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""

@@ -15,11 +15,11 @@ from typing import Any, ClassVar
 
 from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.timing import length_s
-from bench.served import endpoint
-from bench.served.chat import first_choice, image_part, text_part
-from bench.served.endpoint import NotNowError
 from bench.values import Better, Value
 from curation.media import Frame, sample_frames
+from infra.served import endpoint
+from infra.served.chat import first_choice, image_part, text_part
+from infra.served.endpoint import NotNowError
 
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""

@@ -18,13 +18,13 @@ import av
 import cv2
 from rich.console import Console
 
-from bench.machine_fault import machine_fault
 from bench.samples.samples import ID, Tell, untold
 from curation.clip.schema import AudioType
 from curation.encoding.encoded import held_out_order
 from curation.media import MediaError, iter_frames
 from curation.shards.clip_table import open_run, read_clips
 from curation.shards.run_directory import RunDirectory
+from infra.jobs.machine_fault import machine_fault
 from infra.storage.files import write_atomically
 from infra.storage.out_directory import prepare, working_in
 from model.media.video import add_sound

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.served import endpoint
+from infra.served import endpoint
 from tests.worlds.builder_servers import JUDGE, KEY, PAINTER, SPEAKER, WRITER, StandIn
 from tests.worlds.served_models import serving
 

@@ -14,7 +14,7 @@ from bench.__main__ import main
 from bench.builder.build import Build, begin, lay_out, open_build
 from bench.builder.ledger import Kind
 from bench.builder.slot_runner import MAX_REFUSALS, MAX_SILENCES, StoppedError, check_servers, run
-from bench.served import endpoint
+from infra.served import endpoint
 from tests.bench.builder.conftest import SpecWriter
 from tests.worlds.builder_servers import (
     PAINTER,

@@ -12,7 +12,6 @@ import pytest
 
 from bench.evaluation.job import Evaluation, EvaluationJob
 from bench.evaluation.trouble import LOG, outcome_of
-from bench.machine_fault import machine_fault
 from bench.metrics.metric import NoValueError
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import Row, RowStore
@@ -20,6 +19,7 @@ from bench.samples.samples import Sample, read_videos
 from curation.media import MediaError
 from infra.jobs.engine import run_inline, run_on_ray
 from infra.jobs.ledger import Progress
+from infra.jobs.machine_fault import machine_fault
 from infra.jobs.workers import Workers
 from tests.worlds.evaluations import CHEAP
 from tests.worlds.faulty_metrics import Fickle, FickleJob, write_orders

@@ -19,9 +19,9 @@ from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.metrics.vtc import PROMPT, JudgeConfig, VideoTextConsistency, digit_probabilities
 from bench.rows import RowStore
 from bench.samples.samples import Sample, read_samples, read_videos
-from bench.served import endpoint
-from bench.served.endpoint import NotNowError
 from infra.jobs.engine import run_inline
+from infra.served import endpoint
+from infra.served.endpoint import NotNowError
 from tests.worlds.bench_samples import BROKEN, EMPTY, MISSING, TALKING, portrait
 from tests.worlds.moving_mouth import write_video
 from tests.worlds.served_models import Answer, Asked, serving

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from bench.served import endpoint
-from bench.served.chat import first_choice
-from bench.served.endpoint import NotNowError, Server, get_file, served_models
+from infra.served import endpoint
+from infra.served.chat import first_choice
+from infra.served.endpoint import NotNowError, Server, get_file, served_models
 from tests.worlds.served_models import Answer, Asked, serving
 
 

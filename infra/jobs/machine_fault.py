@@ -21,6 +21,10 @@ OF_THE_MACHINE: Final = {
 """Error number of the operating system that another try may not meet → a short description."""
 
 
+class MachineFaultError(Exception):
+    """A machine or a server that a unit needs cannot go on: the unit is not judged and stays to be done."""
+
+
 def machine_fault(error: Exception) -> str | None:
     """What was wrong with the machine, short and countable; None where the machine is not at fault."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the latter is torch's

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bench.served.endpoint import NotNowError
+from infra.served.endpoint import NotNowError
 
 JPEG_QUALITY = 90
 
