@@ -93,6 +93,12 @@ def _periodicity(_: ModelsConfig) -> SpeechDetector:
     return PeriodicityDetector()
 
 
+def _silero(_: ModelsConfig) -> SpeechDetector:
+    from curation.backends.speech.silero import SileroDetector
+
+    return SileroDetector()
+
+
 def _no_reference(_: ModelsConfig) -> QualityScorer:
     from curation.backends.quality.no_reference import NoReferenceScorer
 
@@ -138,7 +144,9 @@ TEXT_DETECTORS: Kind[TextDetector] = Kind(
 SYNC_SCORERS: Kind[SyncScorer] = Kind(
     "sync backend", {"mouth_motion": Method(_mouth_motion, lesser=True)}, paper="SyncNet"
 )
-SPEECH_DETECTORS: Kind[SpeechDetector] = Kind("speech backend", {"periodicity": Method(_periodicity)})
+SPEECH_DETECTORS: Kind[SpeechDetector] = Kind(
+    "speech backend", {"periodicity": Method(_periodicity), "silero": Method(_silero)}
+)
 QUALITY_SCORERS: Kind[QualityScorer] = Kind(
     "quality scorer", {"no_reference": Method(_no_reference, lesser=True)}, paper="FineVQ"
 )
