@@ -60,7 +60,7 @@ class CurationJob:
     def worker(self, stages: Sequence[str], *, debug: bool) -> CurationWorker:
         """Load the backends of some stages."""
         return CurationWorker(
-            build_stages(self.config.stages, stages),
+            build_stages(self.config, stages),
             copies=NodeCopies(self.config.fetching, self.session),
             is_last=stages[-1] == self.stages[-1],
             debug=debug,

@@ -102,9 +102,9 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         raise ConfigError(f"{key}: {first['msg'].removeprefix('Value error, ')}") from error
 
 
-def fingerprint(config: Any) -> str:
-    """Twelve hex digits that change when any field of a dataclass changes."""
-    plain = json.dumps(dataclasses.asdict(config), sort_keys=True, default=str)
+def fingerprint(values: Mapping[str, Any]) -> str:
+    """Twelve hex digits that change when any value changes, however deep."""
+    plain = json.dumps(values, sort_keys=True, default=str)
     return hashlib.sha256(plain.encode()).hexdigest()[:12]
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
@@ -60,7 +60,7 @@ def test_broken_yaml(tmp_path: Path) -> None:
 def test_fingerprint_follows_every_field() -> None:
     plain = StagesConfig()
     changed = build(StagesConfig, {"faces": {"min_iou": 0.31}}, "here")
-    assert fingerprint(plain) == fingerprint(StagesConfig()) != fingerprint(changed)
+    assert fingerprint(asdict(plain)) == fingerprint(asdict(StagesConfig())) != fingerprint(asdict(changed))
 
 
 def test_hash_ignores_placement() -> None:

@@ -19,7 +19,8 @@ class RetinaFaceConfig:
     weights: str = "models/retinaface.pth"
     """A public PyTorch file: mobilenet0.25 or ResNet-50, of any release in `RELEASES`."""
     release: str = "auto"
-    """Which release the weights are of. `auto` tells it from the statistics that the weights keep of their training."""
+    """Which release the weights are of. `auto` tells it from the statistics that the weights keep of their
+    training, and asks for the name where these are not clear."""
     min_confidence: float = 0.5
     """Probability from which a box is reported at all; which faces count is up to the stages."""
     nms_iou: float = 0.4

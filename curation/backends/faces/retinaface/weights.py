@@ -5,7 +5,8 @@ The backbone shows in the keys. Releases share their keys, but their batch norms
 - The first convolution's outputs vary in proportion to its input. Pictures normalised by ImageNet's spread vary about
   58² = 3,400 times less than pictures of 0 to 255.
 - The mean of a depthwise convolution's output is its kernel's sum times the mean of its input, which follows from the
-  batch norm and the rectifier before it. Whether negative values pass the rectifier (a leaky one) changes that mean.
+  batch norm and the rectifier before it, leaky or plain. This holds for the first one, whose maps are so large that the
+  zeros beyond their edges hardly count, and whose input is nearly normal.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ RAW_INPUT_VARIANCE: Final = 60.0
 255: 7,500 in a file of such; it would be about 2 for ImageNet's normalisation."""
 
 
+CLEAR: Final = 4.0
+"""How many times worse the other rectifier must explain the means. For a file of plain ones it is 10,000 times."""
 NORMAL: Final = torch.distributions.Normal(0.0, 1.0)
 
 
@@ -40,6 +43,9 @@ def load_retinaface(path: str, release: str = "auto") -> tuple[RetinaFaceNetwork
     if difference := _difference(_empty(backbone, 0.0).state_dict(), state):
         raise ConfigError(f"{path} is not RetinaFace with mobilenet0.25 or ResNet-50: {difference}")
     name = recognise(state, backbone) if release == "auto" else release
+    if name is None:
+        candidates = " or ".join(name for name, each in RELEASES.items() if backbone in each.backbones)
+        raise ConfigError(f"{path}: cannot tell of which release it is; name it: release={candidates}")
     chosen = RELEASES[name]
     if backbone not in chosen.backbones:
         raise ConfigError(f"{path} has the backbone {backbone}; release {name} has {' and '.join(chosen.backbones)}")
@@ -48,32 +54,28 @@ def load_retinaface(path: str, release: str = "auto") -> tuple[RetinaFaceNetwork
     return network.float().eval().requires_grad_(requires_grad=False), chosen
 
 
-def recognise(state: State, backbone: str) -> str:
-    """The name of the release that the weights are of, told from their batch norms."""
+def recognise(state: State, backbone: str) -> str | None:
+    """The name of the release that the weights are of, told from their batch norms; None where they do not tell."""
     if backbone == RESNET:
         kernels, variance = state["body.conv1.weight"], state["body.bn1.running_var"]
         gain = float((variance / kernels.square().sum((1, 2, 3)).clamp_min(1e-12)).median())
         return "pytorch_retinaface" if gain > RAW_INPUT_VARIANCE else "ternaus"
     candidates = [name for name, release in RELEASES.items() if MOBILENET in release.backbones]
-    return min(candidates, key=lambda name: depthwise_surprise(state, RELEASES[name].negative_slope))
+    surprise = {name: rectifier_surprise(state, RELEASES[name].negative_slope) for name in candidates}
+    best, other = sorted(candidates, key=surprise.__getitem__)
+    return best if surprise[other] > CLEAR * surprise[best] else None
 
 
-def depthwise_surprise(state: State, negative_slope: float) -> float:
-    """How badly rectifiers of this slope explain the means that a MobileNet's depthwise convolutions saw in training.
+def rectifier_surprise(state: State, negative_slope: float) -> float:
+    """How badly a rectifier of this slope explains the means that the first depthwise convolution saw in training.
 
-    The mean squared distance, in standard deviations, over the channels of the first stage: its maps are so large that
-    the zeros beyond their edges hardly count. A file of plain rectifiers measures 0.02 for them, 1.5 for leaky ones.
+    The mean squared distance, in standard deviations, over its channels.
     """
-    units = [f"body.stage1.{index}" for index in range(1, 6)]
-    before = ["body.stage1.0.1", *(f"{unit}.4" for unit in units[:-1])]
-    surprises = []
-    for norm, unit in zip(before, units, strict=True):
-        spread, shift = state[f"{norm}.weight"].abs().clamp_min(1e-6), state[f"{norm}.bias"]
-        mean = _rectified_mean(shift, spread) - negative_slope * _rectified_mean(-shift, spread)
-        expected = state[f"{unit}.0.weight"].sum((1, 2, 3)) * mean
-        deviation = state[f"{unit}.1.running_var"].clamp_min(1e-5).sqrt()
-        surprises.append(((expected - state[f"{unit}.1.running_mean"]) / deviation).square())
-    return float(torch.cat(surprises).mean())
+    spread, shift = state["body.stage1.0.1.weight"].abs().clamp_min(1e-6), state["body.stage1.0.1.bias"]
+    mean = _rectified_mean(shift, spread) - negative_slope * _rectified_mean(-shift, spread)
+    expected = state["body.stage1.1.0.weight"].sum((1, 2, 3)) * mean
+    deviation = state["body.stage1.1.1.running_var"].clamp_min(1e-5).sqrt()
+    return float(((expected - state["body.stage1.1.1.running_mean"]) / deviation).square().mean())
 
 
 def _rectified_mean(mean: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:

@@ -51,7 +51,7 @@ def real() -> RetinaFace:
 def test_a_face_lies_where_dlib_sees_it_with_its_landmarks_in_place(real: RetinaFace) -> None:
     image = portrait("face_recognition-obama.jpg")
     (face,) = real.detect([image])[0]
-    (known,) = DlibHog().detect(image)
+    (known,) = DlibHog().detect([image])[0]
     assert face.confidence > 0.99
     assert face.box.iou(known.box) > 0.7
     left_eye, right_eye, nose, left_mouth, right_mouth = face.landmarks
@@ -82,7 +82,9 @@ def test_a_batch_of_mixed_sizes_gives_what_each_picture_gives_alone(real: Retina
 def test_every_release_runs_in_batches(tmp_path: Path, release: str, backbone: str) -> None:
     torch.save(random_weights(release, backbone), tmp_path / "random.pth")
     # Random networks see faces everywhere.
-    settings = RetinaFaceConfig(weights=str(tmp_path / "random.pth"), min_confidence=0.6, device="cpu")
+    settings = RetinaFaceConfig(
+        weights=str(tmp_path / "random.pth"), release=release, min_confidence=0.6, device="cpu"
+    )
     detector = RetinaFace(settings)
     images = list(np.random.default_rng(0).integers(0, 255, (3, 64, 80, 3)).astype(np.uint8))
     together = detector.detect(images)

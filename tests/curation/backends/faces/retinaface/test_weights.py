@@ -88,3 +88,12 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"has the backbone mobilenet0\.25; release ternaus has resnet50"):
         load_retinaface(str(tmp_path / "good.pth"), "ternaus")
     assert load_retinaface(str(tmp_path / "good.pth"), "pytorch_retinaface")[1] is RELEASES["pytorch_retinaface"]
+
+
+def test_where_the_weights_do_not_tell_the_release_must_be_named(tmp_path: Path) -> None:
+    state = random_weights("face_detector_1mb", MOBILENET)
+    state["body.stage1.1.0.weight"].zero_()
+    torch.save(state, tmp_path / "blank.pth")
+    with pytest.raises(ConfigError, match="name it: release=pytorch_retinaface or face_detector_1mb"):
+        load_retinaface(str(tmp_path / "blank.pth"))
+    assert load_retinaface(str(tmp_path / "blank.pth"), "face_detector_1mb")
