@@ -82,9 +82,7 @@ def test_a_batch_of_mixed_sizes_gives_what_each_picture_gives_alone(real: Retina
 def test_every_release_runs_in_batches(tmp_path: Path, release: str, backbone: str) -> None:
     torch.save(random_weights(release, backbone), tmp_path / "random.pth")
     # Random networks see faces everywhere.
-    settings = RetinaFaceConfig(
-        weights=str(tmp_path / "random.pth"), release=release, min_confidence=0.6, device="cpu"
-    )
+    settings = RetinaFaceConfig(weights=str(tmp_path / "random.pth"), release=release, min_confidence=0.6, device="cpu")
     detector = RetinaFace(settings)
     images = list(np.random.default_rng(0).integers(0, 255, (3, 64, 80, 3)).astype(np.uint8))
     together = detector.detect(images)
