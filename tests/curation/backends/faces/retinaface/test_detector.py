@@ -104,7 +104,7 @@ def test_channels_go_in_as_the_release_was_trained(tmp_path: Path) -> None:
     for release, expected in (("ternaus", (1 - 0.485) / 0.229), ("pytorch_retinaface", -104.0)):
         torch.save(random_weights(release, RESNET), tmp_path / "random.pth")
         detector = RetinaFace(RetinaFaceConfig(weights=str(tmp_path / "random.pth"), device="cpu"))
-        seen = []
+        seen: list[torch.Tensor] = []
         detector.network.register_forward_pre_hook(lambda _, inputs, seen=seen: seen.append(inputs[0]))
         detector.detect([image])
         assert seen[0].shape == (1, 3, 32, 32)
