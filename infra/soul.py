@@ -31,6 +31,7 @@ def _own(part: str, about: str, name: str) -> Entry:
 
 ENTRIES: Final = {
     "plan": _own("curation", "say what curating would do and how long it would take", "plan"),
+    "serve-models": _own("curation", "start the servers of models that curation asks", "serve-models"),
     "curate": _own("curation", "raw videos -> annotated shards; without INPUT, a sample bucket", "run"),
     "report": _own("curation", "write RUN/report.html again", "report"),
     "show": _own("curation", "the whole record of one clip or source", "show"),

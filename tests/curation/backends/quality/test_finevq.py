@@ -6,7 +6,6 @@ import base64
 import io
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import av
 import pytest
