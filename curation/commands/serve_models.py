@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from infra.command_line import add_profile
 
@@ -28,22 +29,22 @@ def run(options: argparse.Namespace) -> None:
         CommandFailedError: a server dies again and again before it answers.
     """
     from infra.config import load_section  # noqa: PLC0415 (Ray takes seconds to import)
+    from infra.jobs.cluster import interrupted_once  # noqa: PLC0415
     from infra.servers.config import ServersConfig  # noqa: PLC0415
 
     config = load_section(ServersConfig, options.profile, "servers", options.overrides)
     servers = config.chosen(options.only)
-    if options.on_cluster:
-        from infra.servers.cluster import keep_on_cluster  # noqa: PLC0415 (Ray Serve is not installed everywhere)
+    try:
+        if options.on_cluster:
+            from infra.servers.cluster import keep_on_cluster  # noqa: PLC0415 (Ray Serve is not installed everywhere)
 
-        keep_on_cluster(servers)
-        return
+            keep_on_cluster(servers)
+        else:
+            from infra.servers.gpus import divide, visible_gpus  # noqa: PLC0415
+            from infra.servers.supervisor import keep  # noqa: PLC0415
 
-    from pathlib import Path  # noqa: PLC0415
-
-    from infra.jobs.cluster import interrupted_once  # noqa: PLC0415
-    from infra.servers.gpus import divide, visible_gpus  # noqa: PLC0415
-    from infra.servers.supervisor import keep  # noqa: PLC0415
-
-    gpus = divide({name: server.num_gpus for name, server in servers.items()}, visible_gpus())
-    with interrupted_once():
-        keep(servers, logs=Path(config.logs), gpus=gpus)
+            gpus = divide({name: server.num_gpus for name, server in servers.items()}, visible_gpus())
+            with interrupted_once():
+                keep(servers, logs=Path(config.logs), gpus=gpus)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the servers are ended") from None

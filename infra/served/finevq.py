@@ -1,4 +1,4 @@
-"""FineVQ over HTTP: it runs in a server of its own, because its packages conflict with ours (it pins transformers 4.37).
+"""FineVQ over HTTP: it runs in a server of its own, because its packages conflict with ours (transformers 4.37).
 
     GET  /health  → {"model": "<name and version of the weights>"}
     POST /score   {"video": "<base64 of the mp4>", "num_frames": 8, "side_px": 448, "motion_frames": null,

@@ -2,12 +2,13 @@
 
 Serve finds nodes with enough GPUs, shares requests between replicas, and replaces a replica whose server has died. Its
 proxies, one on each node, answer at `http://NODE:8000/NAME/`, so that a captioner's address is
-`http://HEAD:8000/captions/v1`. Meanwhile a proxy answers 503, which clients wait out. A server's environment must be at
-the same path on every node.
+`http://HEAD:8000/captions/v1`. Between a death and the next replica's first answer they have nobody to pass a request on
+to: it waits, or gets a 503, which clients wait out. A server's environment must be at the same path on every node.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -129,6 +130,7 @@ def keep_on_cluster(servers: Mapping[str, ServerConfig], *, port: int = PORT) ->
     if given_address() is None:
         raise ConfigError("--on-cluster needs RAY_ADDRESS, the address of the cluster, such as HEAD:6379")
     with ray_session("soul servers"):
+        logging.getLogger("ray.serve").setLevel(logging.ERROR)
         serve.start(http_options={"host": "0.0.0.0", "port": port})
         targets = [
             serve.RunTarget(application(name, config), name=name, route_prefix=f"/{name}")

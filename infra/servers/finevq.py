@@ -36,7 +36,7 @@ TEMPLATE = "internlm2-chat"
 MAX_TOKENS = 4096
 """Longest question that FineVQ was trained with, in tokens."""
 ANSWER = "The overall quality of the video is excellent."
-"""FineVQ reads the score from the language model's state on an answer, and this is the answer that it was trained on."""
+"""FineVQ reads the score from the language model's state on an answer; it was trained on this one."""
 MIN_MOTION_FRAMES = 32
 """SlowFast averages over this many frames of its fast pathway; a shorter video has frames repeated."""
 NUM_READERS = 2
@@ -283,14 +283,14 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         """What is served."""
         if self.path == "/health":
             self._answer(200, {"model": self.server.finevq.name})
         else:
             self._refuse(404, "ask GET /health or POST /score")
 
-    def do_POST(self) -> None:  # noqa: N802
+    def do_POST(self) -> None:
         """The score of a video."""
         if self.path != "/score":
             self._refuse(404, "ask GET /health or POST /score")

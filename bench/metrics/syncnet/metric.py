@@ -139,7 +139,7 @@ def largest_face(path: Path, config: SyncNetConfig) -> Track:
     for frame in sample_frames(str(path), 0.0, length_s(path), fps=FPS):
         height, width = frame.image.shape[:2]
         scale = np.array([width, height, width, height], np.float64)
-        boxes = [face.box for face in detector.detect(frame.image)]
+        boxes = [face.box for face in detector.detect([frame.image])[0]]
         found.append([np.array([box.x0, box.y0, box.x1, box.y1]) * scale for box in boxes])
     tracks = follow_faces(found, config.track)
     if not tracks:

@@ -10,7 +10,8 @@ from dataclasses import replace
 import av
 import pytest
 
-from curation.backends.quality.finevq import FineVqConfig, FineVqScorer
+from curation.backends.quality.finevq.config import FineVqConfig
+from curation.backends.quality.finevq.scorer import FineVqScorer
 from curation.backends.quality.scorer import UnscoredError
 from curation.backends.settings import decisive
 from curation.clip.observations import Box
