@@ -31,7 +31,6 @@ def _own(part: str, about: str, name: str) -> Entry:
 
 ENTRIES: Final = {
     "plan": _own("curation", "say what curating would do and how long it would take", "plan"),
-    "serve-models": _own("curation", "start the servers of models that curation asks", "serve-models"),
     "curate": _own("curation", "raw videos -> annotated shards; without INPUT, a sample bucket", "run"),
     "report": _own("curation", "write RUN/report.html again", "report"),
     "show": _own("curation", "the whole record of one clip or source", "show"),
@@ -46,6 +45,7 @@ ENTRIES: Final = {
     "info": _own("model", "what a model costs at a size and length", "info"),
     "generate": _own("model", "portrait + speech + prompt -> mp4", "generate"),
     "bench": Entry(about="score it: samples, generate, evaluate, report, and more", part="bench", name=None),
+    "serve-models": _own("curation", "start the servers of models that curation asks", "serve-models"),
     "sample": _own("curation", "make the sample bucket of videos somewhere", "sample"),
 }
 

@@ -2,8 +2,8 @@
 
 Serve finds nodes with enough GPUs, shares requests between replicas, and replaces a replica whose server has died. Its
 proxies, one on each node, answer at `http://NODE:8000/NAME/`, so that a captioner's address is
-`http://HEAD:8000/captions/v1`. Between a death and the next replica's first answer they have nobody to pass a request on
-to: it waits, or gets a 503, which clients wait out. A server's environment must be at the same path on every node.
+`http://HEAD:8000/captions/v1`. Between a death and the next replica's first answer, requests wait or get a 503, which
+clients wait out. A server's environment must be at the same path on every node.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ class FineVqCode:
         stand_in.__spec__ = importlib.machinery.ModuleSpec("decord", None)
         stand_in.VideoReader = None  # type: ignore[attr-defined]
         sys.modules["decord"] = stand_in
-        hub = importlib.import_module("pytorchvideo.models.hub")
+        hub: Any = importlib.import_module("pytorchvideo.models.hub")
         slowfast = hub.slowfast_r50
         hub.slowfast_r50 = lambda **_: slowfast(pretrained=False)
         chat = importlib.import_module("internvl.model.internvl_chat_infer")

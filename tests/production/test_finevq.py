@@ -55,7 +55,7 @@ def test_a_video_has_one_score_and_others_have_others(server: FineVqServer, tmp_
 def test_what_cannot_be_read_has_no_score_and_never_another_videos(server: FineVqServer, tmp_path: Path) -> None:
     video = drawn(tmp_path / "a.mp4", 1)
     for broken in (b"", b"not a video", video[: len(video) // 2], (ROOT / "README.md").read_bytes()):
-        with pytest.raises(NoScoreError, match="cannot be read|no video|no frames"):
+        with pytest.raises(NoScoreError, match=r"cannot be read|no video|no frames"):
             server.score(broken, SAMPLING, tries=1)
 
 
