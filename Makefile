@@ -64,7 +64,7 @@ touch $(VENV)/.cuda
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help env env-train check format test test-slow coverage mutants curate report encode codebook negatives train generate bench demo clean
+.PHONY: help env env-train check format test test-slow coverage mutants curate serve-models report encode codebook negatives train generate bench demo clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
@@ -114,6 +114,9 @@ mutants: $(INSTALLED) ## Change the rules line by line and see whether a test no
 
 curate: $(INSTALLED) ## Curate INPUT= into RUN= (neither: a sample bucket made on the spot); POOL=human|general
 	$(PY) -m curation run $(if $(INPUT),"$(INPUT)") --run "$(RUN)" --profile $(PROFILE) --pool $(POOL) $(ARGS)
+
+serve-models: $(INSTALLED) ## Start the servers of models that PROFILE= asks, and keep them until ctrl-C
+	exec $(PY) -m curation serve-models --profile $(PROFILE) $(ARGS)
 
 report: $(INSTALLED) ## Write RUN/report.html again
 	$(PY) -m curation report --run "$(RUN)"
