@@ -1,4 +1,4 @@
-"""The command line: `python -m curation plan | run | report | show | extract | encode | sample`."""
+"""The command line: `python -m curation plan | run | report | show | extract | encode | sample | tiny-models`."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ ABOUT: Final = {
     "extract": "write a clip's files and its first frame: a portrait and speech to use",
     "encode": "turn curated shards into what training reads; adds what is new",
     "sample": "make the sample bucket",
+    "tiny-models": "make random tiny weights of every production model",
 }
 APART: Final = {"encode": "curation.encoding.options"}
 """Commands that are not in `curation.commands`: encoding alone may use the model."""
 COMMANDS: Final = {
     name: Command(about=about, options=module, run=module)
     for name, about in ABOUT.items()
-    for module in [APART.get(name, f"curation.commands.{name}")]
+    for module in [APART.get(name, f"curation.commands.{name.replace('-', '_')}")]
 }
 
 
