@@ -23,13 +23,14 @@ ABOUT: Final = {
     "encode": "turn curated shards into what training reads; adds what is new",
     "sample": "make the sample bucket",
     "serve-models": "start the servers of models that a profile asks, and keep them",
+    "tiny-models": "make random tiny weights of every production model",
 }
 APART: Final = {"encode": "curation.encoding.options", "serve-models": "curation.commands.serve_models"}
 """Commands whose module is not `curation.commands.NAME`: encoding alone may use the model."""
 COMMANDS: Final = {
     name: Command(about=about, options=module, run=module)
     for name, about in ABOUT.items()
-    for module in [APART.get(name, f"curation.commands.{name}")]
+    for module in [APART.get(name, f"curation.commands.{name.replace('-', '_')}")]
 }
 
 
