@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from curation.backends.caption.captioner import Captioner
+from curation.backends.claims.judge import ClaimJudge
 from curation.backends.defects.detector import DefectDetector
 from curation.backends.faces.detector import FaceDetector
 from curation.backends.lips.scorer import SyncScorer
@@ -110,3 +111,4 @@ DEFECT_DETECTORS: Kind[DefectDetector] = Kind("defect detector", {"measured": _m
 CAMERA_ESTIMATORS: Kind[CameraEstimator] = Kind("camera backend", {"features": _features})
 FRAME_DESCRIPTORS: Kind[FrameDescriptor] = Kind("frame descriptor", {"colour_edges": _colour_edges})
 CAPTIONERS: Kind[Captioner] = Kind("captioner", {"measured": _measured_captions})
+CLAIM_JUDGES: Kind[ClaimJudge] = Kind("claim judge", {})
