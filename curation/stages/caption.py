@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from curation.backends.caption.captioner import CaptionError
+from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.registry import CAPTIONERS
 from curation.backends.settings import PLACEMENT
 from curation.clip.caption import ATTRIBUTES, LabelError
@@ -45,9 +46,9 @@ class CaptionConfig:
 class CaptionStage:
     """Give every clip a caption; reject those for which the captioner has no valid one."""
 
-    def __init__(self, config: CaptionConfig) -> None:
+    def __init__(self, config: CaptionConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
-        self.captioner = CAPTIONERS.build(config.backend)
+        self.captioner = CAPTIONERS.build(config.backend, models)
 
     def __call__(self, clip: Clip) -> Clip:
         """The clip with its caption, and with what a language model said and took for it."""

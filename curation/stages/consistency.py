@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from curation.backends.claims.judge import ClaimJudge
+from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.registry import CLAIM_JUDGES
 from curation.backends.settings import PLACEMENT
 from curation.clip.caption import CameraMovement, Caption, MovementDirection
@@ -112,9 +113,9 @@ Rule = Callable[[Caption, Clip, ConsistencyConfig], Finding | None]
 class ConsistencyFilter:
     """Compare a caption with the measurements, then with the frames; reject at the first contradiction."""
 
-    def __init__(self, config: ConsistencyConfig) -> None:
+    def __init__(self, config: ConsistencyConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
-        self.judge = None if config.backend is None else CLAIM_JUDGES.build(config.backend)
+        self.judge = None if config.backend is None else CLAIM_JUDGES.build(config.backend, models)
 
     def __call__(self, clip: Clip) -> Clip:
         """The clip, rejected with the rule's name where its caption is contradicted."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.registry import DEFECT_DETECTORS
 from curation.backends.settings import PLACEMENT
 from curation.backends.text.overlay import Motion, decode_overlays
@@ -102,10 +103,11 @@ class DefectConfig:
 class DefectFilter:
     """Reject clips with a defect above its limit (paper, Sec. 4.1)."""
 
-    def __init__(self, config: DefectConfig) -> None:
+    def __init__(self, config: DefectConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
-        self.detector = DEFECT_DETECTORS.build(config.backend)
-        self.second = None if config.second_backend is None else DEFECT_DETECTORS.build(config.second_backend)
+        self.detector = DEFECT_DETECTORS.build(config.backend, models)
+        second = config.second_backend
+        self.second = None if second is None else DEFECT_DETECTORS.build(second, models)
         self.limits = {
             "letterbox": config.max_letterbox,
             "pillarbox": config.max_pillarbox,

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.pose.estimator import TrackedPerson
 from curation.backends.registry import POSE_ESTIMATORS
 from curation.clip.crop import crop_clip
@@ -59,9 +60,9 @@ class PoseConfig:
 class PoseStage:
     """Label every kept clip and add a clip for each upper-body crop that can be made."""
 
-    def __init__(self, config: PoseConfig) -> None:
+    def __init__(self, config: PoseConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
-        self.estimator = POSE_ESTIMATORS.build(config.backend)
+        self.estimator = POSE_ESTIMATORS.build(config.backend, models)
 
     def __call__(self, source: Source) -> Source:
         """The source with its clips labelled; a crop follows the clip that it was cut from."""

@@ -138,7 +138,9 @@ class VlmClient:
 
         def ask() -> tuple[Mapping[str, Any], str, dict[str, Any]]:
             answer = self.config.server.post("chat/completions", body, tries=1)
-            return *first_choice(answer), _usage(answer)
+            choice, text = first_choice(answer)
+            # JSON can hold half a character, which no record can.
+            return choice, text.encode(errors="backslashreplace").decode(), _usage(answer)
 
         try:
             return patiently(ask, server=self.config.called, patience_s=self.config.patience_s)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import gc
 import os
 import textwrap
 import time
@@ -113,7 +112,6 @@ def test_a_job_fetches_a_source_of_three_segments_and_two_pools_once(door: Traff
     assert door.num_gets == 1
     assert len(list((tmp_path / "disk").glob("*/*/*.mp4"))) == 1
     del pools, pool
-    gc.collect()  # a worker and the stages that tell it of their clips hold each other
     assert eventually_gone(tmp_path / "disk" / f"soul-inputs-{os.getuid()}" / job.session)
 
 

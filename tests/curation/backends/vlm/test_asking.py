@@ -101,8 +101,22 @@ def test_tokens_and_words_are_kept(server: VlmServer) -> None:
         (completion(json.dumps({**SAID["scene"], "mood": "sad"})), "mood: Extra inputs"),
         (completion(json.dumps({**SAID["scene"], "style": " "})), "style: String should have at least 1"),
         (completion("[]"), "the reply: Input should be a valid"),
+        (
+            completion('{"scene": "\\ud800", "style": "none", "lighting": "none"}'),
+            "scene: Input should be a valid string",
+        ),
+        (completion('{"scene": "\ud800"}'), "scene: Input should be a valid string"),
     ],
-    ids=["garbage", "cut off", "attribute left out", "attribute added", "blank", "another shape"],
+    ids=[
+        "garbage",
+        "cut off",
+        "attribute left out",
+        "attribute added",
+        "blank",
+        "another shape",
+        "half a character, escaped",
+        "half a character",
+    ],
 )
 def test_an_unusable_reply_is_asked_for_again_with_another_seed(server: VlmServer, answer: Any, refused: str) -> None:
     saying(server, Answer(answer))
@@ -110,6 +124,7 @@ def test_an_unusable_reply_is_asked_for_again_with_another_seed(server: VlmServe
     assert [body["seed"] for body in server.asked] == [0, 1]
     first, second = answered.replies
     assert second.refused is None
+    first.text.encode()  # can be written down
     saying(server, *[Answer(answer)] * 3)
     with pytest.raises(NoValidReplyError, match=f"^scene: {refused}") as caught:
         ask(config(server))

@@ -14,7 +14,8 @@ import pytest
 from curation.backends.caption.captioner import CaptionError
 from curation.backends.vlm.captions import VlmCaptioner, VlmCaptionerConfig
 from curation.clip.caption import CameraMovement, Caption, Event, HumanAction, LabelError, MovementDirection
-from curation.clip.schema import Clip, Decision
+from curation.clip.schema import Clip, Decision, Source
+from curation.stage import EachClip
 from curation.stages.caption import CaptionConfig, CaptionStage
 from infra.jobs.machine_fault import MachineFaultError
 from infra.served import patience
@@ -155,3 +156,20 @@ def test_trouble_of_the_server_is_no_verdict_on_the_clip(server: VlmServer) -> N
     server.respond = lambda name, body: Answer({"error": "too long"}, 400) if name == "brief" else None
     with pytest.raises(MachineFaultError, match="refuses the request: too long"):
         staged(server)
+
+
+def test_as_many_clips_of_a_source_are_in_work_as_may_be(server: VlmServer) -> None:
+    together = threading.Barrier(3)
+
+    def respond(name: str, body: dict[str, Any]) -> None:
+        if name == "scene":
+            together.wait(timeout=10)  # passes only when three clips are at their first question
+
+    server.respond = respond
+    stage = CaptionStage(CaptionConfig())
+    stage.captioner = captioner(server)
+    clips = tuple(replace(CLIP, key=f"made-{number}") for number in range(6))
+    source = EachClip(stage, in_flight=3)(Source(uri="made.mp4", clips=clips))
+    assert [clip.key for clip in source.clips] == [clip.key for clip in clips]
+    assert all(clip.caption == WANTED for clip in source.clips)
+    assert server.most_in_work <= 3 * 4, "at most four questions of a clip are in work at a time"
