@@ -70,6 +70,12 @@ def _dlib_hog(_: ModelsConfig) -> FaceDetector:
     return DlibHog()
 
 
+def _retinaface(models: ModelsConfig) -> FaceDetector:
+    from curation.backends.faces.retinaface.detector import RetinaFace
+
+    return RetinaFace(models.retinaface)
+
+
 def _face_geometry(_: ModelsConfig) -> PoseEstimator:
     from curation.backends.pose.face_geometry import FaceGeometry
 
@@ -86,6 +92,12 @@ def _mouth_motion(_: ModelsConfig) -> SyncScorer:
     from curation.backends.lips.mouth_motion import MouthMotionScorer
 
     return MouthMotionScorer()
+
+
+def _syncnet(models: ModelsConfig) -> SyncScorer:
+    from curation.backends.lips.syncnet.scorer import SyncNetScorer
+
+    return SyncNetScorer(models.syncnet)
 
 
 def _periodicity(_: ModelsConfig) -> SpeechDetector:
@@ -131,7 +143,9 @@ def _measured_captions(_: ModelsConfig) -> Captioner:
 
 
 FACE_DETECTORS: Kind[FaceDetector] = Kind(
-    "face detector", {"dlib_hog": Method(_dlib_hog, lesser=True)}, paper="RetinaFace"
+    "face detector",
+    {"dlib_hog": Method(_dlib_hog, lesser=True), "retinaface": Method(_retinaface, ("retinaface",))},
+    paper="RetinaFace",
 )
 POSE_ESTIMATORS: Kind[PoseEstimator] = Kind(
     "pose backend", {"face_geometry": Method(_face_geometry, lesser=True)}, paper="MMPose"
@@ -143,7 +157,9 @@ TEXT_DETECTORS: Kind[TextDetector] = Kind(
     paper="PaddleOCR",
 )
 SYNC_SCORERS: Kind[SyncScorer] = Kind(
-    "sync backend", {"mouth_motion": Method(_mouth_motion, lesser=True)}, paper="SyncNet"
+    "sync backend",
+    {"mouth_motion": Method(_mouth_motion, lesser=True), "syncnet": Method(_syncnet, ("syncnet",))},
+    paper="SyncNet",
 )
 SPEECH_DETECTORS: Kind[SpeechDetector] = Kind(
     "speech backend", {"periodicity": Method(_periodicity), "silero": Method(_silero)}

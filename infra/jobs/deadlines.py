@@ -11,11 +11,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 LATE_S: Final = 1e-3
 """What the watchdog still waits when a deadline has passed by the time that it is armed."""
+
+
+SIGN_INTERVAL_S: Final = 1.0
+"""Signs of life that follow each other more closely are not passed on."""
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -23,8 +27,22 @@ class _Deadline:
     """Of one unit."""
 
     seconds: float
-    on_put_off: Callable[[], None]
-    ends_s: float = field(default=0.0)
+    on_sign: Callable[[], None]
+    ends_s: float = 0.0
+    _passed_on_s: float = 0.0
+
+    def pass_on(self) -> None:
+        """Let whoever watches the run know that the unit is alive."""
+        now_s = time.monotonic()
+        if now_s - self._passed_on_s >= SIGN_INTERVAL_S:
+            self._passed_on_s = now_s
+            self.on_sign()
+
+
+class _OfThread(threading.local):
+    """The deadline of the unit that this thread works on."""
+
+    deadline: _Deadline | None = None
 
 
 class _Watchdog:
@@ -61,27 +79,38 @@ class _Watchdog:
 
 
 _WATCHDOG: Final = _Watchdog()
+_OF_THREAD: Final = _OfThread()
 
 
 @contextmanager
-def deadline(seconds: float, on_put_off: Callable[[], None] = lambda: None) -> Iterator[Callable[[], None]]:
+def deadline(seconds: float, on_sign: Callable[[], None] = lambda: None) -> Iterator[Callable[[], None]]:
     """End this process, with every thread's stack in its log, if the block takes longer.
 
     Yields a function that starts the time anew.
 
     Args:
         seconds: how long the block may take without a sign of life.
-        on_put_off: called whenever `put_off_deadlines` has started the time anew.
+        on_sign: called now and then when `sign_of_life` or `put_off_deadlines` has started the time anew.
     """
-    own = _Deadline(seconds=seconds, on_put_off=on_put_off)
+    own = _Deadline(seconds=seconds, on_sign=on_sign)
     _WATCHDOG.start_anew(own)
+    _OF_THREAD.deadline = own
     try:
         yield lambda: _WATCHDOG.start_anew(own)
     finally:
+        _OF_THREAD.deadline = None
         _WATCHDOG.drop(own)
 
 
+def sign_of_life() -> None:
+    """Start the time of the unit that this thread works on anew; nothing where it works on none."""
+    own = _OF_THREAD.deadline
+    if own is not None:
+        _WATCHDOG.start_anew(own)
+        own.pass_on()
+
+
 def put_off_deadlines() -> None:
-    """Start the time of every block of this process anew: all may be waiting for a server, and no unit is to blame."""
+    """Start the time of every unit of this process anew: they may all wait for a server, and none is to blame."""
     for each in _WATCHDOG.start_all_anew():
-        each.on_put_off()
+        each.pass_on()

@@ -82,16 +82,20 @@ class Ledger:
 
     def started(self, pool: str) -> None:
         """Note that a worker of `pool` has loaded what it needs."""
-        self._sign()
+        self.sign()
         self.ready.add(pool)
 
     def begin(self, pool: str, unit: str) -> int:
         """Note that a worker of `pool` takes up `unit`; returns how many attempts that makes."""
-        self._sign()
+        self.sign()
         self._forget(unit)
         self.begun.add(unit)
         self.attempts[pool, unit] += 1
         return self.attempts[pool, unit]
+
+    def sign(self) -> None:
+        """Note that a worker is alive."""
+        self._last_sign_s = time.monotonic()
 
     def num_attempts(self, pool: str, unit: str) -> int:
         """How many workers of `pool` have taken up `unit` and not come back."""
@@ -99,18 +103,14 @@ class Ledger:
 
     def wait(self, pool: str, unit: str, reason: str) -> None:
         """Note that a worker of `pool` cannot go on with `unit`, so that it is left to the next run."""
-        self._sign()
+        self.sign()
         self._forget(unit)
         self.attempts.pop((pool, unit), None)
         self.waiting[unit] = reason
 
-    def put_off(self) -> None:
-        """Note that a worker waits for a server."""
-        self._sign()
-
     def note(self, line: str) -> None:
         """Keep what a worker has to tell."""
-        self._sign()
+        self.sign()
         if len(self.notes) < MAX_NOTES:
             self.notes[line] = None
         elif line not in self.notes:
@@ -118,7 +118,7 @@ class Ledger:
 
     def end(self, pool: str, unit: str, *, finished: bool) -> None:
         """Note that the worker has returned, and whether the unit now waits only for its commit."""
-        self._sign()
+        self.sign()
         self.attempts.pop((pool, unit), None)
         if finished:
             self.begun.discard(unit)
@@ -126,17 +126,17 @@ class Ledger:
 
     def advance(self, unit: str) -> None:
         """Note one more clip of the unit."""
-        self._sign()
+        self.sign()
         self.in_work[unit] += 1
 
     def write(self, units: Sequence[str]) -> None:
         """Note that units are being committed."""
-        self._sign()
+        self.sign()
         self.writing.update(units)
 
     def committed(self, units: Sequence[str], progress: Progress) -> None:
         """Add the totals of units that are committed together; once, if a worker died before it could say so."""
-        self._sign()
+        self.sign()
         for unit in units:
             self._forget(unit)
             self.finished.discard(unit)
@@ -177,9 +177,6 @@ class Ledger:
         self.in_work.pop(unit, None)
         self.begun.discard(unit)
         self.waiting.pop(unit, None)
-
-    def _sign(self) -> None:
-        self._last_sign_s = time.monotonic()
 
 
 def start_ledger(job: str) -> ray.actor.ActorHandle:

@@ -81,7 +81,8 @@ class ExecutionConfig:
     """A unit that killed or hung its worker this many times is given up: recorded as a failure. One that was not alone
     in its worker is tried alone from then on, at least once."""
     unit_timeout_s: float = 900.0
-    """A worker that works on one unit this long without a sign of life is ended. In encoding, every clip is a sign."""
+    """A worker that works on one unit this long without a sign of life is ended. Every clip is a sign, and waiting for
+    a server that is away is no silence."""
     start_timeout_s: float = 600.0
     """A run in which no worker has started, or started again, for this long is broken off. This time includes loading
     weights and, on a shared cluster, waiting for machines."""

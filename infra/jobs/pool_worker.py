@@ -98,10 +98,10 @@ class PoolWorker:
         )
 
     def _work(self, unit: Any, key: str) -> Any:
-        def put_off() -> None:
-            self.ledger.put_off.remote()
+        def sign() -> None:
+            self.ledger.sign.remote()
 
-        with deadline(self.job.execution.unit_timeout_s, put_off) as start_anew:
+        with deadline(self.job.execution.unit_timeout_s, sign) as start_anew:
 
             def alive() -> None:
                 start_anew()

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d, median_filter
 
-from curation.clip.observations import Box, FaceTrack
+from curation.clip.crop import outer_box
+from curation.clip.observations import FaceTrack
 from curation.clip.schema import Clip
 from curation.media import sample_frames
 
@@ -96,12 +97,8 @@ def track_in_picture(clip: Clip, track: FaceTrack) -> FaceTrack:
     faces = tuple(
         replace(
             face,
-            box=Box(
-                x0=crop.x0 + face.box.x0 * crop.width,
-                y0=crop.y0 + face.box.y0 * crop.height,
-                x1=crop.x0 + face.box.x1 * crop.width,
-                y1=crop.y0 + face.box.y1 * crop.height,
-            ),
+            box=outer_box(face.box, crop),
+            landmarks=tuple((crop.x0 + x * crop.width, crop.y0 + y * crop.height) for x, y in face.landmarks),
         )
         for face in track.faces
     )

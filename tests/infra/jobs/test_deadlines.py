@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from infra.jobs.deadlines import deadline, put_off_deadlines
+from infra.jobs.deadlines import deadline, put_off_deadlines, sign_of_life
 from tests.paths import ROOT
 
 SEVERAL = """
@@ -66,9 +66,34 @@ def test_the_watchdog_waits_for_the_earliest(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(time, "monotonic", lambda: 100.0)
     monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda seconds, **_: armed.append(seconds))
     monkeypatch.setattr(faulthandler, "cancel_dump_traceback_later", lambda: armed.append(0.0))
-    put_off = list[str]()
-    with deadline(30.0, lambda: put_off.append("a")), deadline(20.0, lambda: put_off.append("b")) as start_anew:
+    signs = list[str]()
+    with deadline(30.0, lambda: signs.append("a")), deadline(20.0, lambda: signs.append("b")) as start_anew:
         start_anew()
         put_off_deadlines()
-    assert armed == [30.0, 20.0, 20.0, 20.0, 30.0, 0.0]
-    assert sorted(put_off) == ["a", "b"]
+        sign_of_life()
+    assert armed == [30.0, 20.0, 20.0, 20.0, 20.0, 30.0, 0.0]
+    assert sorted(signs) == ["a", "b"], "one that follows at once is not passed on"
+    sign_of_life()
+    assert len(armed) == 7, "this thread works on nothing"
+
+
+def test_a_sign_of_life_is_the_unit_s_of_its_thread() -> None:
+    lives = run("""
+from infra.jobs.deadlines import sign_of_life
+with deadline(0.5):
+    for _ in range(8):
+        time.sleep(0.1)
+        sign_of_life()
+print('ok')
+""")
+    assert (lives.returncode, lives.stdout) == (0, "ok\n"), lives.stderr
+    dies = run("""
+from infra.jobs.deadlines import sign_of_life
+in_threads((0.5, [30.0]))
+with deadline(0.5):
+    for _ in range(80):
+        time.sleep(0.1)
+        sign_of_life()
+print('late')
+""")
+    assert (dies.returncode, dies.stdout) == (1, "")

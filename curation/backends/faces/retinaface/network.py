@@ -59,7 +59,8 @@ class Head(nn.Module):
 
     def forward(self, level: torch.Tensor) -> torch.Tensor:
         """`(B, C, H, W)` → `(B, H · W · NUM_ANCHORS, width)`."""
-        return rearrange(self.conv1x1(level), "b (a v) h w -> b (h w a) v", a=NUM_ANCHORS)
+        answers: torch.Tensor = rearrange(self.conv1x1(level), "b (a v) h w -> b (h w a) v", a=NUM_ANCHORS)
+        return answers
 
 
 class Pyramid(nn.Module):

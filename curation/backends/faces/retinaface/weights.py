@@ -11,6 +11,7 @@ The backbone shows in the keys. Releases share their keys, but their batch norms
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Final
 
@@ -29,7 +30,6 @@ RAW_INPUT_VARIANCE: Final = 60.0
 
 CLEAR: Final = 4.0
 """How many times worse the other rectifier must explain the means. For a file of plain ones it is 10,000 times."""
-NORMAL: Final = torch.distributions.Normal(0.0, 1.0)
 
 
 def load_retinaface(path: str, release: str = "auto") -> tuple[RetinaFaceNetwork, Release]:
@@ -81,7 +81,8 @@ def rectifier_surprise(state: State, negative_slope: float) -> float:
 def _rectified_mean(mean: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
     """Mean of the positive part of a normal distribution."""
     ratio = mean / spread
-    return mean * NORMAL.cdf(ratio) + spread * NORMAL.log_prob(ratio).exp()
+    density = torch.exp(-ratio.square() / 2) / math.sqrt(2 * math.pi)
+    return mean * torch.special.ndtr(ratio) + spread * density
 
 
 def _read(path: str) -> State:
