@@ -152,12 +152,18 @@ STAGES: dict[str, Callable[[StagesConfig, ModelsConfig], Stage]] = {
     "faces": lambda config, _: EachClip(FacesFilter(config.faces)),
     "quality": lambda config, models: EachClip(QualityFilter(config.quality, models)),
     "subtitles": lambda config, models: EachClip(SubtitleFilter(config.subtitles, models)),
-    "defects": lambda config, models: EachClip(DefectFilter(config.defects, models)),
+    "defects": lambda config, models: EachClip(
+        DefectFilter(config.defects, models), in_flight=config.defects.in_flight
+    ),
     "pose": lambda config, models: PoseStage(config.pose, models),
     "motion": lambda config, models: EachClip(MotionStage(config.motion, models)),
     "sync": lambda config, models: SyncFilter(config.sync, models),
-    "caption": lambda config, models: EachClip(CaptionStage(config.caption, models)),
-    "consistency": lambda config, _: EachClip(ConsistencyFilter(config.consistency)),
+    "caption": lambda config, models: EachClip(
+        CaptionStage(config.caption, models), in_flight=config.caption.in_flight
+    ),
+    "consistency": lambda config, models: EachClip(
+        ConsistencyFilter(config.consistency, models), in_flight=config.consistency.in_flight
+    ),
     "export": lambda config, _: Export(config.export),
 }
 

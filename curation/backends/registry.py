@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from curation.backends.caption.captioner import Captioner
+from curation.backends.claims.judge import ClaimJudge
 from curation.backends.defects.detector import DefectDetector
 from curation.backends.faces.detector import FaceDetector
 from curation.backends.lips.scorer import SyncScorer
@@ -174,3 +175,4 @@ CUT_CHECKERS: Kind[CutChecker] = Kind(
     "check of cuts", {"colour_edges": Method(_colour_edges, lesser=True)}, paper="DINOv2"
 )
 CAPTIONERS: Kind[Captioner] = Kind("captioner", {"measured": Method(_measured_captions, lesser=True)}, paper="Qwen3-VL")
+CLAIM_JUDGES: Kind[ClaimJudge] = Kind("claim judge", {}, paper="Qwen2.5-VL-72B")

@@ -47,6 +47,7 @@ def sample_json(source: Source, clip: Clip, config_hash: str) -> dict[str, Any]:
             for track in clip.tracks
         ],
         "caption": clip.caption.model_dump(mode="json") if clip.caption else None,
+        "replies": [asdict(reply) for reply in clip.replies],
         "scores": scores,
         "video": asdict(clip.media.info),
         "metadata": dict(source.metadata),

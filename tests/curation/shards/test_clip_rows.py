@@ -11,6 +11,7 @@ import pytest
 
 from curation.clip.caption import Caption
 from curation.clip.observations import Box, FaceBox, FaceTrack, Keyframe
+from curation.clip.replies import ModelReply
 from curation.clip.schema import AudioType, Clip, Decision, Pool, Shot, ShotType, Source
 from curation.shards.clip_rows import FORMAT, INDEX_ONLY, THUMBNAIL_WIDTH_PX, index_rows, sample_json, thumbnail
 from curation.shards.clip_table import COLUMNS
@@ -133,6 +134,7 @@ def test_all_that_is_known_of_a_clip_is_in_its_json() -> None:
         "crop": {"x0": 0.0, "y0": 0.0, "x1": 0.5, "y1": 0.75},
         "face_tracks": [{"times_s": (10.5,), "boxes": [[0.25, 0.125, 0.5, 0.75]]}],
         "caption": made.caption.model_dump(mode="json"),
+        "replies": [],
         "scores": {"face_presence": 0.9, "sharpness": 3.0},
         "video": asdict(made.media.info),
         "metadata": {"licence": "CC0"},
@@ -286,3 +288,22 @@ def test_the_thumbnail_of_a_strip_has_a_row() -> None:
     small = thumbnail([Keyframe(time_s=0.0, jpeg=jpeg_of(128, 1000, 1))])
     assert small is not None
     assert Keyframe(time_s=0.0, jpeg=small).image().shape == (1, THUMBNAIL_WIDTH_PX, 3)
+
+
+def test_what_a_model_said_goes_into_the_shard_and_not_into_the_index() -> None:
+    reply = ModelReply(
+        stage="caption",
+        prompt="scene",
+        version="1",
+        model="qwen",
+        seed=1,
+        text="{}",
+        refused="scene: Field required",
+        prompt_tokens=700,
+        cached_tokens=600,
+        completion_tokens=9,
+    )
+    made = replace(export(clip(MADE, 0)), replies=(reply,))
+    whole = json.loads(json.dumps(sample_json(replace(MADE, clips=(made,)), made, "c0ffee")))
+    assert whole["replies"] == [asdict(reply)]
+    assert "replies" not in index_rows(replace(MADE, clips=(made,)), "c0ffee")[0]
