@@ -22,6 +22,7 @@ import numpy as np
 
 from curation.clip.caption import Caption
 from curation.clip.observations import Box, FaceTrack, FrameStats, Keyframe
+from curation.clip.people import ClipPerson
 
 INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
 """Orders of fields: which one is coded first, and which is shown first, the top or the bottom one."""
@@ -175,6 +176,8 @@ class Clip:
     """The full-body clip that this one was cropped from."""
     tracks: tuple[FaceTrack, ...] = ()
     """Largest face first."""
+    people: tuple[ClipPerson, ...] = ()
+    """People with their joints, the main person first; none where poses come from a backend without joints."""
     shot_type: ShotType | None = None
     num_people: int | None = None
     audio_type: AudioType | None = None

@@ -9,7 +9,8 @@ from typing import Any
 
 import cv2
 
-from curation.clip.observations import Keyframe
+from curation.clip.observations import Box, Keyframe
+from curation.clip.people import ClipPerson
 from curation.clip.schema import Clip, Decision, Source
 
 INDEX_ONLY = frozenset({"stage_seconds", "thumbnail"})
@@ -46,11 +47,32 @@ def sample_json(source: Source, clip: Clip, config_hash: str) -> dict[str, Any]:
             }
             for track in clip.tracks
         ],
+        "people": [_person(person) for person in clip.people],
         "caption": clip.caption.model_dump(mode="json") if clip.caption else None,
         "scores": scores,
         "video": asdict(clip.media.info),
         "metadata": dict(source.metadata),
     }
+
+
+def _person(person: ClipPerson) -> dict[str, Any]:
+    """One person as a sample's JSON has it, to a ten-thousandth of the picture: a joint that is not seen is null."""
+    return {
+        "times_s": person.times_s,
+        "boxes": [_corners(box) for box in person.boxes],
+        "keypoints": [
+            [
+                [round(joint.x, 4), round(joint.y, 4), round(joint.confidence, 4)] if joint.seen else None
+                for joint in pose
+            ]
+            for pose in person.keypoints
+        ],
+        "hands": [{"left": _corners(hands.left), "right": _corners(hands.right)} for hands in person.hands],
+    }
+
+
+def _corners(box: Box | None) -> list[float] | None:
+    return None if box is None else [round(value, 4) for value in (box.x0, box.y0, box.x1, box.y1)]
 
 
 def thumbnail(keyframes: Sequence[Keyframe]) -> bytes | None:
