@@ -4,9 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from curation.backends.registry import FACE_DETECTORS
+from curation.backends.models import ModelsConfig
+from curation.backends.registry import (
+    CAMERA_ESTIMATORS,
+    CAPTIONERS,
+    CUT_CHECKERS,
+    DEFECT_DETECTORS,
+    FACE_DETECTORS,
+    POSE_ESTIMATORS,
+    QUALITY_SCORERS,
+    SPEECH_DETECTORS,
+    SYNC_SCORERS,
+    TEXT_DETECTORS,
+    Kind,
+    Method,
+)
+from curation.backends.settings import decisive
 from curation.planning import PlanningConfig
 from curation.shards.run_directory import ShardsConfig
 from curation.sources import SourcesConfig
@@ -27,7 +42,7 @@ from curation.stages.scenes import SceneDetection, ScenesConfig
 from curation.stages.split import Split, SplitConfig
 from curation.stages.subtitles import SubtitleConfig, SubtitleFilter
 from curation.stages.sync import SyncConfig, SyncFilter
-from infra.config import fingerprint
+from infra.config import ConfigError, fingerprint
 from infra.jobs.placement import ExecutionConfig
 
 
@@ -58,6 +73,7 @@ class CurationConfig:
     requires: Literal["any", "paper"] = "any"
     """`paper`: a run is refused where a stage has only a lesser method than the paper's model."""
     stages: StagesConfig = StagesConfig()
+    models: ModelsConfig = ModelsConfig()
     sources: SourcesConfig = SourcesConfig()
     planning: PlanningConfig = PlanningConfig()
     fetching: FetchConfig = FetchConfig()
@@ -67,27 +83,85 @@ class CurationConfig:
     @property
     def hash(self) -> str:
         """Changes with anything that can change a decision."""
-        return fingerprint(self.stages)
+        models = {
+            name: decisive(getattr(self.models, name))
+            for use in methods_in_use(self.stages)
+            for name in use.method.models
+        }
+        return fingerprint({"stages": decisive(self.stages), "models": models})
 
 
-STAGES: dict[str, Callable[[StagesConfig], Stage]] = {
-    "format": lambda config: FormatFilter(config.format),
-    "resolution": lambda config: ResolutionFilter(config.resolution),
-    "scenes": lambda config: SceneDetection(config.scenes),
-    "split": lambda config: InOrder(FaceDetection(FACE_DETECTORS.build(config.split.backend)), Split(config.split)),
-    "faces": lambda config: EachClip(FacesFilter(config.faces)),
-    "quality": lambda config: EachClip(QualityFilter(config.quality)),
-    "subtitles": lambda config: EachClip(SubtitleFilter(config.subtitles)),
-    "defects": lambda config: EachClip(DefectFilter(config.defects)),
-    "pose": lambda config: PoseStage(config.pose),
-    "motion": lambda config: EachClip(MotionStage(config.motion)),
-    "sync": lambda config: SyncFilter(config.sync),
-    "caption": lambda config: EachClip(CaptionStage(config.caption)),
-    "consistency": lambda config: EachClip(ConsistencyFilter(config.consistency)),
-    "export": lambda config: Export(config.export),
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a stage that a backend fills."""
+
+    stage: str
+    setting: str
+    """Field of the stage's configuration that names the backend."""
+    kind: Kind[Any]
+
+
+PLACES = (
+    Place("scenes", "backend", CUT_CHECKERS),
+    Place("split", "backend", FACE_DETECTORS),
+    Place("quality", "backend", QUALITY_SCORERS),
+    Place("subtitles", "backend", TEXT_DETECTORS),
+    Place("defects", "backend", DEFECT_DETECTORS),
+    Place("pose", "backend", POSE_ESTIMATORS),
+    Place("motion", "backend", CAMERA_ESTIMATORS),
+    Place("sync", "backend", SYNC_SCORERS),
+    Place("sync", "speech_backend", SPEECH_DETECTORS),
+    Place("caption", "backend", CAPTIONERS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A backend that a configuration has put in a place."""
+
+    place: Place
+    name: str
+
+    @property
+    def method(self) -> Method[Any]:
+        """How it is loaded and what it runs."""
+        return self.place.kind.methods[self.name]
+
+
+def methods_in_use(config: StagesConfig) -> list[Use]:
+    """The backend in each place, in the order of the stages.
+
+    Raises:
+        ConfigError: there is no backend of a name that is given.
+    """
+    uses = [Use(place, getattr(getattr(config, place.stage), place.setting)) for place in PLACES]
+    for use in uses:
+        if use.name not in use.place.kind.methods:
+            known = ", ".join(use.place.kind.methods)
+            raise ConfigError(f"stages.{use.place.stage}: unknown {use.place.kind.called} {use.name!r}; known: {known}")
+    return uses
+
+
+STAGES: dict[str, Callable[[StagesConfig, ModelsConfig], Stage]] = {
+    "format": lambda config, _: FormatFilter(config.format),
+    "resolution": lambda config, _: ResolutionFilter(config.resolution),
+    "scenes": lambda config, models: SceneDetection(config.scenes, models),
+    "split": lambda config, models: InOrder(
+        FaceDetection(FACE_DETECTORS.build(config.split.backend, models)), Split(config.split)
+    ),
+    "faces": lambda config, _: EachClip(FacesFilter(config.faces)),
+    "quality": lambda config, models: EachClip(QualityFilter(config.quality, models)),
+    "subtitles": lambda config, models: EachClip(SubtitleFilter(config.subtitles, models)),
+    "defects": lambda config, models: EachClip(DefectFilter(config.defects, models)),
+    "pose": lambda config, models: PoseStage(config.pose, models),
+    "motion": lambda config, models: EachClip(MotionStage(config.motion, models)),
+    "sync": lambda config, models: SyncFilter(config.sync, models),
+    "caption": lambda config, models: EachClip(CaptionStage(config.caption, models)),
+    "consistency": lambda config, _: EachClip(ConsistencyFilter(config.consistency)),
+    "export": lambda config, _: Export(config.export),
 }
 
 
-def build_stages(config: StagesConfig, names: Sequence[str] = tuple(STAGES)) -> list[tuple[str, Stage]]:
+def build_stages(config: CurationConfig, names: Sequence[str] = tuple(STAGES)) -> list[tuple[str, Stage]]:
     """The named stages, ready to run; loads their backends."""
-    return [(name, STAGES[name](config)) for name in names]
+    return [(name, STAGES[name](config.stages, config.models)) for name in names]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol
 
@@ -27,12 +28,23 @@ class ClipStage(Protocol):
 class EachClip:
     """Lift a `ClipStage` to sources: apply it to every clip that is still kept."""
 
-    def __init__(self, stage: ClipStage) -> None:
+    def __init__(self, stage: ClipStage, *, in_flight: int = 1) -> None:
+        """Args:
+        stage: what is done to one clip; it must bear calls from several threads if `in_flight` is above 1.
+        in_flight: clips in work at a time, in threads: for stages that wait for a server or a GPU.
+        """
         self.stage = stage
+        self.in_flight = in_flight
 
     def __call__(self, source: Source) -> Source:
         """Apply the stage clip by clip; rejected clips pass unchanged."""
-        return replace(source, clips=tuple(self.stage(clip) if clip.kept else clip for clip in source.clips))
+        kept = [clip for clip in source.clips if clip.kept]
+        if self.in_flight == 1 or len(kept) < 2:
+            changed = iter([self.stage(clip) for clip in kept])
+        else:
+            with ThreadPoolExecutor(min(self.in_flight, len(kept))) as threads:
+                changed = iter(list(threads.map(self.stage, kept)))
+        return replace(source, clips=tuple(next(changed) if clip.kept else clip for clip in source.clips))
 
 
 class InOrder:

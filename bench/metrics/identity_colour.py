@@ -45,7 +45,7 @@ class IdentityColour(Metric):
     def measure(self, video: VideoInput) -> Outcome:
         """See the class."""
         image = reference_image(video)
-        faces = face_detector().detect(image)
+        (faces,) = face_detector().detect([image])
         if not faces:
             raise NoValueError("no face in the reference image")
         portrait = face_colour(image, max(faces, key=lambda face: face.box.area).box)

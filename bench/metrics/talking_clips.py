@@ -45,7 +45,7 @@ def whole_shot(path: Path, start_s: float = 0.0, end_s: float | None = None) -> 
 def _keyframe(frame: Frame) -> Keyframe:
     ok, jpeg = cv2.imencode(".jpg", frame.image, [cv2.IMWRITE_JPEG_QUALITY, 90])
     assert ok
-    return Keyframe(time_s=frame.time_s, jpeg=jpeg.tobytes(), faces=_detector().detect(frame.image))
+    return Keyframe(time_s=frame.time_s, jpeg=jpeg.tobytes(), faces=_detector().detect([frame.image])[0])
 
 
 @cache

@@ -18,7 +18,7 @@ def measure_shot(sample: Sample) -> ShotType | None:
     """The shot of a sample's image by its largest face; None where no image can be read or no face is found in it."""
     try:
         image = None if sample.image is None else cv2.imread(str(sample.image))
-        faces = () if image is None else _detector().detect(image)
+        faces = () if image is None else _detector().detect([image])[0]
     except (cv2.error, RuntimeError):  # OpenCV's and dlib's, for a picture that is too large for them
         return None
     return shot_type(visible_heads(faces[0].box)) if faces else None

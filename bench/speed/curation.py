@@ -37,14 +37,14 @@ import imageio_ffmpeg
 os.environ["OMP_NUM_THREADS"] = "1"  # before the libraries that read it
 
 from curation.clip.schema import Source
-from curation.pipeline import StagesConfig, build_stages
+from curation.pipeline import CurationConfig, build_stages
 from curation.runner import StageRunner
 
 
 def run(options: argparse.Namespace) -> None:
     """Print source-seconds per second, each stage's share and the ratio to ffmpeg."""
     paths = sorted(str(path) for path in options.videos.iterdir() if path.is_file())
-    runner = StageRunner(build_stages(StagesConfig()), raise_bugs=True)
+    runner = StageRunner(build_stages(CurationConfig()), raise_bugs=True)
 
     walls, decodes, shares = [], [], []
     for _ in range(options.runs):

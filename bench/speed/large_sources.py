@@ -47,11 +47,11 @@ from curation.planning import PlanningConfig, plan_units
 SECONDS, FPS = 5, 25
 ONE_UNIT = """
 import json, resource, sys, time
-from curation.pipeline import StagesConfig, build_stages
+from curation.pipeline import CurationConfig, build_stages
 from curation.runner import StageRunner
 from curation.clip.schema import Source
 
-runner = StageRunner(build_stages(StagesConfig()), raise_bugs=True)
+runner = StageRunner(build_stages(CurationConfig()), raise_bugs=True)
 unit = json.loads(sys.argv[1])
 begin = time.perf_counter()
 source = runner.run(Source(**unit))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any, ClassVar, Final, Protocol
 
 from infra.config import ConfigError
@@ -28,13 +27,12 @@ class ModelSettings(Protocol):
 
 
 def decisive(settings: Any) -> dict[str, Any]:
-    """The fields of a model's settings that can change a decision, as JSON can hold them."""
-    kept = {
-        field.name: getattr(settings, field.name)
+    """The fields of a dataclass that can change a decision, nested dataclasses as mappings."""
+    return {
+        field.name: _plain(getattr(settings, field.name))
         for field in dataclasses.fields(settings)
         if not field.metadata.get("placement")
     }
-    return dict(json.loads(json.dumps(kept, default=_plain)))
 
 
 def require(settings: ModelSettings) -> None:
@@ -48,4 +46,4 @@ def require(settings: ModelSettings) -> None:
 
 
 def _plain(value: Any) -> Any:
-    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else str(value)
+    return decisive(value) if dataclasses.is_dataclass(value) else value

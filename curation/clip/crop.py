@@ -55,7 +55,8 @@ def _inside(box: Box, crop: Box) -> bool:
 
 
 def _crop_face(face: FaceBox, crop: Box) -> FaceBox:
-    return FaceBox(box=inner_box(face.box, crop), confidence=face.confidence)
+    landmarks = tuple(((x - crop.x0) / crop.width, (y - crop.y0) / crop.height) for x, y in face.landmarks)
+    return replace(face, box=inner_box(face.box, crop), landmarks=landmarks)
 
 
 def _crop_track(track: FaceTrack, crop: Box) -> FaceTrack | None:

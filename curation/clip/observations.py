@@ -64,6 +64,9 @@ class FaceBox:
     box: Box
     confidence: float
     """The detector's score; its scale is the backend's (dlib's HOG: about 0 to 3)."""
+    landmarks: tuple[tuple[float, float], ...] = ()
+    """Eyes, nose and corners of the mouth as (x, y) in fractions of the picture, left ones first as seen in the
+    picture; empty where the detector finds none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,37 +6,9 @@ difference is told before any work: data decided on by lesser methods must never
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
-from curation.pipeline import StagesConfig
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Slot:
-    """A place in a stage that a backend fills."""
-
-    stage: str
-    setting: str | None
-    """Field of the stage's configuration that names the backend; None where there is nothing to choose yet."""
-    local: Collection[str]
-    """Backends that do without the paper's model. Any other backend is that model or as good."""
-    paper: str
-    """What the paper uses (Sec. 4.1)."""
-
-
-SLOTS = (
-    Slot(stage="scenes", setting="backend", local=("colour_edges",), paper="DINOv2"),
-    Slot(stage="split", setting="backend", local=("dlib_hog",), paper="RetinaFace"),
-    Slot(stage="quality", setting="backend", local=("no_reference",), paper="FineVQ"),
-    Slot(stage="defects", setting="backend", local=("measured",), paper="Qwen-VL"),
-    Slot(stage="pose", setting="backend", local=("face_geometry",), paper="MMPose"),
-    Slot(stage="sync", setting="backend", local=("mouth_motion",), paper="SyncNet"),
-    Slot(stage="caption", setting="backend", local=("measured",), paper="Qwen-VL"),
-    Slot(stage="consistency", setting=None, local=("measured motion alone",), paper="a second language model's check"),
-)
-NOT_LESSER = (("subtitles", "backend"), ("motion", "backend"), ("sync", "speech_backend"))
-"""Backends that run the paper's models (RapidOCR has PaddleOCR's), or for whose task the paper names none."""
+from curation.pipeline import StagesConfig, methods_in_use
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +26,7 @@ class LesserMethod:
 def lesser_methods(stages: StagesConfig) -> list[LesserMethod]:
     """Every lesser method that these settings choose, in the order of the stages."""
     return [
-        LesserMethod(stage=slot.stage, backend=name, paper=slot.paper)
-        for slot in SLOTS
-        for name in ([getattr(getattr(stages, slot.stage), slot.setting)] if slot.setting else slot.local)
-        if name in slot.local
+        LesserMethod(stage=use.place.stage, backend=use.name, paper=use.place.kind.paper)
+        for use in methods_in_use(stages)
+        if use.method.lesser and use.place.kind.paper
     ]

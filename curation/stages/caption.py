@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from curation.backends.caption.captioner import CaptionError
+from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.registry import CAPTIONERS
 from curation.clip.schema import Clip
 
@@ -21,9 +22,9 @@ class CaptionConfig:
 class CaptionStage:
     """Give every clip a caption; reject those for which the captioner has no valid one."""
 
-    def __init__(self, config: CaptionConfig) -> None:
+    def __init__(self, config: CaptionConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
-        self.captioner = CAPTIONERS.build(config.backend)
+        self.captioner = CAPTIONERS.build(config.backend, models)
 
     def __call__(self, clip: Clip) -> Clip:
         """The clip with its caption."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.registry import DEFECT_DETECTORS
 from curation.backends.text.overlay import Motion, decode_overlays
 from curation.clip.observations import Box
@@ -68,9 +69,9 @@ class DefectConfig:
 class DefectFilter:
     """Reject clips with a defect above its limit (paper, Sec. 4.1)."""
 
-    def __init__(self, config: DefectConfig) -> None:
+    def __init__(self, config: DefectConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
-        self.detector = DEFECT_DETECTORS.build(config.backend)
+        self.detector = DEFECT_DETECTORS.build(config.backend, models)
         self.limits = {
             "letterbox": config.max_letterbox,
             "pillarbox": config.max_pillarbox,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from curation.backends.faces.detector import FaceDetector
+from curation.clip.observations import FaceBox
 from curation.clip.schema import Source
 
 
@@ -20,11 +21,15 @@ class FaceDetection:
         Pictures without people cost the most, because the detector looks for small faces only where it finds no others.
         """
         keyframes = source.keyframes
-        faces = [
-            self.detector.detect(keyframe.image()) if index % 2 == 0 else () for index, keyframe in enumerate(keyframes)
-        ]
-        for index in range(1, len(keyframes), 2):
-            beside = faces[index - 1] or (faces[index + 1] if index + 1 < len(faces) else ())
-            faces[index] = self.detector.detect(keyframes[index].image(), thorough=bool(beside))
+        images = [keyframe.image() for keyframe in keyframes]
+        faces: list[tuple[FaceBox, ...]] = [() for _ in keyframes]
+        faces[::2] = self.detector.detect(images[::2])
+        between = range(1, len(keyframes), 2)
+        near = [index for index in between if any(faces[index - 1 : index + 2])]
+        far = [index for index in between if not any(faces[index - 1 : index + 2])]
+        for indices, thorough in ((near, True), (far, False)):
+            looked = self.detector.detect([images[index] for index in indices], thorough=thorough)
+            for index, seen in zip(indices, looked, strict=True):
+                faces[index] = seen
         found = tuple(replace(keyframe, faces=seen) for keyframe, seen in zip(keyframes, faces, strict=True))
         return replace(source, keyframes=found)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from curation.backends.faces.figure import main_track
 from curation.backends.lips.mouth_change import mouth_change
+from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.motion.paths import camera_motion, mean_fit, subject_motion
 from curation.backends.registry import CAMERA_ESTIMATORS
 from curation.clip.motion import CameraMotion, SubjectMotion
@@ -31,9 +32,9 @@ class MotionConfig:
 class MotionStage:
     """Store camera and subject motion as scores; rejects nothing."""
 
-    def __init__(self, config: MotionConfig) -> None:
+    def __init__(self, config: MotionConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
-        self.estimator = CAMERA_ESTIMATORS.build(config.backend)
+        self.estimator = CAMERA_ESTIMATORS.build(config.backend, models)
 
     def __call__(self, clip: Clip) -> Clip:
         """The clip with the scores of `curation.clip.motion`; None where the motion is unknown."""

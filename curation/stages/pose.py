@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.pose.estimator import Pose, TrackedPerson
 from curation.backends.pose.joint_figure import height_on
 from curation.backends.registry import POSE_ESTIMATORS
@@ -75,9 +76,9 @@ class PoseConfig:
 class PoseStage:
     """Label every kept clip and add a clip for each upper-body crop that can be made."""
 
-    def __init__(self, config: PoseConfig) -> None:
+    def __init__(self, config: PoseConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
-        self.estimator = POSE_ESTIMATORS.build(config.backend)
+        self.estimator = POSE_ESTIMATORS.build(config.backend, models)
 
     def __call__(self, source: Source) -> Source:
         """The source with its clips labelled; a crop follows the clip that it was cut from."""

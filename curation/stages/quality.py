@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.registry import QUALITY_SCORERS
 from curation.clip.schema import Clip
 
@@ -28,9 +29,9 @@ class QualityConfig:
 class QualityFilter:
     """Reject clips of poor picture quality (paper, Sec. 4.1)."""
 
-    def __init__(self, config: QualityConfig) -> None:
+    def __init__(self, config: QualityConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
-        self.scorer = QUALITY_SCORERS.build(config.backend)
+        self.scorer = QUALITY_SCORERS.build(config.backend, models)
 
     def __call__(self, clip: Clip) -> Clip:
         """Scores: the overall quality and each of its parts."""

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from curation.backends.defects.combing import combed_share
-from curation.backends.registry import FRAME_DESCRIPTORS
+from curation.backends.models import NO_MODELS, ModelsConfig
+from curation.backends.picture.cut_checker import CutChecker, CutWindow
+from curation.backends.registry import CUT_CHECKERS
 from curation.clip.observations import FrameStats, Keyframe
 from curation.clip.schema import Decision, Shot, Source
 from curation.media import RawFrame, file_end_s, frame_times, iter_raw_frames
@@ -34,12 +36,10 @@ class ScenesConfig:
     min_shot_frames: int = 15
     """PySceneDetect's default: no two cuts closer than this."""
     backend: str = "colour_edges"
-    """Frame descriptor with which each cut is checked. DINOv2 in the paper."""
+    """What looks at each cut a second time. DINOv2 in the paper."""
     min_cut_distance: float = 0.02
-    """A cut is kept only if the descriptors on its two sides differ by this: real cuts measure 0.03 (a jump within one
-    scene) to 0.66, frames as far apart within a shot 0.002 to 0.02 [measured on labelled clips]."""
-    check_gap_frames: int = 3
-    """How far before and after the cut the compared frames lie, so that a flash of 1–2 frames is no cut."""
+    """A cut is kept only if the pictures on its two sides differ by this. With `colour_edges`, real cuts measure 0.03
+    (a jump within one scene) to 0.66, frames as far apart within a shot 0.002 to 0.02 [measured on labelled clips]."""
     keyframes_per_s: float = 2.0
     keyframe_short_edge_px: int = 480
     """Larger frames are scaled down; dlib's recall was measured at this size."""
@@ -57,20 +57,22 @@ class ScenesConfig:
 
 ANALYSIS_SHORT_EDGE_PX = 144
 """Cuts and statistics are measured at this size: a frame costs under a millisecond."""
+CUTS_AT_ONCE = 32
+"""Cuts that are checked together: a network wants many pictures, and those of one cut are up to 6 MB."""
 
 
 class SceneDetection:
     """Fill in a source's shots, keyframes and frame statistics."""
 
-    def __init__(self, config: ScenesConfig) -> None:
+    def __init__(self, config: ScenesConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
-        self.descriptor = FRAME_DESCRIPTORS.build(config.backend)
+        self.checker = CUT_CHECKERS.build(config.backend, models)
 
     def __call__(self, source: Source) -> Source:
         """The source with its shots; failed when it is damaged or truncated, rejected when it is combed or empty."""
         assert source.media is not None
         info = source.media.info
-        scan = _Scan(self.config, self.descriptor.describe, info.fps or 25.0)
+        scan = _Scan(self.config, self.checker, info.fps or 25.0)
         for frame in iter_raw_frames(source.media.path, source.segment_start_s, source.segment_end_s):
             scan.add(frame)
         if not scan.times_s:
@@ -106,9 +108,9 @@ def _without_frames(source: Source, claimed_s: float) -> Source:
 class _Scan:
     """State of the pass over the frames."""
 
-    def __init__(self, config: ScenesConfig, describe, fps: float) -> None:  # type: ignore[no-untyped-def]
+    def __init__(self, config: ScenesConfig, checker: CutChecker, fps: float) -> None:
         self.config = config
-        self.describe = describe
+        self.checker = checker
         self.fps = fps
         self.detector = AdaptiveDetector(
             adaptive_threshold=config.adaptive_threshold,
@@ -122,7 +124,9 @@ class _Scan:
         self.luma: list[tuple[float, float, float]] = []
         self.cuts: list[int] = []
         self._pending: list[int] = []
-        self._recent: deque[tuple[int, npt.NDArray[np.uint8]]] = deque(maxlen=2 * config.check_gap_frames + 6)
+        self._unchecked: list[tuple[int, CutWindow]] = []
+        # The detector reports a cut a few frames late.
+        self._recent: deque[tuple[int, npt.NDArray[np.uint8]]] = deque(maxlen=2 * checker.reach_frames + 6)
         self._last_grey: npt.NDArray[np.float32] | None = None
         self._next_keyframe_s = -np.inf
 
@@ -138,8 +142,8 @@ class _Scan:
             self._keep(frame)
         for cut in self.detector.process_frame(FrameTimecode(index, self.fps), small):
             self._pending.append(cut.frame_num)
-        while self._pending and index >= self._pending[0] + self.config.check_gap_frames:
-            self._check(self._pending.pop(0))
+        while self._pending and index >= self._pending[0] + self.checker.reach_frames:
+            self._gather(self._pending.pop(0))
 
     def _keep(self, frame: RawFrame) -> None:
         image = frame.image(self.config.keyframe_short_edge_px)
@@ -158,16 +162,24 @@ class _Scan:
         self.luma.append((float(grey.mean()), float(grey.std()), change))
         self._last_grey = grey
 
-    def _check(self, cut: int) -> None:
-        """Keep the cut if the frames on its two sides show different scenes."""
-        gap = self.config.check_gap_frames
-        frames = dict(self._recent)
-        before = frames.get(max(cut - gap, min(frames)))
-        after = frames.get(min(cut + gap - 1, max(frames)))
-        assert before is not None and after is not None  # noqa: PT018
-        distance = 1.0 - float(self.describe(before) @ self.describe(after))
-        if distance >= self.config.min_cut_distance:
-            self.cuts.append(cut)
+    def _gather(self, cut: int) -> None:
+        """Keep the frames around a cut until there are enough cuts to check together."""
+        reach = self.checker.reach_frames
+        around = [(index, frame) for index, frame in self._recent if cut - reach <= index < cut + reach]
+        window = CutWindow([frame for _, frame in around], cut - around[0][0])
+        self._unchecked.append((cut, window))
+        if len(self._unchecked) >= CUTS_AT_ONCE:
+            self._check()
+
+    def _check(self) -> None:
+        """Keep those cuts whose two sides show different scenes."""
+        if not self._unchecked:
+            return
+        distances = self.checker.distances([window for _, window in self._unchecked])
+        for (cut, _), distance in zip(self._unchecked, distances, strict=True):
+            if distance >= self.config.min_cut_distance:
+                self.cuts.append(cut)
+        self._unchecked.clear()
 
     @property
     def frame_period_s(self) -> float:
@@ -177,8 +189,9 @@ class _Scan:
     def shots(self, end_s: float) -> tuple[Shot, ...]:
         """The shots between the cuts that were kept."""
         for cut in self._pending:
-            self._check(cut)
+            self._gather(cut)
         self._pending.clear()
+        self._check()
         edges = [self.times_s[0], *(self.times_s[cut] for cut in self.cuts), end_s]
         return tuple(Shot(start_s=start, end_s=end) for start, end in itertools.pairwise(edges))
 

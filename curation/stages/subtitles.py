@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.registry import TEXT_DETECTORS
 from curation.backends.text.detector import TextBox
 from curation.backends.text.overlay import Band, Motion, encode_overlays, find_bands, join_lines
@@ -86,13 +87,13 @@ class _Look:
 class SubtitleFilter:
     """Reject clips with heavy, persistent burned-in text (paper, Sec. 4.1).
 
-    Text detection dominates the cost, so the keyframes are looked at one by one, the outermost first, and the
-    rest is left out as soon as it cannot change the decision.
+    Text detection dominates the cost, so the keyframes are looked at in turn, the outermost first, and the rest is left
+    out as soon as it cannot change the decision. Those that are needed in any case are looked at together.
     """
 
-    def __init__(self, config: SubtitleConfig) -> None:
+    def __init__(self, config: SubtitleConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
-        self.detector = TEXT_DETECTORS.build(config.backend)
+        self.detector = TEXT_DETECTORS.build(config.backend, models)
 
     def __call__(self, clip: Clip) -> Clip:
         """Scores: persistence and width of overlaid text, area of any text, and where overlays lie."""
@@ -122,14 +123,15 @@ class SubtitleFilter:
 
     def _look(self, images: list[npt.NDArray[np.uint8]], needed: int) -> _Look:
         lines: list[tuple[TextBox, ...]] = []
-        look = _Look((), (), 0.0)
-        for seen, image in enumerate(images, start=1):
-            lines.append(join_lines(self.detector.detect(image)))
+        look, heavy, possible = _Look((), (), 0.0), 0, 0
+        while heavy < needed <= possible + len(images) - len(lines):
+            # So many more that all show text, or that all show none, could decide it at the soonest.
+            soonest = min(needed - len(lines), possible + len(images) - len(lines) - needed + 1)
+            some = images[len(lines) : len(lines) + max(1, soonest)]
+            lines += map(join_lines, self.detector.detect(some))
             look = self._judge(lines, images)
             heavy = sum(width >= self.config.min_width for width in look.widths)
             possible = sum(sum(line.box.width for line in found) >= self.config.min_width for found in lines)
-            if heavy >= needed or possible + len(images) - seen < needed:
-                break
         return look
 
     def _judge(self, lines: list[tuple[TextBox, ...]], images: list[npt.NDArray[np.uint8]]) -> _Look:

@@ -17,6 +17,7 @@ from curation.backends.lips.scorer import (
     no_evidence,
     pool_evidence,
 )
+from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.registry import SPEECH_DETECTORS, SYNC_SCORERS
 from curation.backends.speech.detector import HeardSound
 from curation.clip.schema import AudioType, Clip, Pool, Shot, Source, Verdict
@@ -105,10 +106,10 @@ class SyncFilter:
     "No speech" and "unsure" are verdicts of their own: too little evidence never costs a clip its sound.
     """
 
-    def __init__(self, config: SyncConfig) -> None:
+    def __init__(self, config: SyncConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
-        self.scorer = SYNC_SCORERS.build(config.backend)
-        self.speech = SPEECH_DETECTORS.build(config.speech_backend)
+        self.scorer = SYNC_SCORERS.build(config.backend, models)
+        self.speech = SPEECH_DETECTORS.build(config.speech_backend, models)
 
     def __call__(self, source: Source) -> Source:
         """Scores, verdicts and audio decisions on all kept clips of the human pool."""

@@ -96,7 +96,7 @@ def _detector() -> FaceDetector:
 
 def detect_faces(image: Image) -> tuple[FaceBox, ...]:
     """Faces as curation finds them."""
-    return _detector().detect(image)
+    return _detector().detect([image])[0]
 
 
 def clip_with_faces(path: Path, start_s: float = 0.0, end_s: float = float("inf")) -> Clip:

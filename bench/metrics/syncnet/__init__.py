@@ -1,1 +1,1 @@
-"""SyncNet (Chung and Zisserman, 2016) as published in `syncnet_v2.model`: lips and sound, compared by a network."""
+"""LSE-D, LSE-C and the offset of a video: SyncNet along its published pipeline."""

@@ -16,16 +16,17 @@ import numpy.typing as npt
 
 from bench.metrics.measured_video import MeasuredVideo, file_hash
 from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
-from bench.metrics.syncnet.mfcc import RATE_HZ
 from bench.metrics.syncnet.track import FPS, Track, TrackConfig, crop, follow_faces, steady
 from bench.metrics.timing import length_s
 from bench.metrics.video_sound import hear
 from bench.values import Better, Value
+from curation.backends.lips.syncnet.mfcc import RATE_HZ
+from curation.backends.lips.syncnet.windows import num_windows
 from curation.backends.registry import FACE_DETECTORS
 from curation.media import sample_frames
 
 if TYPE_CHECKING:
-    from bench.metrics.syncnet.network import SyncNet
+    from curation.backends.lips.syncnet.network import SyncNet
 
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""
@@ -85,7 +86,7 @@ class SyncNetMetric(Metric):
 
     def measure(self, video: VideoInput) -> Outcome:
         """See the class."""
-        from bench.metrics.syncnet.compare import compare, num_windows  # noqa: PLC0415 (see _load)
+        from bench.metrics.syncnet.compare import compare  # noqa: PLC0415 (see _load)
 
         track, crops = self._watch(video)
         start_s, end_s = track.first_frame / FPS, (track.first_frame + len(crops)) / FPS
@@ -111,7 +112,7 @@ class SyncNetMetric(Metric):
         # Workers import every metric; only those that run this one should wait for torch.
         import torch  # noqa: PLC0415
 
-        from bench.metrics.syncnet.network import load_syncnet  # noqa: PLC0415
+        from curation.backends.lips.syncnet.network import load_syncnet  # noqa: PLC0415
 
         if self._network is None:
             assert self.config.weights is not None, "asked for availability first"
@@ -139,7 +140,7 @@ def largest_face(path: Path, config: SyncNetConfig) -> Track:
     for frame in sample_frames(str(path), 0.0, length_s(path), fps=FPS):
         height, width = frame.image.shape[:2]
         scale = np.array([width, height, width, height], np.float64)
-        boxes = [face.box for face in detector.detect(frame.image)]
+        boxes = [face.box for face in detector.detect([frame.image])[0]]
         found.append([np.array([box.x0, box.y0, box.x1, box.y1]) * scale for box in boxes])
     tracks = follow_faces(found, config.track)
     if not tracks:

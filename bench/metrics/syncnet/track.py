@@ -10,14 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.signal import medfilt
 
+from curation.backends.lips.syncnet.windows import BORDER, CONTEXT, CROP_PX
+
 Boxes = npt.NDArray[np.float64]
 
 FPS = 25
-CONTEXT = 0.4
-"""Margin of a crop, as a share of the box's half side: this much to the left and right, twice as much below."""
-BORDER = 110
-"""Grey level outside the picture."""
-CROP_PX = 224
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

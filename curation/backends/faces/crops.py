@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter1d, median_filter
 
-from curation.clip.observations import Box, FaceTrack
+from curation.clip.crop import outer_box
+from curation.clip.observations import FaceTrack
 from curation.clip.schema import Clip
 from curation.media import sample_frames
 
@@ -24,18 +25,36 @@ class FaceCrops:
     """One face through a clip."""
 
     images: npt.NDArray[np.uint8]
-    """`(N, size, size, 3)` BGR; the face box is centred and `size / margin` pixels wide."""
+    """`(N, size, size, 3)` BGR; the face box is `size / margin` pixels wide, and centred unless asked otherwise."""
     first_frame: int
     """Index of `images[0]` among the clip's frames at this rate: a face may come in late."""
     damaged: npt.NDArray[np.bool_]
     """`(N,)`: the decoder had to invent part of the frame."""
 
 
-def crop_face(clip: Clip, track: FaceTrack, *, fps: float, size: int, margin: float) -> FaceCrops:
+def crop_face(
+    clip: Clip,
+    track: FaceTrack,
+    *,
+    fps: float,
+    size: int,
+    margin: float,
+    lower: float = 0.0,
+    border: int | None = None,
+) -> FaceCrops:
     """Follow `track` through the span of `clip`, decoding only that span and cropping early.
 
     The frames reach half a second beyond the track's first and last keyframe (keyframes are that far
     apart). The picture is decoded at the scale at which the face has its final size, never enlarged.
+
+    Args:
+        clip: the span and where it lies.
+        track: the face, as the clip gives it.
+        fps: crops a second.
+        size: side of a crop in pixels.
+        margin: side of a crop over the side of the face.
+        lower: how far below the face's middle that of the crop lies, in sides of the face.
+        border: grey level outside the picture; None repeats the picture's edge.
 
     Raises:
         MediaError: the span cannot be decoded.
@@ -55,14 +74,16 @@ def crop_face(clip: Clip, track: FaceTrack, *, fps: float, size: int, margin: fl
     for index, frame in enumerate(frames):
         scale = min(frame.image.shape[:2]) / info.short_edge
         step = sides[index] * scale * margin / size
-        corner = np.array([centres_x[index], centres_y[index]]) * scale - step * (size - 1) / 2
+        middle = np.array([centres_x[index], centres_y[index] + lower * sides[index]])
+        corner = middle * scale - step * (size - 1) / 2
         transform = np.array([[step, 0.0, corner[0]], [0.0, step, corner[1]]])
         images[index] = cv2.warpAffine(
             frame.image,
             transform,
             (size, size),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
+            borderMode=cv2.BORDER_REPLICATE if border is None else cv2.BORDER_CONSTANT,
+            borderValue=(border or 0,) * 3,
         )
         damaged[index] = frame.damaged
     return FaceCrops(images=images, first_frame=first, damaged=damaged)
@@ -76,12 +97,8 @@ def track_in_picture(clip: Clip, track: FaceTrack) -> FaceTrack:
     faces = tuple(
         replace(
             face,
-            box=Box(
-                x0=crop.x0 + face.box.x0 * crop.width,
-                y0=crop.y0 + face.box.y0 * crop.height,
-                x1=crop.x0 + face.box.x1 * crop.width,
-                y1=crop.y0 + face.box.y1 * crop.height,
-            ),
+            box=outer_box(face.box, crop),
+            landmarks=tuple((crop.x0 + x * crop.width, crop.y0 + y * crop.height) for x, y in face.landmarks),
         )
         for face in track.faces
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,13 +12,13 @@ from curation.clip.observations import FaceBox
 
 
 class FaceDetector(Protocol):
-    """Finds faces in a picture."""
+    """Finds faces in pictures."""
 
-    def detect(self, image: npt.NDArray[np.uint8], *, thorough: bool = True) -> tuple[FaceBox, ...]:
-        """`(H, W, 3)` BGR → faces, most confident first; the confidence scale is the detector's own.
+    def detect(self, images: Sequence[npt.NDArray[np.uint8]], *, thorough: bool = True) -> list[tuple[FaceBox, ...]]:
+        """Pictures `(H, W, 3)` BGR → the faces of each, most confident first; the confidence scale is the detector's.
 
         Args:
-            image: the picture.
+            images: the pictures; their sizes may differ.
             thorough: spend more time on small faces, where the detector has a choice.
         """
         ...

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import dlib
 import numpy as np
@@ -22,8 +24,12 @@ class DlibHog:
     def __init__(self) -> None:
         self.detector = dlib.get_frontal_face_detector()
 
-    def detect(self, image: npt.NDArray[np.uint8], *, thorough: bool = True) -> tuple[FaceBox, ...]:
-        """`(H, W, 3)` BGR → faces, most confident first; confidence is the SVM's margin, about 0 to 3."""
+    def detect(self, images: Sequence[npt.NDArray[np.uint8]], *, thorough: bool = True) -> list[tuple[FaceBox, ...]]:
+        """Pictures `(H, W, 3)` BGR → the faces of each, most confident first; confidence is the SVM's margin, about
+        0 to 3."""
+        return [self._detect(image, thorough=thorough) for image in images]
+
+    def _detect(self, image: npt.NDArray[np.uint8], *, thorough: bool) -> tuple[FaceBox, ...]:
         grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         height, width = grey.shape
         scale = min(1.0, MAX_SHORT_EDGE_PX / min(height, width))

@@ -1,1 +1,1 @@
-"""Telling two views of one scene from two scenes: the descriptor and its backends."""
+"""Telling two views of one scene from two scenes: the checker of cuts and its backends."""

@@ -1,10 +1,14 @@
-"""A frame descriptor without weights: which colours and which edge directions are in which part of the picture."""
+"""A check of cuts without weights: which colours and which edge directions are in which part of the picture."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+from curation.backends.picture.cut_checker import GAP_FRAMES, CutWindow
 
 SIZE = (96, 96)
 GRID = 3
@@ -14,6 +18,12 @@ EDGE_BINS = 8
 
 class ColourEdges:
     """HSV and gradient-orientation histograms of a 3 × 3 grid, square-rooted (Hellinger kernel)."""
+
+    reach_frames = GAP_FRAMES
+
+    def distances(self, windows: Sequence[CutWindow]) -> list[float]:
+        """One minus the scalar product of the two sides' descriptions: 0 to 1."""
+        return [1.0 - float(self.describe(window.before) @ self.describe(window.after)) for window in windows]
 
     def describe(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """`(H, W, 3)` BGR → `(936,)` of length 1; colours and edges weigh the same."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,6 +27,6 @@ class TextBox:
 class TextDetector(Protocol):
     """Outlines text; does not have to read it."""
 
-    def detect(self, image: npt.NDArray[np.uint8]) -> tuple[TextBox, ...]:
-        """The text in an `(H, W, 3)` BGR picture, from top to bottom."""
+    def detect(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[TextBox, ...]]:
+        """The text in each `(H, W, 3)` BGR picture, from top to bottom; sizes may differ."""
         ...

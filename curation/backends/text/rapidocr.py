@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -43,8 +44,11 @@ class RapidOcrTextDetector:
         }
         self.engine = RapidOCR(params=params)
 
-    def detect(self, image: npt.NDArray[np.uint8]) -> tuple[TextBox, ...]:
-        """The text in an `(H, W, 3)` BGR picture, from top to bottom."""
+    def detect(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[tuple[TextBox, ...]]:
+        """The text in each `(H, W, 3)` BGR picture, from top to bottom."""
+        return [self._detect(image) for image in images]
+
+    def _detect(self, image: npt.NDArray[np.uint8]) -> tuple[TextBox, ...]:
         scale = math.sqrt(PIXELS / (image.shape[0] * image.shape[1]))
         small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
         found = self.engine(small)

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from curation.backends.faces.crops import track_in_picture
 from curation.clip.crop import crop_clip, inner_box, outer_box
-from curation.clip.observations import Box, FaceBox
+from curation.clip.observations import Box, FaceBox, FaceTrack
 from curation.clip.schema import Pool
 from tests.worlds.people_clips import make_clip, make_keyframe, make_track
 
@@ -68,3 +69,13 @@ def test_a_crop_of_a_crop_is_in_terms_of_the_source() -> None:
     assert quarter.crop == Box(x0=0.5, y0=0.25, x1=0.75, y1=0.5)
     assert (quarter.width, quarter.height) == (250, 250)
     assert quarter.parent_key == "a"
+
+
+def test_landmarks_go_in_and_out_with_their_face() -> None:
+    clip = make_clip([np.zeros((480, 640, 3), np.uint8)], size=(640, 480))
+    face = FaceBox(
+        box=Box(x0=0.4, y0=0.1, x1=0.6, y1=0.4), confidence=1.0, landmarks=((0.45, 0.2), (0.55, 0.2), (0.5, 0.3))
+    )
+    crop = crop_clip(replace(clip, tracks=(FaceTrack(times_s=(0.0,), faces=(face,)),)), CROP, "made-0000-crop")
+    assert np.allclose(crop.tracks[0].faces[0].landmarks, [(0.4, 0.4), (0.6, 0.4), (0.5, 0.6)])
+    assert np.allclose(track_in_picture(crop, crop.tracks[0]).faces[0].landmarks, face.landmarks)

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from curation.__main__ import main
-from curation.commands.methods import NOT_LESSER, SLOTS, lesser_methods
-from curation.pipeline import CurationConfig, StagesConfig
-from infra.config import build, load_section
+from curation.commands.methods import lesser_methods
+from curation.pipeline import PLACES, CurationConfig, StagesConfig
+from infra.config import ConfigError, build, load_section
 from tests.worlds.videos import add_video
 
 
 def test_every_backend_of_every_stage_is_known() -> None:
-    known = {(slot.stage, slot.setting) for slot in SLOTS if slot.setting} | set(NOT_LESSER)
     stages = StagesConfig()
     found = {
         (stage.name, field.name)
@@ -23,14 +22,21 @@ def test_every_backend_of_every_stage_is_known() -> None:
         for field in dataclasses.fields(getattr(stages, stage.name))
         if field.name.endswith("backend")
     }
-    assert known == found
+    assert {(place.stage, place.setting) for place in PLACES} == found
 
 
-def test_a_stage_with_another_backend_falls_short_no_more() -> None:
-    named = {method.stage for method in lesser_methods(StagesConfig())}
-    assert {"scenes", "split", "quality", "defects", "pose", "sync", "caption", "consistency"} == named
-    better = build(StagesConfig, {"sync": {"backend": "syncnet"}}, "test")
-    assert {method.stage for method in lesser_methods(better)} == named - {"sync"}
+def test_what_stands_in_for_the_papers_model_is_named() -> None:
+    named = {method.stage: method.paper for method in lesser_methods(StagesConfig())}
+    assert named["scenes"] == "DINOv2"
+    assert named["sync"] == "SyncNet"
+    assert "motion" not in named, "the paper names no model for it"
+    assert "subtitles" not in named, "RapidOCR runs the paper's"
+
+
+def test_an_unknown_backend_is_refused_before_anything_is_loaded() -> None:
+    stages = build(StagesConfig, {"sync": {"backend": "lipnet"}}, "test")
+    with pytest.raises(ConfigError, match=r"^stages.sync: unknown sync backend 'lipnet'; known: mouth_motion"):
+        lesser_methods(stages)
 
 
 def test_profiles_say_what_they_want() -> None:
@@ -54,7 +60,7 @@ def test_run_refuses_what_plan_tells(
     words = [str(bucket), "--run", str(run), *wanting]
     assert main(["plan", *words]) == 0
     told = capsys.readouterr().out
-    assert "asks for the paper's models, and 8 stages have only a lesser method yet" in told
+    assert "asks for the paper's models, and 7 stages have only a lesser method yet" in told
     assert "  sync: mouth_motion in place of SyncNet" in told.splitlines()
     assert "refuses this without --allow-local-methods" in told
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -19,9 +21,9 @@ class Told:
         self.present = present
         self.looked: list[tuple[float, bool]] = []
 
-    def detect(self, image: np.ndarray, *, thorough: bool = True) -> tuple[FaceBox, ...]:
-        self.looked.append((float(image), thorough))
-        return (FACE,) if float(image) in self.present else ()
+    def detect(self, images: Sequence[np.ndarray], *, thorough: bool = True) -> list[tuple[FaceBox, ...]]:
+        self.looked += [(float(image), thorough) for image in images]
+        return [(FACE,) if float(image) in self.present else () for image in images]
 
 
 @pytest.fixture(autouse=True)

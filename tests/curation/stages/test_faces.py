@@ -139,6 +139,6 @@ def test_tracks_are_built_with_the_limits_of_the_config() -> None:
 
 @pytest.mark.parametrize("height", [480, 240])
 def test_dlib_finds_the_astronaut_at_several_sizes(height: int) -> None:
-    found = FACE_DETECTORS.build("dlib_hog").detect(astronaut(height))
+    found = FACE_DETECTORS.build("dlib_hog").detect([astronaut(height)])[0]
     assert len(found) == 1
     assert found[0].box.centre == pytest.approx((0.44, 0.22), abs=0.05)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pytest
 
 from curation.backends.defects.combing import combed_share
-from curation.backends.registry import FRAME_DESCRIPTORS
+from curation.backends.picture.colour_edges import ColourEdges
+from curation.backends.picture.cut_checker import CutWindow
 from curation.clip.observations import Keyframe
 from curation.clip.schema import Decision, Failure, Media, Shot, Source
 from curation.media import Cut, cut_clips, probe
@@ -127,7 +128,7 @@ def test_what_lies_behind_the_end_of_a_file_that_breaks_off_is_missing(tmp_path:
 
 
 def test_descriptor_tells_scenes_apart(pictures: list[Picture]) -> None:
-    describe = FRAME_DESCRIPTORS.build("colour_edges").describe
+    describe = ColourEdges().describe
     face, other = pictures
     same = 1 - float(describe(face) @ describe(np.roll(face, 8, axis=1)))
     different = 1 - float(describe(face) @ describe(other))
@@ -157,14 +158,20 @@ class Shown:
 
 @dataclass(slots=True)
 class Told:
-    """Tells two brightnesses apart by a distance of one half; keeps those that it was shown."""
+    """Finds every cut a distance of one half; keeps the brightness of the outermost frames that it was shown."""
 
     shown: list[int] = field(default_factory=list)
+    together: list[int] = field(default_factory=list)
+    """Cuts that it was asked about at a time."""
+    reach_frames: int = 3
 
-    def describe(self, image: Picture) -> npt.NDArray[np.float32]:
-        assert image.shape == (12, 24, 3)
-        self.shown.append(int(image.max()))
-        return np.array([1.0, 0.0] if len(self.shown) % 2 else [0.5, 0.75**0.5], np.float32)
+    def distances(self, windows: Sequence[CutWindow]) -> list[float]:
+        self.together.append(len(windows))
+        for window in windows:
+            assert {frame.shape for frame in window.frames} == {(12, 24, 3)}
+            assert abs(int(window.frames[window.cut].max()) - int(window.frames[window.cut - 1].max())) > 90
+            self.shown += [int(window.frames[0].max()), int(window.frames[-1].max())]
+        return [0.5] * len(windows)
 
 
 FILE = media(640, 480, 0.0)
@@ -204,7 +211,7 @@ class Files:
         file = replace(FILE, path="a.mp4", info=replace(FILE.info, fps=fps, duration_s=duration_s))
         source = Source(uri="/in/a.mp4", media=file, segment_start_s=span_s[0], segment_end_s=span_s[1])
         stage = SceneDetection(config or ScenesConfig())
-        stage.descriptor = self.told
+        stage.checker = self.told
         return source, stage(source)
 
 
@@ -348,8 +355,8 @@ def brightening(num_frames: int, *cuts: int) -> list[Shown]:
 def test_a_cut_is_checked_some_frames_to_either_side(
     files: Files, num_frames: int, cuts: list[int], gap: int, compared: list[int]
 ) -> None:
-    config = ScenesConfig(check_gap_frames=gap, min_shot_frames=1)
-    _, result = files.scanned(brightening(num_frames, *cuts), config=config)
+    files.told.reach_frames = gap
+    _, result = files.scanned(brightening(num_frames, *cuts), config=ScenesConfig(min_shot_frames=1))
     assert files.told.shown == compared
     edges = [0.0, *(cut / 25 for cut in cuts), num_frames / 25]
     assert [shot.start_s for shot in result.shots] == edges[:-1]

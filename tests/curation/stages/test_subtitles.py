@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -220,9 +221,9 @@ class Reader:
         self.found = iter(found)
         self.shown: list[int] = []
 
-    def detect(self, image: Picture) -> tuple[TextBox, ...]:
-        self.shown.append(round(float(image.mean()) / 10) - 3)
-        return next(self.found)
+    def detect(self, images: Sequence[Picture]) -> list[tuple[TextBox, ...]]:
+        self.shown += [round(float(image.mean()) / 10) - 3 for image in images]
+        return [next(self.found) for _ in images]
 
 
 def read(

@@ -16,7 +16,7 @@ from curation.backends.lips.scorer import (
 from curation.backends.speech.detector import HeardSound
 from curation.clip.observations import Box, FaceBox, FaceTrack
 from curation.clip.schema import AudioType, Clip, Decision, Pool, Source, Verdict
-from curation.pipeline import StagesConfig, build_stages
+from curation.pipeline import CurationConfig, build_stages
 from curation.runner import StageRunner
 from curation.stages.sync import (
     Judgement,
@@ -221,7 +221,7 @@ def test_short_clips_need_a_higher_peak() -> None:
 def test_bad_configuration_is_named() -> None:
     with pytest.raises(ValueError, match="known: mouth_motion"):
         SyncFilter(SyncConfig(backend="lipsync9000"))
-    with pytest.raises(ValueError, match="known: periodicity"):
+    with pytest.raises(ValueError, match="known: periodicity, silero"):
         SyncFilter(SyncConfig(speech_backend="vad"))
 
 
@@ -502,7 +502,7 @@ def test_speech_is_clear_where_most_clips_are_talk() -> None:
     ],
 )
 def test_labelled_clips(name: str, drop: str | None) -> None:
-    stages = build_stages(StagesConfig(), ("scenes", "split", "faces", "sync"))
+    stages = build_stages(CurationConfig(), ("scenes", "split", "faces", "sync"))
     done = StageRunner(stages, raise_bugs=True).run(Source(uri=str(SHARED / "clips" / "video" / name)))
     kept = [clip for clip in done.clips if clip.kept]
     verdicts = {clip.scores.get("sync_pooled_verdict", "no_audio_stream") for clip in kept}

@@ -9,13 +9,14 @@ import soundfile
 import torch
 
 from bench.metrics.metric import VideoInput
-from bench.metrics.syncnet.compare import Sync, compare, num_windows, shifted_distances
+from bench.metrics.syncnet.compare import Sync, compare, shifted_distances
 from bench.metrics.syncnet.metric import SyncNetConfig, SyncNetMetric
-from bench.metrics.syncnet.mfcc import mfcc
-from bench.metrics.syncnet.network import load_syncnet
 from bench.metrics.syncnet.track import TrackConfig
 from bench.samples.samples import Sample
-from tests.bench.metrics.syncnet.test_network import published_layout
+from curation.backends.lips.syncnet.mfcc import mfcc
+from curation.backends.lips.syncnet.network import load_syncnet
+from curation.backends.lips.syncnet.windows import num_windows
+from tests.curation.backends.lips.syncnet.test_network import published_layout
 from tests.worlds.bench_samples import FACELESS, around_the_face
 from tests.worlds.moving_mouth import frames, syllables, write_video
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -5,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from bench.metrics.syncnet.track import crop
 from curation.backends.faces.crops import crop_face
+from curation.backends.lips.syncnet.windows import BORDER, CONTEXT
 from curation.clip.observations import Box, FaceBox, FaceTrack
 from curation.clip.schema import Clip, Media, Pool, Shot
-from curation.media import probe
+from curation.media import probe, sample_frames
 from tests.worlds.moving_mouth import write_video
 
 WIDTH, HEIGHT, FACE_PX = 640, 360, 80
@@ -76,3 +79,21 @@ def test_face_that_comes_in_late_starts_half_a_second_before_its_keyframe(pannin
     crops = crop_face(clip, track, fps=25, size=96, margin=1.6)
     assert crops.first_frame == 38
     assert len(crops.images) == 62
+
+
+def test_crop_reaches_lower_and_beyond_the_picture_as_syncnet_s_pipeline_cuts_it(panning: Path) -> None:
+    clip, track = clip_and_track(panning, 0.0)
+    low = replace(
+        track,
+        faces=tuple(
+            replace(face, box=replace(face.box, y0=face.box.y0 + 0.3, y1=face.box.y1 + 0.3)) for face in track.faces
+        ),
+    )
+    crops = crop_face(clip, low, fps=25, size=224, margin=1 + CONTEXT, lower=CONTEXT / 2, border=BORDER)
+    for index, frame in enumerate(sample_frames(str(panning), 0.0, 4.0, fps=25)):
+        x, y = centre_at(index / 25)
+        published = crop(frame.image, x, y + 0.3 * HEIGHT, FACE_PX / 2)
+        # The smoothed track stands still at the ends of the clip.
+        if 10 <= index < 85:
+            assert np.abs(crops.images[index].astype(int) - published.astype(int)).mean() < 6
+    assert (crops.images[50][-10:] == BORDER).all()

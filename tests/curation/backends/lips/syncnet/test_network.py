@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.metrics.syncnet.network import NUM_PARAMETERS, SyncNet, load_syncnet
+from curation.backends.lips.syncnet.network import NUM_PARAMETERS, SyncNet, load_syncnet
 
 CONVOLUTIONS: dict[str, dict[int, tuple[int, ...]]] = {
     "netcnnaud": {

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bench.metrics.syncnet.mfcc import mel_bands, mfcc
+from curation.backends.lips.syncnet.mfcc import mel_bands, mfcc
 
 
 def slow_mfcc(samples: npt.NDArray[np.int16]) -> list[list[float]]:

@@ -1,0 +1,1 @@
+"""RetinaFace (Deng et al., 2019): faces and five landmarks in one pass, from the public PyTorch weights."""
