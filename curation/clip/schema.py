@@ -22,6 +22,7 @@ import numpy as np
 
 from curation.clip.caption import Caption
 from curation.clip.observations import Box, FaceTrack, FrameStats, Keyframe
+from curation.clip.people import ClipPerson
 from curation.clip.replies import ModelReply
 
 INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
@@ -176,6 +177,8 @@ class Clip:
     """The full-body clip that this one was cropped from."""
     tracks: tuple[FaceTrack, ...] = ()
     """Largest face first."""
+    people: tuple[ClipPerson, ...] = ()
+    """People with their joints, the main person first; none where poses come from a backend without joints."""
     shot_type: ShotType | None = None
     num_people: int | None = None
     audio_type: AudioType | None = None

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from curation.backends.claims.judge import ClaimJudge
 from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.registry import CLAIM_JUDGES
 from curation.backends.settings import PLACEMENT
@@ -34,8 +33,8 @@ from curation.clip.schema import AudioType, Clip, Pool, ShotType
 class ConsistencyConfig:
     """Where a measurement contradicts a claim, and who judges the others."""
 
-    backend: str | None = None
-    """Judge of the claims that no rule objects to; None for nobody."""
+    backend: str = "nobody"
+    """Judge of the claims that no rule objects to. Qwen2.5-VL-72B in the paper."""
     min_claim_probability: float = 0.2
     """A claim that the judge finds less probable than this contradicts the frames. Below one half, because many claims
     of one caption are judged, and a judge who cannot tell must not reject."""
@@ -115,7 +114,7 @@ class ConsistencyFilter:
 
     def __init__(self, config: ConsistencyConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
-        self.judge = None if config.backend is None else CLAIM_JUDGES.build(config.backend, models)
+        self.judge = CLAIM_JUDGES.build(config.backend, models)
 
     def __call__(self, clip: Clip) -> Clip:
         """The clip, rejected with the rule's name where its caption is contradicted."""
@@ -131,11 +130,11 @@ class ConsistencyFilter:
         if contradictions:
             first = contradictions[0]
             return clip.reject("consistency", first.rule, first.value, first.threshold)
-        return clip if self.judge is None else self._judged(clip, caption, self.judge)
+        return self._judged(clip, caption)
 
-    def _judged(self, clip: Clip, caption: Caption, judge: ClaimJudge) -> Clip:
+    def _judged(self, clip: Clip, caption: Caption) -> Clip:
         """The clip with the least probable claim, rejected where that contradicts the frames."""
-        probabilities = judge.judge(clip, attribute_claims(caption))
+        probabilities = self.judge.judge(clip, attribute_claims(caption))
         if not probabilities:
             return clip.with_scores(consistency_claims_judged=0)
         claim, probability = min(probabilities.items(), key=lambda judged: judged[1])
