@@ -47,11 +47,13 @@ PIP        = $(PY) -m pip --quiet --disable-pip-version-check
 DEVICE ?= $(if $(wildcard $(VENV)/.cuda),cuda,cpu)
 PINS    = infra/environments/$(if $(filter cuda,$(DEVICE)),train-cuda,local).txt
 
-# rapidocr asks for opencv-python, which needs libGL; the headless build is the same module without it.
+# rapidocr asks for opencv-python, which needs libGL; the headless build is the same module without it. silero-vad asks
+# for torchaudio, which its weights do not need.
 define INSTALL_cpu
 $(PIP) install -c $(PINS) -e '.[dev]' && \
 $(PIP) uninstall --yes opencv-python && \
-$(PIP) install -c $(PINS) --no-deps --force-reinstall opencv-python-headless
+$(PIP) install -c $(PINS) --no-deps --force-reinstall opencv-python-headless && \
+$(PIP) install -c $(PINS) --no-deps silero-vad
 endef
 # All that is needed is in the file.
 define INSTALL_cuda

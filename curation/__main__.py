@@ -1,4 +1,4 @@
-"""The command line: `python -m curation plan | run | report | show | extract | encode | sample`."""
+"""The command line: `python -m curation plan | doctor | run | report | show | extract | encode | sample`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ Exit status: 0 done, 1 broken off, 2 a mistake in what was asked for, 130 interr
 
 ABOUT: Final = {
     "plan": "say what a run would do and how long it would take, without doing it",
+    "doctor": "say whether a profile can run here: environments, packages, weights, servers",
     "run": "curate; goes on where an earlier run on the same RUN stopped",
     "report": "write RUN/report.html from what is committed",
     "show": "print the whole record of one clip or source",

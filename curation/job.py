@@ -14,7 +14,7 @@ from curation.runner import StageRunner
 from curation.shards.run_directory import RunDirectory, ShardWriter
 from curation.sources.node_copies import NodeCopies
 from curation.stage import Stage
-from infra.jobs.engine import Alive
+from infra.jobs.job import Alive
 from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig
 
@@ -57,7 +57,13 @@ class CurationJob:
         """The source's own key."""
         return unit.key
 
-    def worker(self, stages: Sequence[str], *, debug: bool) -> CurationWorker:
+    def worker(
+        self,
+        stages: Sequence[str],
+        *,
+        debug: bool,
+        units_in_flight: int = 1,  # noqa: ARG002 (what a source needs is its own, and the copies take turns)
+    ) -> CurationWorker:
         """Load the backends of some stages."""
         return CurationWorker(
             build_stages(self.config, stages),
@@ -95,44 +101,39 @@ def progress_of(source: Source) -> Progress:
 
 
 class CurationWorker:
-    """Takes sources through some stages, with a sign of life for every clip that they make and metrics at the end."""
+    """Takes sources through some stages, with a sign of life for every clip that they make and metrics at the end.
+
+    Several threads may use it at once, each for a source of its own.
+    """
 
     def __init__(
         self, stages: Sequence[tuple[str, Stage]], *, copies: NodeCopies | None, is_last: bool, debug: bool
     ) -> None:
-        self.runner = StageRunner(
-            [(name, self._telling(stage)) for name, stage in stages],
-            raise_bugs=debug,
-            copies=copies,
-            is_last=is_last,
-        )
+        self.runner = StageRunner(stages, raise_bugs=debug, copies=copies, is_last=is_last)
         self.metrics = None if debug else StageMetrics()
-        self._alive: Alive | None = None
-        self._told = 0
 
     def run(self, unit: Source, alive: Alive) -> Source:
         """The source after the stages."""
-        self._alive, self._told = alive, 0
-        self._tell(unit)
-        result = self.runner.run(unit)
+        signs = ClipSigns(alive)
+        signs.give(unit)
+        result = self.runner.run(unit, after_stage=signs.give)
         if self.metrics is not None:
             self.metrics.record(unit, result)
         return result
 
-    def _telling(self, stage: Stage) -> Stage:
-        def run(source: Source) -> Source:
-            result = stage(source)
-            self._tell(result)
-            return result
 
-        return run
+class ClipSigns:
+    """The signs of life of one source: one for every clip that is there and has had none."""
 
-    def _tell(self, source: Source) -> None:
-        """Give a sign of life for every clip that is there and has had none."""
-        assert self._alive is not None
-        for _ in source.clips[self._told :]:
-            self._alive()
-        self._told = max(self._told, len(source.clips))
+    def __init__(self, alive: Alive) -> None:
+        self.alive = alive
+        self.given = 0
+
+    def give(self, source: Source) -> None:
+        """Look at the source's clips."""
+        for _ in source.clips[self.given :]:
+            self.alive()
+        self.given = max(self.given, len(source.clips))
 
 
 class StageMetrics:

@@ -6,7 +6,7 @@ import errno
 import math
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from curation.clip.schema import Media, Source
 from curation.media import MediaError, probe
 from curation.sources.node_copies import NodeCopies
 from curation.stage import Stage
+from infra.jobs.machine_fault import MachineFaultError
 from infra.storage.files import NotAFileError, local_copy
 
 MACHINES_FAULT = frozenset(
@@ -29,8 +30,12 @@ RULES: dict[type[OSError], str] = {
 """Why a source could not be opened; anything else is `unreadable`."""
 
 
+def _ignore(_: Source) -> None:
+    """Looks at no source."""
+
+
 class StageRunner:
-    """Runs a fixed list of named stages over sources."""
+    """Runs a fixed list of named stages over sources; as many threads may use one as its stages bear."""
 
     def __init__(
         self,
@@ -51,17 +56,22 @@ class StageRunner:
         self.copies = copies
         self.is_last = is_last
 
-    def run(self, source: Source) -> Source:
+    def run(self, source: Source, *, after_stage: Callable[[Source], None] = _ignore) -> Source:
         """The source after all stages, or failed with the reason; never raises for bad data.
+
+        Args:
+            source: on its way.
+            after_stage: called with the source after each stage.
 
         Raises:
             OSError: the machine has no space or memory left.
+            MachineFaultError: a stage cannot go on, and the source is not to blame.
         """
         if not source.active:
             return source
         try:
             with self._local(source) as path:
-                return self._run_stages(source, path)
+                return self._run_stages(source, path, after_stage)
         except OSError as error:
             if error.errno in MACHINES_FAULT:
                 raise
@@ -74,7 +84,7 @@ class StageRunner:
         is_whole = source.segment == 0 and math.isinf(source.segment_end_s)
         return self.copies.open(source.uri, last_use=self.is_last and is_whole)
 
-    def _run_stages(self, source: Source, path: str) -> Source:
+    def _run_stages(self, source: Source, path: str, after_stage: Callable[[Source], None]) -> Source:
         seconds = dict(source.stage_seconds)
         if source.media is None:
             with _timed(seconds, "probe"):
@@ -86,6 +96,7 @@ class StageRunner:
                 break
             with _timed(seconds, name):
                 source = self._apply(name, stage, source)
+            after_stage(source)
         return replace(source, stage_seconds=seconds)
 
     def _apply(self, name: str, stage: Stage, source: Source) -> Source:
@@ -93,6 +104,8 @@ class StageRunner:
             return stage(source)
         except MediaError as error:
             return source.fail(name, error.rule, error.detail)
+        except MachineFaultError:
+            raise  # the source is not judged, and stays to be done
         except Exception:  # one source's bug must not end a run over a million
             if self.raise_bugs:
                 raise

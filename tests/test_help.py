@@ -79,7 +79,7 @@ def test_mistakes_are_one_line_before_anything_heavy_is_loaded(tmp_path: Path, i
     samples, gone = str(tmp_path), str(tmp_path / "gone")
     speak = ("--prompt", "p", "--out", "x.mp4")
     cases = {
-        ("curation",): "give a command first: plan, run",
+        ("curation",): "give a command first: plan, doctor, run",
         ("curation", "rnu"): "no command 'rnu', did you mean 'run'",
         ("curation", "run", "--profle=x"): "unrecognized arguments: --profle=x (did you mean --profile?)",
         ("curation", "report", "--run", gone): f"{gone} is not a run directory",

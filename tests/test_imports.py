@@ -29,7 +29,7 @@ ROOMS: Mapping[str, str] = {
     "infra": "config default_run command_line pack terminal storage jobs served soul",
     "model": "ahead device media codecs network weights generation pretrained cost commands __main__",
     "curation": (
-        "clip media backends sample shards encoding report sources planning stage runner stages pipeline job "
+        "clip media backends sample shards encoding report sources planning stage runner stages pipeline readiness job "
         "commands __main__"
     ),
     "training": (

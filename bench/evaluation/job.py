@@ -22,7 +22,7 @@ from bench.metrics.metric import Input, Metric, Outcome, VideoInput
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import CRASHED, Row, RowKey, RowStore
 from bench.samples.samples import Sample
-from infra.jobs.engine import Alive
+from infra.jobs.job import Alive
 from infra.jobs.ledger import Progress
 from infra.jobs.machine_fault import machine_fault
 from infra.jobs.placement import ExecutionConfig
@@ -194,7 +194,13 @@ class EvaluationJob:
         """Method and sample."""
         return f"{unit.method}/{unit.sample.id}"
 
-    def worker(self, stages: Sequence[str], *, debug: bool) -> EvaluationWorker:  # noqa: ARG002 (one stage; bugs are let out)
+    def worker(
+        self,
+        stages: Sequence[str],  # noqa: ARG002 (there is one stage)
+        *,
+        debug: bool,  # noqa: ARG002 (bugs are let out)
+        units_in_flight: int = 1,  # noqa: ARG002 (`Workers` asks for no more)
+    ) -> EvaluationWorker:
         """The metrics, loading their weights when the first video comes."""
         return EvaluationWorker({metric.name: metric for metric in build_metrics(self.names, self.metrics)})
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from bench.evaluation.trouble import LOG, outcome_of, traceback_of
 from bench.generation.request import Request
-from infra.jobs.engine import Alive
+from infra.jobs.job import Alive
 from infra.jobs.ledger import Progress
 from infra.jobs.machine_fault import machine_fault
 from infra.jobs.placement import ExecutionConfig
@@ -57,7 +57,13 @@ class GenerationJob:
         """The sample's id."""
         return unit.sample.id
 
-    def worker(self, stages: Sequence[str], *, debug: bool) -> GenerationWorker:  # noqa: ARG002 (one stage; bugs are let out)
+    def worker(
+        self,
+        stages: Sequence[str],  # noqa: ARG002 (there is one stage)
+        *,
+        debug: bool,  # noqa: ARG002 (bugs are let out)
+        units_in_flight: int = 1,  # noqa: ARG002 (`Workers` asks for no more)
+    ) -> GenerationWorker:
         """The model, loaded when the first video is asked for."""
         return GenerationWorker(parts=self.parts, sampling=self.sampling)
 

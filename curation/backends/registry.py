@@ -69,6 +69,12 @@ def _dlib_hog(_: ModelsConfig) -> FaceDetector:
     return DlibHog()
 
 
+def _retinaface(models: ModelsConfig) -> FaceDetector:
+    from curation.backends.faces.retinaface.detector import RetinaFace
+
+    return RetinaFace(models.retinaface)
+
+
 def _face_geometry(_: ModelsConfig) -> PoseEstimator:
     from curation.backends.pose.face_geometry import FaceGeometry
 
@@ -87,10 +93,22 @@ def _mouth_motion(_: ModelsConfig) -> SyncScorer:
     return MouthMotionScorer()
 
 
+def _syncnet(models: ModelsConfig) -> SyncScorer:
+    from curation.backends.lips.syncnet.scorer import SyncNetScorer
+
+    return SyncNetScorer(models.syncnet)
+
+
 def _periodicity(_: ModelsConfig) -> SpeechDetector:
     from curation.backends.speech.periodicity import PeriodicityDetector
 
     return PeriodicityDetector()
+
+
+def _silero(_: ModelsConfig) -> SpeechDetector:
+    from curation.backends.speech.silero import SileroDetector
+
+    return SileroDetector()
 
 
 def _no_reference(_: ModelsConfig) -> QualityScorer:
@@ -124,7 +142,9 @@ def _measured_captions(_: ModelsConfig) -> Captioner:
 
 
 FACE_DETECTORS: Kind[FaceDetector] = Kind(
-    "face detector", {"dlib_hog": Method(_dlib_hog, lesser=True)}, paper="RetinaFace"
+    "face detector",
+    {"dlib_hog": Method(_dlib_hog, lesser=True), "retinaface": Method(_retinaface, ("retinaface",))},
+    paper="RetinaFace",
 )
 POSE_ESTIMATORS: Kind[PoseEstimator] = Kind(
     "pose backend", {"face_geometry": Method(_face_geometry, lesser=True)}, paper="MMPose"
@@ -136,9 +156,13 @@ TEXT_DETECTORS: Kind[TextDetector] = Kind(
     paper="PaddleOCR",
 )
 SYNC_SCORERS: Kind[SyncScorer] = Kind(
-    "sync backend", {"mouth_motion": Method(_mouth_motion, lesser=True)}, paper="SyncNet"
+    "sync backend",
+    {"mouth_motion": Method(_mouth_motion, lesser=True), "syncnet": Method(_syncnet, ("syncnet",))},
+    paper="SyncNet",
 )
-SPEECH_DETECTORS: Kind[SpeechDetector] = Kind("speech backend", {"periodicity": Method(_periodicity)})
+SPEECH_DETECTORS: Kind[SpeechDetector] = Kind(
+    "speech backend", {"periodicity": Method(_periodicity), "silero": Method(_silero)}
+)
 QUALITY_SCORERS: Kind[QualityScorer] = Kind(
     "quality scorer", {"no_reference": Method(_no_reference, lesser=True)}, paper="FineVQ"
 )

@@ -11,6 +11,7 @@ from curation.report.summary import print_summary, summarise
 from infra.jobs.cluster import telling_why_it_stopped
 from infra.jobs.console import Words, announced_ray, display
 from infra.jobs.engine import run_inline, run_on_ray
+from infra.jobs.waiting import UnitsWaitError
 from infra.storage.files import join
 
 WORDS = Words(doing="curating", counts="units", kept="kept", rejected="rejected")
@@ -20,19 +21,25 @@ def curate(prepared: Prepared, engine: str) -> None:
     """Curate the plan's units and print the run's totals.
 
     Raises:
-        CommandFailedError: Ray ended the run.
+        CommandFailedError: Ray ended the run, or units are left to the next one.
     """
     console, plan, run = prepared.console, prepared.plan, prepared.run
     before = summarise(run) if plan.num_done else None
     start, job = time.monotonic(), CurationJob(run=run, config=prepared.config)
-    with display(console, len(plan.units), WORDS) as drawing:
-        if engine == "inline":
-            run_inline(plan.units, job, drawing.show)
-        elif plan.units:
-            with telling_why_it_stopped(), announced_ray(console, job.name):
-                run_on_ray(plan.units, job, drawing.show)
-        else:
-            job.open()
+    left: UnitsWaitError | None = None
+    try:
+        with display(console, len(plan.units), WORDS) as drawing:
+            if engine == "inline":
+                run_inline(plan.units, job, drawing.show)
+            elif plan.units:
+                with telling_why_it_stopped(), announced_ray(console, job.name):
+                    run_on_ray(plan.units, job, drawing.show)
+            else:
+                job.open()
+    except UnitsWaitError as error:
+        left = error
     print_summary(summarise(run), console, time.monotonic() - start if plan.units else None, before)
     console.print(f"shards  {join(run, 'shards')}", soft_wrap=True, highlight=False)
     console.print(f"report  {write_report(run)}", soft_wrap=True, highlight=False)
+    if left is not None:
+        raise left

@@ -12,7 +12,7 @@ from curation.commands.prepare import Prepared
 from curation.pipeline import STAGES
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
-from infra.jobs.placement import ExecutionConfig, PoolConfig, resolve_pools
+from infra.jobs.placement import ExecutionConfig, NodeResources, PlacedPool, resolve_pools
 
 
 def tell_cost(prepared: Prepared) -> None:
@@ -52,7 +52,7 @@ def stage_cost(run: RunDirectory) -> dict[str, float]:
 
 
 def wall_seconds(
-    pools: Sequence[tuple[PoolConfig, int]], measured: Mapping[str, float], rate: float, video_s: float, num_units: int
+    pools: Sequence[PlacedPool], measured: Mapping[str, float], rate: float, video_s: float, num_units: int
 ) -> float:
     """How long actors would work on a plan, without what starting takes.
 
@@ -60,18 +60,18 @@ def wall_seconds(
     is shared out, and all actors are taken to be equally busy: the plan takes at least so long.
 
     Args:
-        pools: each with its number of actors.
-        measured: worker seconds for a second of video, by stage.
+        pools: with their actors, each of which works on so many units at a time.
+        measured: worker seconds for a second of video, by stage, while as many units were in work.
         rate: their sum, or an estimate of it.
         video_s: seconds of video.
-        num_units: units of work; no more actors than these have something to do.
+        num_units: units of work; no more than these can be in work.
     """
     if not measured:
-        return video_s * rate / max(1, sum(min(actors, num_units) for _, actors in pools))
+        return video_s * rate / max(1, sum(min(pool.units_at_a_time, num_units) for pool in pools))
     busiest = 0.0
-    for pool, actors in pools:
-        own = sum(measured.get(stage, 0.0) for stage in pool.stages)
-        busiest = max(busiest, video_s * own / max(1, min(actors, num_units)))
+    for pool in pools:
+        own = sum(measured.get(stage, 0.0) for stage in pool.config.stages)
+        busiest = max(busiest, video_s * own / max(1, min(pool.units_at_a_time, num_units)))
     return busiest
 
 
@@ -82,10 +82,10 @@ def _wall(
         return "as the cluster at RAY_ADDRESS has room for actors: the worker's time over their number"
     num_cpus = len(os.sched_getaffinity(0))
     try:
-        pools = resolve_pools(execution.pools, tuple(STAGES), num_cpus=num_cpus)
+        pools = resolve_pools(execution.pools, tuple(STAGES), [NodeResources(num_cpus=num_cpus)])
     except ConfigError as error:
         return f"not on this machine: {error}"
-    actors = sum(number for _, number in pools)
+    actors = sum(pool.actors.max for pool in pools)
     wall = span(wall_seconds(pools, measured, rate, video_s, num_units))
     return f"about {wall} on the {actors} actors that {num_cpus} CPUs hold, without starting"
 

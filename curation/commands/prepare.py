@@ -12,7 +12,7 @@ from rich.text import Text
 from curation.clip.schema import Pool
 from curation.commands.methods import LesserMethod, lesser_methods
 from curation.commands.sample_run import BUCKET, check_none_of_sample, check_not_mixed
-from curation.pipeline import CurationConfig
+from curation.pipeline import CurationConfig, methods_in_use
 from curation.planning import CurationPlan, plan_units
 from curation.sample import make_bucket
 from curation.shards.run_directory import RunDirectory
@@ -47,6 +47,8 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) ->
     console = Console(markup=False)
     config = load_section(CurationConfig, options.profile, "curation", options.overrides)
     _check_methods(console, options.profile, config, allow=allow_local_methods)
+    if allow_local_methods is not None:
+        _check_models(console, options.profile, config)
     check_not_mixed(options.run, options.input)
     location = options.input if options.input is not None else _sample(console, options.run)
 
@@ -87,6 +89,20 @@ def _sample(console: Console, run: str) -> str:
     bucket = Path(run) / BUCKET
     make_sample(console, bucket)
     return str(bucket)
+
+
+def _check_models(console: Console, profile: str, config: CurationConfig) -> None:
+    """Refuse a run whose models are not all there, before anything is made or listed.
+
+    Raises:
+        ConfigError: something is missing; lines on the console say what.
+    """
+    if not any(use.method.models for use in methods_in_use(config.stages)):
+        return
+    from curation.commands.missing import tell_missing  # noqa: PLC0415 (imports Ray)
+
+    if num := tell_missing(console, config):
+        raise ConfigError(f"{profile} cannot run here: {num} of the lines above begin with `missing`")
 
 
 def _check_methods(console: Console, profile: str, config: CurationConfig, *, allow: bool | None) -> None:

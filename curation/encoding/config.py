@@ -71,6 +71,9 @@ class EncodeConfig:
             )
         if not fills_latents(self.clip_frames) or not 1 <= self.min_frames <= self.clip_frames:
             raise ValueError("clip_frames must be 4k + 1, and min_frames between 1 and that")
+        if any(pool.units_in_flight > 1 for pool in self.execution.pools):
+            # A shard's clips already keep a GPU busy, and two shards would take turns on its memory.
+            raise ValueError("encoding takes one shard at a time: leave units_in_flight at 1")
 
     @property
     def settings(self) -> dict[str, Any]:

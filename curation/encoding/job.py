@@ -14,7 +14,7 @@ from curation.encoding.encoded import EncodedDirectory, EncodedShardWriter
 from curation.encoding.networks import ClipEncoder
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
-from infra.jobs.engine import Alive
+from infra.jobs.job import Alive
 from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig
 from infra.storage.files import join
@@ -118,7 +118,13 @@ class EncodeJob:
         """The shard's name."""
         return unit.name
 
-    def worker(self, stages: Sequence[str], *, debug: bool) -> EncodeWorker:  # noqa: ARG002 (there is one stage)
+    def worker(
+        self,
+        stages: Sequence[str],  # noqa: ARG002 (there is one stage)
+        *,
+        debug: bool,  # noqa: ARG002 (bugs are let out)
+        units_in_flight: int = 1,  # noqa: ARG002 (the configuration refuses more)
+    ) -> EncodeWorker:
         """Load the encoders."""
         return EncodeWorker(self)
 

@@ -14,9 +14,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -44,7 +45,10 @@ class FetchConfig:
 
 
 class NodeCopies:
-    """The copies of one run on this node, as one process sees them."""
+    """The copies of one run on this node, as one process sees them; its threads may share one.
+
+    Each use opens the files of its locks anew, so that threads exclude each other as processes do.
+    """
 
     def __init__(self, config: FetchConfig, session: str) -> None:
         """Args:
@@ -55,6 +59,7 @@ class NodeCopies:
         root = Path(config.directory or tempfile.gettempdir()) / f"soul-inputs-{os.getuid()}"
         self.folder = root / session
         self._alive: BinaryIO | None = None
+        self._joining = threading.Lock()
 
     @contextmanager
     def open(self, uri: str, *, last_use: bool = False) -> Iterator[str]:
@@ -72,7 +77,8 @@ class NodeCopies:
             with local_copy(uri) as path:
                 yield path
             return
-        self._join()
+        with self._joining:
+            self._join()
         digest = hashlib.sha256(uri.encode()).hexdigest()[:32]
         copy = self.folder / f"{digest}{PurePosixPath(uri).suffix[:16]}"
         with _lock_of(copy).open("ab") as lock:
@@ -136,19 +142,25 @@ class NodeCopies:
     def _make_room(self, max_bytes: int) -> int:
         """Delete copies that nobody uses, the longest unread first, until at most `max_bytes` are left; returns the
         bytes deleted."""
-        found = [(path, path.stat()) for path in self.folder.iterdir() if path.suffix != LOCK]
+        found = list(_copies_in(self.folder))
         total = sum(status.st_size for _, status in found)
         deleted = 0
         for path, status in sorted(found, key=lambda item: item[1].st_mtime):
             if total - deleted <= max_bytes:
                 break
-            if path.name in (cleanup.ALIVE, cleanup.CLEANER):
-                continue
             with _lock_of(path).open("ab") as lock:
                 if _taken(lock):
                     path.unlink(missing_ok=True)
                     deleted += status.st_size
         return deleted
+
+
+def _copies_in(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """The copies, whole ones and parts; one that is deleted or made whole meanwhile is left out."""
+    for path in folder.iterdir():
+        if path.suffix != LOCK and path.name not in (cleanup.ALIVE, cleanup.CLEANER):
+            with suppress(FileNotFoundError):
+                yield path, path.stat()
 
 
 def _lock_of(copy: Path) -> Path:

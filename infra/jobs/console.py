@@ -50,6 +50,7 @@ class Display:
     _last_line_s: float = -math.inf
     _start_s: float = field(init=False)
     _ended: bool = False
+    _told: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Prepare the bar."""
@@ -65,7 +66,11 @@ class Display:
         self.bar.add_task(self.words.doing, total=self.total)
 
     def show(self, progress: Progress) -> None:
-        """Redraw."""
+        """Redraw; above that, what workers have newly told."""
+        for note in progress.notes:
+            if note not in self._told:
+                self._told.add(note)
+                self.console.print(note, highlight=False, soft_wrap=True)
         done = self._done(progress)
         line = self._counts(progress)
         self.bar.update(self.bar.task_ids[0], completed=done)
@@ -82,6 +87,12 @@ class Display:
             return progress.units + progress.units_finished
         return progress.clips + progress.in_work
 
+    def _is_all(self, progress: Progress, done: int) -> bool:
+        """Whether nothing is left to do in this run."""
+        if self.words.counts == "units":
+            done += progress.waiting.total()
+        return done >= self.total
+
     def _is_due(self, progress: Progress) -> bool:
         """Whether a line is to be printed: when work has begun, and then every `PLAIN_INTERVAL_S`."""
         since_s = time.monotonic() - max(self._last_line_s, self._start_s)
@@ -90,7 +101,7 @@ class Display:
     def _ends(self, progress: Progress, done: int) -> bool:
         """Whether everything is committed now and was not before."""
         pending = progress.in_work or progress.units_in_work or progress.units_finished
-        ended, self._ended = self._ended, done >= self.total and not pending
+        ended, self._ended = self._ended, self._is_all(progress, done) and not pending
         return self._ended and not ended
 
     def _counts(self, progress: Progress) -> str:
@@ -101,12 +112,13 @@ class Display:
         rate = clips / max(time.monotonic() - self._start_s, 1e-9)
         rejected = ", ".join(f"{rule} {count}" for rule, count in progress.rejected.most_common())
         line = f"{progress.units_in_work} in work; " if progress.units_in_work else ""
+        line += f"{waiting} left to the next run; " if (waiting := progress.waiting.total()) else ""
         line += f"{clips} {self.words.clips} ({rate:.2g} a second), {progress.kept} {self.words.kept}"
         return line + (f"; {self.words.rejected}: {rejected}" if rejected else "")
 
 
 def _has_begun(progress: Progress) -> bool:
-    return bool(progress.units or progress.units_finished or progress.units_in_work)
+    return bool(progress.units or progress.units_finished or progress.units_in_work or progress.waiting)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The ledger of a run: one actor that counts attempts at each unit and adds up the progress of all workers."""
+"""The ledger of a run: one actor that counts attempts at each unit and adds up what all workers did and told."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from dataclasses import dataclass, field, replace
 
 import ray
 
-from infra.jobs.cluster import free_name
+from infra.jobs.cluster import free_name, logs_directory
+
+MAX_NOTES = 100
+"""Different notes that are shown; more are only in the workers' logs."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -29,6 +32,10 @@ class Progress:
     """Units that are begun and not finished."""
     units_finished: int = 0
     """Units that wait for their commit."""
+    waiting: Counter[str] = field(default_factory=Counter)
+    """Units that are left to the next run, by reason."""
+    notes: list[str] = field(default_factory=list)
+    """What workers had to tell so far, each line once."""
 
     def merge(self, other: Progress) -> None:
         """Add another's totals."""
@@ -66,25 +73,52 @@ class Ledger:
         self.finished: set[str] = set()
         self.writing: set[str] = set()
         self.ready: set[str] = set()
+        self.waiting: dict[str, str] = {}
+        self.done: set[str] = set()
+        self.mistake: str | None = None
+        self.notes: dict[str, None] = {}
         self.progress = Progress()
         self._last_sign_s = time.monotonic()
 
     def started(self, pool: str) -> None:
         """Note that a worker of `pool` has loaded what it needs."""
-        self._sign()
+        self.sign()
         self.ready.add(pool)
 
     def begin(self, pool: str, unit: str) -> int:
         """Note that a worker of `pool` takes up `unit`; returns how many attempts that makes."""
-        self._sign()
-        self.in_work.pop(unit, None)
+        self.sign()
+        self._forget(unit)
         self.begun.add(unit)
         self.attempts[pool, unit] += 1
         return self.attempts[pool, unit]
 
+    def sign(self) -> None:
+        """Note that a worker is alive."""
+        self._last_sign_s = time.monotonic()
+
+    def num_attempts(self, pool: str, unit: str) -> int:
+        """How many workers of `pool` have taken up `unit` and not come back."""
+        return self.attempts[pool, unit]
+
+    def wait(self, pool: str, unit: str, reason: str) -> None:
+        """Note that a worker of `pool` cannot go on with `unit`, so that it is left to the next run."""
+        self.sign()
+        self._forget(unit)
+        self.attempts.pop((pool, unit), None)
+        self.waiting[unit] = reason
+
+    def note(self, line: str) -> None:
+        """Keep what a worker has to tell."""
+        self.sign()
+        if len(self.notes) < MAX_NOTES:
+            self.notes[line] = None
+        elif line not in self.notes:
+            self.notes[f"more notes of the workers are in {logs_directory()}"] = None
+
     def end(self, pool: str, unit: str, *, finished: bool) -> None:
         """Note that the worker has returned, and whether the unit now waits only for its commit."""
-        self._sign()
+        self.sign()
         self.attempts.pop((pool, unit), None)
         if finished:
             self.begun.discard(unit)
@@ -92,22 +126,32 @@ class Ledger:
 
     def advance(self, unit: str) -> None:
         """Note one more clip of the unit."""
-        self._sign()
+        self.sign()
         self.in_work[unit] += 1
 
     def write(self, units: Sequence[str]) -> None:
         """Note that units are being committed."""
-        self._sign()
+        self.sign()
         self.writing.update(units)
 
     def committed(self, units: Sequence[str], progress: Progress) -> None:
-        """Add the totals of units that are committed together."""
-        self._sign()
+        """Add the totals of units that are committed together; once, if a worker died before it could say so."""
+        self.sign()
         for unit in units:
-            self.in_work.pop(unit, None)
-        for units_somewhere in (self.begun, self.finished, self.writing):
-            units_somewhere.difference_update(units)
-        self.progress.merge(progress)
+            self._forget(unit)
+            self.finished.discard(unit)
+            self.writing.discard(unit)
+        if not self.done.issuperset(units):
+            self.progress.merge(progress)
+            self.done.update(units)
+
+    def refuse(self, mistake: str) -> None:
+        """Note a person's mistake that a worker finds when it starts: of its error, Ray passes on only the text."""
+        self.mistake = self.mistake or mistake
+
+    def refusal(self) -> str | None:
+        """The first such mistake."""
+        return self.mistake
 
     def snapshot(self) -> Progress:
         """Totals so far."""
@@ -116,6 +160,8 @@ class Ledger:
             in_work=self.in_work.total(),
             units_in_work=len(self.begun),
             units_finished=len(self.finished),
+            waiting=Counter(self.waiting.values()),
+            notes=list(self.notes),
         )
 
     def silence(self) -> Silence:
@@ -126,8 +172,11 @@ class Ledger:
             ready=frozenset(self.ready),
         )
 
-    def _sign(self) -> None:
-        self._last_sign_s = time.monotonic()
+    def _forget(self, unit: str) -> None:
+        """Of a unit that begins anew or is done with."""
+        self.in_work.pop(unit, None)
+        self.begun.discard(unit)
+        self.waiting.pop(unit, None)
 
 
 def start_ledger(job: str) -> ray.actor.ActorHandle:

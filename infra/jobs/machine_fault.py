@@ -27,6 +27,8 @@ class MachineFaultError(Exception):
 
 def machine_fault(error: Exception) -> str | None:
     """What was wrong with the machine, short and countable; None where the machine is not at fault."""
+    if isinstance(error, MachineFaultError):
+        return str(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the latter is torch's
         return "no memory"
     if isinstance(error, cv2.error) and error.code == cv2.Error.StsNoMem:

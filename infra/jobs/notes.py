@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 Listener = Callable[[str], None]
@@ -26,3 +27,14 @@ def tell(line: str, stream: TextIO | None = None) -> None:
 def listen(listener: Listener | None) -> None:
     """Have `listener` called with every line from now on; None for nobody."""
     _Listening.listener = listener
+
+
+@contextmanager
+def heard_by(listener: Listener) -> Iterator[None]:
+    """Have `listener` called with every line inside."""
+    before = _Listening.listener
+    listen(listener)
+    try:
+        yield
+    finally:
+        listen(before)

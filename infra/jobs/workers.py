@@ -13,7 +13,8 @@ from rich.console import Console
 from infra.command_line import CommandFailedError
 from infra.jobs.cluster import ClusterError, stopped
 from infra.jobs.console import Words, announced_ray, display
-from infra.jobs.engine import Job, run_inline, run_on_ray
+from infra.jobs.engine import run_inline, run_on_ray
+from infra.jobs.job import Job
 from infra.jobs.placement import ExecutionConfig, PoolConfig
 from infra.jobs.worker_options import WORKER_CPUS
 

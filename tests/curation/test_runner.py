@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from curation.media import MediaError
 from curation.runner import StageRunner
 from curation.sources.headers import header_duration
 from curation.stages.resolution import ResolutionConfig, ResolutionFilter
+from infra.jobs.machine_fault import MachineFaultError
 from tests.worlds.unprivileged import run_as_nobody
 from tests.worlds.videos import write_video
 
@@ -61,6 +63,28 @@ def test_a_bug_is_a_record_with_its_traceback_or_a_traceback(tmp_path: Path) -> 
     assert "one over nothing" in source.failure.detail
     with pytest.raises(ZeroDivisionError):
         StageRunner([("faces", has_a_bug)], raise_bugs=True).run(Source(uri=path))
+
+
+def test_what_the_machine_is_to_blame_for_is_no_record(tmp_path: Path) -> None:
+    def lost_its_server(source: Source) -> Source:
+        raise MachineFaultError("the captioner is away")
+
+    path = str(write_video(tmp_path / "a.mp4", seconds=0.2))
+    with pytest.raises(MachineFaultError, match="the captioner is away"):
+        StageRunner([("faces", lost_its_server)]).run(Source(uri=path))
+
+
+def test_the_source_is_shown_after_each_stage(tmp_path: Path) -> None:
+    def counts(source: Source) -> Source:
+        return replace(source, metadata={"stages": source.metadata.get("stages", 0) + 1})
+
+    seen = list[Source]()
+    path = str(write_video(tmp_path / "a.mp4", seconds=0.2))
+    StageRunner([("a", counts), ("b", counts), ("c", fails_to_read), ("d", counts)]).run(
+        Source(uri=path), after_stage=seen.append
+    )
+    assert [source.metadata["stages"] for source in seen] == [1, 2, 2]
+    assert [source.active for source in seen] == [True, True, False]
 
 
 def rule_of(uri: str) -> str:

@@ -45,7 +45,7 @@ class Fickle(Metric):
 class FickleJob(EvaluationJob):
     """Measures `fickle`."""
 
-    def worker(self, stages: Sequence[str], *, debug: bool) -> EvaluationWorker:
+    def worker(self, stages: Sequence[str], *, debug: bool, units_in_flight: int = 1) -> EvaluationWorker:
         return EvaluationWorker({"fickle": Fickle()})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,8 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from infra.config import ConfigError
-from infra.jobs.engine import Alive
+from infra.jobs import notes
+from infra.jobs.job import Alive
 from infra.jobs.ledger import Progress
+from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.placement import ExecutionConfig
 from infra.storage.line_files import append_lines, read_lines
 
@@ -23,8 +26,8 @@ GIVEN_UP: Final = "given up"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unit:
-    """A name, and the stages that it has been through; units named `crash` or `hang` do that to their
-    worker, the latter only the first time."""
+    """A name, and the stages that it has been through. Units named `crash` or `hang` do that to their worker, the
+    latter only the first time; one named `wait` needs a server that is away."""
 
     name: str
     stages: tuple[str, ...] = ()
@@ -40,6 +43,10 @@ class ToyJob:
     units_per_commit: int = 2
     starts: bool = True
     """Whether workers ever start."""
+    lacks_weights: bool = False
+    """Whether workers find out that a person has made a mistake."""
+    together: int = 1
+    """Units that a worker must have in work at once when it begins: it waits for them."""
     name: str = "toy"
     stages: tuple[str, ...] = ("first", "second")
 
@@ -49,10 +56,13 @@ class ToyJob:
     def key(self, unit: Unit) -> str:
         return unit.name
 
-    def worker(self, stages: Sequence[str], *, debug: bool) -> ToyWorker:
+    def worker(self, stages: Sequence[str], *, debug: bool, units_in_flight: int = 1) -> ToyWorker:
         if not self.starts:
             time.sleep(3600)
-        return ToyWorker(out=self.out, stages=tuple(stages))
+        if self.lacks_weights:
+            raise ConfigError("no weights on this node")
+        notes.tell(f"{units_in_flight} at a time")
+        return ToyWorker(out=self.out, stages=tuple(stages), meeting=threading.Barrier(self.together, timeout=60.0))
 
     def give_up(self, unit: Unit, detail: str) -> Unit:
         return replace(unit, problem=f"{GIVEN_UP}: {detail}")
@@ -77,9 +87,16 @@ class ToyWorker:
 
     out: Path
     stages: tuple[str, ...]
+    meeting: threading.Barrier
 
     def run(self, unit: Unit, alive: Alive) -> Unit:
         append_lines(self.out / ATTEMPTS, [unit.name])
+        if read_lines(self.out / ATTEMPTS).count(unit.name) == 1:
+            self.meeting.wait()
+        elif unit.name != "crash":
+            time.sleep(0.3)  # so that one that crashes at once hits whoever is in work beside it
+        if unit.name == "wait":
+            raise MachineFaultError("the server is away")
         if unit.name == "crash":
             os.kill(os.getpid(), signal.SIGKILL)
         if unit.name == "hang" and read_lines(self.out / ATTEMPTS).count("hang") == 1:

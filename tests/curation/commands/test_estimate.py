@@ -12,12 +12,14 @@ from curation.__main__ import main
 from curation.commands.estimate import span, stage_cost, wall_seconds
 from curation.pipeline import STAGES
 from curation.shards.run_directory import RunDirectory
-from infra.jobs.placement import PoolConfig
+from infra.jobs.placement import ActorRange, PlacedPool, PoolConfig
 from tests.worlds.synthetic_run import source, write_run
 from tests.worlds.videos import add_video
 
 ALL = PoolConfig(name="all", stages=("a", "b"))
 FIRST, SECOND = PoolConfig(name="first", stages=("a",)), PoolConfig(name="second", stages=("b",))
+
+SEVERAL = PoolConfig(name="all", stages=("a", "b"), units_in_flight=4)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,8 @@ FIRST, SECOND = PoolConfig(name="first", stages=("a",)), PoolConfig(name="second
         # Two pools work at the same time, and the slower one decides.
         ([(FIRST, 1), (SECOND, 1)], {"a": 1.0, "b": 2.0}, 100, 200.0),
         ([(FIRST, 1), (SECOND, 4)], {"a": 1.0, "b": 2.0}, 100, 100.0),
+        # An actor may work on several videos at a time.
+        ([(SEVERAL, 2)], {"a": 1.0, "b": 2.0}, 100, 37.5),
         # One video keeps one actor busy, however many there are.
         ([(ALL, 4)], {"a": 1.0, "b": 2.0}, 1, 300.0),
     ],
@@ -36,7 +40,8 @@ FIRST, SECOND = PoolConfig(name="first", stages=("a",)), PoolConfig(name="second
 def test_wall_time_is_the_slowest_pools(
     pools: list[tuple[PoolConfig, int]], measured: dict[str, float], num_units: int, seconds: float
 ) -> None:
-    assert wall_seconds(pools, measured, 3.0, 100.0, num_units) == pytest.approx(seconds)
+    placed = [PlacedPool(config=pool, actors=ActorRange(min=1, max=actors)) for pool, actors in pools]
+    assert wall_seconds(placed, measured, 3.0, 100.0, num_units) == pytest.approx(seconds)
 
 
 def test_stages_are_measured_on_what_is_committed(tmp_path: Path) -> None:

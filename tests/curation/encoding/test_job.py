@@ -19,7 +19,8 @@ from curation.encoding.config import EncodeConfig
 from curation.encoding.encoded import EncodedDirectory, EncodedSample
 from curation.encoding.job import EncodeJob, EncodeWorker, ShardUnit
 from infra.config import ConfigError, build
-from infra.jobs.engine import Alive, run_in_pool, run_inline, run_on_ray
+from infra.jobs.engine import run_in_pool, run_inline, run_on_ray
+from infra.jobs.job import Alive
 from infra.jobs.ledger import Progress
 from tests.curation.encoding.test_encoded import assert_equal
 from tests.worlds.curated_shards import Made, click, curate, flat, source_of, video
@@ -187,7 +188,7 @@ class FaultyWorker(EncodeWorker):
 
 
 class FaultyJob(EncodeJob):
-    def worker(self, stages: Sequence[str], *, debug: bool) -> EncodeWorker:
+    def worker(self, stages: Sequence[str], *, debug: bool, units_in_flight: int = 1) -> EncodeWorker:
         return FaultyWorker(self)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fcntl
-import gc
 import os
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from threading import Barrier
 from typing import BinaryIO
 
 import pytest
@@ -94,6 +95,39 @@ def test_segments_and_pools_in_one_process_fetch_once(door: Traffic, tmp_path: P
     assert eventually_gone(folder)
 
 
+def test_threads_of_several_pools_fetch_a_source_once_and_delete_it_after_the_last(
+    door: Traffic, tmp_path: Path
+) -> None:
+    # Room for one of three copies, so that threads delete what others have just left.
+    config = FetchConfig(directory=str(tmp_path), max_bytes=SIZE)
+    pools = [NodeCopies(config, "run") for _ in range(2)]
+    door.delay_s = 0.1
+    together = Barrier(8)
+
+    def use(number: int) -> list[bool]:
+        together.wait(60)
+        right = []
+        for name in ("a", "b", "c", "a"):
+            with pools[number % 2].open(uri(name)) as path:
+                right.append(Path(path).read_bytes() == name.encode() * SIZE)
+                if name == "a" and len(right) == 1:
+                    together.wait(60)
+                    assert door.num_gets == 1
+        return right
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(use, range(8))) == [[True] * 4] * 8
+    with pools[0].open(uri("a")) as path, pools[1].open(uri("a"), last_use=True):
+        pass
+    assert Path(path).exists(), "the other pool still had it"
+    with pools[0].open(uri("a"), last_use=True):
+        pass
+    assert not Path(path).exists()
+    folder = pools[0].folder
+    pools.clear()
+    assert eventually_gone(folder)
+
+
 def test_a_job_fetches_a_source_of_three_segments_and_two_pools_once(door: Traffic, tmp_path: Path) -> None:
     store = s3fs.S3FileSystem()
     store.put_file(str(write_video(tmp_path / "a.mp4", size=(512, 496), seconds=1.2)), "fetched/segments.mp4")
@@ -113,7 +147,6 @@ def test_a_job_fetches_a_source_of_three_segments_and_two_pools_once(door: Traff
     assert door.num_gets == 1
     assert len(list((tmp_path / "disk").glob("*/*/*.mp4"))) == 1
     del pools, pool
-    gc.collect()  # a worker and the stages that tell it of their clips hold each other
     assert eventually_gone(tmp_path / "disk" / f"soul-inputs-{os.getuid()}" / job.session)
 
 
@@ -200,6 +233,16 @@ def test_unread_copies_go_first_when_they_are_too_many(door: Traffic, tmp_path: 
         assert [Path(path).exists() for path in (in_use, unread, latest)] == [True, False, True]
     tiny = NodeCopies(FetchConfig(directory=str(tmp_path), max_bytes=0), "tiny")
     with tiny.open(uri("a")) as path, tiny.open(uri("b")):
+        assert Path(path).stat().st_size == SIZE
+
+
+def test_a_copy_that_another_deletes_meanwhile_is_not_missed(
+    door: Traffic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies = NodeCopies(FetchConfig(directory=str(tmp_path)), "run")
+    listed = Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda folder: [folder / "just-made-whole.mp4.part", *listed(folder)])
+    with copies.open(uri("a")) as path:
         assert Path(path).stat().st_size == SIZE
 
 

@@ -221,7 +221,7 @@ def test_short_clips_need_a_higher_peak() -> None:
 def test_bad_configuration_is_named() -> None:
     with pytest.raises(ValueError, match="known: mouth_motion"):
         SyncFilter(SyncConfig(backend="lipsync9000"))
-    with pytest.raises(ValueError, match="known: periodicity"):
+    with pytest.raises(ValueError, match="known: periodicity, silero"):
         SyncFilter(SyncConfig(speech_backend="vad"))
 
 

@@ -69,3 +69,27 @@ def test_a_terminal_has_a_bar() -> None:
         drawing.show(Progress(units_in_work=2, in_work=3))
     assert "0/28" in screen.getvalue()
     assert "2 in work; 3 clips" in screen.getvalue()
+
+
+def test_what_workers_tell_is_a_line_each_told_once() -> None:
+    with display(Console(file=io.StringIO(), width=80, markup=False), 28, CURATION) as drawing:
+        drawing.show(Progress(notes=["batch [4] halved"]))
+        drawing.show(Progress(notes=["batch [4] halved", "the server answers again"]))
+    assert lines(drawing) == ["batch [4] halved", "the server answers again"]
+
+
+def test_on_a_terminal_notes_stand_above_the_bar() -> None:
+    screen = io.StringIO()
+    with display(Console(file=screen, width=100, force_terminal=True, markup=False), 28, CURATION) as drawing:
+        drawing.show(Progress(units_in_work=2, notes=["batch [4] halved"]))
+    assert screen.getvalue().count("batch [4] halved") == 1
+    assert screen.getvalue().index("batch [4] halved") < screen.getvalue().rindex("0/28")
+
+
+def test_units_that_are_left_to_the_next_run_are_told_and_waited_for_no_more() -> None:
+    with display(Console(file=io.StringIO(), width=80), 3, CURATION) as drawing:
+        drawing.show(Progress(units=1, clips=4, kept=1, waiting=Counter(away=1)))
+        drawing.show(Progress(units=2, clips=8, kept=2, waiting=Counter(away=1)))
+    assert lines(drawing)[0].startswith("1/3 units; 1 left to the next run; 4 clips")
+    assert lines(drawing)[-1].startswith("2/3 units; 1 left to the next run; 8 clips")
+    assert len(lines(drawing)) == 2

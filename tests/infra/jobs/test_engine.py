@@ -12,9 +12,11 @@ from infra.config import ConfigError
 from infra.jobs.engine import run_in_pool, run_inline, run_on_ray
 from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig, PoolConfig
+from infra.jobs.waiting import UnitsWaitError
 from infra.storage.line_files import read_lines
 from tests.worlds.toy_job import ATTEMPTS, COMMITS, ToyJob, Unit, refuse
 
+LEFT = r"\A1 unit is not done and not judged: the server is away; the same command goes on\Z"
 ONE_ACTOR = PoolConfig(name="all", actors=1, num_cpus=0.5)
 
 
@@ -36,6 +38,7 @@ def test_inline_units_are_committed_together_and_counted_while_in_work(tmp_path:
     assert job.results() == dict.fromkeys("abc", "first second")
     assert read_lines(tmp_path / COMMITS) == ["a b", "c"]
     assert list(dict.fromkeys(seen)) == [
+        (0, 0, 0, 0),  # the worker had something to tell
         *[(0, 0, 1, 0), (0, 0, 1, 1), (0, 1, 0, 1)],
         *[(0, 1, 1, 1), (0, 1, 1, 2), (2, 0, 0, 0)],
         *[(2, 0, 1, 0), (2, 0, 1, 1), (3, 0, 0, 0)],
@@ -63,6 +66,43 @@ def test_units_that_kill_or_hang_their_worker_are_tried_again_then_given_up_and_
     assert attempts["crash"] == attempts["hang"] == 2
 
 
+IN_COMPANY = PoolConfig(name="all", actors=1, num_cpus=0.5, units_in_flight=3)
+
+
+def test_several_units_are_in_work_at_once_and_one_that_kills_its_worker_takes_nobody_with_it(
+    ray_cluster: None, tmp_path: Path
+) -> None:
+    execution = ExecutionConfig(pools=(IN_COMPANY,), max_attempts=1, unit_timeout_s=60.0)
+    job = ToyJob(out=tmp_path, execution=execution, together=3)
+    run_on_ray(units("crash", "b", "c"), job, nothing)
+    died = "given up: its worker in pool 'all' died or hung 2 times, the last time with no other unit in work"
+    assert job.results() == {"crash": died, **dict.fromkeys("bc", "first second")}
+    assert read_lines(tmp_path / ATTEMPTS).count("crash") == 2
+
+
+@pytest.mark.parametrize("per_commit", [1, 2])
+def test_a_unit_that_waits_for_a_server_is_left_to_the_next_run_and_what_workers_tell_is_heard(
+    ray_cluster: None, tmp_path: Path, per_commit: int
+) -> None:
+    pools = tuple(PoolConfig(name=name, stages=(name,), actors=1, num_cpus=0.5) for name in ("first", "second"))
+    job = ToyJob(out=tmp_path, execution=ExecutionConfig(pools=pools), units_per_commit=per_commit)
+    seen = list[Progress]()
+    with pytest.raises(UnitsWaitError, match=LEFT):
+        run_on_ray(units("a", "wait", "c"), job, seen.append)
+    assert job.results() == dict.fromkeys("ac", "first second")
+    assert read_lines(tmp_path / ATTEMPTS).count("wait") == 1
+    assert (seen[-1].units, seen[-1].units_in_work, seen[-1].waiting.total()) == (2, 0, 1)
+    assert seen[-1].notes == ["1 at a time"]
+
+
+def test_inline_a_unit_that_waits_is_left_too(tmp_path: Path) -> None:
+    job, seen = ToyJob(out=tmp_path), list[Progress]()
+    with pytest.raises(UnitsWaitError, match=LEFT):
+        run_inline(units("a", "b", "c", "wait"), job, seen.append)
+    assert job.results() == dict.fromkeys("abc", "first second")
+    assert (seen[-1].units, seen[-1].in_work, seen[-1].notes) == (3, 0, ["1 at a time"])
+
+
 def test_workers_that_do_not_start_end_the_run(ray_cluster: None, tmp_path: Path) -> None:
     execution = ExecutionConfig(pools=(ONE_ACTOR,), start_timeout_s=1.0)
     message = "no worker of pool 'all' has started within 1 s; it was loading first, second "
@@ -75,6 +115,12 @@ def test_without_units_the_directory_is_taken_over_and_nothing_started(ray_clust
     job = ToyJob(out=tmp_path / "out")
     run_on_ray([], job, nothing)
     assert (tmp_path / "out").is_dir()
+
+
+def test_a_mistake_that_a_worker_finds_when_it_starts_is_a_mistake(ray_cluster: None, tmp_path: Path) -> None:
+    job = ToyJob(out=tmp_path, execution=ExecutionConfig(pools=(ONE_ACTOR,)), lacks_weights=True)
+    with pytest.raises(ConfigError, match=r"\Ano weights on this node\Z"):
+        run_on_ray(units("a"), job, nothing)
 
 
 def test_a_mistake_that_only_a_worker_finds_is_a_mistake(ray_cluster: None, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from infra.jobs.ledger import Ledger, Progress
+from infra.jobs.ledger import MAX_NOTES, Ledger, Progress
 
 
 def test_the_ledger_knows_what_is_in_hand_from_the_beginning_to_the_commit() -> None:
@@ -45,6 +45,48 @@ def test_attempts_are_counted_for_each_pool_and_forgotten_when_the_worker_came_b
     assert [ledger.begin("cuts", "a"), ledger.begin("looks", "a")] == [1, 2]
 
 
+def test_a_unit_that_is_left_to_the_next_run_is_not_in_work_and_lost_no_attempt() -> None:
+    ledger = Ledger()
+    for unit in "ab":
+        ledger.begin("all", unit)
+        ledger.advance(unit)
+        ledger.wait("all", unit, "the server is away")
+    assert ledger.num_attempts("all", "a") == 0
+    totals = ledger.snapshot()
+    assert (totals.waiting, totals.units_in_work, totals.in_work) == (Counter({"the server is away": 2}), 0, 0)
+    assert ledger.silence().in_hand == ()
+    # Ray may hand a unit out again when the worker died before it could pass on that the unit waits.
+    ledger.begin("all", "a")
+    ledger.end("all", "a", finished=True)
+    assert (ledger.snapshot().waiting.total(), ledger.snapshot().units_finished) == (1, 1)
+
+
+def test_attempts_are_known_before_another_begins() -> None:
+    ledger = Ledger()
+    assert ledger.num_attempts("all", "a") == 0
+    ledger.begin("all", "a")
+    assert (ledger.num_attempts("all", "a"), ledger.num_attempts("other", "a")) == (1, 0)
+
+
+def test_of_what_workers_tell_each_line_is_kept_once_and_not_without_end() -> None:
+    ledger = Ledger()
+    for line in ("halved", "back", "halved"):
+        ledger.note(line)
+    assert ledger.snapshot().notes == ["halved", "back"]
+    for number in range(2 * MAX_NOTES):
+        ledger.note(f"note {number}")
+    assert len(ledger.snapshot().notes) == MAX_NOTES + 1
+    assert ledger.snapshot().notes[-1].startswith("more notes of the workers are in /")
+
+
+def test_the_first_mistake_is_the_refusal() -> None:
+    ledger = Ledger()
+    assert ledger.refusal() is None
+    ledger.refuse("no weights")
+    ledger.refuse("another")
+    assert ledger.refusal() == "no weights"
+
+
 def test_a_unit_that_is_taken_up_again_begins_to_count_anew() -> None:
     ledger = Ledger()
     ledger.begin("all", "a")
@@ -55,9 +97,10 @@ def test_a_unit_that_is_taken_up_again_begins_to_count_anew() -> None:
 
 def test_totals_of_commits_are_added() -> None:
     ledger = Ledger()
-    for stage_s in (1.0, 2.5):
+    # The worker that committed "b" died before it could say so, and another committed it again.
+    for unit, stage_s in (("a", 1.0), ("b", 2.5), ("b", 2.5)):
         part = Progress(units=1, failed=1, clips=3, kept=2, rejected=Counter(dark=1), stage_seconds={"faces": stage_s})
-        ledger.committed(["a"], part)
+        ledger.committed([unit], part)
     totals = ledger.snapshot()
     assert (totals.units, totals.failed, totals.clips, totals.kept) == (2, 2, 6, 4)
     assert (totals.rejected, totals.stage_seconds) == (Counter(dark=2), {"faces": 3.5})
@@ -74,6 +117,9 @@ def test_every_sign_of_life_ends_a_silence(monkeypatch: pytest.MonkeyPatch) -> N
         lambda: ledger.end("all", "a", finished=True),
         lambda: ledger.write(["a"]),
         lambda: ledger.committed(["a"], Progress()),
+        lambda: ledger.wait("all", "b", "away"),
+        lambda: ledger.note("halved"),
+        ledger.sign,
     )
     for sign in signs:
         now_s += 60.0
