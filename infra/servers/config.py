@@ -82,14 +82,16 @@ class VllmServer(ServerConfig):
         """See the base class. What the captioner and its fellows rely on is always there.
 
         Answers follow a grammar; a word's probability is that after the grammar; requests say at which times the
-        frames of a video were taken; further questions on a clip find its frames in the cache of prefixes.
+        frames of a video were taken; further questions on a clip find its frames in the cache of prefixes, and answers
+        say how much of a question was found there.
         """
         # `vllm serve` looks for a distribution named vllm, which its build for CPUs is not.
         words = [str(environment_python(self.environment)), "-m", "vllm.entrypoints.openai.api_server"]
         words += ["--model", self.model, "--served-model-name", *(self.served_names or (self.model,))]
         words += ["--host", host, "--port", str(port), "--max-model-len", str(self.max_model_len)]
         words += ["--structured-outputs-config", json.dumps(STRUCTURED_OUTPUTS)]
-        words += ["--logprobs-mode", "processed_logprobs", "--trust-request-mm-kwargs", "--enable-prefix-caching"]
+        words += ["--logprobs-mode", "processed_logprobs", "--trust-request-mm-kwargs"]
+        words += ["--enable-prefix-caching", "--enable-prompt-tokens-details"]
         if self.num_gpus > 1:
             # Within one machine; inside a Ray worker vLLM would otherwise ask Ray for GPUs of its own.
             words += ["--tensor-parallel-size", f"{self.num_gpus:.0f}", "--distributed-executor-backend", "mp"]

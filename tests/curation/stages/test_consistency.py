@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curation.backends.caption.measured_captioner import MeasuredCaptioner
@@ -355,6 +355,7 @@ subjects = st.builds(
     has_audio=st.booleans(),
     sync_verdict=st.sampled_from([None, "in_sync", "unsure", "mismatch", "no_speech"]),
 )
+@settings(deadline=None)  # ten keyframes are decoded, which takes its time on a busy machine
 def test_the_measured_captioner_never_contradicts_the_measurements(
     *,
     camera: CameraMotion | None,
