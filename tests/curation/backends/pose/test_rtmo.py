@@ -80,7 +80,7 @@ def test_weights_that_are_not_there(tmp_path: Path) -> None:
     settings = config(tmp_path / "none.onnx")
     (line,) = settings.missing()
     assert line.startswith(f"no weights of RTMO at {tmp_path}/none.onnx: expected")
-    with pytest.raises(ConfigError, match="^no weights of RTMO at "):
+    with pytest.raises(ConfigError, match=r"^no weights of RTMO at "):
         Rtmo(settings)
 
 

@@ -85,7 +85,7 @@ def test_what_is_missing_is_told_of_both_networks(tmp_path: Path) -> None:
         f"no weights of RTMPose at {tmp_path}/a.onnx",
         f"no weights of RTMO at {tmp_path}/b.onnx",
     ]
-    with pytest.raises(ConfigError, match="^no weights of RTMPose at "):
+    with pytest.raises(ConfigError, match=r"^no weights of RTMPose at "):
         RtmPose(settings)
 
 

@@ -12,7 +12,7 @@ POINTS = np.array([[0.0, 0.0], [13.5, 71.25], [200.0, 100.0]])
 
 
 def to_input(window: Window, points: np.ndarray) -> np.ndarray:
-    return (points - np.array(window.centre)) * window.scale + np.array(window.size) / 2
+    return np.asarray((points - np.array(window.centre)) * window.scale + np.array(window.size) / 2)
 
 
 @pytest.mark.parametrize(("height", "width"), [(100, 200), (333, 77), (640, 640)])
