@@ -143,6 +143,8 @@ def test_all_that_is_known_of_a_clip_is_in_its_json() -> None:
         "stream_copied": False,
         "crop": {"x0": 0.0, "y0": 0.0, "x1": 0.5, "y1": 0.75},
         "face_tracks": [{"times_s": (10.5,), "boxes": [[0.25, 0.125, 0.5, 0.75]]}],
+        "people": [],
+        "backends": {"sync": "mouth_motion+silero"},
         "caption": made.caption.model_dump(mode="json"),
         "replies": [],
         "scores": {"face_presence": 0.9, "sharpness": 3.0},
