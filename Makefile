@@ -63,11 +63,18 @@ $(PIP) install --no-deps -e . && \
 touch $(VENV)/.cuda
 endef
 
+# Environments of production models, each apart from the others, since their packages clash. They lie in
+# SOUL_ENVIRONMENTS/NAME where that is set (on a cluster: one path that every node has), else in .venv-NAME.
+MODEL_ENVIRONMENTS = env-core env-vllm env-paddle env-finevq
+ENVIRONMENT  = $(if $(SOUL_ENVIRONMENTS),$(SOUL_ENVIRONMENTS)/$*,$(CURDIR)/.venv-$*)
+MODEL_PINS   = infra/environments/$*-$(DEVICE).txt
+
 .DEFAULT_GOAL := help
-.PHONY: help env env-train check format test test-slow coverage mutants curate report encode codebook negatives train generate bench demo clean
+.PHONY: help env env-train $(MODEL_ENVIRONMENTS) check format test test-slow test-production coverage mutants curate \
+	serve-models report encode codebook negatives train generate bench demo clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 20
 	@echo "Variables: PROFILE=$(PROFILE) RUN=$(RUN) ARGS= (further options of the command behind the target)"
 	@echo "The same as commands, with more options: $(VENV)/bin/soul --help"
 
@@ -77,11 +84,27 @@ env-train: ## Build .venv-train for DEVICE=cuda (pinned, compiles nothing) or cp
 	@test "$(DEVICE)" = cuda -o "$(DEVICE)" = cpu || { echo "soul: give DEVICE=cuda or DEVICE=cpu" >&2; exit 2; }
 	@$(MAKE) --no-print-directory env VENV=.venv-train DEVICE=$(DEVICE)
 
+env-core: ## Build the environment of curation's own actors (cuda; for cpu a copy of .venv)
+env-vllm: ## Build that of vLLM, which serves Qwen3-VL and Qwen2.5-VL (DEVICE=cuda or cpu, as for the others)
+env-paddle: ## Build that of PaddleOCR, whose actors find text
+env-finevq: ## Build that of FineVQ's own code, for its server
+# Begun anew each time: what an older list had installed must not stay. `.installed` holds the list that was installed.
+$(MODEL_ENVIRONMENTS): env-%:
+	@test "$(DEVICE)" = cuda -o "$(DEVICE)" = cpu || { echo "soul: give DEVICE=cuda or DEVICE=cpu" >&2; exit 2; }
+	@if test $*-$(DEVICE) = core-cpu; then \
+		$(MAKE) --no-print-directory env VENV="$(ENVIRONMENT)" DEVICE=cpu; \
+	elif cmp -s $(MODEL_PINS) "$(ENVIRONMENT)/.installed"; then \
+		echo "$(ENVIRONMENT) is there already, from $(MODEL_PINS)"; \
+	else \
+		bash infra/environments/build.sh "$(PYTHON)" "$(ENVIRONMENT)" $(MODEL_PINS); \
+	fi
+
 $(INSTALLED): pyproject.toml $(PINS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Soul needs Python 3.11 or newer, $(PYTHON) is {v.major}.{v.minor}: set PYTHON=")'
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
 	@echo "Installing Soul and its pinned dependencies into $(VENV) (about 5 minutes the first time) ..."
-	@$(INSTALL_$(DEVICE))
+	@began=$$(date +%s) && $(INSTALL_$(DEVICE)) && \
+		echo "$(VENV): $$(($$(date +%s) - began)) s, $$(du -sm "$(VENV)" | awk '{printf "%.1f", $$1 / 1000}') GB"
 	@touch $@
 
 check: $(INSTALLED) ## Format, lint and type checks
@@ -94,17 +117,21 @@ format: $(INSTALLED) ## Apply the formatter and the safe lint fixes
 	$(VENV)/bin/ruff check --fix .
 
 test: $(INSTALLED) ## Run the tests (minutes)
-	$(PY) -m pytest -m "not slow and not gpu and not network"
+	$(PY) -m pytest -m "not slow and not gpu and not network and not production"
 
 test-slow: $(INSTALLED) ## Run the long tests (kill rounds, damaged inputs)
-	$(PY) -m pytest -m "slow and not gpu and not network"
+	$(PY) -m pytest -m "slow and not gpu and not network and not production"
+
+# FineVQ's tests want its own code, too: SOUL_FINEVQ=, the directory of its repository.
+test-production: $(INSTALLED) env-vllm env-paddle env-finevq ## Run the tests with real libraries (builds their environments first)
+	$(PY) -m pytest -m production tests/production
 
 # Some tests start processes without root's rights, and these write their part of the figures too.
 coverage: export COVERAGE_FILE = $(CURDIR)/.coverage/part
 coverage: $(INSTALLED) ## The tests once more, and which lines and branches none of them reaches
 	mkdir -p -m 1777 .coverage
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest -m "not slow and not gpu and not network"
+	$(PY) -m coverage run -m pytest -m "not slow and not gpu and not network and not production"
 	$(PY) -m coverage combine --quiet
 	$(PY) -m coverage report --skip-covered --show-missing
 
@@ -114,6 +141,9 @@ mutants: $(INSTALLED) ## Change the rules line by line and see whether a test no
 
 curate: $(INSTALLED) ## Curate INPUT= into RUN= (neither: a sample bucket made on the spot); POOL=human|general
 	$(PY) -m curation run $(if $(INPUT),"$(INPUT)") --run "$(RUN)" --profile $(PROFILE) --pool $(POOL) $(ARGS)
+
+serve-models: $(INSTALLED) ## Start the servers of models that PROFILE= asks, and keep them until ctrl-C
+	exec $(PY) -m curation serve-models --profile $(PROFILE) $(ARGS)
 
 report: $(INSTALLED) ## Write RUN/report.html again
 	$(PY) -m curation report --run "$(RUN)"

@@ -1,4 +1,4 @@
-"""The command line: `python -m curation plan | doctor | run | report | show | extract | encode | sample`."""
+"""The command line: `python -m curation --help` lists its commands."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ ABOUT: Final = {
     "extract": "write a clip's files and its first frame: a portrait and speech to use",
     "encode": "turn curated shards into what training reads; adds what is new",
     "sample": "make the sample bucket",
+    "serve-models": "start the servers of models that a profile asks, and keep them",
+    "tiny-models": "make random tiny weights of every production model",
 }
-APART: Final = {"encode": "curation.encoding.options"}
-"""Commands that are not in `curation.commands`: encoding alone may use the model."""
+APART: Final = {"encode": "curation.encoding.options", "serve-models": "curation.commands.serve_models"}
+"""Commands whose module is not `curation.commands.NAME`: encoding alone may use the model."""
 COMMANDS: Final = {
     name: Command(about=about, options=module, run=module)
     for name, about in ABOUT.items()
-    for module in [APART.get(name, f"curation.commands.{name}")]
+    for module in [APART.get(name, f"curation.commands.{name.replace('-', '_')}")]
 }
 
 

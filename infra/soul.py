@@ -45,6 +45,7 @@ ENTRIES: Final = {
     "info": _own("model", "what a model costs at a size and length", "info"),
     "generate": _own("model", "portrait + speech + prompt -> mp4", "generate"),
     "bench": Entry(about="score it: samples, generate, evaluate, report, and more", part="bench", name=None),
+    "serve-models": _own("curation", "start the servers of models that curation asks", "serve-models"),
     "sample": _own("curation", "make the sample bucket of videos somewhere", "sample"),
 }
 

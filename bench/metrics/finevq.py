@@ -1,18 +1,7 @@
-"""Video quality by FineVQ behind an endpoint: its packages conflict with ours (it pins transformers 4.37).
-
-The server is a few lines around FineVQ's own inference, in its own environment:
-
-    GET  /health  → {"model": "<name and version of the weights>"}
-    POST /score   {"video": "<base64 of the mp4>", "num_frames": 8, "side_px": 448, "prompt": "..."}
-                  → {"score": 72.6}  or  {"error": "<why this video has none>"}
-
-The server must answer with an error for a video that it cannot read: FineVQ's own loader would take another video.
-"""
+"""Video quality by FineVQ, which runs in a server of its own (`infra/served/finevq.py` has the protocol)."""
 
 from __future__ import annotations
 
-import base64
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -22,11 +11,10 @@ from bench.values import Better, Value
 from curation.media import probe
 from infra.served import endpoint
 from infra.served.endpoint import NotNowError
+from infra.served.finevq import PROMPT, FineVqServer, NoScoreError, Sampling
 
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""
-PROMPT = "How would you rate the overall quality of this video?"
-"""FineVQ's own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +22,7 @@ class FineVqConfig:
     """The endpoint, and FineVQ's published sampling."""
 
     url: str | None = None
-    """Address of the server; see the module."""
+    """Address of the server."""
     num_frames: int = 8
     """Frames for the language model."""
     side_px: int = 448
@@ -70,7 +58,7 @@ class FineVq(Metric):
 
     def available(self) -> str | None:
         """Ask the server for its health."""
-        how = "serve FineVQ in an environment of its own (see bench/metrics/finevq.py) and pass --finevq-url"
+        how = "serve FineVQ (make serve-models, or python -m infra.servers.finevq) and pass --finevq-url"
         if self.config.url is None:
             return f"no endpoint: {how}"
         try:
@@ -82,31 +70,18 @@ class FineVq(Metric):
     def measure(self, video: VideoInput) -> Outcome:
         """See the class."""
         probe(str(video.path))
-        answer = endpoint.post(
-            f"{self.config.url}/score",
-            {
-                "video": base64.b64encode(video.path.read_bytes()).decode(),
-                "num_frames": self.config.num_frames,
-                "side_px": self.config.side_px,
-                "prompt": PROMPT,
-            },
-            timeout_s=self.config.timeout_s,
-        )
-        if isinstance(answer, dict) and "error" in answer:
-            raise NoValueError("refused by FineVQ", message=str(answer["error"]))
+        sampling = Sampling(num_frames=self.config.num_frames, side_px=self.config.side_px)
         try:
-            score = float(answer["score"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise NotNowError("the server's answer has no score") from error
-        if not math.isfinite(score):
-            raise NoValueError("not a number by FineVQ")
+            score = self._server().score(video.path.read_bytes(), sampling)
+        except NoScoreError as error:
+            raise NoValueError("no score by FineVQ", message=str(error)) from error
         return Outcome(values={"video_quality": score})
+
+    def _server(self) -> FineVqServer:
+        assert self.config.url is not None, "a metric that is not available is not asked"
+        return FineVqServer(url=self.config.url, timeout_s=self.config.timeout_s)
 
     def _served(self) -> str:
         if self._model is None:
-            answer = endpoint.get(f"{self.config.url}/health", timeout_s=10.0)
-            try:
-                self._model = str(answer["model"])
-            except (KeyError, TypeError) as error:
-                raise NotNowError("its /health names no model") from error
+            self._model = self._server().model()
         return self._model

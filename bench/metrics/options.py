@@ -15,7 +15,7 @@ def add_metric_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--dino", metavar="DIR_OR_ID", help="DINOv2 in the layout of transformers")
     group.add_argument("--judge-url", metavar="URL", help="OpenAI-compatible endpoint of the judge, with /v1")
     group.add_argument("--judge-model", metavar="NAME", help="default: the paper's Qwen3-VL-235B-A22B")
-    group.add_argument("--finevq-url", metavar="URL", help="FineVQ's endpoint (see bench/metrics/finevq.py)")
+    group.add_argument("--finevq-url", metavar="URL", help="FineVQ's endpoint (see infra/served/finevq.py)")
     settings = parser.add_argument_group("settings (rows of different settings are never compared)")
     settings.add_argument(
         "--av-align-native", action="store_true", help="AV-Align at each video's own size and rate, as the original"

@@ -7,6 +7,7 @@ from dataclasses import replace
 import cv2
 
 from curation.clip.observations import Box, FaceBox, FaceTrack, Keyframe
+from curation.clip.people import ClipPerson, Hands, Keypoint
 from curation.clip.schema import Clip
 
 JPEG_QUALITY = 90
@@ -16,8 +17,8 @@ JPEG_QUALITY = 90
 def crop_clip(clip: Clip, crop: Box, key: str) -> Clip:
     """The part `crop` (fractions of `clip`'s picture) of `clip`, as a clip of its own whose parent is `clip`.
 
-    Keyframes are cropped, and faces are given in the crop's fractions; faces whose middle is outside are left out.
-    Frame statistics and scores stay those of the whole picture.
+    Keyframes are cropped, and faces and people are given in the crop's fractions; those whose middle is outside are
+    left out. Frame statistics and scores stay those of the whole picture.
     """
     tracks = [part for track in clip.tracks if (part := _crop_track(track, crop)) is not None]
     return replace(
@@ -27,6 +28,7 @@ def crop_clip(clip: Clip, crop: Box, key: str) -> Clip:
         crop=crop if clip.crop is None else outer_box(crop, clip.crop),
         keyframes=tuple(_crop_keyframe(keyframe, crop) for keyframe in clip.keyframes),
         tracks=tuple(sorted(tracks, key=lambda track: track.mean_area, reverse=True)),
+        people=tuple(part for person in clip.people if (part := _crop_person(person, crop)) is not None),
     )
 
 
@@ -47,8 +49,8 @@ def outer_box(box: Box, crop: Box) -> Box:
     )
 
 
-def _inside(face: FaceBox, crop: Box) -> bool:
-    x, y = face.box.centre
+def _inside(box: Box, crop: Box) -> bool:
+    x, y = box.centre
     return crop.x0 <= x <= crop.x1 and crop.y0 <= y <= crop.y1
 
 
@@ -58,12 +60,38 @@ def _crop_face(face: FaceBox, crop: Box) -> FaceBox:
 
 
 def _crop_track(track: FaceTrack, crop: Box) -> FaceTrack | None:
-    seen = [pair for pair in zip(track.times_s, track.faces, strict=True) if _inside(pair[1], crop)]
+    seen = [pair for pair in zip(track.times_s, track.faces, strict=True) if _inside(pair[1].box, crop)]
     if not seen:
         return None
     return FaceTrack(
         times_s=tuple(time_s for time_s, _ in seen), faces=tuple(_crop_face(face, crop) for _, face in seen)
     )
+
+
+def _crop_person(person: ClipPerson, crop: Box) -> ClipPerson | None:
+    seen = [index for index, box in enumerate(person.boxes) if _inside(box, crop)]
+    if not seen:
+        return None
+    return ClipPerson(
+        times_s=tuple(person.times_s[index] for index in seen),
+        boxes=tuple(inner_box(person.boxes[index], crop) for index in seen),
+        keypoints=tuple(
+            tuple(_crop_keypoint(keypoint, crop) for keypoint in person.keypoints[index]) for index in seen
+        ),
+        hands=tuple(
+            Hands(left=_crop_hand(person.hands[index].left, crop), right=_crop_hand(person.hands[index].right, crop))
+            for index in seen
+        ),
+    )
+
+
+def _crop_keypoint(keypoint: Keypoint, crop: Box) -> Keypoint:
+    x, y = (keypoint.x - crop.x0) / crop.width, (keypoint.y - crop.y0) / crop.height
+    return Keypoint(x, y, keypoint.confidence, keypoint.seen and 0.0 <= x <= 1.0 and 0.0 <= y <= 1.0)
+
+
+def _crop_hand(hand: Box | None, crop: Box) -> Box | None:
+    return inner_box(hand, crop) if hand is not None and _inside(hand, crop) else None
 
 
 def _crop_keyframe(keyframe: Keyframe, crop: Box) -> Keyframe:
@@ -74,5 +102,5 @@ def _crop_keyframe(keyframe: Keyframe, crop: Box) -> Keyframe:
     return Keyframe(
         time_s=keyframe.time_s,
         jpeg=jpeg.tobytes(),
-        faces=tuple(_crop_face(face, crop) for face in keyframe.faces if _inside(face, crop)),
+        faces=tuple(_crop_face(face, crop) for face in keyframe.faces if _inside(face.box, crop)),
     )

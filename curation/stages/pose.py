@@ -2,7 +2,8 @@
 augmentation).
 
 The paper tracks keypoints with MMPose and does not say where one shot type ends and the next begins; the
-limits here are places on the figure of eight heads (`curation.backends.faces.figure`).
+limits here are places on the figure of eight heads (`curation.backends.faces.figure`), which keypoints fill in where
+the backend finds them (`curation.backends.pose.joint_figure`).
 """
 
 from __future__ import annotations
@@ -12,11 +13,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from curation.backends.models import NO_MODELS, ModelsConfig
-from curation.backends.pose.estimator import TrackedPerson
+from curation.backends.pose.estimator import Pose, TrackedPerson
+from curation.backends.pose.joint_figure import height_on
 from curation.backends.registry import POSE_ESTIMATORS
 from curation.clip.crop import crop_clip
 from curation.clip.observations import Box
+from curation.clip.people import ClipPerson, Joint, Keypoint
 from curation.clip.schema import Clip, Pool, ShotType, Source
+
+ABOVE_THE_LEGS = (
+    Joint.LEFT_SHOULDER,
+    Joint.RIGHT_SHOULDER,
+    Joint.LEFT_ELBOW,
+    Joint.RIGHT_ELBOW,
+    Joint.LEFT_HIP,
+    Joint.RIGHT_HIP,
+)
+"""Joints that an upper-body crop leaves room for on either side. Hands are not among them: arms spread wide would make
+a crop as large as the picture."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +53,9 @@ class PoseConfig:
     crop_to_heads: float = 4.0
     """Where an upper-body crop ends, in head heights below the crown: the crotch of the eight-head figure."""
     crop_half_width_heads: float = 1.6
-    """Room to each side of the middle of the face, in head heights: shoulders reach 1, elbows about 1.5."""
+    """Room to each side of the middle of the head, in head heights: shoulders reach 1, elbows about 1.5. Where the
+    backend finds joints, the crop also holds shoulders, elbows and hips that reach further, with `crop_from_heads`
+    beside them."""
     min_short_edge_px: int = 480
     """A crop is made when its short edge in source pixels is above this (paper, Sec. 4.1)."""
 
@@ -89,13 +105,14 @@ class PoseStage:
         """The clip with shot type and people, and its main person."""
         least = self.config.min_person_share * len(clip.keyframes)
         people = [p for p in join_fragments(self.estimator.people(clip)) if len(p.times_s) >= least]
+        # The person whose head covers most of the picture for longest.
+        people.sort(key=lambda person: -sum(pose.head.area for pose in person.poses))
+        labelled = replace(clip, num_people=len(people), people=_with_joints(people))
         if not people:
-            labelled = replace(clip, shot_type=ShotType.NONE, num_people=0)
-            return labelled.with_scores(pose_visible_heads=None), None
-        main = max(people, key=lambda person: sum(pose.head.area for pose in person.poses))
-        heads = float(np.median([pose.visible_heads for pose in main.poses]))
-        labelled = replace(clip, shot_type=self.shot_type(heads), num_people=len(people))
-        return labelled.with_scores(pose_visible_heads=heads), main
+            return replace(labelled, shot_type=ShotType.NONE).with_scores(pose_visible_heads=None), None
+        heads = float(np.median([pose.visible_heads for pose in people[0].poses]))
+        labelled = replace(labelled, shot_type=self.shot_type(heads))
+        return labelled.with_scores(pose_visible_heads=heads), people[0]
 
     def shot_type(self, visible_heads: float) -> ShotType:
         """The type of a shot that ends `visible_heads` below the main person's crown."""
@@ -110,18 +127,42 @@ class PoseStage:
 
         None when the person moves so much that such a crop would show the full body at some time.
         """
-        heads = [(pose.head.y0 * height, pose.head.height * height, pose) for pose in person.poses]
-        top = min(crown - self.config.crop_from_heads * head for crown, head, _ in heads)
-        bottom = max(crown + self.config.crop_to_heads * head for crown, head, _ in heads)
-        middles = [(pose.head.centre[0] * width, head) for _, head, pose in heads]
-        left = min(x - self.config.crop_half_width_heads * head for x, head in middles)
-        right = max(x + self.config.crop_half_width_heads * head for x, head in middles)
-        side = max(bottom - top, right - left)
+        tops, bottoms, lefts, rights = [], [], [], []
+        for pose in person.poses:
+            head = pose.head.height * height
+            room = self.config.crop_from_heads * head
+            middle = pose.head.centre[0] * width
+            beside = [keypoint.x * width for keypoint in _beside(pose)]
+            tops.append(pose.head.y0 * height - room)
+            bottoms.append(height_on(pose, self.config.crop_to_heads, height))
+            lefts.append(min([middle - self.config.crop_half_width_heads * head, *(x - room for x in beside)]))
+            rights.append(max([middle + self.config.crop_half_width_heads * head, *(x + room for x in beside)]))
+        top, left, right = min(tops), min(lefts), max(rights)
+        side = max(max(bottoms) - top, right - left)
         x0, x1 = _place((left + right) / 2, side, width)
         y0, y1 = _place(top + side / 2, side, height)
-        if any((y1 - crown) / head >= self.config.full_body_from_heads for crown, head, _ in heads):
+        if any(y1 >= height_on(pose, self.config.full_body_from_heads, height) for pose in person.poses):
             return None
         return Box(x0=x0 / width, y0=y0 / height, x1=x1 / width, y1=y1 / height)
+
+
+def _beside(pose: Pose) -> list[Keypoint]:
+    """The joints that are seen of those that an upper-body crop must hold."""
+    return [pose.keypoints[joint] for joint in ABOVE_THE_LEGS if pose.keypoints and pose.keypoints[joint].seen]
+
+
+def _with_joints(people: list[TrackedPerson]) -> tuple[ClipPerson, ...]:
+    """The people as the clip keeps them: those whose joints are known."""
+    return tuple(
+        ClipPerson(
+            times_s=person.times_s,
+            boxes=tuple(pose.box for pose in person.poses),
+            keypoints=tuple(pose.keypoints for pose in person.poses),
+            hands=tuple(pose.hands for pose in person.poses),
+        )
+        for person in people
+        if all(pose.keypoints for pose in person.poses)
+    )
 
 
 def _place(middle: float, length: float, limit: int) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from curation.backends.models import NO_MODELS, ModelsConfig
+from curation.backends.quality.scorer import UnscoredError
 from curation.backends.registry import QUALITY_SCORERS
 from curation.clip.schema import Clip
 
@@ -35,7 +36,10 @@ class QualityFilter:
 
     def __call__(self, clip: Clip) -> Clip:
         """Scores: the overall quality and each of its parts."""
-        quality = self.scorer.score(clip)
+        try:
+            quality = self.scorer.score(clip)
+        except UnscoredError as error:
+            return clip.reject("quality", error.rule)
         parts = {f"quality_{name}": value for name, value in quality.parts.items()}
         clip = clip.with_scores(quality_score=quality.score, **parts)
         if quality.score < self.config.min_score:

@@ -59,13 +59,13 @@ class Server:
         """The endpoint's key, None where its variable is not set."""
         return os.environ.get(self.key_variable)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+    def post(self, path: str, body: Mapping[str, Any], *, tries: int = RETRIES) -> Any:
         """What the API answers below its address, decoded.
 
         Raises:
             NotNowError: see `post`.
         """
-        return post(f"{self.url}/{path}", body, timeout_s=self.timeout_s, key=self.key)
+        return post(f"{self.url}/{path}", body, timeout_s=self.timeout_s, key=self.key, tries=tries)
 
     def post_for_file(self, path: str, body: Mapping[str, Any]) -> bytes:
         """The same for a path that answers with a file.
@@ -76,13 +76,13 @@ class Server:
         return _ask(_posting(f"{self.url}/{path}", body, self.key), self.timeout_s, RETRIES)
 
 
-def post(url: str, body: Mapping[str, Any], *, timeout_s: float, key: str | None = None) -> Any:
+def post(url: str, body: Mapping[str, Any], *, timeout_s: float, key: str | None = None, tries: int = RETRIES) -> Any:
     """What the server answers, decoded.
 
     Raises:
-        NotNowError: it cannot be reached, or answers with an error, three times.
+        NotNowError: it cannot be reached, or answers with an error, `tries` times.
     """
-    return _decoded(_ask(_posting(url, body, key), timeout_s, RETRIES))
+    return _decoded(_ask(_posting(url, body, key), timeout_s, tries))
 
 
 def get(url: str, *, timeout_s: float, key: str | None = None) -> Any:

@@ -28,8 +28,8 @@ class Answer:
 
 
 @contextmanager
-def serving(respond: Callable[[Asked], Answer]) -> Iterator[str]:
-    """The server's address, without a slash at its end."""
+def serving(respond: Callable[[Asked], Answer], port: int = 0) -> Iterator[str]:
+    """The server's address, without a slash at its end; port 0 is any free one."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -53,7 +53,7 @@ def serving(respond: Callable[[Asked], Answer]) -> Iterator[str]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Stay quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     # Shutting down waits for one poll, which is half a second by default.
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:

@@ -6,16 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from curation.clip.observations import Box
+from curation.clip.people import Hands, Keypoint
 from curation.clip.schema import Clip
-
-
-@dataclass(frozen=True, slots=True)
-class Keypoint:
-    """One joint, in fractions of the picture."""
-
-    x: float
-    y: float
-    confidence: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,9 +20,12 @@ class Pose:
     """Crown to chin."""
     visible_heads: float
     """How far down the person is seen, in head heights below the crown on a figure of eight heads: chin 1,
-    shoulders 1.5, crotch 4, knees 6, soles 8. A keypoint model gives the lowest joint it is sure of."""
+    shoulders 1.5, crotch 4, knees 6, soles 8. A keypoint model gives the lowest joint it is sure of, and what is seen
+    below it."""
     keypoints: tuple[Keypoint, ...] = ()
     """The 17 joints of COCO in their order; empty where the backend finds none."""
+    hands: Hands = Hands()
+    """Boxes around the hands, from elbows and wrists."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,9 +19,21 @@ class QualityScore:
     """Further measures by name, in the units of the scorer; they become columns `quality_<name>`."""
 
 
+class UnscoredError(Exception):
+    """A clip that a scorer can give no score; `rule` is the short reason that goes into records."""
+
+    def __init__(self, rule: str, detail: str) -> None:
+        super().__init__(f"{rule}: {detail}")
+        self.rule = rule
+
+
 class QualityScorer(Protocol):
     """Rates a clip without a reference; reads what the clip carries or the span of its file."""
 
     def score(self, clip: Clip) -> QualityScore:
-        """The quality of `clip`."""
+        """The quality of `clip`.
+
+        Raises:
+            UnscoredError: it has none.
+        """
         ...

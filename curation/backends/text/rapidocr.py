@@ -14,7 +14,7 @@ import rapidocr
 from rapidocr import RapidOCR
 
 from curation.backends.text.detector import TextBox
-from curation.clip.observations import Box
+from curation.backends.text.outline import text_box
 
 MODEL_PATH = Path(rapidocr.__file__).parent / "models" / "PP-OCRv6_det_small.onnx"
 """The path is given outright, because the library downloads a model that it does not find by itself."""
@@ -55,17 +55,6 @@ class RapidOcrTextDetector:
         if found.boxes is None:
             return ()
         return tuple(
-            _text_box(np.asarray(quad, np.float64), float(score), small.shape[1], small.shape[0])
+            text_box(np.asarray(quad, np.float64), float(score), small.shape[1], small.shape[0])
             for quad, score in zip(found.boxes, found.scores, strict=True)
         )
-
-
-def _text_box(quad: npt.NDArray[np.float64], score: float, width: int, height: int) -> TextBox:
-    """`quad` is (4, 2): corners in pixels, clockwise from the top left one."""
-    (x0, y0), (x1, y1) = np.clip(quad.min(axis=0), 0, None), np.minimum(quad.max(axis=0), [width, height])
-    run = quad[1] - quad[0] + quad[2] - quad[3]
-    return TextBox(
-        box=Box(x0=float(x0 / width), y0=float(y0 / height), x1=float(x1 / width), y1=float(y1 / height)),
-        confidence=score,
-        angle_deg=float(np.degrees(np.arctan2(run[1], run[0]))),
-    )

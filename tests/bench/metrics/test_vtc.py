@@ -138,9 +138,10 @@ def test_finevq(server: tuple[str, Served], videos_dir: Path) -> None:
     path = videos_dir / f"{TALKING}.mp4"
     assert metric(VideoInput(path=path, sample=SAMPLE)).values == {"video_quality": 70.0 + path.stat().st_size % 7}
     refused = FineVq(FineVqConfig(url=url, num_frames=4))(VideoInput(path=path, sample=SAMPLE))
-    assert (refused.reason, refused.detail["message"]) == ("refused by FineVQ", "wrong sampling")
+    assert (refused.reason, refused.detail["message"]) == ("no score by FineVQ", "wrong sampling")
     strange = FineVq(FineVqConfig(url=url, num_frames=16))(VideoInput(path=path, sample=SAMPLE))
-    assert (strange.reason, dict(strange.values)) == ("not a number by FineVQ", {})
+    assert (strange.reason, strange.detail["message"]) == ("no score by FineVQ", "the score is not a number")
+    assert not strange.values
     asked = len(served.asked)
     assert metric(VideoInput(path=videos_dir / f"{BROKEN}.mp4", sample=SAMPLE)).reason == "unreadable"
     assert len(served.asked) == asked, "a broken video is not sent"

@@ -1,0 +1,1 @@
+"""Tiny random networks in the layouts of the real ones, so that every stage can be run without weights."""

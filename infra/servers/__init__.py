@@ -1,0 +1,1 @@
+"""Servers of models: started, watched and restarted as processes of their own environments."""
