@@ -78,7 +78,7 @@ class CurationJob:
 
     def commit(self, units: Sequence[Source]) -> Progress:
         """Write the sources' shards."""
-        ShardWriter(self.run, self.config.shards, self.config.hash, self.session).write(units)
+        ShardWriter(self.run, self.config.shards, self.config.decided_by, self.session).write(units)
         progress = Progress()
         for unit in units:
             progress.merge(progress_of(unit))

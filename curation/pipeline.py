@@ -10,6 +10,7 @@ from curation.backends.models import ModelsConfig
 from curation.backends.registry import (
     CAMERA_ESTIMATORS,
     CAPTIONERS,
+    CLAIM_JUDGES,
     CUT_CHECKERS,
     DEFECT_DETECTORS,
     FACE_DETECTORS,
@@ -23,6 +24,7 @@ from curation.backends.registry import (
 )
 from curation.backends.settings import decisive
 from curation.planning import PlanningConfig
+from curation.shards.clip_rows import DecidedBy
 from curation.shards.run_directory import ShardsConfig
 from curation.sources import SourcesConfig
 from curation.sources.node_copies import FetchConfig
@@ -81,6 +83,15 @@ class CurationConfig:
     shards: ShardsConfig = ShardsConfig()
 
     @property
+    def decided_by(self) -> DecidedBy:
+        """What is written beside every decision."""
+        backends: dict[str, str] = {}
+        for use in methods_in_use(self.stages):
+            stage = use.place.stage
+            backends[stage] = f"{backends[stage]}+{use.name}" if stage in backends else use.name
+        return DecidedBy(config_hash=self.hash, backends=backends)
+
+    @property
     def hash(self) -> str:
         """Changes with anything that can change a decision."""
         models = {
@@ -97,7 +108,7 @@ class Place:
 
     stage: str
     setting: str
-    """Field of the stage's configuration that names the backend."""
+    """Field of the stage's configuration that names the backend, or holds None for no backend at all."""
     kind: Kind[Any]
 
 
@@ -107,11 +118,13 @@ PLACES = (
     Place("quality", "backend", QUALITY_SCORERS),
     Place("subtitles", "backend", TEXT_DETECTORS),
     Place("defects", "backend", DEFECT_DETECTORS),
+    Place("defects", "second_backend", DEFECT_DETECTORS),
     Place("pose", "backend", POSE_ESTIMATORS),
     Place("motion", "backend", CAMERA_ESTIMATORS),
     Place("sync", "backend", SYNC_SCORERS),
     Place("sync", "speech_backend", SPEECH_DETECTORS),
     Place("caption", "backend", CAPTIONERS),
+    Place("consistency", "backend", CLAIM_JUDGES),
 )
 
 
@@ -134,7 +147,8 @@ def methods_in_use(config: StagesConfig) -> list[Use]:
     Raises:
         ConfigError: there is no backend of a name that is given.
     """
-    uses = [Use(place, getattr(getattr(config, place.stage), place.setting)) for place in PLACES]
+    named = [(place, getattr(getattr(config, place.stage), place.setting)) for place in PLACES]
+    uses = [Use(place, name) for place, name in named if name is not None]
     for use in uses:
         if use.name not in use.place.kind.methods:
             known = ", ".join(use.place.kind.methods)
@@ -152,12 +166,18 @@ STAGES: dict[str, Callable[[StagesConfig, ModelsConfig], Stage]] = {
     "faces": lambda config, _: EachClip(FacesFilter(config.faces)),
     "quality": lambda config, models: EachClip(QualityFilter(config.quality, models)),
     "subtitles": lambda config, models: EachClip(SubtitleFilter(config.subtitles, models)),
-    "defects": lambda config, models: EachClip(DefectFilter(config.defects, models)),
+    "defects": lambda config, models: EachClip(
+        DefectFilter(config.defects, models), in_flight=config.defects.in_flight
+    ),
     "pose": lambda config, models: PoseStage(config.pose, models),
     "motion": lambda config, models: EachClip(MotionStage(config.motion, models)),
     "sync": lambda config, models: SyncFilter(config.sync, models),
-    "caption": lambda config, models: EachClip(CaptionStage(config.caption, models)),
-    "consistency": lambda config, _: EachClip(ConsistencyFilter(config.consistency)),
+    "caption": lambda config, models: EachClip(
+        CaptionStage(config.caption, models), in_flight=config.caption.in_flight
+    ),
+    "consistency": lambda config, models: EachClip(
+        ConsistencyFilter(config.consistency, models), in_flight=config.consistency.in_flight
+    ),
     "export": lambda config, _: Export(config.export),
 }
 

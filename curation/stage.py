@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Protocol
 
 from curation.clip.schema import Clip, Source
+from infra.jobs.deadlines import sign_of_life
 
 
 class Stage(Protocol):
@@ -40,11 +42,20 @@ class EachClip:
         """Apply the stage clip by clip; rejected clips pass unchanged."""
         kept = [clip for clip in source.clips if clip.kept]
         if self.in_flight == 1 or len(kept) < 2:
-            changed = iter([self.stage(clip) for clip in kept])
+            changed = _alive(map(self.stage, kept))
         else:
             with ThreadPoolExecutor(min(self.in_flight, len(kept))) as threads:
-                changed = iter(list(threads.map(self.stage, kept)))
+                changed = _alive(threads.map(self.stage, kept))
         return replace(source, clips=tuple(next(changed) if clip.kept else clip for clip in source.clips))
+
+
+def _alive(clips: Iterable[Clip]) -> Iterator[Clip]:
+    """The clips, with a sign of life for each: a source may have many, and a model seconds to minutes for each."""
+    done = []
+    for clip in clips:
+        sign_of_life()
+        done.append(clip)
+    return iter(done)
 
 
 class InOrder:

@@ -161,7 +161,7 @@ def _reject_unknown(cls: type, values: Any, where: str) -> None:
     if not isinstance(values, Mapping):
         raise ConfigError(f"{where}: expected a mapping, found {values!r}")
     hints = typing.get_type_hints(cls)
-    known = [field.name for field in dataclasses.fields(cls)]
+    known = [field.name for field in dataclasses.fields(cls) if field.init]
     for key, value in values.items():
         if key not in known:
             nearest = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from curation.backends.caption.captioner import Captioner
+from curation.backends.claims.judge import ClaimJudge
 from curation.backends.defects.detector import DefectDetector
 from curation.backends.faces.detector import FaceDetector
 from curation.backends.lips.scorer import SyncScorer
@@ -81,10 +82,28 @@ def _face_geometry(_: ModelsConfig) -> PoseEstimator:
     return FaceGeometry()
 
 
+def _rtmo(models: ModelsConfig) -> PoseEstimator:
+    from curation.backends.pose.rtmo import Rtmo
+
+    return Rtmo(models.rtmo)
+
+
+def _rtmpose(models: ModelsConfig) -> PoseEstimator:
+    from curation.backends.pose.rtmpose import RtmPose
+
+    return RtmPose(models.rtmpose)
+
+
 def _rapidocr(_: ModelsConfig) -> TextDetector:
     from curation.backends.text.rapidocr import RapidOcrTextDetector
 
     return RapidOcrTextDetector()
+
+
+def _paddleocr(models: ModelsConfig) -> TextDetector:
+    from curation.backends.text.paddleocr import PaddleOcrTextDetector
+
+    return PaddleOcrTextDetector(models.paddleocr)
 
 
 def _mouth_motion(_: ModelsConfig) -> SyncScorer:
@@ -117,10 +136,22 @@ def _no_reference(_: ModelsConfig) -> QualityScorer:
     return NoReferenceScorer()
 
 
+def _finevq(models: ModelsConfig) -> QualityScorer:
+    from curation.backends.quality.finevq.scorer import FineVqScorer
+
+    return FineVqScorer(models.finevq)
+
+
 def _measured_defects(_: ModelsConfig) -> DefectDetector:
     from curation.backends.defects.measured_defects import MeasuredDefects
 
     return MeasuredDefects()
+
+
+def _asked_defects(models: ModelsConfig) -> DefectDetector:
+    from curation.backends.vlm.defects import VlmDefects
+
+    return VlmDefects(models.defects)
 
 
 def _features(_: ModelsConfig) -> CameraEstimator:
@@ -135,10 +166,40 @@ def _colour_edges(_: ModelsConfig) -> CutChecker:
     return ColourEdges()
 
 
+def _dinov2(models: ModelsConfig) -> CutChecker:
+    from curation.backends.picture.dinov2 import Dinov2
+
+    return Dinov2(models.dinov2)
+
+
+def _transnetv2(models: ModelsConfig) -> CutChecker:
+    from curation.backends.picture.transnetv2 import TransNetV2
+
+    return TransNetV2(models.transnetv2)
+
+
 def _measured_captions(_: ModelsConfig) -> Captioner:
     from curation.backends.caption.measured_captioner import MeasuredCaptioner
 
     return MeasuredCaptioner()
+
+
+def _asked_captions(models: ModelsConfig) -> Captioner:
+    from curation.backends.vlm.captions import VlmCaptioner
+
+    return VlmCaptioner(models.captions)
+
+
+def _nobody(_: ModelsConfig) -> ClaimJudge:
+    from curation.backends.claims.nobody import Nobody
+
+    return Nobody()
+
+
+def _asked_claims(models: ModelsConfig) -> ClaimJudge:
+    from curation.backends.vlm.claims import VlmJudge
+
+    return VlmJudge(models.claims)
 
 
 FACE_DETECTORS: Kind[FaceDetector] = Kind(
@@ -147,12 +208,18 @@ FACE_DETECTORS: Kind[FaceDetector] = Kind(
     paper="RetinaFace",
 )
 POSE_ESTIMATORS: Kind[PoseEstimator] = Kind(
-    "pose backend", {"face_geometry": Method(_face_geometry, lesser=True)}, paper="MMPose"
+    "pose backend",
+    {
+        "face_geometry": Method(_face_geometry, lesser=True),
+        "rtmo": Method(_rtmo, ("rtmo",)),
+        "rtmpose": Method(_rtmpose, ("rtmpose",)),
+    },
+    paper="MMPose",
 )
 TEXT_DETECTORS: Kind[TextDetector] = Kind(
     # RapidOCR runs the models of PaddleOCR, so it is no lesser one.
     "text detector",
-    {"rapidocr": Method(_rapidocr)},
+    {"rapidocr": Method(_rapidocr), "paddleocr": Method(_paddleocr, ("paddleocr",))},
     paper="PaddleOCR",
 )
 SYNC_SCORERS: Kind[SyncScorer] = Kind(
@@ -164,13 +231,32 @@ SPEECH_DETECTORS: Kind[SpeechDetector] = Kind(
     "speech backend", {"periodicity": Method(_periodicity), "silero": Method(_silero)}
 )
 QUALITY_SCORERS: Kind[QualityScorer] = Kind(
-    "quality scorer", {"no_reference": Method(_no_reference, lesser=True)}, paper="FineVQ"
+    "quality scorer",
+    {"no_reference": Method(_no_reference, lesser=True), "finevq": Method(_finevq, ("finevq",))},
+    paper="FineVQ",
 )
 DEFECT_DETECTORS: Kind[DefectDetector] = Kind(
-    "defect detector", {"measured": Method(_measured_defects, lesser=True)}, paper="Qwen2.5-VL"
+    "defect detector",
+    {"measured": Method(_measured_defects, lesser=True), "qwen_vl": Method(_asked_defects, ("defects",))},
+    paper="Qwen2.5-VL",
 )
 CAMERA_ESTIMATORS: Kind[CameraEstimator] = Kind("camera backend", {"features": Method(_features)})
 CUT_CHECKERS: Kind[CutChecker] = Kind(
-    "check of cuts", {"colour_edges": Method(_colour_edges, lesser=True)}, paper="DINOv2"
+    "check of cuts",
+    {
+        "colour_edges": Method(_colour_edges, lesser=True),
+        "dinov2": Method(_dinov2, ("dinov2",)),
+        "transnetv2": Method(_transnetv2, ("transnetv2",)),
+    },
+    paper="DINOv2",
 )
-CAPTIONERS: Kind[Captioner] = Kind("captioner", {"measured": Method(_measured_captions, lesser=True)}, paper="Qwen3-VL")
+CAPTIONERS: Kind[Captioner] = Kind(
+    "captioner",
+    {"measured": Method(_measured_captions, lesser=True), "qwen_vl": Method(_asked_captions, ("captions",))},
+    paper="Qwen3-VL",
+)
+CLAIM_JUDGES: Kind[ClaimJudge] = Kind(
+    "judge of claims",
+    {"nobody": Method(_nobody, lesser=True), "qwen_vl": Method(_asked_claims, ("claims",))},
+    paper="Qwen2.5-VL-72B",
+)

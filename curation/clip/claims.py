@@ -10,8 +10,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from curation.clip.caption import NONE, CameraMovement, Caption
+from curation.clip.caption import NONE, TEXTS, CameraMovement, Caption, confirmed
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a caption says in one place."""
+
+    attribute: str
+    """Its flat name, or that of a text."""
+    value: str
+    """In words; never "none"."""
+
+    def __str__(self) -> str:
+        return f"{self.attribute}: {self.value}"
+
+
+def attribute_claims(caption: Caption) -> tuple[Claim, ...]:
+    """Every attribute that says something, then the texts, each as a claim that can be judged by itself."""
+    texts = {name: getattr(caption, name) for name in TEXTS}
+    return tuple(Claim(attribute, value) for attribute, value in {**confirmed(caption), **texts}.items())
+
 
 _CLAUSE_END = re.compile(r"[.,;:!?\n]+|\b(?:while|whereas|although|but)\b", re.IGNORECASE)
 _NEGATION = re.compile(

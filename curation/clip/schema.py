@@ -23,6 +23,7 @@ import numpy as np
 from curation.clip.caption import Caption
 from curation.clip.observations import Box, FaceTrack, FrameStats, Keyframe
 from curation.clip.people import ClipPerson
+from curation.clip.replies import ModelReply
 
 INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
 """Orders of fields: which one is coded first, and which is shown first, the top or the bottom one."""
@@ -181,7 +182,11 @@ class Clip:
     shot_type: ShotType | None = None
     num_people: int | None = None
     audio_type: AudioType | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What the manifest says of its source."""
     caption: Caption | None = None
+    replies: tuple[ModelReply, ...] = field(default=(), repr=False)
+    """What language models said about it."""
     scores: Mapping[str, Score] = field(default_factory=lambda: MappingProxyType({}))
     rejection: Decision | None = None
     audio_drop: Decision | None = None

@@ -24,9 +24,11 @@ class LesserMethod:
 
 
 def lesser_methods(stages: StagesConfig) -> list[LesserMethod]:
-    """Every lesser method that these settings choose, in the order of the stages."""
+    """Every lesser method that these settings choose with no paper's model beside it, in the order of the stages."""
+    uses = methods_in_use(stages)
+    full = {(use.place.stage, use.place.kind.called) for use in uses if not use.method.lesser}
     return [
         LesserMethod(stage=use.place.stage, backend=use.name, paper=use.place.kind.paper)
-        for use in methods_in_use(stages)
-        if use.method.lesser and use.place.kind.paper
+        for use in uses
+        if use.method.lesser and use.place.kind.paper and (use.place.stage, use.place.kind.called) not in full
     ]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import cv2
@@ -13,25 +13,35 @@ from curation.clip.observations import Box, Keyframe
 from curation.clip.people import ClipPerson
 from curation.clip.schema import Clip, Decision, Source
 
-INDEX_ONLY = frozenset({"stage_seconds", "thumbnail"})
-"""Columns of the index that a sample's JSON leaves out."""
+INDEX_ONLY = frozenset({"stage_seconds", "thumbnail", "backends"})
+"""Columns of the index that a sample's JSON leaves out or writes in a form of its own."""
 FORMAT = ("field_order", "color_range", "color_matrix", "color_primaries", "color_transfer")
 """Properties of a source's picture that have columns: they decide about whole sources, which have no JSON."""
 THUMBNAIL_WIDTH_PX = 192
 
 
-def index_rows(source: Source, config_hash: str) -> list[dict[str, Any]]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DecidedBy:
+    """What decided about a clip."""
+
+    config_hash: str
+    """Of everything that can change a decision."""
+    backends: Mapping[str, str]
+    """Stage → its backend, or backends joined by `+`."""
+
+
+def index_rows(source: Source, decided_by: DecidedBy) -> list[dict[str, Any]]:
     """One row for each clip, or a single one for a source that has none (failed or rejected as a whole)."""
     assert source.clips or not source.active, f"{source.uri} would vanish: it has neither clips nor a decision"
     if not source.active:
-        return [_source_row(source, config_hash)]
-    return [_clip_row(source, clip, config_hash) for clip in source.clips]
+        return [_source_row(source, decided_by)]
+    return [_clip_row(source, clip, decided_by) for clip in source.clips]
 
 
-def sample_json(source: Source, clip: Clip, config_hash: str) -> dict[str, Any]:
+def sample_json(source: Source, clip: Clip, decided_by: DecidedBy) -> dict[str, Any]:
     """Everything known about a kept clip, as it goes into the shard."""
     assert clip.payload is not None
-    row = _clip_row(source, clip, config_hash)
+    row = _clip_row(source, clip, decided_by)
     scores = dict(clip.scores)
     return {
         **{name: value for name, value in row.items() if name not in scores and name not in INDEX_ONLY},
@@ -48,7 +58,9 @@ def sample_json(source: Source, clip: Clip, config_hash: str) -> dict[str, Any]:
             for track in clip.tracks
         ],
         "people": [_person(person) for person in clip.people],
+        "backends": dict(decided_by.backends),
         "caption": clip.caption.model_dump(mode="json") if clip.caption else None,
+        "replies": [asdict(reply) for reply in clip.replies],
         "scores": scores,
         "video": asdict(clip.media.info),
         "metadata": dict(source.metadata),
@@ -87,7 +99,7 @@ def thumbnail(keyframes: Sequence[Keyframe]) -> bytes | None:
     return jpeg.tobytes()
 
 
-def _source_row(source: Source, config_hash: str) -> dict[str, Any]:
+def _source_row(source: Source, decided_by: DecidedBy) -> dict[str, Any]:
     decision = source.rejection
     if source.failure is not None:
         decision = Decision(stage=source.failure.stage, rule=source.failure.rule)
@@ -95,7 +107,7 @@ def _source_row(source: Source, config_hash: str) -> dict[str, Any]:
     info = source.media.info if source.media else None
     end_s = min(source.segment_end_s, info.duration_s if info else source.segment_start_s)
     return {
-        **_common(source, config_hash),
+        **_common(source, decided_by),
         "key": source.key,
         "start_s": source.segment_start_s,
         "end_s": end_s,
@@ -116,9 +128,9 @@ def _source_row(source: Source, config_hash: str) -> dict[str, Any]:
     }
 
 
-def _clip_row(source: Source, clip: Clip, config_hash: str) -> dict[str, Any]:
+def _clip_row(source: Source, clip: Clip, decided_by: DecidedBy) -> dict[str, Any]:
     return {
-        **_common(source, config_hash),
+        **_common(source, decided_by),
         "key": clip.key,
         "start_s": clip.start_s,
         "end_s": clip.end_s,
@@ -140,7 +152,7 @@ def _clip_row(source: Source, clip: Clip, config_hash: str) -> dict[str, Any]:
     }
 
 
-def _common(source: Source, config_hash: str) -> dict[str, Any]:
+def _common(source: Source, decided_by: DecidedBy) -> dict[str, Any]:
     media_s = source.media.info.duration_s if source.media else 0.0
     return {
         "source": source.uri,
@@ -150,7 +162,8 @@ def _common(source: Source, config_hash: str) -> dict[str, Any]:
         **_format(source),
         "stage_seconds": json.dumps({name: round(seconds, 4) for name, seconds in source.stage_seconds.items()}),
         "pool": str(source.pool),
-        "config_hash": config_hash,
+        "config_hash": decided_by.config_hash,
+        "backends": json.dumps(dict(decided_by.backends)),
     }
 
 

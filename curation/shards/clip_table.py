@@ -20,6 +20,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "stage_seconds": pa.string(),
     "pool": pa.string(),
     "config_hash": pa.string(),
+    "backends": pa.string(),
     "field_order": pa.string(),
     "color_range": pa.string(),
     "color_matrix": pa.string(),

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from curation.clip.schema import Clip, Source
-from curation.shards.clip_rows import index_rows, sample_json
+from curation.shards.clip_rows import DecidedBy, index_rows, sample_json
 from infra.config import ConfigError
 from infra.storage.commits import CommitDirectory, staged_tar
 from infra.storage.files import filesystem, join, write_atomically
@@ -78,10 +78,10 @@ class RunDirectory(CommitDirectory):
 class ShardWriter:
     """Packs finished sources into shards and commits them."""
 
-    def __init__(self, run: str, config: ShardsConfig, config_hash: str, session: str) -> None:
+    def __init__(self, run: str, config: ShardsConfig, decided_by: DecidedBy, session: str) -> None:
         self.directory = RunDirectory(run)
         self.config = config
-        self.config_hash = config_hash
+        self.decided_by = decided_by
         self.session = session
 
     def write(self, sources: Sequence[Source]) -> list[str]:
@@ -116,7 +116,7 @@ class ShardWriter:
                 self._quarantine(source)
         if any(exported(source) for source in sources):
             self._write_tar(join(self.directory.shards, f"{name}.tar"), sources)
-        rows = [row for source in sources for row in index_rows(source, self.config_hash)]
+        rows = [row for source in sources for row in index_rows(source, self.decided_by)]
         self.directory.commit(name, rows, self.session)
         return name
 
@@ -124,7 +124,7 @@ class ShardWriter:
         with staged_tar(path) as tar:
             for source in sources:
                 for clip in exported(source):
-                    for extension, content in _files(source, clip, self.config_hash).items():
+                    for extension, content in _files(source, clip, self.decided_by).items():
                         tar.add(f"{clip.key}.{extension}", content)
 
     def _quarantine(self, source: Source) -> None:
@@ -146,9 +146,9 @@ def _size(clip: Clip) -> int:
     return len(clip.payload.mp4) + len(clip.payload.wav or b"") + 4096
 
 
-def _files(source: Source, clip: Clip, config_hash: str) -> dict[str, bytes]:
+def _files(source: Source, clip: Clip, decided_by: DecidedBy) -> dict[str, bytes]:
     """A sample's files by extension; WebDataset wants them one after the other."""
     assert clip.payload is not None
-    record = json.dumps(sample_json(source, clip, config_hash), ensure_ascii=False).encode()
+    record = json.dumps(sample_json(source, clip, decided_by), ensure_ascii=False).encode()
     sound = {} if clip.payload.wav is None else {"wav": clip.payload.wav}
     return {"mp4": clip.payload.mp4, **sound, "json": record}

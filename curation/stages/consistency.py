@@ -3,15 +3,22 @@
 The paper's examples are "camera panning" on a static shot and "person walking" without displacement. A rule abstains
 where its measurement is missing or unreliable. Between "seen" and "not seen" lies a range in which no rule objects, so
 a caption is rejected only where the measurement is clear.
+
+What no rule objects to goes before a judge, where there is one: a second language model (paper: Qwen2.5-VL-72B), which
+compares every claim of the caption with the frames.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from curation.backends.models import NO_MODELS, ModelsConfig
+from curation.backends.registry import CLAIM_JUDGES
+from curation.backends.settings import PLACEMENT
 from curation.clip.caption import CameraMovement, Caption, MovementDirection
 from curation.clip.claims import (
+    attribute_claims,
     camera_movements,
     claims_moving_camera,
     claims_static_camera,
@@ -24,8 +31,15 @@ from curation.clip.schema import AudioType, Clip, Pool, ShotType
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConsistencyConfig:
-    """Where a measurement contradicts a claim."""
+    """Where a measurement contradicts a claim, and who judges the others."""
 
+    backend: str = "nobody"
+    """Judge of the claims that no rule objects to. Qwen2.5-VL-72B in the paper."""
+    min_claim_probability: float = 0.2
+    """A claim that the judge finds less probable than this contradicts the frames. Below one half, because many claims
+    of one caption are judged, and a judge who cannot tell must not reject."""
+    in_flight: int = field(default=8, metadata=PLACEMENT)
+    """Clips of one source that are judged at the same time."""
     still_speed_per_s: float = 0.003
     """Below this speed a camera stands still, in picture diagonals per second. Measured on the labelled clips: fixed
     cameras 0 to 0.002, hand-held ones from 0.005."""
@@ -69,6 +83,10 @@ class ConsistencyConfig:
     def __post_init__(self) -> None:
         if not 0.0 <= self.min_coverage <= 1.0:
             raise ValueError(f"min_coverage must be in [0, 1], not {self.min_coverage}")
+        if not 0.0 <= self.min_claim_probability <= 1.0:
+            raise ValueError(f"min_claim_probability must be in [0, 1], not {self.min_claim_probability}")
+        if self.in_flight < 1:
+            raise ValueError(f"in_flight must be at least 1, not {self.in_flight}")
         if self.still_speed_per_s > self.moving_speed_per_s:
             raise ValueError("still_speed_per_s must not be above moving_speed_per_s")
         if self.still_travel_heads > self.moved_travel_heads:
@@ -92,16 +110,18 @@ Rule = Callable[[Caption, Clip, ConsistencyConfig], Finding | None]
 
 
 class ConsistencyFilter:
-    """Compare a caption with the measurements; reject at the first contradiction."""
+    """Compare a caption with the measurements, then with the frames; reject at the first contradiction."""
 
-    def __init__(self, config: ConsistencyConfig) -> None:
+    def __init__(self, config: ConsistencyConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
+        self.judge = CLAIM_JUDGES.build(config.backend, models)
 
     def __call__(self, clip: Clip) -> Clip:
         """The clip, rejected with the rule's name where its caption is contradicted."""
-        if clip.caption is None:
+        caption = clip.caption
+        if caption is None:
             return clip
-        found = [finding for rule in RULES if (finding := rule(clip.caption, clip, self.config))]
+        found = [finding for rule in RULES if (finding := rule(caption, clip, self.config))]
         contradictions = [finding for finding in found if finding.contradicts]
         clip = clip.with_scores(
             consistency_claims_checked=len(found),
@@ -110,7 +130,22 @@ class ConsistencyFilter:
         if contradictions:
             first = contradictions[0]
             return clip.reject("consistency", first.rule, first.value, first.threshold)
-        return clip
+        return self._judged(clip, caption)
+
+    def _judged(self, clip: Clip, caption: Caption) -> Clip:
+        """The clip with the least probable claim, rejected where that contradicts the frames."""
+        probabilities = self.judge.judge(clip, attribute_claims(caption))
+        if not probabilities:
+            return clip.with_scores(consistency_claims_judged=0)
+        claim, probability = min(probabilities.items(), key=lambda judged: judged[1])
+        least = self.config.min_claim_probability
+        refuted = probability < least
+        clip = clip.with_scores(
+            consistency_claims_judged=len(probabilities),
+            consistency_least_probability=probability,
+            consistency_refuted_claim=str(claim) if refuted else None,
+        )
+        return clip.reject("consistency", "refuted_claim", probability, least) if refuted else clip
 
 
 def moving_camera_on_static_shot(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.registry import DEFECT_DETECTORS
+from curation.backends.settings import PLACEMENT
 from curation.backends.text.overlay import Motion, decode_overlays
 from curation.clip.observations import Box
 from curation.clip.schema import Clip
+
+ASKED = (
+    "poor_image",
+    "visible_logo",
+    "subtitles",
+    "watermark",
+    "split_screen",
+    "no_recording",
+    "effects",
+)
+"""Kinds of defects that a language model is asked about; it gives the probability of each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,6 +30,11 @@ class DefectConfig:
 
     backend: str = "measured"
     """Defect detector. The paper lets a multimodal language model flag defects (Sec. 4.1)."""
+    second_backend: str | None = None
+    """Another one, for the clips that the first one lets pass: what is measured costs nothing, and a model need not be
+    asked about it. None for nobody."""
+    in_flight: int = field(default=8, metadata=PLACEMENT)
+    """Clips of one source that are looked at at the same time."""
 
     max_letterbox: float = 0.03
     """Share of the height that dark bars at top and bottom may take together: broadcast blanking and padding
@@ -46,8 +64,20 @@ class DefectConfig:
     max_blank_s: float = 0.2
     """Longest blank span: a flash or a dip of a few frames may stay, a fade to black may not."""
 
-    max_flag: float = 0.5
-    """Limit of every other kind of defect, which a language model reports with its probability."""
+    max_poor_image: float = 0.5
+    """Highest probability of a poor picture that a language model may give."""
+    max_visible_logo: float = 0.5
+    """The same for a logo or emblem over the picture."""
+    max_subtitles: float = 0.5
+    """The same for text over the picture that the subtitles stage has let pass."""
+    max_watermark: float = 0.5
+    """The same for a watermark."""
+    max_split_screen: float = 0.5
+    """The same for a picture that is put together from several."""
+    max_no_recording: float = 0.5
+    """The same for slideshows, screen recordings and video games."""
+    max_effects: float = 0.5
+    """The same for stickers, filters and transitions."""
 
     def __post_init__(self) -> None:
         shares = (
@@ -56,7 +86,7 @@ class DefectConfig:
             "max_blurred_fill",
             "max_logo",
             "max_logo_text_width",
-            "max_flag",
+            *(f"max_{kind}" for kind in ASKED),
         )
         for name in shares:
             if not 0 <= getattr(self, name) <= 1:
@@ -64,6 +94,10 @@ class DefectConfig:
         for name in ("max_frozen_s", "max_still_s", "max_blank_s"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"defects.{name} must not be negative, but is {getattr(self, name)}")
+        if self.second_backend == self.backend:
+            raise ValueError("defects.second_backend must be another one than defects.backend")
+        if self.in_flight < 1:
+            raise ValueError(f"defects.in_flight must be at least 1, not {self.in_flight}")
 
 
 class DefectFilter:
@@ -72,6 +106,8 @@ class DefectFilter:
     def __init__(self, config: DefectConfig, models: ModelsConfig = NO_MODELS) -> None:
         self.config = config
         self.detector = DEFECT_DETECTORS.build(config.backend, models)
+        second = config.second_backend
+        self.second = None if second is None else DEFECT_DETECTORS.build(second, models)
         self.limits = {
             "letterbox": config.max_letterbox,
             "pillarbox": config.max_pillarbox,
@@ -80,18 +116,24 @@ class DefectFilter:
             "frozen_s": config.max_frozen_s,
             "still_s": config.max_still_s,
             "blank_s": config.max_blank_s,
+            **{kind: getattr(config, f"max_{kind}") for kind in ASKED},
         }
 
     def __call__(self, clip: Clip) -> Clip:
         """Scores: the severity of every kind of defect that was looked for."""
-        severities = {**self.detector.detect(clip)}
-        severities["logo"] = max(severities.get("logo", 0.0), self._logo_text(clip))
-        clip = clip.with_scores(**{f"defect_{kind}": severity for kind, severity in severities.items()})
-        for kind, severity in severities.items():
-            limit = self.limits.get(kind, self.config.max_flag)
-            if severity > limit:
-                return clip.reject("defects", kind.removesuffix("_s"), severity, limit)
+        for severities in self._findings(clip):
+            clip = clip.with_scores(**{f"defect_{kind}": severity for kind, severity in severities.items()})
+            for kind, severity in severities.items():
+                if severity > self.limits[kind]:
+                    return clip.reject("defects", kind.removesuffix("_s"), severity, self.limits[kind])
         return clip
+
+    def _findings(self, clip: Clip) -> Iterator[Mapping[str, float]]:
+        """Those of each detector in turn; the second one looks only when it is asked for its own."""
+        found = {**self.detector.detect(clip)}
+        yield {**found, "logo": max(found.get("logo", 0.0), self._logo_text(clip))}
+        if self.second is not None:
+            yield self.second.detect(clip)
 
     def _logo_text(self, clip: Clip) -> float:
         """Area of the largest text that the subtitles stage saw fixed in a corner over a moving picture; 0 if none."""

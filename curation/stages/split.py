@@ -118,6 +118,7 @@ def _clip(source: Source, index: int, span: Span) -> Clip:
         end_s=end_s,
         keyframes=tuple(k for k in source.keyframes if start_s - 1e-6 <= k.time_s < end_s - 1e-6),
         stats=source.stats.between(start_s, end_s),
+        metadata=source.metadata,
     )
     return clip if span.rule is None else clip.reject("split", span.rule, end_s - start_s)
 

@@ -10,6 +10,7 @@ import numpy as np
 from curation.clip.caption import Caption
 from curation.clip.observations import Keyframe
 from curation.clip.schema import AudioType, Clip, Decision, Media, Payload, Pool, Shot, ShotType, Source, VideoInfo
+from curation.shards.clip_rows import DecidedBy
 from curation.shards.run_directory import RunDirectory, ShardsConfig, ShardWriter
 
 SECONDS = {"probe": 0.5, "resolution": 0.0, "scenes": 1.0, "split": 0.5, "faces": 1.0, "pose": 1.0, "export": 4.0}
@@ -126,4 +127,6 @@ def write_playable_run(run: str, mp4: bytes, wav: bytes) -> str:
 
 def write_run(run: str, units: list[Source], *, config_hash: str = "c0ffee", session: str = "one") -> list[str]:
     RunDirectory(run).open_session(session)
-    return ShardWriter(run, ShardsConfig(), config_hash, session).write(units)
+    return ShardWriter(
+        run, ShardsConfig(), DecidedBy(config_hash=config_hash, backends={"quality": "no_reference"}), session
+    ).write(units)

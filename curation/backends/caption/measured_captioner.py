@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from curation.backends.caption.captioner import Described
 from curation.backends.caption.light_words import describe_light
 from curation.backends.motion.words import camera_movement, movement_direction
-from curation.clip.caption import NONE, CameraMovement, Caption, HumanAction, MovementDirection
+from curation.clip.caption import NONE, CameraMovement, Caption, HumanAction, MovementDirection, with_labels
 from curation.clip.motion import CameraMotion, SubjectMotion
 from curation.clip.schema import AudioType, Clip, ShotType, Verdict
 
@@ -58,11 +60,11 @@ class _Facts:
 class MeasuredCaptioner:
     """Fills the schema from scores, tracks and brightness; `"none"` where these do not suffice."""
 
-    def caption(self, clip: Clip) -> Caption:
+    def caption(self, clip: Clip, labels: Mapping[str, str]) -> Described:
         """A valid caption for any clip."""
         facts = _facts(clip)
         shot_type = facts.shot_type
-        return Caption(
+        caption = Caption(
             shot_type=NONE if shot_type is ShotType.NONE else shot_type.value.replace("_", " "),
             # That no face was found does not mean that nobody is there.
             num_people=facts.num_people or None,
@@ -73,6 +75,7 @@ class MeasuredCaptioner:
             brief=_brief(facts),
             detailed=_detailed(facts),
         )
+        return Described(caption=with_labels(caption, labels))
 
 
 def _facts(clip: Clip) -> _Facts:

@@ -12,17 +12,27 @@ import pytest
 from curation.clip.caption import Caption
 from curation.clip.observations import Box, FaceBox, FaceTrack, Keyframe
 from curation.clip.people import ClipPerson, Hands, Keypoint
+from curation.clip.replies import ModelReply
 from curation.clip.schema import AudioType, Clip, Decision, Pool, Shot, ShotType, Source
-from curation.shards.clip_rows import FORMAT, INDEX_ONLY, THUMBNAIL_WIDTH_PX, index_rows, sample_json, thumbnail
+from curation.shards.clip_rows import (
+    FORMAT,
+    INDEX_ONLY,
+    THUMBNAIL_WIDTH_PX,
+    DecidedBy,
+    index_rows,
+    sample_json,
+    thumbnail,
+)
 from curation.shards.clip_table import COLUMNS
 from tests.worlds.synthetic_run import clip, export, keyframe, media, source
 
+DECIDED_BY = DecidedBy(config_hash="c0ffee", backends={"sync": "mouth_motion+silero"})
 MADE = source("/in/a.mp4", 1280, 720, 15.0)
 
 
 def test_a_kept_clip_has_a_row() -> None:
     made = export(clip(MADE, 0, shot_type=ShotType.PORTRAIT, num_people=1).with_scores(face_presence=0.9))
-    (row,) = index_rows(replace(MADE, clips=(made,)), "c0ffee")
+    (row,) = index_rows(replace(MADE, clips=(made,)), DECIDED_BY)
     assert (row["key"], row["source"], row["source_key"]) == (made.key, MADE.uri, MADE.key)
     assert (row["kept"], row["audio_kept"], row["audio_reason"]) == (True, True, None)
     assert (row["reject_stage"], row["reject_rule"], row["reject_value"], row["reject_threshold"]) == (None,) * 4
@@ -58,6 +68,7 @@ OF_THE_SEGMENT = {
     "stage_seconds": '{"probe": 0.1234, "split": 1.0}',
     "pool": "general",
     "config_hash": "c0ffee",
+    "backends": '{"sync": "mouth_motion+silero"}',
 }
 
 
@@ -97,7 +108,7 @@ def described() -> tuple[Source, Clip]:
 
 def test_all_that_is_known_of_a_clip_is_in_its_row() -> None:
     unit, made = described()
-    assert index_rows(unit, "c0ffee") == [
+    assert index_rows(unit, DECIDED_BY) == [
         {
             **OF_THE_SEGMENT,
             "key": SEGMENT.clip_key(1),
@@ -130,8 +141,8 @@ def test_all_that_is_known_of_a_clip_is_in_its_row() -> None:
 
 def test_all_that_is_known_of_a_clip_is_in_its_json() -> None:
     unit, made = described()
-    (row,) = index_rows(unit, "c0ffee")
-    record = sample_json(unit, made, "c0ffee")
+    (row,) = index_rows(unit, DECIDED_BY)
+    record = sample_json(unit, made, DECIDED_BY)
     of_the_row = {name: value for name, value in row.items() if name not in {*INDEX_ONLY, *made.scores}}
     assert made.caption is not None
     assert record == {
@@ -148,7 +159,9 @@ def test_all_that_is_known_of_a_clip_is_in_its_json() -> None:
                 "hands": [{"left": [0.25, 0.5, 0.375, 0.625], "right": None}],
             }
         ],
+        "backends": {"sync": "mouth_motion+silero"},
         "caption": made.caption.model_dump(mode="json"),
+        "replies": [],
         "scores": {"face_presence": 0.9, "sharpness": 3.0},
         "video": asdict(made.media.info),
         "metadata": {"licence": "CC0"},
@@ -158,7 +171,7 @@ def test_all_that_is_known_of_a_clip_is_in_its_json() -> None:
 
 def test_what_is_not_known_of_a_clip_is_null_in_its_json() -> None:
     made = export(clip(MADE, 0))
-    record = sample_json(replace(MADE, clips=(made,)), made, "c0ffee")
+    record = sample_json(replace(MADE, clips=(made,)), made, DECIDED_BY)
     assert (record["crop"], record["caption"], record["caption_brief"]) == (None,) * 3
     assert (record["face_tracks"], record["people"]) == ([], [])
 
@@ -168,7 +181,7 @@ def test_all_that_is_known_of_a_source_without_clips_is_in_its_row(failed: bool)
     decision = Decision(stage="resolution", rule="short_edge", value=480.0, threshold=720.0)
     unit = SEGMENT.fail("probe", "unreadable", "why") if failed else replace(SEGMENT, rejection=decision)
     nothing = ("shot_start_s", "shot_end_s", "parent_key", "shot_type", "num_people", "audio_type", "num_frames")
-    (row,) = index_rows(unit, "c0ffee")
+    (row,) = index_rows(unit, DECIDED_BY)
     assert row == {
         **OF_THE_SEGMENT,
         **dict.fromkeys(nothing),
@@ -192,7 +205,7 @@ def test_all_that_is_known_of_a_source_without_clips_is_in_its_row(failed: bool)
 
 def test_a_rejected_clip_has_its_reason_and_no_sound() -> None:
     made = clip(MADE, 0).reject("faces", "presence", 0.25, 0.5)
-    (row,) = index_rows(replace(MADE, clips=(made,)), "c0ffee")
+    (row,) = index_rows(replace(MADE, clips=(made,)), DECIDED_BY)
     assert not row["kept"]
     assert (row["reject_stage"], row["reject_rule"], row["reject_value"], row["reject_threshold"]) == (
         *("faces", "presence"),
@@ -204,14 +217,14 @@ def test_a_rejected_clip_has_its_reason_and_no_sound() -> None:
 
 def test_a_clip_that_lost_its_sound_says_where() -> None:
     made = export(clip(MADE, 0).drop_audio("sync", "offset", 10, 6))
-    (row,) = index_rows(replace(MADE, clips=(made,)), "c0ffee")
+    (row,) = index_rows(replace(MADE, clips=(made,)), DECIDED_BY)
     assert (row["kept"], row["audio_kept"], row["audio_reason"]) == (True, False, "sync/offset")
-    assert sample_json(replace(MADE, clips=(made,)), made, "c0ffee")["audio"] is None
+    assert sample_json(replace(MADE, clips=(made,)), made, DECIDED_BY)["audio"] is None
 
 
 def test_a_failed_source_has_one_row_without_its_clips() -> None:
     made = replace(MADE, clips=(clip(MADE, 0), clip(MADE, 1))).fail("export", "undecodable", "why")
-    (row,) = index_rows(made, "c0ffee")
+    (row,) = index_rows(made, DECIDED_BY)
     assert (row["key"], row["reject_stage"], row["reject_rule"], row["kept"]) == (
         *(made.key, "export", "undecodable"),
         False,
@@ -221,46 +234,46 @@ def test_a_failed_source_has_one_row_without_its_clips() -> None:
 
 def test_a_failure_counts_before_a_rejection() -> None:
     made = replace(MADE, rejection=Decision(stage="resolution", rule="short_edge", value=1.0, threshold=2.0))
-    assert index_rows(made, "")[0]["reject_rule"] == "short_edge"
-    assert index_rows(made.fail("export", "undecodable", "why"), "")[0]["reject_rule"] == "undecodable"
+    assert index_rows(made, DECIDED_BY)[0]["reject_rule"] == "short_edge"
+    assert index_rows(made.fail("export", "undecodable", "why"), DECIDED_BY)[0]["reject_rule"] == "undecodable"
 
 
 def test_a_source_that_nobody_could_open_has_no_size() -> None:
-    (row,) = index_rows(replace(MADE, media=None).fail("probe", "unreadable", "why"), "c0ffee")
+    (row,) = index_rows(replace(MADE, media=None).fail("probe", "unreadable", "why"), DECIDED_BY)
     assert (row["width"], row["height"], row["fps"], row["thumbnail"]) == (None,) * 4
     assert row["source_duration_s"] == 0.0
     assert {row[name] for name in FORMAT} == {None}
     later = replace(MADE, media=None, segment_start_s=10.0, segment_end_s=14.0).fail("probe", "unreadable", "why")
-    assert (index_rows(later, "")[0]["start_s"], index_rows(later, "")[0]["end_s"]) == (10.0, 10.0)
+    assert (index_rows(later, DECIDED_BY)[0]["start_s"], index_rows(later, DECIDED_BY)[0]["end_s"]) == (10.0, 10.0)
 
 
 def test_a_segment_beyond_the_end_lasts_0_s() -> None:
     made = replace(MADE, segment_start_s=20.0).fail("probe", "unreadable", "why")
-    assert index_rows(made, "")[0]["source_duration_s"] == 0.0
+    assert index_rows(made, DECIDED_BY)[0]["source_duration_s"] == 0.0
 
 
 def test_a_segment_is_as_long_as_its_part() -> None:
     made = replace(MADE, segment=1, segment_start_s=10.0, segment_end_s=12.0)
-    assert index_rows(replace(made, clips=(clip(made, 0),)), "")[0]["source_duration_s"] == 2.0
+    assert index_rows(replace(made, clips=(clip(made, 0),)), DECIDED_BY)[0]["source_duration_s"] == 2.0
     last = replace(made, segment_end_s=float("inf"))
-    assert index_rows(replace(last, clips=(clip(last, 0),)), "")[0]["source_duration_s"] == 5.0
+    assert index_rows(replace(last, clips=(clip(last, 0),)), DECIDED_BY)[0]["source_duration_s"] == 5.0
 
 
 def test_a_source_never_vanishes() -> None:
     with pytest.raises(AssertionError, match="would vanish"):
-        index_rows(MADE, "c0ffee")
+        index_rows(MADE, DECIDED_BY)
 
 
 def test_every_row_fits_the_columns() -> None:
-    (row,) = index_rows(replace(MADE, clips=(clip(MADE, 0),)), "c0ffee")
-    (failed,) = index_rows(MADE.fail("probe", "unreadable", "why"), "c0ffee")
+    (row,) = index_rows(replace(MADE, clips=(clip(MADE, 0),)), DECIDED_BY)
+    (failed,) = index_rows(MADE.fail("probe", "unreadable", "why"), DECIDED_BY)
     assert set(row) == set(failed)
     assert set(row) <= set(COLUMNS)
 
 
 def test_the_json_of_a_clip_has_what_the_index_leaves_out() -> None:
     made = export(clip(MADE, 0, crop=Box(x0=0.0, y0=0.0, x1=0.5, y1=1.0)).with_scores(face_presence=0.9))
-    record = sample_json(replace(MADE, clips=(made,), metadata={"licence": "CC0"}), made, "c0ffee")
+    record = sample_json(replace(MADE, clips=(made,), metadata={"licence": "CC0"}), made, DECIDED_BY)
     assert record["scores"] == {"face_presence": 0.9}
     assert "face_presence" not in record
     assert not INDEX_ONLY & record.keys()
@@ -303,3 +316,22 @@ def test_the_thumbnail_of_a_strip_has_a_row() -> None:
     small = thumbnail([Keyframe(time_s=0.0, jpeg=jpeg_of(128, 1000, 1))])
     assert small is not None
     assert Keyframe(time_s=0.0, jpeg=small).image().shape == (1, THUMBNAIL_WIDTH_PX, 3)
+
+
+def test_what_a_model_said_goes_into_the_shard_and_not_into_the_index() -> None:
+    reply = ModelReply(
+        stage="caption",
+        prompt="scene",
+        version="1",
+        model="qwen",
+        seed=1,
+        text="{}",
+        refused="scene: Field required",
+        prompt_tokens=700,
+        cached_tokens=600,
+        completion_tokens=9,
+    )
+    made = replace(export(clip(MADE, 0)), replies=(reply,))
+    whole = json.loads(json.dumps(sample_json(replace(MADE, clips=(made,)), made, DECIDED_BY)))
+    assert whole["replies"] == [asdict(reply)]
+    assert "replies" not in index_rows(replace(MADE, clips=(made,)), DECIDED_BY)[0]

@@ -15,12 +15,14 @@ import webdataset as wds
 from curation.clip.observations import FrameStats
 from curation.clip.schema import Clip, Decision, Media, Payload, Pool, Shot, Source
 from curation.media import probe
-from curation.shards.clip_rows import sample_json
+from curation.shards.clip_rows import DecidedBy, sample_json
 from curation.shards.run_directory import RunDirectory, ShardsConfig, ShardWriter
 from curation.stages.export import Export, ExportConfig
 from infra.config import ConfigError
 from infra.storage.commits import CommitDirectory, TakenOverError, staged_tar
 from tests.worlds.videos import write_video
+
+DECIDED_BY = DecidedBy(config_hash="hash", backends={})
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +65,7 @@ def with_sound(source: Source, wav: bytes) -> Source:
 
 def writer(run: Path | str, session: str = "one", sizes: dict[str, int] | None = None) -> ShardWriter:
     RunDirectory(str(run)).open_session(session)
-    return ShardWriter(str(run), ShardsConfig(**(sizes or {})), "hash", session)
+    return ShardWriter(str(run), ShardsConfig(**(sizes or {})), DECIDED_BY, session)
 
 
 def test_every_source_is_in_exactly_one_shard(tmp_path: Path, media: Media) -> None:
@@ -155,7 +157,7 @@ def test_the_tar_holds_the_kept_clips_of_active_sources(tmp_path: Path, media: M
     sample = directory.sample(name, keys[1])
     assert list(sample) == ["mp4", "wav", "json"]
     assert (sample["mp4"], sample["wav"]) == (b"v" * 100, b"sound")
-    assert sample["json"].decode() == json.dumps(sample_json(talk, talk.clips[1], "hash"), ensure_ascii=False)
+    assert sample["json"].decode() == json.dumps(sample_json(talk, talk.clips[1], DECIDED_BY), ensure_ascii=False)
     assert {row["config_hash"] for row in directory.index().to_pylist()} == {"hash"}
     assert directory.sample(name, "another") == {}
     assert directory.sample("soul-absent", keys[1]) == {}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from curation.backends.caption.captioner import CaptionError
+from curation.backends.caption.captioner import CaptionError, Described
 from curation.clip.caption import CameraMovement, Caption, HumanAction, MovementDirection
 from curation.clip.motion import CameraMotion, SubjectMotion
 from curation.clip.schema import AudioType, Clip, Decision, Score, ShotType
@@ -193,13 +194,48 @@ def test_texts_are_sentences(people: int, shot_type: ShotType) -> None:
 
 def test_a_captioner_without_an_answer_rejects_the_clip() -> None:
     class Mute:
-        def caption(self, clip: Clip) -> Caption:
+        def caption(self, clip: Clip, labels: Mapping[str, str]) -> Described:
             raise CaptionError(f"nothing to say of {clip.key}")
 
     stage = CaptionStage(CaptionConfig())
     stage.captioner = Mute()
-    clip = clip_of()
-    assert stage(clip) == replace(clip, rejection=Decision(stage="caption", rule="no_valid_caption"))
+    clip = stage(clip_of())
+    assert clip.rejection == Decision(stage="caption", rule="no_valid_caption")
+    assert clip.caption is None
+    assert (clip.scores["caption_error"], clip.scores["caption_said"]) == ("nothing to say of made-0000", None)
+
+
+def test_what_people_labelled_takes_the_captioners_place() -> None:
+    stage = CaptionStage(
+        CaptionConfig(label_columns={"gesture": "hand_gesture", "legs": "human_action.legs", "people": "num_people"})
+    )
+    clip = stage(replace(clip_of(), metadata={"gesture": " waves ", "legs": "", "people": 2, "other": "x"}))
+    assert clip.caption is not None
+    assert (clip.caption.hand_gesture, clip.caption.human_action.legs, clip.caption.num_people) == ("waves", "none", 2)
+    assert clip.caption.from_manifest == ("hand_gesture", "num_people")
+    assert clip.caption.style == "none"
+
+
+def test_a_label_that_does_not_fit_rejects_the_clip_and_says_why() -> None:
+    stage = CaptionStage(CaptionConfig(label_columns={"way": "movement_direction"}))
+    clip = stage(replace(clip_of(), metadata={"way": "north"}))
+    assert clip.rejection == Decision(stage="caption", rule="invalid_label")
+    assert str(clip.scores["caption_error"]).startswith("movement_direction cannot be 'north': Input should be 'still'")
+    assert stage(clip_of()).kept
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"gesture": "gesture"}, "caption.label_columns.gesture: no attribute 'gesture'; there are scene, "),
+        ({"gesture": "brief"}, "no attribute 'brief'"),
+        ({"gesture": "human_action"}, "no attribute 'human_action'"),
+        ({"a": "scene", "b": "scene"}, "two columns for one attribute"),
+    ],
+)
+def test_label_columns_name_attributes(columns: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CaptionConfig(label_columns=columns)
 
 
 def test_an_unknown_backend_is_named() -> None:

@@ -371,7 +371,7 @@ def test_the_measured_captioner_never_contradicts_the_measurements(
     info = replace(BASE.media.info, audio_codec="aac" if has_audio else None)
     clip = replace(clip, audio_type=audio_type, media=replace(BASE.media, info=info))
     clip = clip.with_scores(sync_verdict=sync_verdict)
-    captioned = replace(clip, caption=MeasuredCaptioner().caption(clip))
+    captioned = replace(clip, caption=MeasuredCaptioner().caption(clip, {}).caption)
     checked = ConsistencyFilter(ConsistencyConfig())(captioned)
     assert checked.kept, (checked.rejection, captioned.caption)
 

@@ -3,13 +3,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from curation.clip.schema import Clip, Decision
-from curation.stages.defects import DefectConfig, DefectFilter
+from curation.stages.defects import ASKED, DefectConfig, DefectFilter
 from curation.stages.subtitles import SubtitleConfig, SubtitleFilter
 from tests.worlds.clip_from_video import clip_from_images, clip_from_video
 from tests.worlds.drawn_scenes import FPS, Picture, landscape, panned, with_text
@@ -129,7 +130,7 @@ LIMITS = DefectConfig(
     max_frozen_s=5.0,
     max_still_s=6.0,
     max_blank_s=7.0,
-    max_flag=0.8,
+    max_watermark=0.8,
 )
 
 
@@ -150,7 +151,7 @@ def filtered(found: dict[str, float], overlays: str | None = None, config: Defec
         ("frozen_s", 5.0, "frozen"),
         ("still_s", 6.0, "still"),
         ("blank_s", 7.0, "blank"),
-        ("deformed_hands", 0.8, "deformed_hands"),
+        ("watermark", 0.8, "watermark"),
     ],
 )
 def test_each_kind_has_its_limit_and_is_rejected_above_it(kind: str, limit: float, rule: str) -> None:
@@ -160,15 +161,15 @@ def test_each_kind_has_its_limit_and_is_rejected_above_it(kind: str, limit: floa
 
 
 def test_every_severity_is_scored_and_the_first_above_its_limit_rejects() -> None:
-    clip = filtered({"remaining_subtitles": 0.1, "deformed_hands": 0.9, "letterbox": 1.0})
+    clip = filtered({"subtitles": 0.1, "watermark": 0.9, "letterbox": 1.0})
     assert dict(clip.scores) == {
         "subtitle_overlays": None,
-        "defect_remaining_subtitles": 0.1,
-        "defect_deformed_hands": 0.9,
+        "defect_subtitles": 0.1,
+        "defect_watermark": 0.9,
         "defect_letterbox": 1.0,
         "defect_logo": 0.0,
     }
-    assert clip.rejection == Decision(stage="defects", rule="deformed_hands", value=0.9, threshold=0.8)
+    assert clip.rejection == Decision(stage="defects", rule="watermark", value=0.9, threshold=0.8)
 
 
 def place(x0: float, y0: float, x1: float, y1: float, motion: str = "over_motion") -> list[str | float]:
@@ -211,7 +212,14 @@ def test_the_largest_logo_counts_whether_text_or_picture() -> None:
     assert filtered({"logo": 0.05}, texts).scores["defect_logo"] == 0.05
 
 
-SHARES = ["max_letterbox", "max_pillarbox", "max_blurred_fill", "max_logo", "max_logo_text_width", "max_flag"]
+SHARES = [
+    "max_letterbox",
+    "max_pillarbox",
+    "max_blurred_fill",
+    "max_logo",
+    "max_logo_text_width",
+    *(f"max_{kind}" for kind in ASKED),
+]
 SPANS = ["max_frozen_s", "max_still_s", "max_blank_s"]
 
 
@@ -233,8 +241,15 @@ def test_a_span_is_not_negative(name: str) -> None:
 
 
 def test_an_unknown_backend_names_the_known() -> None:
-    with pytest.raises(ValueError, match="measured"):
-        DefectFilter(DefectConfig(backend="eyes"))
+    for config in (DefectConfig(backend="eyes"), DefectConfig(second_backend="eyes")):
+        with pytest.raises(ValueError, match="measured"):
+            DefectFilter(config)
+
+
+@pytest.mark.parametrize("changes", [{"second_backend": "measured"}, {"in_flight": 0}])
+def test_impossible_settings_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(changes))):
+        DefectConfig(**changes)
 
 
 @pytest.mark.clips

@@ -190,7 +190,7 @@ def test_a_crop_of_a_crop_is_not_made() -> None:
         ({"crop_from_heads": -1.0}, MUST_NOT_BE_NEGATIVE),
         ({"crop_half_width_heads": 0.0}, MUST_NOT_BE_NEGATIVE),
         ({"min_short_edge_px": -1}, MUST_NOT_BE_NEGATIVE),
-        ({"backend": "openpose"}, "unknown pose backend 'openpose'; known: face_geometry"),
+        ({"backend": "openpose"}, "unknown pose backend 'openpose'; known: face_geometry, rtmo, rtmpose"),
     ],
 )
 def test_bad_configuration_is_one_clear_line(changes: dict[str, object], message: str) -> None:

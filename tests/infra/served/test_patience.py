@@ -22,6 +22,7 @@ from tests.worlds.served_models import Answer, Asked, serving
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(patience._Waiting, "servers", set())
     lines: list[str] = []
     listen(lines.append)
     yield lines

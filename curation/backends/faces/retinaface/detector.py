@@ -23,6 +23,8 @@ from curation.clip.observations import Box, FaceBox
 
 Image = npt.NDArray[np.uint8]
 
+CPU_BATCH: Final = 4
+"""Pictures whose features the caches of a CPU hold; see `RetinaFaceConfig.batch_size`."""
 MOST_CANDIDATES: Final = 5000
 """Boxes of a picture, the most confident ones, that suppression looks at, as in the published code."""
 
@@ -44,7 +46,8 @@ class RetinaFace:
         self._mean = torch.tensor(self.release.mean, device=self.device)
         self._spread = torch.tensor(self.release.spread, device=self.device)
         self._anchors = lru_cache(maxsize=16)(self._make_anchors)
-        self._batched = Batched(self._detect_batch, size=config.batch_size, what="RetinaFace")
+        size = min(config.batch_size, CPU_BATCH) if self.device.type == "cpu" else config.batch_size
+        self._batched = Batched(self.detect_batch, size=size, what="RetinaFace")
 
     def detect(self, images: Sequence[Image], *, thorough: bool = True) -> list[tuple[FaceBox, ...]]:
         """See `FaceDetector`; confidence is a probability, boxes run from brows to chin as dlib's do.
@@ -54,8 +57,8 @@ class RetinaFace:
         del thorough
         return self._batched(images)
 
-    def _detect_batch(self, images: Sequence[Image]) -> list[tuple[FaceBox, ...]]:
-        """A batch of any sizes, which the sources of several threads may bring together."""
+    def detect_batch(self, images: Sequence[Image]) -> list[tuple[FaceBox, ...]]:
+        """A batch of any sizes, which the sources of several threads may bring together; for one thread at a time."""
         places: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for place, image in enumerate(images):
             places[image.shape].append(place)

@@ -82,7 +82,8 @@ def _rectified_mean(mean: torch.Tensor, spread: torch.Tensor) -> torch.Tensor:
     """Mean of the positive part of a normal distribution."""
     ratio = mean / spread
     density = torch.exp(-ratio.square() / 2) / math.sqrt(2 * math.pi)
-    return mean * torch.special.ndtr(ratio) + spread * density
+    positive: torch.Tensor = mean * torch.special.ndtr(ratio) + spread * density
+    return positive
 
 
 def _read(path: str) -> State:

@@ -69,7 +69,7 @@ def test_a_picture_without_people_has_no_face(real: RetinaFace) -> None:
 def test_a_batch_of_mixed_sizes_gives_what_each_picture_gives_alone(real: RetinaFace) -> None:
     images = [portrait("face_recognition-obama.jpg"), portrait("echomimic_v2-0010.png")]
     images += [images[0][:, ::-1].copy(), images[1][::-1].copy(), images[0]]
-    together = real.detect(images)
+    together = real.detect_batch(images)
     assert [len(faces) for faces in together][:3] == [1, 1, 1]
     for image, faces in zip(images, together, strict=True):
         assert_same(faces, real.detect([image])[0])

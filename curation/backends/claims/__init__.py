@@ -1,0 +1,1 @@
+"""Comparing what a caption claims with what the frames show."""
