@@ -28,7 +28,7 @@ def crop_clip(clip: Clip, crop: Box, key: str) -> Clip:
         crop=crop if clip.crop is None else outer_box(crop, clip.crop),
         keyframes=tuple(_crop_keyframe(keyframe, crop) for keyframe in clip.keyframes),
         tracks=tuple(sorted(tracks, key=lambda track: track.mean_area, reverse=True)),
-        people=tuple(part for person in clip.people if (part := _crop_person(person, crop)) is not None),
+        people=tuple(inside for person in clip.people if (inside := _crop_person(person, crop)) is not None),
     )
 
 

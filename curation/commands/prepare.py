@@ -122,7 +122,7 @@ def _check_methods(console: Console, profile: str, config: CurationConfig, *, al
 
 
 def _shortfall(profile: str, lesser: list[LesserMethod]) -> str:
-    return f"{profile} asks for the paper's models, and {len(lesser)} stages have only a lesser method yet"
+    return f"{profile} asks for the paper's models, and {len(lesser)} stages choose a lesser method"
 
 
 def _warn_of_other_configurations(console: Console, directory: RunDirectory, config: CurationConfig) -> None:

@@ -49,7 +49,8 @@ class PictureNetwork:
         shape = given[0][1] if len(given) == 1 else ()
         if len(shape) != 4 or shape[1] != 3 or not all(isinstance(side, int) for side in shape[2:]):
             raise ConfigError(
-                f"{weights} is not {kind}: expected one input ({BATCH}, 3, height, width), found {_shapes(given)}"
+                f"{weights} is not {kind}: expected one input ({BATCH}, 3, height, width) of a known size, "
+                f"found {_shapes(given)}"
             )
         self.input = given[0][0]
         self.batch: int | None = shape[0] if isinstance(shape[0], int) else None

@@ -1,5 +1,8 @@
 """RTMPose: the joints of one person in a crop around them (Jiang et al., 2023; MMPose's export), for everyone on the
 keyframes of a clip.
+
+Checked once against MMPose 1.3.2 with random weights and 18 boxes on six keyframes: joints differ by at most 2e-5
+pixels.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ class Window:
 
     def to_picture(self, points: npt.NDArray[np.floating]) -> Points:
         """`(…, 2)` points of the input, in the picture."""
-        return (np.asarray(points, np.float64) - np.array(self.size) / 2) / self.scale + np.array(self.centre)
+        middle = np.array(self.size) / 2
+        return np.asarray((np.asarray(points, np.float64) - middle) / self.scale + np.array(self.centre), np.float64)
 
 
 def whole_picture(picture: Image, size: tuple[int, int]) -> Window:

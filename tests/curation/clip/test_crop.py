@@ -10,6 +10,7 @@ import pytest
 from curation.backends.faces.crops import track_in_picture
 from curation.clip.crop import crop_clip, inner_box, outer_box
 from curation.clip.observations import Box, FaceBox, FaceTrack
+from curation.clip.people import ClipPerson, Hands, Keypoint
 from curation.clip.schema import Pool
 from tests.worlds.people_clips import make_clip, make_keyframe, make_track
 
@@ -79,3 +80,30 @@ def test_landmarks_go_in_and_out_with_their_face() -> None:
     crop = crop_clip(replace(clip, tracks=(FaceTrack(times_s=(0.0,), faces=(face,)),)), CROP, "made-0000-crop")
     assert np.allclose(crop.tracks[0].faces[0].landmarks, [(0.4, 0.4), (0.6, 0.4), (0.5, 0.6)])
     assert np.allclose(track_in_picture(crop, crop.tracks[0]).faces[0].landmarks, face.landmarks)
+
+
+def test_people_are_carried_over_with_their_joints_and_hands() -> None:
+    def at(x: float, y: float, size: float = 0.1) -> Box:
+        return Box(x0=x - size / 2, y0=y - size / 2, x1=x + size / 2, y1=y + size / 2)
+
+    joints = (Keypoint(0.5, 0.25, 0.9), Keypoint(0.8, 0.25, 0.7), Keypoint(0.5, 0.25, 0.1, seen=False))
+    hands = Hands(left=at(0.5, 0.4), right=at(0.8, 0.4))
+    inside = ClipPerson(
+        times_s=(0.0, 0.5, 1.0),
+        boxes=(at(0.5, 0.25), at(0.9, 0.25), at(0.55, 0.25)),
+        keypoints=(joints,) * 3,
+        hands=(hands,) * 3,
+    )
+    outside = replace(inside, boxes=(at(0.5, 0.9),) * 3)
+    clip = replace(make_clip([np.zeros((100, 100, 3), np.uint8)] * 3), people=(outside, inside))
+    (person,) = crop_clip(clip, CROP, "a").people
+    assert person.times_s == (0.0, 1.0)
+    assert person.boxes[0].centre == pytest.approx((0.5, 0.5))
+    assert person.boxes[1].centre == pytest.approx((0.6, 0.5))
+    sure, beyond, unsure = person.keypoints[0]
+    assert (sure.x, sure.y, sure.confidence, sure.seen) == pytest.approx((0.5, 0.5, 0.9, True))
+    assert (beyond.x, beyond.confidence, beyond.seen) == pytest.approx((1.1, 0.7, False))
+    assert not unsure.seen
+    assert person.hands[0].left is not None
+    assert person.hands[0].left.centre == pytest.approx((0.5, 0.8))
+    assert person.hands[0].right is None

@@ -11,6 +11,7 @@ import pytest
 
 from curation.clip.caption import Caption
 from curation.clip.observations import Box, FaceBox, FaceTrack, Keyframe
+from curation.clip.people import ClipPerson, Hands, Keypoint
 from curation.clip.replies import ModelReply
 from curation.clip.schema import AudioType, Clip, Decision, Pool, Shot, ShotType, Source
 from curation.shards.clip_rows import (
@@ -79,6 +80,12 @@ def jpeg_of(level: int, width: int, height: int) -> bytes:
 
 def described() -> tuple[Source, Clip]:
     """A clip of the segment that has everything, its sound too."""
+    person = ClipPerson(
+        times_s=(10.5,),
+        boxes=(Box(x0=0.125, y0=0.0625, x1=0.75, y1=1.0),),
+        keypoints=((Keypoint(1 / 3, 0.25, 1.5), Keypoint(0.5, 0.5, 0.1, seen=False)),),
+        hands=(Hands(left=Box(x0=0.25, y0=0.5, x1=0.375, y1=0.625)),),
+    )
     face = FaceBox(box=Box(x0=0.25, y0=0.125, x1=0.5, y1=0.75), confidence=2.0)
     made = clip(
         SEGMENT,
@@ -92,6 +99,7 @@ def described() -> tuple[Source, Clip]:
         num_people=2,
         audio_type=AudioType.SINGING,
         tracks=(FaceTrack(times_s=(10.5,), faces=(face,)),),
+        people=(person,),
         caption=Caption(shot_type="upper_body", brief="A person sings.", detailed="A person sings on a stage."),
     )
     made = export(made.with_scores(face_presence=0.9, sharpness=3))
@@ -143,6 +151,15 @@ def test_all_that_is_known_of_a_clip_is_in_its_json() -> None:
         "stream_copied": False,
         "crop": {"x0": 0.0, "y0": 0.0, "x1": 0.5, "y1": 0.75},
         "face_tracks": [{"times_s": (10.5,), "boxes": [[0.25, 0.125, 0.5, 0.75]]}],
+        "people": [
+            {
+                "times_s": (10.5,),
+                "boxes": [[0.125, 0.0625, 0.75, 1.0]],
+                "keypoints": [[[0.3333, 0.25, 1.5], None]],
+                "hands": [{"left": [0.25, 0.5, 0.375, 0.625], "right": None}],
+            }
+        ],
+        "backends": {"sync": "mouth_motion+silero"},
         "caption": made.caption.model_dump(mode="json"),
         "replies": [],
         "scores": {"face_presence": 0.9, "sharpness": 3.0},
@@ -155,7 +172,8 @@ def test_all_that_is_known_of_a_clip_is_in_its_json() -> None:
 def test_what_is_not_known_of_a_clip_is_null_in_its_json() -> None:
     made = export(clip(MADE, 0))
     record = sample_json(replace(MADE, clips=(made,)), made, DECIDED_BY)
-    assert (record["crop"], record["caption"], record["caption_brief"], record["face_tracks"]) == (*(None,) * 3, [])
+    assert (record["crop"], record["caption"], record["caption_brief"]) == (None,) * 3
+    assert (record["face_tracks"], record["people"]) == ([], [])
 
 
 @pytest.mark.parametrize("failed", [False, True])

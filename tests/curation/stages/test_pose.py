@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 
 from curation.backends.pose.estimator import Pose, TrackedPerson
+from curation.backends.pose.found_person import FoundPerson
+from curation.backends.pose.people_of_clip import people_of_clip
 from curation.clip.observations import Box, FaceTrack
+from curation.clip.people import Joint
 from curation.clip.schema import Clip, Pool, ShotType, Source
 from curation.stages.pose import PoseConfig, PoseStage, join_fragments
+from tests.worlds.figures import FACE, figure
 from tests.worlds.people_clips import make_clip, make_track
 
 WIDTH, HEIGHT = 1080, 1920
@@ -186,7 +190,7 @@ def test_a_crop_of_a_crop_is_not_made() -> None:
         ({"crop_from_heads": -1.0}, MUST_NOT_BE_NEGATIVE),
         ({"crop_half_width_heads": 0.0}, MUST_NOT_BE_NEGATIVE),
         ({"min_short_edge_px": -1}, MUST_NOT_BE_NEGATIVE),
-        ({"backend": "openpose"}, "unknown pose backend 'openpose'; known: face_geometry"),
+        ({"backend": "openpose"}, "unknown pose backend 'openpose'; known: face_geometry, rtmo, rtmpose"),
     ],
 )
 def test_bad_configuration_is_one_clear_line(changes: dict[str, object], message: str) -> None:
@@ -328,3 +332,80 @@ def test_a_track_goes_on_where_it_ended() -> None:
 @pytest.mark.parametrize(("first", "people"), [(1, 2), (2, 2), (3, 2), (4, 1)])
 def test_two_tracks_at_the_same_time_are_two_people(first: int, people: int) -> None:
     assert len(join_fragments((person(*[AT] * 4), person(*[AT] * 4, first=first)))) == people
+
+
+class Figures:
+    """Finds the figures that it is given, in pixels of the source, on every keyframe; nobody in a crop."""
+
+    def __init__(self, *people: FoundPerson) -> None:
+        self.found = people
+
+    def people(self, clip: Clip) -> tuple[TrackedPerson, ...]:
+        if clip.crop is not None:
+            return ()
+        pictures = [np.zeros((HEIGHT, WIDTH, 3), np.uint8)] * NUM_KEYFRAMES
+        tracks = [[(index, person) for index in range(NUM_KEYFRAMES)] for person in self.found]
+        return people_of_clip(clip, pictures, tracks, 0.3)
+
+
+def label_figures(*people: FoundPerson) -> list[Clip]:
+    stage = PoseStage(PoseConfig())
+    stage.estimator = Figures(*people)
+    return list(stage(Source(uri="made.mp4", clips=(clip_of(),))).clips)
+
+
+LEGS = (Joint.LEFT_KNEE, Joint.RIGHT_KNEE, Joint.LEFT_ANKLE, Joint.RIGHT_ANKLE)
+X, CROWN, HEAD = WIDTH / 2, 150.0, 210.0
+
+
+@pytest.mark.parametrize("unseen", [(), FACE])
+def test_a_person_without_a_visible_face_counts(unseen: tuple[Joint, ...]) -> None:
+    """The clip has no face tracks at all."""
+    whole, crop = label_figures(figure(X, CROWN, HEAD, unseen=unseen), figure(150, 300, 60, unseen=FACE))
+    assert whole.tracks == ()
+    assert (whole.shot_type, whole.num_people) == (ShotType.FULL_BODY, 2)
+    assert crop.shot_type is ShotType.UPPER_BODY
+
+
+def test_the_clip_keeps_people_with_joints_and_hands_the_main_one_first() -> None:
+    clip = label_figures(figure(150, 300, 60), figure(X, CROWN, HEAD))[0]
+    main, other = clip.people
+    assert main.times_s == other.times_s == tuple(keyframe.time_s for keyframe in clip.keyframes)
+    assert main.boxes[0].height > other.boxes[0].height
+    hip = main.keypoints[0][Joint.LEFT_HIP]
+    assert (hip.x * WIDTH, hip.y * HEIGHT) == pytest.approx((X + 0.45 * HEAD, CROWN + 3.7 * HEAD))
+    hand = main.hands[0].left
+    assert hand is not None
+    assert hand.y1 * HEIGHT > CROWN + 4.5 * HEAD
+
+
+def test_a_backend_without_joints_leaves_no_people_on_the_clip() -> None:
+    assert [clip.people for clip in label(clip_of(full_body()))] == [(), ()]
+
+
+def test_an_upper_body_crop_ends_at_the_hips_that_are_seen() -> None:
+    """Hips half a head higher than on the figure: the crop ends as much higher."""
+    high = {joint: (x, 3.2) for joint, x in ((Joint.LEFT_HIP, 0.45), (Joint.RIGHT_HIP, -0.45))}
+    sides = {}
+    for name, moved in (("figure", {}), ("high", high)):
+        _, crop = label_figures(figure(X, CROWN, HEAD, moved=moved))
+        assert crop.crop is not None
+        sides[name] = crop.height
+    assert sides["figure"] == pytest.approx(4.5 * HEAD, abs=0.05 * HEAD)
+    assert sides["figure"] - sides["high"] == pytest.approx(0.43 * HEAD, abs=4)
+
+
+def test_an_upper_body_crop_holds_elbows_that_are_spread() -> None:
+    spread = {Joint.LEFT_ELBOW: (1.9, 1.6), Joint.RIGHT_ELBOW: (-1.9, 1.6)}
+    _, crop = label_figures(figure(X, CROWN, 200, moved=spread))
+    assert crop.crop is not None
+    assert crop.crop.x0 * WIDTH <= X - (1.9 + 0.5) * 200 + 2
+    assert crop.crop.x1 * WIDTH >= X + (1.9 + 0.5) * 200 - 2
+
+
+def test_no_crop_that_shows_the_ankles() -> None:
+    """Somebody who is folded up: the ankles are beside the hips."""
+    folded = dict.fromkeys(LEGS, (0.4, 3.6))
+    clips = label_figures(figure(X, CROWN, HEAD, moved=folded))
+    assert clips[0].shot_type is ShotType.FULL_BODY
+    assert len(clips) == 1

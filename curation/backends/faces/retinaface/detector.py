@@ -58,7 +58,7 @@ class RetinaFace:
         return self._batched(images)
 
     def detect_batch(self, images: Sequence[Image]) -> list[tuple[FaceBox, ...]]:
-        """A batch of any sizes, which the sources of several threads may bring together."""
+        """A batch of any sizes, which the sources of several threads may bring together; for one thread at a time."""
         places: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for place, image in enumerate(images):
             places[image.shape].append(place)
