@@ -71,10 +71,10 @@ class ConsistencyConfig:
     """Share of the keyframes on which the face must have been followed; it might walk while it is not
     seen."""
     max_missed_people: int = 1
-    """Faces that a caption may leave out (somebody passing by); a caption that says nobody is there may leave out
-    none."""
+    """People whom a caption may leave out (somebody passing by, or seen from behind); a caption that says nobody is there
+    may leave out none."""
     max_unseen_people: int = 2
-    """People whom a caption may add to the faces found in a portrait, which has no room for more. Wider shots show
+    """People whom a caption may add to those found in a portrait, which has no room for more. Wider shots show
     small and turned-away people whom a face detector misses, so the rule abstains there."""
     still_mouth_change: float = 6.0
     """Below this mean brightness change (0 to 255) a mouth does not move. Measured: a closed mouth in a moving head up
@@ -243,21 +243,21 @@ def still_subject_moves(caption: Caption, clip: Clip, config: ConsistencyConfig)
     return Finding("still_subject_moves", travel, most, travel >= most)
 
 
-def fewer_people_than_faces(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """Fewer people are claimed than faces were followed; checked in the human pool only, where faces are people's."""
+def fewer_people_than_seen(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
+    """Fewer people are claimed than were followed; checked in the human pool only, where faces are people's."""
     if caption.num_people is None or clip.num_people is None or clip.pool is not Pool.HUMAN:
         return None
     missed = clip.num_people - caption.num_people
     allowed = config.max_missed_people if caption.num_people else 0
-    return Finding("fewer_people_than_faces", missed, allowed, missed > allowed)
+    return Finding("fewer_people_than_seen", missed, allowed, missed > allowed)
 
 
-def more_people_than_faces(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """Far more people are claimed than faces were followed, in a portrait."""
+def more_people_than_seen(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
+    """Far more people are claimed than were followed, in a portrait."""
     if not caption.num_people or not clip.num_people or clip.shot_type is not ShotType.PORTRAIT:
         return None
     unseen = caption.num_people - clip.num_people
-    return Finding("more_people_than_faces", unseen, config.max_unseen_people, unseen > config.max_unseen_people)
+    return Finding("more_people_than_seen", unseen, config.max_unseen_people, unseen > config.max_unseen_people)
 
 
 def talking_with_still_mouth(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
@@ -281,8 +281,8 @@ RULES: tuple[Rule, ...] = (
     movement_without_displacement,
     opposite_movement_direction,
     still_subject_moves,
-    fewer_people_than_faces,
-    more_people_than_faces,
+    fewer_people_than_seen,
+    more_people_than_seen,
     talking_with_still_mouth,
 )
 

@@ -90,9 +90,9 @@ TALKING = {"human_action": {"face": "talking to the camera"}}
         (clip_of(subject=WALKS_RIGHT), {"movement_direction": "left"}, "opposite_movement_direction"),
         (clip_of(subject=COMES), {"movement_direction": "away_from_camera"}, "opposite_movement_direction"),
         (clip_of(subject=WALKS_RIGHT), {"movement_direction": "still"}, "still_subject_moves"),
-        (clip_of(), {"num_people": 0}, "fewer_people_than_faces"),
-        (clip_of(people=3), {"num_people": 1}, "fewer_people_than_faces"),
-        (clip_of(shot_type=ShotType.PORTRAIT), {"num_people": 5}, "more_people_than_faces"),
+        (clip_of(), {"num_people": 0}, "fewer_people_than_seen"),
+        (clip_of(people=3), {"num_people": 1}, "fewer_people_than_seen"),
+        (clip_of(shot_type=ShotType.PORTRAIT), {"num_people": 5}, "more_people_than_seen"),
         (clip_of(mouth=2.0), TALKING, "talking_with_still_mouth"),
         (clip_of(mouth=2.0), {"brief": "A man sings."}, "talking_with_still_mouth"),
     ],
@@ -214,12 +214,12 @@ def portrait(people: int) -> Clip:
         ("opposite_movement_direction", subject_goes("away_from_camera"), subject(scale_per_s=0.2), -0.2, -0.1, True),
         ("still_subject_moves", subject_goes("still"), subject(travel_heads=2.0), 2.0, 2.0, True),
         ("still_subject_moves", subject_goes("still"), subject(travel_heads=1.9), 1.9, 2.0, False),
-        ("fewer_people_than_faces", people_said(1), clip_of(people=2), 1, 1, False),
-        ("fewer_people_than_faces", people_said(1), clip_of(people=3), 2, 1, True),
-        ("fewer_people_than_faces", people_said(0), clip_of(people=0), 0, 0, False),
-        ("fewer_people_than_faces", people_said(0), clip_of(people=1), 1, 0, True),
-        ("more_people_than_faces", people_said(3), portrait(1), 2, 2, False),
-        ("more_people_than_faces", people_said(4), portrait(1), 3, 2, True),
+        ("fewer_people_than_seen", people_said(1), clip_of(people=2), 1, 1, False),
+        ("fewer_people_than_seen", people_said(1), clip_of(people=3), 2, 1, True),
+        ("fewer_people_than_seen", people_said(0), clip_of(people=0), 0, 0, False),
+        ("fewer_people_than_seen", people_said(0), clip_of(people=1), 1, 0, True),
+        ("more_people_than_seen", people_said(3), portrait(1), 2, 2, False),
+        ("more_people_than_seen", people_said(4), portrait(1), 3, 2, True),
         ("talking_with_still_mouth", TALKS, clip_of(mouth=6.0), 6.0, 6.0, False),
         ("talking_with_still_mouth", TALKS, clip_of(mouth=5.9), 5.9, 6.0, True),
     ],
@@ -281,13 +281,13 @@ def test_the_most_opposite_of_several_camera_movements_counts() -> None:
         ("opposite_movement_direction", subject_goes("still"), clip_of()),
         ("still_subject_moves", subject_goes("left"), clip_of()),
         ("still_subject_moves", subject_goes("still"), clip_of(subject=None)),
-        ("fewer_people_than_faces", people_said(None), clip_of()),
-        ("fewer_people_than_faces", people_said(1), replace(clip_of(), num_people=None)),
-        ("fewer_people_than_faces", people_said(1), clip_of(pool=Pool.GENERAL)),
-        ("more_people_than_faces", people_said(0), portrait(1)),
-        ("more_people_than_faces", people_said(None), portrait(1)),
-        ("more_people_than_faces", people_said(1), portrait(0)),
-        ("more_people_than_faces", people_said(1), clip_of()),
+        ("fewer_people_than_seen", people_said(None), clip_of()),
+        ("fewer_people_than_seen", people_said(1), replace(clip_of(), num_people=None)),
+        ("fewer_people_than_seen", people_said(1), clip_of(pool=Pool.GENERAL)),
+        ("more_people_than_seen", people_said(0), portrait(1)),
+        ("more_people_than_seen", people_said(None), portrait(1)),
+        ("more_people_than_seen", people_said(1), portrait(0)),
+        ("more_people_than_seen", people_said(1), clip_of()),
         ("talking_with_still_mouth", CAPTION, clip_of(mouth=2.0)),
         ("talking_with_still_mouth", TALKS, clip_of(mouth=None)),
     ],
@@ -309,7 +309,7 @@ def test_all_contradictions_are_recorded_and_the_first_rejects() -> None:
         stage="consistency", rule="moving_camera_on_static_shot", value=0.001, threshold=0.003
     )
     assert clip.scores["consistency_contradictions"] == (
-        "moving_camera_on_static_shot, walking_without_displacement, fewer_people_than_faces"
+        "moving_camera_on_static_shot, walking_without_displacement, fewer_people_than_seen"
     )
     assert clip.scores["consistency_claims_checked"] == 4.0
 
