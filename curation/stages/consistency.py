@@ -71,8 +71,8 @@ class ConsistencyConfig:
     """Share of the keyframes on which the face must have been followed; it might walk while it is not
     seen."""
     max_missed_people: int = 1
-    """People whom a caption may leave out (somebody passing by, or seen from behind); a caption that says nobody is there
-    may leave out none."""
+    """People whom a caption may leave out (somebody passing by, or seen from behind); a caption that says nobody is
+    there may leave out none."""
     max_unseen_people: int = 2
     """People whom a caption may add to those found in a portrait, which has no room for more. Wider shots show
     small and turned-away people whom a face detector misses, so the rule abstains there."""
