@@ -128,7 +128,9 @@ import sys, time
 from curation.__main__ import main
 from curation.runner import StageRunner
 run = StageRunner.run
-StageRunner.run = lambda self, source: time.sleep(600) if source.uri.endswith("4.mp4") else run(self, source)
+StageRunner.run = lambda self, source, **more: (
+    time.sleep(600) if source.uri.endswith("4.mp4") else run(self, source, **more)
+)
 main(sys.argv[1:])
 """
 """A run in one process that does not get beyond the fifth source."""
