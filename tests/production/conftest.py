@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from curation.clip.schema import Clip
 from curation.tiny_models.make import Wish, make_tiny_models
 from infra.config import ConfigError
 from infra.jobs.environments import environment_python
+from tests.worlds.clip_from_video import clip_from_video
+from tests.worlds.served_vllm import Served, serve_models
+
+SHARED = Path(os.environ.get("SOUL_SHARED", "../shared")).resolve()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,7 +46,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, environment: Callable[[
     SOUL_FINEVQ is the directory of FineVQ's own code. RetinaFace's weights are the real ones of SOUL_SHARED.
     """
     out = tmp_path_factory.mktemp("models")
-    real_faces = Path(os.environ.get("SOUL_SHARED", "../shared")).resolve() / "weights" / "retinaface_mobilenet0.25.pth"
+    real_faces = SHARED / "weights" / "retinaface_mobilenet0.25.pth"
     finevq = os.environ.get("SOUL_FINEVQ")
 
     @cache
@@ -59,3 +64,34 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, environment: Callable[[
         return path
 
     return make
+
+
+@pytest.fixture(scope="session")
+def vllm_servers(
+    environment: Callable[[str], Path], tiny_model: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """Real vLLM with a tiny Qwen3-VL for captions, and with a tiny Qwen2.5-VL for defects, which judges claims too."""
+    environment("vllm")
+    models = {
+        "captions": {"model": str(tiny_model("qwen3_vl"))},
+        "defects": {"model": str(tiny_model("qwen2_5_vl"))},
+    }
+    with serve_models(tmp_path_factory.mktemp("vllm"), {"vllm": models}) as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def talking(request: pytest.FixtureRequest) -> tuple[Path, Path]:
+    """Two videos of people who talk to the camera: real ones, or of the sample bucket without SOUL_SHARED."""
+    videos = SHARED / "clips" / "video"
+    if videos.is_dir():
+        return videos / "liveportrait-d18.mp4", videos / "video-retalking-5.mp4"
+    sample = request.getfixturevalue("sample")
+    return sample("exactly_480p.mp4"), sample("silent.mp4")
+
+
+@pytest.fixture(scope="session")
+def clips(talking: tuple[Path, Path]) -> tuple[Clip, Clip]:
+    """The first seconds of each, with seven keyframes."""
+    first, second = (clip_from_video(str(path), 0.0, 3.2) for path in talking)
+    return first, second
