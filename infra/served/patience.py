@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from infra.jobs.deadlines import put_off_deadlines
 from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.notes import tell
 from infra.served.endpoint import HOPELESS, NotNowError
@@ -59,6 +60,7 @@ def patiently(ask: Callable[[], T], *, server: str, patience_s: float) -> T:
             if now_s >= given_up_s:
                 raise ServerAwayError(f"{server}: no answer for {patience_s:g} s, {_reason(error)}") from error
             _tell_waiting(server, error, patience_s)
+            put_off_deadlines()
             time.sleep(min(pause_s, given_up_s - now_s))
             pause_s = min(2 * pause_s, MAX_PAUSE_S)
         else:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from infra.jobs.deadlines import deadline
 from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.notes import listen
 from infra.served import patience
@@ -125,3 +126,15 @@ def test_a_server_can_be_asked_once_at_a_time() -> None:
     with serving(server) as url, pytest.raises(NotNowError):
         Server(url=url, model="m").post("x", {}, tries=1)
     assert server.num_asked == 1
+
+
+def test_who_waits_for_a_server_is_not_taken_for_hanging(told: list[str]) -> None:
+    signs = list[str]()
+    with (
+        serving(Troubled(503)) as url,
+        deadline(60.0, lambda: signs.append("of the unit that asks")),
+        ThreadPoolExecutor(1) as threads,
+    ):
+        # The thread that asks may be another than the one that works on the unit.
+        assert threads.submit(ask, url, 10).result(timeout=60) == {"a": 1}
+    assert signs == ["of the unit that asks"]
