@@ -56,7 +56,7 @@ from curation.backends.vlm.captions import VlmCaptioner, VlmCaptionerConfig
 from curation.backends.vlm.clip_video import ClipVideo
 from curation.clip.observations import Keyframe
 from curation.clip.replies import ModelReply, TokenTotals
-from curation.clip.schema import Clip, Source
+from curation.clip.schema import Clip, Pool, Source
 from curation.pipeline import CurationConfig, build_stages
 from curation.runner import StageRunner
 from infra.command_line import CommandFailedError
@@ -75,7 +75,7 @@ SAMPLE: Final = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{.*\})?\s+(\S+)")
 CORNER_PX: Final = 16
 BARS: Final = " ▁▂▃▄▅▆▇█"
 COLUMNS: Final = 60
-STAGES: Final = ("format", "scenes")
+STAGES: Final = ("format", "scenes", "split")
 """They make clips of a video, and their keyframes."""
 
 
@@ -141,11 +141,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def clips_of(videos: Sequence[Path], most: int) -> list[Clip]:
-    """At most so many clips of the videos, as the scene stage makes them."""
+    """At most so many clips of the videos, whoever is in them."""
     runner = StageRunner(build_stages(CurationConfig(), STAGES))
     clips: list[Clip] = []
     for video in videos:
-        clips += [clip for clip in runner.run(Source(uri=str(video))).clips if clip.kept and clip.keyframes]
+        clips += [
+            clip for clip in runner.run(Source(uri=str(video), pool=Pool.GENERAL)).clips if clip.kept and clip.keyframes
+        ]
         if len(clips) >= most:
             break
     return clips[:most]

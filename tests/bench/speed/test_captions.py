@@ -45,7 +45,7 @@ def test_a_line_of_bars() -> None:
 def video(tmp_path: Path) -> Path:
     rng = np.random.default_rng(0)
     picture = rng.integers(0, 255, (6, 8, 3)).astype(np.uint8).repeat(60, 0).repeat(60, 1)
-    return write_video(tmp_path / "a.mp4", [np.roll(picture, shift, 1) for shift in range(75)], None)
+    return write_video(tmp_path / "a.mp4", [np.roll(picture, shift, 1) for shift in range(110)], None)
 
 
 @pytest.fixture
