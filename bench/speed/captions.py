@@ -39,7 +39,6 @@ import re
 import secrets
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -255,10 +254,10 @@ def read_metrics(address: str) -> dict[str, float]:
 
 def parse_metrics(text: str) -> dict[str, float]:
     """The values of Prometheus' format by name, added up over labels: a server may have several engines."""
-    totals: Counter[str] = Counter()
+    totals: dict[str, float] = {}
     for line in text.splitlines():
         if found := SAMPLE.match(line):
-            totals[found[1]] += float(found[2])
+            totals[found[1]] = totals.get(found[1], 0.0) + float(found[2])
     return dict(totals)
 
 

@@ -49,7 +49,7 @@ def test_a_clip_has_a_caption_put_together_from_valid_replies(captioner: VlmCapt
 def picture_tokens(clip: Clip) -> int:
     """Qwen3-VL has a token for 32 × 32 pixels of two frames."""
     height, width = clip.keyframes[0].image().shape[:2]
-    return -(-len(clip.keyframes) // 2) * round(height / 32) * round(width / 32)
+    return int(-(-len(clip.keyframes) // 2) * round(height / 32) * round(width / 32))
 
 
 def test_only_the_first_question_brings_new_pictures(captioner: VlmCaptioner, clips: Clips) -> None:
