@@ -53,9 +53,8 @@ def test_one_person_is_followed_over_a_clip(rtmo: RtmoConfig, clips: Clips) -> N
         (person,) = Rtmo(rtmo).people(clip)
         assert person.times_s == tuple(keyframe.time_s for keyframe in clip.keyframes)
         for pose in person.poses:
-            assert [(joint.x, joint.y) for joint in pose.keypoints] == pytest.approx(
-                [tuple(map(float, place)) for place in JOINTS], abs=0.005
-            )
+            found = np.array([(joint.x, joint.y) for joint in pose.keypoints])
+            assert found == pytest.approx(JOINTS, abs=0.005)
             # Both wrists are seen, and so are hands.
             assert pose.hands.left is not None
             assert pose.hands.right is not None
