@@ -125,10 +125,10 @@ def run(options: argparse.Namespace) -> None:
         # A server's first request may take much longer than later ones.
         captioned(clips[:1], config, metrics, at_once=1, every_s=options.every)
         alone = captioned(clips, config, metrics, at_once=1, every_s=options.every)
-        tell("one question at a time", alone, options.every)
+        tell("one question at a time", alone)
         at_once = min(options.together, len(clips))
         together = captioned(clips, config, metrics, at_once=at_once, every_s=options.every)
-        tell(f"{at_once} clips at once", together, options.every)
+        tell(f"{at_once} clips at once", together)
     except MachineFaultError as error:
         raise CommandFailedError(str(error)) from error
     except NotNowError as error:
@@ -261,19 +261,19 @@ def parse_metrics(text: str) -> dict[str, float]:
     return dict(totals)
 
 
-def tell(how: str, done: Pass, every_s: float) -> None:
+def tell(how: str, done: Pass) -> None:
     """Print one pass."""
     tokens, clips = done.tokens, done.num_clips
     print(
         f"{how}: {done.seconds:.1f} s, {done.num_captions} of {clips} clips have a caption, {len(done.replies)} replies"
     )
     if done.running:
-        most, column_s = max(done.running), every_s * max(1.0, len(done.running) / COLUMNS)
+        line, most = sparkline(done.running), max(done.running)
         print(
             f"  in work at the server   mean {np.mean(done.running):.1f}, at most {most:.0f}; "
             f"waiting there at most {max(done.waiting):.0f}"
         )
-        print(f"  |{sparkline(done.running)}|  a column is {column_s:.1f} s, a whole bar {most:.0f}")
+        print(f"  |{line}|  a column is {done.seconds / len(line):.1f} s, a whole bar {most:.0f}")
     print(
         f"  tokens a clip           {tokens.prompt / clips:.0f} asked, {tokens.completion / clips:.0f} written; "
         f"{done.tokens_per_s:.1f} written a second"
