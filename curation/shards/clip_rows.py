@@ -13,8 +13,8 @@ from curation.clip.observations import Box, Keyframe
 from curation.clip.people import ClipPerson
 from curation.clip.schema import Clip, Decision, Source
 
-INDEX_ONLY = frozenset({"stage_seconds", "thumbnail", "backends"})
-"""Columns of the index that a sample's JSON leaves out or writes in a form of its own."""
+INDEX_ONLY = frozenset({"stage_seconds", "thumbnail"})
+"""Columns of the index that a sample's JSON leaves out."""
 FORMAT = ("field_order", "color_range", "color_matrix", "color_primaries", "color_transfer")
 """Properties of a source's picture that have columns: they decide about whole sources, which have no JSON."""
 THUMBNAIL_WIDTH_PX = 192

@@ -123,8 +123,8 @@ class SubtitleFilter:
 
     def _look(self, images: list[npt.NDArray[np.uint8]], needed: int) -> _Look:
         lines: list[tuple[TextBox, ...]] = []
-        look, heavy, possible = _Look((), (), 0.0), 0, 0
-        while heavy < needed <= possible + len(images) - len(lines):
+        look, possible = _Look((), (), 0.0), 0
+        while len(lines) < len(images):
             # So many more that all show text, or that all show none, could decide it at the soonest.
             soonest = min(needed - len(lines), possible + len(images) - len(lines) - needed + 1)
             some = images[len(lines) : len(lines) + max(1, soonest)]
@@ -132,6 +132,8 @@ class SubtitleFilter:
             look = self._judge(lines, images)
             heavy = sum(width >= self.config.min_width for width in look.widths)
             possible = sum(sum(line.box.width for line in found) >= self.config.min_width for found in lines)
+            if heavy >= needed or possible + len(images) - len(lines) < needed:
+                break
         return look
 
     def _judge(self, lines: list[tuple[TextBox, ...]], images: list[npt.NDArray[np.uint8]]) -> _Look:
