@@ -43,11 +43,6 @@ MOVING_LUMA = 4.0
 with σ = 1.5 in each channel gives 1.1."""
 
 
-MAX_LINES = 48
-"""Lines of a picture that are followed: a page or a screen has hundreds, each of which is searched for on the next
-keyframe, and what is laid over a video is among the widest."""
-
-
 class Motion(StrEnum):
     """What the text of a band does between keyframes."""
 
@@ -80,7 +75,7 @@ class Band:
 def join_lines(boxes: Iterable[TextBox]) -> tuple[TextBox, ...]:
     """Merge boxes that continue each other in one row: detectors break lines at wide gaps.
 
-    Boxes that are too tall for a line are left out, and so are all but the `MAX_LINES` widest.
+    Boxes that are too tall for a line are left out.
     """
     lines: list[TextBox] = []
     for text in sorted(boxes, key=lambda text: text.box.x0):
@@ -99,8 +94,7 @@ def join_lines(boxes: Iterable[TextBox]) -> tuple[TextBox, ...]:
                 angle_deg=widest.angle_deg,
             )
         )
-    widest_lines = sorted(lines, key=lambda line: -line.box.width)[:MAX_LINES]
-    return tuple(sorted(widest_lines, key=lambda line: line.box.y0))
+    return tuple(sorted(lines, key=lambda line: line.box.y0))
 
 
 def find_bands(lines: Sequence[Sequence[TextBox]], images: Sequence[npt.NDArray[np.uint8]]) -> tuple[Band, ...]:

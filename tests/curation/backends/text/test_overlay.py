@@ -3,15 +3,7 @@ from __future__ import annotations
 import pytest
 
 from curation.backends.text.detector import TextBox
-from curation.backends.text.overlay import (
-    MAX_LINES,
-    Band,
-    Motion,
-    decode_overlays,
-    encode_overlays,
-    find_bands,
-    join_lines,
-)
+from curation.backends.text.overlay import Band, Motion, decode_overlays, encode_overlays, find_bands, join_lines
 from curation.clip.observations import Box
 from tests.worlds.drawn_scenes import Picture, landscape, panned, write
 
@@ -49,18 +41,6 @@ def test_far_pieces_and_other_type_sizes_stay_apart() -> None:
 
 def test_half_a_picture_is_no_line() -> None:
     assert join_lines([text_box(0.0, 0.3, 1.0, 0.9)]) == ()
-
-
-def test_of_a_page_of_text_only_the_widest_lines_are_followed() -> None:
-    page = [
-        text_box(0.1 * column, 0.02 * row, 0.1 * column + 0.01, 0.02 * row + 0.004)
-        for row in range(45)
-        for column in range(9)
-    ]
-    kept = join_lines([*page, CAPTION])
-    assert len(kept) == MAX_LINES
-    assert CAPTION in kept
-    assert list(kept) == sorted(kept, key=lambda line: line.box.y0)
 
 
 def test_the_same_caption_over_a_pan_stays_over_motion() -> None:
