@@ -46,7 +46,9 @@ ENTRIES: Final = {
     "generate": _own("model", "portrait + speech + prompt -> mp4", "generate"),
     "bench": Entry(about="score it: samples, generate, evaluate, report, and more", part="bench", name=None),
     "serve-models": _own("curation", "start the servers of models that curation asks", "serve-models"),
+    "doctor": _own("curation", "say whether a profile can curate here, and what is missing", "doctor"),
     "sample": _own("curation", "make the sample bucket of videos somewhere", "sample"),
+    "tiny-models": _own("curation", "random tiny weights of every production model", "tiny-models"),
 }
 
 
