@@ -8,20 +8,18 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final
 
-import ray
 from ray._private.accelerators import NvidiaGPUAcceleratorManager
 
 from curation.backends.settings import ModelSettings
 from curation.pipeline import CurationConfig, Use, methods_in_use
 from infra.config import ConfigError
 from infra.jobs.cluster import given_address
-from infra.jobs.environments import environment_python
+from infra.jobs.environments import Versions, environment_python
 from infra.jobs.placement import PoolConfig
 
 ASK_VERSIONS: Final = """\
@@ -142,8 +140,7 @@ def _probe(name: str | None, packages: Iterable[str]) -> _Probe:
         versions = json.loads(done.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         return _Probe(versions={}, problem=f"environment {name!r} does not run: {error}")
-    here = {"python": f"{sys.version_info.major}.{sys.version_info.minor}", "ray": ray.__version__}
-    differing = [f"{what} {versions[what]} instead of {own}" for what, own in here.items() if versions[what] != own]
+    differing = Versions.here().differing(Versions(python=versions["python"], ray=versions["ray"]))
     problem = f"environment {name!r} has {', '.join(differing)}: make env-{name}" if differing else None
     return _Probe(versions=versions, problem=problem)
 

@@ -66,6 +66,11 @@ class Versions:
         """Those of this process."""
         return cls(python=f"{sys.version_info.major}.{sys.version_info.minor}", ray=ray.__version__)
 
+    def differing(self, own: Versions) -> list[str]:
+        """A phrase for each version of `own`, an environment's, that is not the driver's, which these are."""
+        pairs = (("Python", own.python, self.python), ("Ray", own.ray, self.ray))
+        return [f"{what} {found} where the driver has {wanted}" for what, found, wanted in pairs if found != wanted]
+
     def check(self, environment: str) -> None:
         """Compare the driver's, which these are, with those of this process.
 
@@ -75,12 +80,7 @@ class Versions:
         Raises:
             ConfigError: they differ.
         """
-        own = Versions.here()
-        pairs = (("Python", own.python, self.python), ("Ray", own.ray, self.ray))
-        differing = [
-            f"{what} {found} where the driver has {wanted}" for what, found, wanted in pairs if found != wanted
-        ]
-        if differing:
+        if differing := self.differing(Versions.here()):
             raise ConfigError(
                 f"environment {environment!r} ({sys.executable}) has {', '.join(differing)}; "
                 f"build it anew: make env-{environment}"

@@ -63,7 +63,7 @@ def test_an_environment_of_another_ray_is_told(
     python.chmod(0o755)
     monkeypatch.setenv("SOUL_ENVIRONMENTS", str(tmp_path))
     assert main(["doctor", "--set", "execution.pools=[{name: a, environment: paddle}]"]) == 1
-    assert "has ray 2.1.0 instead of" in missing(capsys.readouterr().out)[0]
+    assert "has Ray 2.1.0 where the driver has" in missing(capsys.readouterr().out)[0]
 
 
 @pytest.mark.parametrize("num_gpus", [0, 1])
