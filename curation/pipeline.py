@@ -138,7 +138,7 @@ class Use:
     @property
     def method(self) -> Method[Any]:
         """How it is loaded and what it runs."""
-        return self.place.kind.methods[self.name]
+        return self.place.kind.method(self.name)
 
 
 def methods_in_use(config: StagesConfig) -> list[Use]:
@@ -150,9 +150,10 @@ def methods_in_use(config: StagesConfig) -> list[Use]:
     named = [(place, getattr(getattr(config, place.stage), place.setting)) for place in PLACES]
     uses = [Use(place, name) for place, name in named if name is not None]
     for use in uses:
-        if use.name not in use.place.kind.methods:
-            known = ", ".join(use.place.kind.methods)
-            raise ConfigError(f"stages.{use.place.stage}: unknown {use.place.kind.called} {use.name!r}; known: {known}")
+        try:
+            use.place.kind.method(use.name)
+        except ValueError as error:
+            raise ConfigError(f"stages.{use.place.stage}: {error}") from None
     return uses
 
 

@@ -23,12 +23,14 @@ def run(options: argparse.Namespace) -> None:
 
     from curation.commands.missing import tell_lesser, tell_missing, tell_readiness  # noqa: PLC0415 (imports Ray)
     from curation.pipeline import CurationConfig  # noqa: PLC0415
+    from curation.readiness import readiness  # noqa: PLC0415
     from infra.config import load_section  # noqa: PLC0415
 
     console = Console(markup=False)
     config = load_section(CurationConfig, options.profile, "curation", options.overrides)
-    tell_readiness(console, config)
-    num = tell_missing(console, config)
+    places = readiness(config)
+    tell_readiness(console, config, places)
+    num = tell_missing(console, config, places)
     if config.requires == "paper":
         num += tell_lesser(console, config)
     if num:

@@ -100,8 +100,9 @@ def _check_models(console: Console, profile: str, config: CurationConfig) -> Non
     if not any(use.method.models for use in methods_in_use(config.stages)):
         return
     from curation.commands.missing import tell_missing  # noqa: PLC0415 (imports Ray)
+    from curation.readiness import readiness  # noqa: PLC0415
 
-    if num := tell_missing(console, config):
+    if num := tell_missing(console, config, readiness(config)):
         raise ConfigError(f"{profile} cannot run here: {num} of the lines above begin with `missing`")
 
 
