@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds one environment of production models from its list of packages: build.sh PYTHON DIRECTORY LIST
 #
-# The lists name every package, so nothing is resolved here, but for the one whose head says so. The project itself is installed in place: an actor or a
-# server in the environment runs the same files as the run that uses it.
+# The lists name every package, so nothing is resolved here, but for the one whose head says so. The project itself is
+# installed in place: an actor or a server in the environment runs the same files as the run that uses it.
 set -euo pipefail
 python=$1 directory=$2 list=$3
 here=$(dirname "$0")

@@ -24,7 +24,8 @@ from infra.jobs.environments import ROOT
 ASK_TIMEOUT_S: Final = 5.0
 END_TIMEOUT_S: Final = 20.0
 """How long a server may take to end by itself."""
-TAIL_LINES: Final = 3
+DEATH_LINES: Final = 3
+"""Lines of its log that are told when it has died."""
 TAIL_BYTES: Final = 8192
 MAX_TAIL: Final = 400
 DIE_WITH_PARENT: Final = 1
@@ -83,13 +84,14 @@ class ServerProcess:
         code = self.process.poll() or 0
         return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
 
-    def last_words(self) -> str:
-        """The last lines of its log since it was started, as one; empty where it wrote none."""
+    def last_words(self, lines: int = DEATH_LINES) -> str:
+        """The last lines of its log since it was started, as one; says so where it wrote none."""
         with self.log.open("rb") as file:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(self.log_begins, end - TAIL_BYTES))
-            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
-        return " | ".join(lines[-TAIL_LINES:])[-MAX_TAIL:]
+            said = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+        words = " | ".join(said[-lines:]) or "(nothing in its log)"
+        return words if len(words) <= MAX_TAIL else f"... {words[-MAX_TAIL:]}"
 
     def end(self) -> None:
         """End it and all that it has started; kill what does not end by itself."""

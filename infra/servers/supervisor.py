@@ -87,12 +87,12 @@ class Kept:
             self._died(f"has not answered for {took_s:.0f} s")
         elif now_s - self.told_s >= self.pace.tell_every_s:
             self.told_s = now_s
-            tell(f"{self.name} is starting, {took_s:.0f} s: {process.last_words() or '(nothing in its log)'}")
+            tell(f"{self.name} is starting, {took_s:.0f} s: {process.last_words(1)}")
 
     def _died(self, how: str) -> None:
         process = self.process
         assert process is not None, "only what runs can die"
-        words = process.last_words() or "(nothing in its log)"
+        words = process.last_words()
         # A dead server's own processes may live on, and hold its GPUs and its port.
         self.end()
         self.deaths += 1
