@@ -20,6 +20,7 @@ from curation.pipeline import CurationConfig
 from curation.planning import plan_units
 from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
+from infra.config import load_section
 from infra.jobs.engine import run_inline
 from tests.worlds.decisions import decisions
 from tests.worlds.fresh_process import FreshPython
@@ -41,7 +42,8 @@ def bucket(short_samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 @pytest.fixture(scope="module")
 def undisturbed(bucket: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
-    run, config = str(tmp_path_factory.mktemp("undisturbed")), CurationConfig()
+    run = str(tmp_path_factory.mktemp("undisturbed"))
+    config = load_section(CurationConfig, "local", "curation")
     units = plan_units(list_sources(str(bucket)), set(), config.planning).units
     run_inline(units, CurationJob(run=run, config=config), lambda _: None)
     return decisions(run)

@@ -14,6 +14,7 @@ from curation.pipeline import CurationConfig
 from curation.planning import plan_units
 from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
+from infra.config import load_section
 from infra.jobs.engine import run_on_ray
 
 pytestmark = [pytest.mark.clips, pytest.mark.slow]
@@ -35,7 +36,8 @@ def labels(shared: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def rows(ray_cluster: None, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
-    run, config = str(tmp_path_factory.mktemp("labelled")), CurationConfig()
+    run = str(tmp_path_factory.mktemp("labelled"))
+    config = load_section(CurationConfig, "local", "curation")
     units = plan_units(list_sources(str(shared / "clips" / "video")), set(), config.planning).units
     run_on_ray(units, CurationJob(run=run, config=config), lambda _: None)
     by_video: Rows = defaultdict(list)
