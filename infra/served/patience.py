@@ -24,11 +24,14 @@ class ServerAwayError(MachineFaultError):
     """A server gave no answer for as long as one may wait for it."""
 
 
-class _Waiting:
-    """The servers that this process waits for: its threads tell of each only once."""
+class _Away:
+    """The servers that this process waits for: its threads tell of each only once, and wait for it together."""
 
     lock = threading.Lock()
-    servers: set[str] = set()  # noqa: RUF012 (one for the process)
+    since_s: dict[str, float] = {}  # noqa: RUF012 (one for the process)
+    """By server, when it failed for the first time after its last answer to anybody here."""
+    told: set[str] = set()  # noqa: RUF012
+    """Those of which a person has been told."""
 
 
 def patiently(ask: Callable[[], T], *, server: str, patience_s: float) -> T:
@@ -41,13 +44,15 @@ def patiently(ask: Callable[[], T], *, server: str, patience_s: float) -> T:
     Args:
         ask: one request; it need not try again itself.
         server: what a person is told that it is waited for.
-        patience_s: how long this call waits, from its first failure on; 0 to ask once.
+        patience_s: how long to wait, from the first failure on; 0 to ask once. A server that has given nobody in this
+            process an answer for so long is asked once by each later call: if every source waited anew for a server
+            that stays away, a run of thousands would not end.
 
     Raises:
-        ServerAwayError: no answer after `patience_s`.
+        ServerAwayError: no answer for `patience_s`.
         NotNowError: the server refused for good.
     """
-    given_up_s, pause_s = float("inf"), FIRST_PAUSE_S
+    first_s, pause_s = float("inf"), FIRST_PAUSE_S
     while True:
         try:
             answer = ask()
@@ -56,7 +61,8 @@ def patiently(ask: Callable[[], T], *, server: str, patience_s: float) -> T:
                 _tell_back(server)
                 raise
             now_s = time.monotonic()
-            given_up_s = min(given_up_s, now_s + patience_s)
+            first_s = min(first_s, now_s)
+            given_up_s = min(first_s, _away_since(server, now_s)) + patience_s
             if now_s >= given_up_s:
                 raise ServerAwayError(f"{server}: no answer for {patience_s:g} s, {_reason(error)}") from error
             _tell_waiting(server, error, patience_s)
@@ -68,19 +74,25 @@ def patiently(ask: Callable[[], T], *, server: str, patience_s: float) -> T:
             return answer
 
 
+def _away_since(server: str, now_s: float) -> float:
+    with _Away.lock:
+        return _Away.since_s.setdefault(server, now_s)
+
+
 def _tell_waiting(server: str, error: NotNowError, patience_s: float) -> None:
-    with _Waiting.lock:
-        first = server not in _Waiting.servers
-        _Waiting.servers.add(server)
+    with _Away.lock:
+        first = server not in _Away.told
+        _Away.told.add(server)
     if first:
         tell(f"waiting up to {patience_s:g} s for {server}: {_reason(error)}")
 
 
 def _tell_back(server: str) -> None:
-    with _Waiting.lock:
-        waited = server in _Waiting.servers
-        _Waiting.servers.discard(server)
-    if waited:
+    with _Away.lock:
+        told = server in _Away.told
+        _Away.told.discard(server)
+        _Away.since_s.pop(server, None)
+    if told:
         tell(f"{server} answers again")
 
 

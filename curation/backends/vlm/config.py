@@ -38,7 +38,7 @@ class VlmConfig:
     timeout_s: float = field(default=300.0, metadata=PLACEMENT)
     """Of one answer."""
     patience_s: float = field(default=600.0, metadata=PLACEMENT)
-    """How long a question waits for a server that is away or overloaded."""
+    """How long a server that is away or overloaded is waited for, by all questions together."""
 
     def __post_init__(self) -> None:
         assert self.server, "Server refuses an impossible address, name or timeout"

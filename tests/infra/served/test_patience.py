@@ -23,7 +23,8 @@ from tests.worlds.served_models import Answer, Asked, serving
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     monkeypatch.setattr(patience, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(patience._Waiting, "servers", set())
+    monkeypatch.setattr(patience._Away, "since_s", {})
+    monkeypatch.setattr(patience._Away, "told", set())
     lines: list[str] = []
     listen(lines.append)
     yield lines
@@ -83,6 +84,44 @@ def test_a_server_that_stays_away_is_the_machines_fault(told: list[str]) -> None
     with pytest.raises(ServerAwayError):
         ask(f"http://127.0.0.1:{free_port()}", 0)
     assert len(told) == 1, "still the same wait"
+
+
+def test_who_comes_later_does_not_wait_anew_for_a_server_that_stays_away(told: list[str]) -> None:
+    server = Troubled(*[503] * 1000)
+    with serving(server) as url:
+        with pytest.raises(ServerAwayError):
+            ask(url, 0.3)
+        server.num_asked = 0
+        for _ in range(5):
+            with pytest.raises(ServerAwayError, match=r"no answer for 0\.3 s"):
+                ask(url, 0.3)
+        assert server.num_asked == 5
+        server.statuses.clear()
+        assert ask(url, 0.3) == {"a": 1}
+        server.statuses = [503, 503]
+        assert ask(url, 10) == {"a": 1}, "it has answered since, so it is waited for again"
+    assert [line.split(":")[0] for line in told] == [
+        "waiting up to 0.3 s for the captioner",
+        "the captioner answers again",
+        "waiting up to 10 s for the captioner",
+        "the captioner answers again",
+    ]
+
+
+def test_an_answer_to_others_does_not_prolong_ones_own_wait(told: list[str]) -> None:
+    def respond(asked: Asked) -> Answer:
+        return Answer({"error": "too long"}, 500) if asked.body == {"long": True} else Answer({"a": 1})
+
+    def ask_for(body: dict[str, Any]) -> Any:
+        return patiently(lambda: post(url, body, timeout_s=5.0, tries=1), server="the captioner", patience_s=0.5)
+
+    with serving(respond) as url, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(ask_for, {"long": True})
+        while not waiting.done():
+            assert ask_for({}) == {"a": 1}
+            time.sleep(0.05)
+        with pytest.raises(ServerAwayError):
+            waiting.result()
 
 
 def test_a_server_that_starts_later_is_found(told: list[str]) -> None:

@@ -31,7 +31,8 @@ class FineVqConfig:
     timeout_s: float = field(default=300.0, metadata=PLACEMENT)
     """Of one answer."""
     patience_s: float = field(default=1800.0, metadata=PLACEMENT)
-    """How long a clip waits for a server that is away: one that died is restarted, and loads for minutes."""
+    """How long a server that is away is waited for, by all clips together: one that died is restarted, and loads for
+    minutes."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
