@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import signal
 import subprocess
 import sys
 import time
@@ -181,7 +181,7 @@ class FaultyWorker(EncodeWorker):
         result = super().run(unit, alive)
         uri = (result.rows or [{}])[0].get("source")
         if uri == "crash.mp4":
-            os.kill(os.getpid(), 11)
+            signal.raise_signal(signal.SIGSEGV)
         if uri == "hang.mp4":
             time.sleep(3600)
         return result
