@@ -68,6 +68,8 @@ class Ledger:
 
     def __init__(self) -> None:
         self.attempts: Counter[tuple[str, str]] = Counter()
+        self.in_hand: set[tuple[str, str]] = set()
+        self.returned: dict[str, str] = {}
         self.in_work: Counter[str] = Counter()
         self.begun: set[str] = set()
         self.finished: set[str] = set()
@@ -86,10 +88,16 @@ class Ledger:
         self.ready.add(pool)
 
     def begin(self, pool: str, unit: str) -> int:
-        """Note that a worker of `pool` takes up `unit`; returns how many attempts that makes."""
+        """Note that a worker of `pool` takes up `unit`; returns how many attempts that makes.
+
+        Only what comes after a pool shows that its result got there: a worker may die while it passes one on.
+        """
         self.sign()
         self._forget(unit)
+        if self.returned.get(unit, pool) != pool:
+            self._arrived(unit)
         self.begun.add(unit)
+        self.in_hand.add((pool, unit))
         self.attempts[pool, unit] += 1
         return self.attempts[pool, unit]
 
@@ -98,13 +106,18 @@ class Ledger:
         self._last_sign_s = time.monotonic()
 
     def num_attempts(self, pool: str, unit: str) -> int:
-        """How many workers of `pool` have taken up `unit` and not come back."""
+        """How many workers of `pool` have taken up `unit` without a result that got further."""
         return self.attempts[pool, unit]
+
+    def is_committed(self, unit: str) -> bool:
+        """Whether nothing is left to do of a unit that is handed out again."""
+        return unit in self.done
 
     def wait(self, pool: str, unit: str, reason: str) -> None:
         """Note that a worker of `pool` cannot go on with `unit`, so that it is left to the next run."""
         self.sign()
         self._forget(unit)
+        self.in_hand.discard((pool, unit))
         self.attempts.pop((pool, unit), None)
         self.waiting[unit] = reason
 
@@ -119,7 +132,10 @@ class Ledger:
     def end(self, pool: str, unit: str, *, finished: bool) -> None:
         """Note that the worker has returned, and whether the unit now waits only for its commit."""
         self.sign()
-        self.attempts.pop((pool, unit), None)
+        self.in_hand.discard((pool, unit))
+        self.returned[unit] = pool
+        if unit in self.done:
+            self._arrived(unit)
         if finished:
             self.begun.discard(unit)
             self.finished.add(unit)
@@ -139,6 +155,7 @@ class Ledger:
         self.sign()
         for unit in units:
             self._forget(unit)
+            self._arrived(unit)
             self.finished.discard(unit)
             self.writing.discard(unit)
         if not self.done.issuperset(units):
@@ -168,9 +185,15 @@ class Ledger:
         """How long nothing has happened."""
         return Silence(
             seconds=time.monotonic() - self._last_sign_s,
-            in_hand=tuple(sorted({unit for _, unit in self.attempts} | self.writing)),
+            in_hand=tuple(sorted({unit for _, unit in self.in_hand} | self.writing)),
             ready=frozenset(self.ready),
         )
+
+    def _arrived(self, unit: str) -> None:
+        """The result of the pool that has returned the unit last has come further."""
+        pool = self.returned.pop(unit, None)
+        if pool is not None:
+            self.attempts.pop((pool, unit), None)
 
     def _forget(self, unit: str) -> None:
         """Of a unit that begins anew or is done with."""

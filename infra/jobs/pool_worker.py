@@ -73,6 +73,8 @@ class PoolWorker:
         if isinstance(unit, WaitingUnit):
             return unit
         key, pool = self.job.key(unit), self.pool.name
+        if self.commits and ray.get(self.ledger.is_committed.remote(key)):
+            return unit  # the worker that committed it died before it could say so
         with self.company.joined(alone=self._must_be_alone(key)):
             attempt = ray.get(self.ledger.begin.remote(pool, key))
             try:

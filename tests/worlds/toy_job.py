@@ -27,11 +27,20 @@ GIVEN_UP: Final = "given up"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unit:
     """A name, and the stages that it has been through. Units named `crash` or `hang` do that to their worker, the
-    latter only the first time; one named `wait` needs a server that is away."""
+    latter only the first time; one named `heavy` kills it when it is passed on; one named `wait` needs a server that is
+    away."""
 
     name: str
     stages: tuple[str, ...] = ()
     problem: str = ""
+
+
+class HeavyUnit(Unit):
+    """The result of a unit that cannot be passed on."""
+
+    def __reduce__(self) -> str:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,7 +111,8 @@ class ToyWorker:
         if unit.name == "hang" and read_lines(self.out / ATTEMPTS).count("hang") == 1:
             time.sleep(3600)
         alive()
-        return replace(unit, stages=(*unit.stages, *self.stages))
+        result = replace(unit, stages=(*unit.stages, *self.stages))
+        return HeavyUnit(name=result.name, stages=result.stages) if unit.name == "heavy" else result
 
 
 def refuse() -> None:

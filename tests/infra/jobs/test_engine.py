@@ -66,6 +66,14 @@ def test_units_that_kill_or_hang_their_worker_are_tried_again_then_given_up_and_
     assert attempts["crash"] == attempts["hang"] == 2
 
 
+def test_a_result_that_kills_its_worker_when_it_is_passed_on_is_given_up_too(ray_cluster: None, tmp_path: Path) -> None:
+    job = ToyJob(out=tmp_path, execution=ExecutionConfig(pools=(ONE_ACTOR,), max_attempts=2))
+    run_on_ray(units("good", "heavy"), job, nothing)
+    died = "given up: its worker in pool 'all' died or hung 2 times"
+    assert job.results() == {"good": "first second", "heavy": died}
+    assert read_lines(tmp_path / ATTEMPTS).count("heavy") == 2
+
+
 IN_COMPANY = PoolConfig(name="all", actors=1, num_cpus=0.5, units_in_flight=3)
 
 

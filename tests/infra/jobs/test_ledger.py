@@ -38,11 +38,32 @@ def test_a_unit_between_two_pools_is_in_work_and_in_nobodys_hand() -> None:
     assert ledger.silence().in_hand == ()
 
 
-def test_attempts_are_counted_for_each_pool_and_forgotten_when_the_worker_came_back() -> None:
+def test_attempts_are_counted_for_each_pool_and_forgotten_when_the_result_has_come_further() -> None:
     ledger = Ledger()
     assert [ledger.begin("cuts", "a"), ledger.begin("looks", "a"), ledger.begin("cuts", "a")] == [1, 1, 2]
     ledger.end("cuts", "a", finished=False)
-    assert [ledger.begin("cuts", "a"), ledger.begin("looks", "a")] == [1, 2]
+    assert ledger.begin("cuts", "a") == 3, "its worker died over passing it on"
+    ledger.end("cuts", "a", finished=False)
+    assert ledger.begin("looks", "a") == 2
+    assert ledger.num_attempts("cuts", "a") == 0
+    ledger.end("looks", "a", finished=True)
+    assert ledger.num_attempts("looks", "a") == 2
+    ledger.committed(["a"], Progress())
+    assert ledger.num_attempts("looks", "a") == 0
+
+
+def test_nothing_is_kept_of_units_that_their_last_pool_commits() -> None:
+    ledger = Ledger()
+    for pool in ("cuts", "looks"):
+        assert ledger.begin(pool, "a") == 1
+        if pool == "looks":
+            assert not ledger.is_committed("a")
+            ledger.committed(["a"], Progress())
+        ledger.end(pool, "a", finished=False)
+    assert ledger.is_committed("a")
+    assert not ledger.attempts
+    assert not ledger.returned
+    assert not ledger.in_hand
 
 
 def test_a_unit_that_is_left_to_the_next_run_is_not_in_work_and_lost_no_attempt() -> None:
