@@ -67,9 +67,9 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self.attempts: Counter[tuple[str, str]] = Counter()
+        self.attempts: Counter[tuple[str, str]] = Counter()  # by pool and unit
         self.in_hand: set[tuple[str, str]] = set()
-        self.returned: dict[str, str] = {}
+        self.returned: dict[str, str] = {}  # unit → the pool that has returned it, until its result has come further
         self.in_work: Counter[str] = Counter()
         self.begun: set[str] = set()
         self.finished: set[str] = set()
