@@ -78,8 +78,8 @@ class ExecutionConfig:
     writer_cpus: float = 0.2
     """CPUs of a task that writes a shard."""
     max_attempts: int = 3
-    """A unit that killed or hung its worker this many times is given up: recorded as a failure. One that was not alone
-    in its worker is tried alone from then on, at least once."""
+    """A unit that killed or hung its worker this many times, at work or while its result was passed on, is given up:
+    recorded as a failure. One that was not alone in its worker is tried alone from then on, at least once."""
     unit_timeout_s: float = 900.0
     """A worker that works on one unit this long without a sign of life is ended. Every clip is a sign, and waiting for
     a server that is away is no silence."""

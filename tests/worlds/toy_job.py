@@ -27,8 +27,8 @@ GIVEN_UP: Final = "given up"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unit:
     """A name, and the stages that it has been through. Units named `crash` or `hang` do that to their worker, the
-    latter only the first time; one named `heavy` kills it when it is passed on; one named `wait` needs a server that is
-    away."""
+    latter only the first time; one named `heavy` kills it when it is passed on, one named `late` when it has just been
+    committed; one named `wait` needs a server that is away."""
 
     name: str
     stages: tuple[str, ...] = ()
@@ -63,6 +63,8 @@ class ToyJob:
         self.out.mkdir(parents=True, exist_ok=True)
 
     def key(self, unit: Unit) -> str:
+        if unit.name == "late" and unit.stages:
+            os.kill(os.getpid(), signal.SIGKILL)
         return unit.name
 
     def worker(self, stages: Sequence[str], *, debug: bool, units_in_flight: int = 1) -> ToyWorker:
