@@ -27,6 +27,11 @@ class Answer:
     type: str = "application/json"
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+    """With the five of the library, some of many who ask at once would have to try again a second later."""
+
+
 @contextmanager
 def serving(respond: Callable[[Asked], Answer], port: int = 0) -> Iterator[str]:
     """The server's address, without a slash at its end; port 0 is any free one."""
@@ -53,7 +58,7 @@ def serving(respond: Callable[[Asked], Answer], port: int = 0) -> Iterator[str]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Stay quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = Server(("127.0.0.1", port), Handler)
     # Shutting down waits for one poll, which is half a second by default.
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:

@@ -53,8 +53,6 @@ class VlmServer:
     asked: list[dict[str, Any]] = field(default_factory=list)
     respond: Callable[[str, dict[str, Any]], Answer | None] = lambda name, body: None
     """Given the schema's name, or the question where the answer is yes or no; None for the usual answer."""
-    pause: Callable[[], None] = lambda: None
-    """Called while a request is in work."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     in_work: int = 0
     most_in_work: int = 0
@@ -67,7 +65,6 @@ class VlmServer:
             self.in_work += 1
             self.most_in_work = max(self.most_in_work, self.in_work)
         try:
-            self.pause()
             name = question_of(asked.body)
             return self.respond(name, asked.body) or self._usual(name, asked.body)
         finally:

