@@ -33,12 +33,19 @@ MOUTH_DROP: Final = 9.5
 """What a full opening adds to the half height."""
 INSIDE: Final[Lab] = (8.0, 10.0, 5.0)
 """Colour of the mouth's inside."""
-BLUR: Final = 1.3
+LIP_WIDTH: Final = 1.7
+"""Of the lips about the mouth. They are redder than the skin and hardly darker, so that they count as skin where the
+opening is measured by what is dark."""
+BLUR: Final = 0.9
 """Standard deviation of the blur that softens all edges, in pixels. A hard edge puts coefficients of ten standard
 deviations of natural video into the latents."""
 
 _EYE_WHITE: Final = (235, 235, 235)
 _IRIS: Final = (35, 30, 30)
+_LIPS: Final[Lab] = (-6.0, 24.0, 4.0)
+"""What lips are beside the skin."""
+_SHADE: Final[Lab] = (-8.0, 5.0, 4.0)
+"""What nose and ears are beside the skin."""
 _SUBPIXEL_BITS: Final = 6
 _AA_GROWTH: Final = 0.6
 """Pixels by which OpenCV draws the radii of a filled, anti-aliased ellipse too large, measured by its area."""
@@ -59,20 +66,27 @@ class Pose:
 def draw_face(identity: Identity, poses: Iterable[Pose], *, size: int = LAYOUT_SIZE) -> Iterator[Picture]:
     """Pictures (S, S, 3) RGB of a face in each pose."""
     scale = size / LAYOUT_SIZE
-    skin, hair = rgb_of(identity.lab("skin")), rgb_of(identity.lab("hair"))
-    inside = rgb_of(INSIDE)
+    skin, hair, inside = rgb_of(identity.lab("skin")), rgb_of(identity.lab("hair")), rgb_of(INSIDE)
+    lips, shade = rgb_of(_shifted(identity.lab("skin"), _LIPS)), rgb_of(_shifted(identity.lab("skin"), _SHADE))
     still = _draw_still(identity, size)
     for pose in poses:
         picture = still.copy()
         x, y = HEAD[0] + pose.shift_x, HEAD[1] + pose.shift_y
         width, height = identity.half_width, identity.half_height
         _ellipse(picture, (x, y - 5), (width + 4.5, height), hair, scale)
+        for side in (-1, 1):
+            strand = (x + side * (width + 2.0), y - 10 + identity.hair_length)
+            _ellipse(picture, strand, (5.0, identity.hair_length), hair, scale)
+            _ellipse(picture, (x + side * (width + 0.5), y), (3.0, 5.5), shade, scale)
         _ellipse(picture, (x, y + 5), (width, height - 6), skin, scale)
         for side in (-1, 1):
             eye = (x + side * EYES_APART / 2, y - EYES_ABOVE)
             _ellipse(picture, eye, (5.0, 3.5), _EYE_WHITE, scale)
             _ellipse(picture, eye, (2.5, 2.8), _IRIS, scale)
+            _ellipse(picture, (eye[0], eye[1] - identity.brow_height), (5.5, 1.1), hair, scale)
+        _ellipse(picture, (x, y - 2.0), (2.0, 3.5), shade, scale)
         mouth = (MOUTH_HALF_WIDTH, MOUTH_SHUT + MOUTH_DROP * pose.opening)
+        _ellipse(picture, (x, y + MOUTH_BELOW), (mouth[0] + LIP_WIDTH, mouth[1] + LIP_WIDTH), lips, scale)
         _ellipse(picture, (x, y + MOUTH_BELOW), mouth, inside, scale)
         yield cv2.GaussianBlur(picture, (0, 0), BLUR * scale)
 
@@ -85,6 +99,10 @@ def _draw_still(identity: Identity, size: int) -> Picture:
     _ellipse(picture, (HEAD[0], 104.0), (42.0, 30.0), rgb_of(identity.lab("shirt")), scale)
     _ellipse(picture, (HEAD[0], 66.0), (12.0, 14.0), rgb_of(identity.lab("skin")), scale)
     return picture
+
+
+def _shifted(lab: Lab, by: Lab) -> Lab:
+    return (lab[0] + by[0], lab[1] + by[1], lab[2] + by[2])
 
 
 def _ellipse(

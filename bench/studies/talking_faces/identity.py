@@ -43,6 +43,8 @@ PARTS: Final = ("skin", "hair", "shirt", "background")
 
 _SPREAD: Final = (4.0, 4.0, 4.0)
 """Colours of one name vary by this much (uniform, either way), so that a name says less than the picture does."""
+_HAIR_LENGTHS: Final = ((6.0, 9.0), (20.0, 26.0))
+"""Short hair and long hair."""
 _NEIGHBOURS: Final = (
     ("skin", "hair", 30.0),
     ("skin", "background", 30.0),
@@ -74,6 +76,10 @@ class Identity:
     """Of the face, pixels of a 96-pixel picture."""
     half_height: float
     """Of the head with its hair, likewise."""
+    hair_length: float
+    """Half of how far the hair reaches down beside the face, likewise."""
+    brow_height: float
+    """Of the brows above the eyes, likewise."""
 
     def lab(self, part: str) -> Lab:
         """The colour of one of `PARTS`."""
@@ -88,7 +94,11 @@ def draw_identity(rng: np.random.Generator) -> Identity:
         parts = {name: _draw_part(palette, rng) for name, palette in palettes.items()}
         if all(colour_distance(parts[a].lab, parts[b].lab) >= least for a, b, least in _NEIGHBOURS):
             return Identity(
-                **parts, half_width=float(rng.uniform(23.5, 27.5)), half_height=float(rng.uniform(28.0, 31.0))
+                **parts,
+                half_width=float(rng.uniform(23.5, 27.5)),
+                half_height=float(rng.uniform(28.0, 31.0)),
+                hair_length=float(rng.uniform(*_HAIR_LENGTHS[int(rng.integers(len(_HAIR_LENGTHS)))])),
+                brow_height=float(rng.uniform(4.6, 6.0)),
             )
 
 

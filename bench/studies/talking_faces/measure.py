@@ -121,6 +121,25 @@ def sharpness(frames: Frames) -> Floats:
     return np.array([cv2.Laplacian(_grey(frame), cv2.CV_32F).var() for frame in frames], np.float64)
 
 
+def block_edges(frames: Frames, *, side: int = 16) -> float:
+    """How much more the picture changes from one block to the next than inside of blocks; 1 where blocks do not show.
+
+    Args:
+        frames: (T, S, S, 3) RGB.
+        side: of a block in pixels: that of a latent position.
+
+    Mean absolute difference of neighbouring pixels on two sides of a border between blocks, over that of pixels in the
+    middle of blocks. A face may have edges that lie on a border: compare with the same face as it was drawn.
+    """
+    grey = frames.astype(np.float64).mean(axis=-1)
+    at_borders, inside = [], []
+    for steps in (np.abs(np.diff(grey, axis=1)), np.abs(np.diff(grey, axis=2)).swapaxes(1, 2)):
+        place = (np.arange(steps.shape[1]) + 1) % side
+        at_borders.append(steps[:, place == 0].mean())
+        inside.append(steps[:, np.abs(place - side // 2) <= side // 4].mean())
+    return float(np.sum(at_borders) / max(np.sum(inside), 1e-9))
+
+
 def opening_jumps(frames: Frames) -> tuple[float, float]:
     """How much the picture changes from frame 0 to 1 and from frame 1 to 2, as mean absolute difference in levels.
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 import torch
+from scipy.signal import lfilter
 from torch import Tensor
 
 from bench.studies.talking_faces.face import Pose, draw_face
@@ -32,6 +33,19 @@ class HeadMotion(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Voice:
+    """A speaker's voice, and the microphone before it. The mouth's curve depends on neither."""
+
+    pitch_hz: float
+    formant_scale: float
+    """See `speak`."""
+    loudness: float
+    """Of the recording, 0 to 1."""
+    tilt: float
+    """Of the recording's spectrum: a share of each sample that is added to the next; negative is bright."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Performance:
     """One video: everything that its frames and its sound follow from."""
 
@@ -42,7 +56,8 @@ class Performance:
     speech_start_s: float
     """Where in the speech the video begins, which is after its start: all speech begins with a phrase after a short
     breath, so the mouth openings in the first 3 s of two utterances correlate by as much as 0.75."""
-    pitch_hz: float
+    voice: Voice
+    """How the speech sounds."""
     amplitude: float
     """Of the head's swing, pixels of a 96-pixel picture."""
     frequency_hz: float
@@ -78,10 +93,21 @@ def draw_performance(rng: np.random.Generator, *, duration_s: float, speech_seed
         duration_s=duration_s,
         speech_seed=speech_seed,
         speech_start_s=float(rng.integers(8, 60)) / FPS,
-        pitch_hz=float(rng.uniform(150, 230)),
+        voice=draw_voice(rng),
         amplitude=float(rng.uniform(4.0, 5.0)),
         frequency_hz=float(rng.uniform(0.9, 1.1)),
         phase=float(rng.uniform(0, 2 * np.pi)),
+    )
+
+
+def draw_voice(rng: np.random.Generator) -> Voice:
+    """A random voice, from a low one of a man to a high one of a woman."""
+    height = float(rng.uniform())
+    return Voice(
+        pitch_hz=95 + 135 * height + float(rng.uniform(-10, 10)),
+        formant_scale=0.85 + 0.15 * height + float(rng.uniform(-0.04, 0.04)),
+        loudness=float(rng.uniform(0.3, 1.0)),
+        tilt=float(rng.uniform(-0.4, 0.4)),
     )
 
 
@@ -92,22 +118,27 @@ def perform(performance: Performance, *, size: int = 96) -> Take:
     shift = head_path(performance)
     poses = [Pose(opening=o, shift_x=x, shift_y=y) for o, (x, y) in zip(opening, shift, strict=True)]
     frames = np.stack(list(draw_face(performance.identity, poses, size=size)))
-    return Take(frames=frames, waveform=waveform_of(speech), opening=opening, shift=shift)
+    waveform = recorded(speech, performance.voice)
+    return Take(frames=frames, waveform=waveform, opening=opening, shift=shift)
 
 
 def speech_of(performance: Performance) -> Speech:
     """The sound and the mouth's curves, cut out of a longer utterance."""
     start_s, end_s = performance.speech_start_s, performance.speech_start_s + performance.duration_s
-    whole = speak(end_s + _TAIL_S, seed=performance.speech_seed, pitch_hz=performance.pitch_hz)
+    voice = performance.voice
+    whole = speak(
+        end_s + _TAIL_S, seed=performance.speech_seed, pitch_hz=voice.pitch_hz, formant_scale=voice.formant_scale
+    )
     sound = slice(round(start_s * SAMPLE_RATE_HZ), round(end_s * SAMPLE_RATE_HZ))
     curve = slice(round(start_s * CONTROL_RATE_HZ), round(end_s * CONTROL_RATE_HZ))
     return Speech(samples=whole.samples[sound], opening=whole.opening[curve], rounding=whole.rounding[curve])
 
 
-def waveform_of(speech: Speech) -> Tensor:
-    """(N,) fp32 at the model's 16 kHz."""
-    samples = speech.samples.astype(np.float32) / 2**15
-    return torch.from_numpy(np.ascontiguousarray(soxr.resample(samples, SAMPLE_RATE_HZ, MODEL_RATE_HZ)))
+def recorded(speech: Speech, voice: Voice) -> Tensor:
+    """(N,) fp32 at the model's 16 kHz, as the microphone gives it."""
+    samples = lfilter([1.0, voice.tilt], [1.0], speech.samples / 2**15) * (voice.loudness / (1 + abs(voice.tilt)))
+    resampled = soxr.resample(samples.astype(np.float32), SAMPLE_RATE_HZ, MODEL_RATE_HZ)
+    return torch.from_numpy(np.ascontiguousarray(resampled))
 
 
 def frame_openings(speech: Speech, num_frames: int) -> Floats:
