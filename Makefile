@@ -20,7 +20,7 @@ STAGE  ?=
 MODEL  ?= $(RUN)/model
 IMAGE  ?=
 AUDIO  ?=
-PROMPT ?= A person talks to the camera.
+PROMPT ?=
 OUT    ?= $(RUN)/generated/video.mp4
 SAMPLES ?=
 VIDEOS  ?=
@@ -35,7 +35,10 @@ TORCHRUN = torch.distributed.run --standalone --nproc-per-node=$(GPUS) -m --
 LAUNCH = $(PY) -m $(if $(filter-out 1,$(GPUS)),$(TORCHRUN) )
 # What makes videos needs a model, and says so before anything is loaded.
 TRAINED = test "$(origin MODEL)" != file -o -e "$$MODEL" || \
-	{ echo "soul: $$MODEL is not there: train first (make train STAGE=720p), or MODEL=tiny" >&2; exit 2; }
+	{ echo "soul: $$MODEL is not there: train first (make train STAGE=720p), or MODEL=pretrained" >&2; exit 2; }
+# Who speaks in `make generate`: the model of MODEL= or of the run, where there is a portrait for it, else the network that
+# comes with Soul.
+SPEAKER = $(if $(or $(filter-out file,$(origin MODEL)),$(and $(IMAGE),$(wildcard $(MODEL)))),$$MODEL,pretrained)
 # The recipes read these from the environment, where quotes in a prompt do no harm.
 export MODEL IMAGE AUDIO PROMPT OUT
 
@@ -165,11 +168,10 @@ train: $(INSTALLED) ## Train STAGE=720p|1080p|distill|evae on GPUS= of this mach
 	@# make sends SIGTERM on to what it started itself: without exec to a shell, and the training would never hear of it.
 	exec $(LAUNCH)training run --stage "$(STAGE)" --run "$(RUN)" --profile $(PROFILE) $(GIVEN_MODEL) $(ARGS)
 
-generate: $(INSTALLED) ## Make a video: IMAGE= AUDIO= PROMPT= OUT= (MODEL=tiny: random weights)
-	@$(TRAINED)
-	@test -n "$$IMAGE" -a -n "$$AUDIO" || { echo "soul: give IMAGE= and AUDIO= (and MODEL=, PROMPT=, OUT=)" >&2; exit 2; }
+generate: $(INSTALLED) ## Make a video: IMAGE= AUDIO= PROMPT= MODEL= OUT=; with none of them, a drawn face speaks
 	@mkdir -p "$$(dirname "$$OUT")"
-	$(PY) -m model generate --model "$$MODEL" --image "$$IMAGE" --audio "$$AUDIO" --prompt "$$PROMPT" --out "$$OUT" $(ARGS)
+	$(PY) -m model generate --model "$(SPEAKER)" $(if $(IMAGE),--image "$$IMAGE") $(if $(AUDIO),--audio "$$AUDIO") \
+		$(if $(PROMPT),--prompt "$$PROMPT") --out "$$OUT" $(ARGS)
 
 BENCH = $(RUN)/bench
 bench: $(INSTALLED) ## Score MODEL= on SAMPLES= (default: clips of RUN=) beside VIDEOS="NAME=DIR ...": RUN/bench/report.html
@@ -191,7 +193,7 @@ demo: $(INSTALLED) ## The whole way on the sample bucket, minutes on two cores: 
 	$(PY) -m bench.studies.decoder --run "$(RUN)/decoder" --videos 4 --vae-steps 60 --steps 20 --held-out 1
 	$(PY) -m curation extract --run "$(RUN)" --out "$(RUN)/demo"
 	$(PY) -m model generate --model "$(RUN)/model" --image "$(RUN)"/demo/*.png --audio "$(RUN)"/demo/*.wav \
-		--prompt "$$PROMPT" --out "$(RUN)/demo/video.mp4"
+		--out "$(RUN)/demo/video.mp4"
 	@echo "$(RUN)/demo/video.mp4"
 
 clean: ## Remove caches (environment and runs stay)

@@ -102,7 +102,7 @@ def test_mistakes_are_one_line_before_anything_heavy_is_loaded(tmp_path: Path, i
         ("model", "generate", "--image", image, "--audio", gone): f"--audio: no such audio file: {gone}",
         (
             *("model", "generate", "--model", gone, "--image", image, "--audio", image, *speak),
-        ): f"--model: {gone}: no such directory; train first (`make train`), or give `tiny`",
+        ): f"--model: {gone}: no such directory; train first (`make train`), or give `pretrained`",
         ("model", "convert", gone, "--out", "x"): f"wan: {gone}: no such directory",
         ("model", "convert"): "the following arguments are required",
         ("model", "generate", "--seed", "x"): "--seed: invalid int value: 'x'",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.efficiency.measure import median_seconds
@@ -44,9 +45,11 @@ def count_autoencoder(vae: type[Autoencoder], config: dict[str, Any], clip: tupl
     encoding = [0.0, *(_encode_flops(empty, latents, height, width) for latents in range(1, counted + 1))]
     decoding = [0.0, *(_decode_flops(empty, latents, height, width) for latents in range(1, counted + 1))]
     encode, decode = (flops[-1] + (num_latents - counted) * (flops[-1] - flops[-2]) for flops in (encoding, decoding))
-    # The patch-DCT codec uses one matrix in both directions.
-    halves = (empty, empty) if isinstance(empty, PatchDCTCodec) else (empty.encoder, empty.decoder)
-    encoder, decoder = (sum(parameter.numel() for parameter in half.parameters()) for half in halves)
+    if isinstance(empty, PatchDCTCodec):
+        # It uses one matrix in both directions; what mends the pictures comes after it.
+        encoder, decoder = empty.basis.numel(), _num_parameters(empty)
+    else:
+        encoder, decoder = _num_parameters(empty.encoder), _num_parameters(empty.decoder)
     return AutoencoderCost(
         encoder_parameters=encoder,
         decoder_parameters=decoder,
@@ -107,3 +110,7 @@ def _decode_flops(vae: Autoencoder, num_latents: int, height: int, width: int) -
     with FlopCounterMode(display=False) as counter:
         run_decoder(vae, latents)
     return int(counter.get_total_flops())
+
+
+def _num_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())

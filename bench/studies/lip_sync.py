@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, help="where figures go")
     add("--train-steps", type=int, default=5_000, help="optimizer steps (default: %(default)s)")
     add("--train-videos", type=int, default=600, help="videos drawn (default: %(default)s)")
+    add("--size", type=int, default=96, help="side of the pictures in pixels, divisible by 32 (default: %(default)s)")
     add("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="override of the recipe")
     add("--steps", type=int, nargs="+", help="denoising steps, one evaluation for each (default: the model's)")
     add("--guidance", type=float, nargs="+", help="guidance scales, likewise (default: the model's)")
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
         raise ValueError("give --run to train, or --model to evaluate what has been trained")
     training: dict[str, Any] | None = None
     if options.run is not None:
-        make_dataset(options.run, FacesConfig(num_videos=options.train_videos))
+        make_dataset(options.run, FacesConfig(num_videos=options.train_videos, size=options.size))
         run = TrainingRun(run=options.run, steps=options.train_steps, overrides=tuple(options.overrides))
         run.train()
         training = training_figures(run)
@@ -87,6 +88,7 @@ def run(options: argparse.Namespace) -> None:
         num_long=options.long_videos,
         long_duration_s=options.long_seconds,
         num_silent=options.silent_videos,
+        size=options.size,
     )
     if config.num_videos < 2:
         raise ValueError("controls need another video: --videos must be at least 2")
@@ -123,6 +125,8 @@ class EvaluationConfig:
     """How many of the videos, from the first on, are made once more without sound."""
     own_start: bool = True
     """Whether all are made once more from the speaker's own first frame in place of the portrait."""
+    size: int = 96
+    """Side of the pictures in pixels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,8 +150,8 @@ def evaluate(
 ) -> tuple[list[Result], list[Scene], list[Generated]]:
     """All results, and the scenes and videos of the first sampling for the figure."""
     codec = pipeline.vae
-    scenes = _scenes(range(config.num_videos), config.duration_s)
-    long_scenes = _scenes(range(LONG_FROM, LONG_FROM + config.num_long), config.long_duration_s)
+    scenes = _scenes(range(config.num_videos), config.duration_s, config.size)
+    long_scenes = _scenes(range(LONG_FROM, LONG_FROM + config.num_long), config.long_duration_s, config.size)
     results = [_result("codec", None, scenes, codec_ceiling(scenes, codec), codec=codec)]
     shown: list[Generated] = []
     for given in samplings:
@@ -201,8 +205,8 @@ def print_table(results: Sequence[Result]) -> None:
         )
 
 
-def _scenes(indices: range, duration_s: float) -> list[Scene]:
-    return [make_scene(index, held_out_performance(index, duration_s=duration_s)) for index in indices]
+def _scenes(indices: range, duration_s: float, size: int) -> list[Scene]:
+    return [make_scene(index, held_out_performance(index, duration_s=duration_s), size=size) for index in indices]
 
 
 def _from_own_start(scene: Scene) -> Scene:

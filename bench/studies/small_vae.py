@@ -11,7 +11,6 @@ Letters: T pixel frames, S side of a picture.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,8 +19,9 @@ import numpy.typing as npt
 import torch
 from diffusers import AutoencoderKLWan
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 
+from bench.studies.muon import KernelOptimizer
 from model.codecs.levels import pixels_of
 from model.codecs.vae import decode_next, empty_cache, wan_vae_config
 
@@ -32,7 +32,6 @@ PICTURE_SHARE: Final = 0.5
 """Share of the steps, at the beginning, on pictures: they show several times as many people a second, and what changes
 over time is learnt easily afterwards."""
 NUM_PICTURES, NUM_VIDEOS, VIDEO_FRAMES = 16, 4, 5
-MUON_LR, LR, WARMUP_STEPS = 0.02, 3e-3, 20
 SAY_EVERY: Final = 100
 _GRID: Final = 16
 
@@ -53,29 +52,13 @@ def train_small_vae(takes: Sequence[Frames], *, steps: int, seed: int = 0) -> Au
         torch.manual_seed(seed)
         config = wan_vae_config() | {"base_dim": BASE_DIM, "decoder_base_dim": DECODER_BASE_DIM}
         vae = AutoencoderKLWan(**config)
-    kernels = [parameter for parameter in vae.parameters() if parameter.numel() > len(parameter)]
-    others = [parameter for parameter in vae.parameters() if parameter.numel() == len(parameter)]
-    # They share the kernels' memory: Muon takes only matrices, here output channels by everything else.
-    matrices = [nn.Parameter(kernel.detach().flatten(1)) for kernel in kernels]
-    optimizers = {
-        torch.optim.Muon(matrices, lr=MUON_LR, momentum=0.9, weight_decay=0, adjust_lr_fn="original"): MUON_LR,
-        torch.optim.AdamW(others, lr=LR, betas=(0.9, 0.99), weight_decay=0): LR,
-    }
+    optimizer = KernelOptimizer(vae, steps=steps)
     rng = np.random.default_rng(seed)
     for step in range(steps):
-        share = min(1, (step + 1) / WARMUP_STEPS) * (0.515 + 0.485 * math.cos(math.pi * step / steps))
         num_frames, batch = (1, NUM_PICTURES) if step < PICTURE_SHARE * steps else (VIDEO_FRAMES, NUM_VIDEOS)
         pixels = torch.cat([to_pixels(_piece(takes, num_frames, rng)) for _ in range(batch)])
         loss = (_decode(vae, vae.encode(pixels).latent_dist.mode()) - pixels).abs().mean()
-        vae.zero_grad()
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        for kernel, matrix in zip(kernels, matrices, strict=True):
-            matrix.grad = None if kernel.grad is None else kernel.grad.flatten(1)
-        for optimizer, lr in optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = lr * share
-            optimizer.step()
+        optimizer.step(loss)
         if (step + 1) % SAY_EVERY == 0 or step + 1 == steps:
             print(f"autoencoder: step {step + 1} of {steps}, mean error {float(loss.detach()) / 2:.1%}", flush=True)
     return _with_statistics(vae.eval(), takes)

@@ -1,8 +1,8 @@
 """The patch-DCT codec, which the `tiny` preset has in place of the Wan2.2 VAE: there is nothing to download.
 
-A latent position holds 48 of the 3,072 DCT coefficients of 4 frames × 16 × 16 pixels × 3 colours. As in the
-VAE, the first latent frame holds the first pixel frame alone and every later one four pixel frames: 1 + 4k ↔
-1 + k.
+A latent position holds 48 of the 3,072 DCT coefficients of 4 frames × 16 × 16 pixels × 3 colours; a learned network can
+mend what they decode to (`model.codecs.refiner`). As in the VAE, the first latent frame holds the first pixel frame
+alone and every later one four pixel frames: 1 + 4k ↔ 1 + k.
 
 Letters: B batch, C latent channels (48), F latent frames, T pixel frames, H and W latent sides.
 """
@@ -19,6 +19,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from model.codecs.geometry import SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION
+from model.codecs.refiner import PatchRefiner
 
 NUM_CHANNELS: Final = 48
 
@@ -99,7 +100,8 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):
     """A fixed orthonormal transform with the interface of `AutoencoderKLWan` (4 × 16 × 16, 48 channels).
 
     Latents of `encode` and `decode` are raw; `latents_mean` and `latents_std` of the configuration normalise
-    them, as with the VAE (see `model.codecs.vae`).
+    them, as with the VAE (see `model.codecs.vae`). With a `refiner_width` above 0, a learned network mends what the
+    transform decodes; the latents are the same with it and without it.
     """
 
     @register_to_config
@@ -110,6 +112,9 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):
         z_dim: int = NUM_CHANNELS,
         scale_factor_temporal: int = TEMPORAL_COMPRESSION,
         scale_factor_spatial: int = SPATIAL_COMPRESSION,
+        *,
+        refiner_width: int = 0,
+        refiner_blocks: int = 0,
     ) -> None:
         super().__init__()
         geometry = (z_dim, scale_factor_temporal, scale_factor_spatial)
@@ -119,6 +124,7 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):
             raise ValueError(f"latents_mean and latents_std need {z_dim} values")
         # A parameter rather than a buffer: diffusers finds a model's device and dtype by its parameters.
         self.basis = nn.Parameter(_basis(), requires_grad=False)
+        self.refiner = PatchRefiner(refiner_width, refiner_blocks) if refiner_width else nn.Identity()
 
     def encode(
         self, x: Tensor, *, return_dict: bool = True
@@ -156,8 +162,13 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):
 
     def decode_latent(self, z: Tensor, *, first: bool) -> Tensor:
         """One raw latent frame (B, 48, 1, H, W) to its pixel frames: one if it begins a video, else four."""
+        pixels = self.mended(self.patches(z), first=first)
+        return pixels.clamp(-1, 1)
+
+    def patches(self, z: Tensor) -> Tensor:
+        """One raw latent frame (B, 48, 1, H, W) to its four frames (B, 3, 4, 16H, 16W), by the transform alone."""
         vectors = rearrange(z, "b c f h w -> b f h w c").to(self.basis.dtype)
-        pixels = rearrange(
+        return rearrange(
             vectors @ self.basis.T,
             "b f h w (c t p q) -> b c (f t) (h p) (w q)",
             c=3,
@@ -165,10 +176,12 @@ class PatchDCTCodec(ModelMixin, ConfigMixin):
             p=SPATIAL_COMPRESSION,
             q=SPATIAL_COMPRESSION,
         )
-        if first:
-            # It was encoded from four equal frames, so any motion in it is noise: the frame is the mean of the four.
-            pixels = pixels.mean(dim=2, keepdim=True)
-        return pixels.clamp(-1, 1)
+
+    def mended(self, patches: Tensor, *, first: bool) -> Tensor:
+        """What `patches` gave, without the marks of the transform: one frame if it begins a video, else four."""
+        pixels: Tensor = self.refiner(patches)
+        # A first frame was encoded from four equal ones, so any motion in it is noise: it is the mean of the four.
+        return pixels.mean(dim=2, keepdim=True) if first else pixels
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode and decode."""

@@ -6,7 +6,8 @@ What people give is checked before torch and diffusers are imported, which takes
 import argparse
 import os
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.progress import (
@@ -18,13 +19,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from model.commands.generate_options import OUT
 from model.generation.request import Sampling, check_codebook, check_out
 from model.media.portrait import load_image
 from model.media.sound import SoundTrack
 from model.media.video_codec import X264, codec_problem
+from model.weights.examples import read_examples
+from model.weights.source import PRESETS, SHIPPED, is_shipped
 
 if TYPE_CHECKING:
     from model.generation.pipeline import SoulPipeline
+
+PROMPT: Final = "A person talks to the camera."
+"""What happens where nothing is said of it."""
 
 console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
@@ -46,10 +53,13 @@ def run(options: argparse.Namespace) -> None:
 
 def _generate(options: argparse.Namespace) -> None:
     sampling = Sampling.from_options(options)
+    if options.out == OUT:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
     check_out(options.out)
     check_codebook(options.codebook)
-    portrait = load_image(options.image)
-    SoundTrack.open(options.audio)
+    image, audio, prompt = _asked(options)
+    portrait = load_image(image)
+    SoundTrack.open(audio)
     from model.codecs.audio import load_speech  # noqa: PLC0415
     from model.generation.acceleration import Acceleration  # noqa: PLC0415
     from model.generation.make_video import VideoInputs, help_denoising, make_video  # noqa: PLC0415
@@ -58,10 +68,11 @@ def _generate(options: argparse.Namespace) -> None:
     parts, acceleration = ModelParts.from_options(options), Acceleration.from_options(options)
     acceleration.check_processes(_num_processes())
     size = sampling.check_portrait(portrait, parts.default_area())
-    speech = load_speech(options.audio)
-    inputs = VideoInputs(image=portrait, audio=options.audio, waveform=speech, prompt=options.prompt)
+    inputs = VideoInputs(image=portrait, audio=audio, waveform=load_speech(audio), prompt=prompt)
     if parts.is_random:
         console.print(f"{parts.model} with random weights: shows that everything runs, not what Soul can do")
+    elif is_shipped(parts.model):
+        console.print(f"{SHIPPED}: a small network that animates drawn faces, not photographs")
     pipeline = parts.load()
     num_frames = inputs.num_frames(pipeline.config.fps)
     guidance = sampling.guidance(pipeline.config.guidance_scale, pipeline.config.audio_guidance_scale)
@@ -97,6 +108,21 @@ def _generate(options: argparse.Namespace) -> None:
     if runs is not None:
         console.print(f"cache      skipped {runs.skipped(len(pipeline.transformer.blocks)):.0%} of the blocks")
     console.print(f"{options.out}: {made.num_frames} frames, {seconds:.2f} s, {made.width}x{made.height}")
+
+
+def _asked(options: argparse.Namespace) -> tuple[Path, Path, str]:
+    """Portrait, speech and prompt: what was given, and the model's example for what was left out."""
+    image, audio, prompt = options.image, options.audio, options.prompt
+    if image is None or audio is None:
+        examples = () if options.model in PRESETS else read_examples(options.model)
+        if not examples:
+            raise ValueError(f"--model {options.model} brings no portrait and speech: give --image and --audio")
+        example = examples[0]
+        if image is None:
+            # The example's prompt describes its portrait, and nobody else's.
+            image, prompt = example.image, prompt or example.prompt
+        audio = audio or example.audio
+    return image, audio, prompt or PROMPT
 
 
 def _usable_codec(asked: str, size: tuple[int, int], fps: int) -> str:

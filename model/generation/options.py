@@ -6,17 +6,19 @@ They are kept apart from the code that they are for (`model.generation.make_vide
 import argparse
 from pathlib import Path
 
-from model.weights.source import trained_model, weights_source
+from model.weights.source import SHIPPED, trained_model, weights_source
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that `ModelParts.from_options` reads."""
+def add_model_options(parser: argparse.ArgumentParser, *, default: str | None = None) -> None:
+    """Add the options that `ModelParts.from_options` reads; without a `default`, a model must be named."""
     add = parser.add_argument
     add(
         "--model",
-        required=True,
+        default=default,
+        required=default is None,
         type=trained_model,
-        help="model directory, Hub id, or `tiny`: the small preset with random weights",
+        help=f"model directory or Hub id; `{SHIPPED}`: the small network that comes with Soul, for drawn faces; "
+        f"`tiny`: its shape with random weights{'' if default is None else ' (default: %(default)s)'}",
     )
     add("--codebook", type=Path, help="codebook.safetensors (default: the model directory's, if it has one)")
     add("--vae", type=weights_source, help="another autoencoder, e.g. an eVAE: directory or Hub id")

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 
-from model.weights.source import names_a_directory
+from model.weights.source import SHIPPED_DIRECTORY, is_shipped, names_a_directory
 
 WEIGHTS = "diffusion_pytorch_model"
 """Stem of the weight files of diffusers and of the official releases."""
@@ -22,6 +22,8 @@ Shapes: TypeAlias = Mapping[str, tuple[int, ...]]
 def locate(source: str | PathLike[str], *, patterns: list[str] | None = None) -> Path:
     """Return the directory `source`, or a snapshot of the Hub repository of that name (only files of `patterns`).
 
+    `pretrained` is the small network that comes with Soul, where there is no directory of this name.
+
     Raises:
         ValueError: neither a directory nor a repository that the Hub gives.
     """
@@ -30,6 +32,8 @@ def locate(source: str | PathLike[str], *, patterns: list[str] | None = None) ->
         return folder
     if folder.exists():
         raise ValueError(f"{source}: a file, not a directory")
+    if is_shipped(str(source)):
+        return SHIPPED_DIRECTORY
     if names_a_directory(str(source)):
         raise ValueError(f"{source}: no such directory")
     try:

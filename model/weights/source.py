@@ -7,6 +7,16 @@ from typing import Final
 PRESETS: Final = ("tiny", "soul-5b")
 """Names that need no files; `model.pretrained.presets` holds what they are."""
 
+SHIPPED: Final = "pretrained"
+"""Names the small network that comes with Soul."""
+SHIPPED_DIRECTORY: Final = Path(__file__).parents[1] / "pretrained" / "drawn_faces"
+"""Its model directory."""
+
+
+def is_shipped(source: str) -> bool:
+    """Whether a name means the network that comes with Soul; a directory of that name comes first."""
+    return source == SHIPPED and not Path(source).is_dir()
+
 
 def names_a_directory(source: str) -> bool:
     """Whether a name can only mean a directory of this machine, which may not exist; it is never looked up on the Hub.
@@ -19,12 +29,12 @@ def names_a_directory(source: str) -> bool:
 
 
 def model_source(text: str) -> str:
-    """The type of an option that takes a model directory, a Hub id or a preset.
+    """The type of an option that takes a model directory, a Hub id, a preset or `pretrained`.
 
     Raises:
         argparse.ArgumentTypeError: a directory that is not there.
     """
-    return text if text in PRESETS else _checked(text, "")
+    return text if text in (*PRESETS, SHIPPED) else _checked(text, "")
 
 
 def trained_model(text: str) -> str:
@@ -33,7 +43,9 @@ def trained_model(text: str) -> str:
     Raises:
         argparse.ArgumentTypeError: a directory that is not there.
     """
-    return text if text in PRESETS else _checked(text, "; train first (`make train`), or give `tiny`: random weights")
+    if text in (*PRESETS, SHIPPED):
+        return text
+    return _checked(text, f"; train first (`make train`), or give `{SHIPPED}`: the small network that comes with Soul")
 
 
 def weights_source(text: str) -> str:

@@ -51,7 +51,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         (["--stage", "720p"], "give a command first"),
         (["train", "--stage", "710p"], "did you mean '720p'?"),
         (["curate", "/nowhere", "--profile", "lokal"], "no profile 'lokal'"),
-        (["generate"], "the following arguments are required: --image, --audio"),
+        (["generate", "--model", "tiny"], "--model tiny brings no portrait and speech: give --image and --audio"),
         (["bench", "evalute"], "no command 'evalute', did you mean 'evaluate'?"),
     ],
 )
