@@ -44,11 +44,17 @@ export MODEL IMAGE AUDIO PROMPT OUT
 
 PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+CURATES   := $(VENV)/.curates
 PIP        = $(PY) -m pip --quiet --disable-pip-version-check
 
 # What VENV is for: the CPU, or NVIDIA GPUs, where it was built so (make env-train).
 DEVICE ?= $(if $(wildcard $(VENV)/.cuda),cuda,cpu)
+CURATION_PINS = infra/environments/curation.txt
 PINS    = infra/environments/$(if $(filter cuda,$(DEVICE)),train-cuda,local).txt
+
+# Curating has far fewer packages than training, which joins them in the same environment when it is first needed. A
+# profile of production models may use those in curation, too.
+FOR_CURATION = $(if $(or $(filter-out local,$(PROFILE)),$(wildcard $(INSTALLED))),$(INSTALLED),$(CURATES))
 
 # rapidocr asks for opencv-python, which needs libGL; the headless build is the same module without it. silero-vad asks
 # for torchaudio, which its weights do not need.
@@ -81,7 +87,7 @@ help: ## Show the targets
 	@echo "Variables: PROFILE=$(PROFILE) RUN=$(RUN) ARGS= (further options of the command behind the target)"
 	@echo "The same as commands, with more options: $(VENV)/bin/soul --help"
 
-env: $(INSTALLED) ## Build the Python environment (.venv)
+env: $(INSTALLED) ## Build the Python environment (.venv), training's packages included
 
 env-train: ## Build .venv-train for DEVICE=cuda (pinned, compiles nothing) or cpu; then make train VENV=.venv-train
 	@test "$(DEVICE)" = cuda -o "$(DEVICE)" = cpu || { echo "soul: give DEVICE=cuda or DEVICE=cpu" >&2; exit 2; }
@@ -102,12 +108,23 @@ $(MODEL_ENVIRONMENTS): env-%:
 		bash infra/environments/build.sh "$(PYTHON)" "$(ENVIRONMENT)" $(MODEL_PINS); \
 	fi
 
+define NEW_ENVIRONMENT
+@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Soul needs Python 3.11 or newer, $(PYTHON) is {v.major}.{v.minor}: set PYTHON=")'
+@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+endef
+TOOK = echo "$(VENV): $$(($$(date +%s) - began)) s, $$(du -sm "$(VENV)" | awk '{printf "%.1f", $$1 / 1000}') GB"
+
 $(INSTALLED): pyproject.toml $(PINS)
-	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit(f"Soul needs Python 3.11 or newer, $(PYTHON) is {v.major}.{v.minor}: set PYTHON=")'
-	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(NEW_ENVIRONMENT)
 	@echo "Installing Soul and its pinned dependencies into $(VENV) (about 5 minutes the first time) ..."
-	@began=$$(date +%s) && $(INSTALL_$(DEVICE)) && \
-		echo "$(VENV): $$(($$(date +%s) - began)) s, $$(du -sm "$(VENV)" | awk '{printf "%.1f", $$1 / 1000}') GB"
+	@began=$$(date +%s) && $(INSTALL_$(DEVICE)) && $(TOOK)
+	@touch $@
+
+# The list is whole, so that nothing is resolved; what is not imported need not be compiled.
+$(CURATES): pyproject.toml $(CURATION_PINS)
+	$(NEW_ENVIRONMENT)
+	@echo "Installing what curating needs into $(VENV) (about 2 minutes, once) ..."
+	@began=$$(date +%s) && $(PIP) install --no-deps --no-compile -r $(CURATION_PINS) && $(PIP) install --no-deps -e . && $(TOOK)
 	@touch $@
 
 check: $(INSTALLED) ## Format, lint and type checks
@@ -142,13 +159,13 @@ mutants: $(INSTALLED) ## Change the rules line by line and see whether a test no
 	$(VENV)/bin/mutmut run --max-children 2
 	$(VENV)/bin/mutmut results
 
-curate: $(INSTALLED) ## Curate INPUT= into RUN= (neither: a sample bucket made on the spot); POOL=human|general
+curate: $(FOR_CURATION) ## Curate INPUT= into RUN= (neither: a sample bucket made on the spot); POOL=human|general
 	$(PY) -m curation run $(if $(INPUT),"$(INPUT)") --run "$(RUN)" --profile $(PROFILE) --pool $(POOL) $(ARGS)
 
 serve-models: $(INSTALLED) ## Start the servers of models that PROFILE= asks, and keep them until ctrl-C
 	exec $(PY) -m curation serve-models --profile $(PROFILE) $(ARGS)
 
-report: $(INSTALLED) ## Write RUN/report.html again
+report: $(FOR_CURATION) ## Write RUN/report.html again
 	$(PY) -m curation report --run "$(RUN)"
 
 encode: $(INSTALLED) ## Encode the curated shards of RUN= for STAGE=720p|1080p (MODEL=: default the profile's)

@@ -26,6 +26,13 @@ SPEAKER_TIMEOUT_S = 20.0
 """How long a quiet process waits before it ends, so that the process that talks to people can print its line."""
 
 
+TRAINING_MODULES = frozenset(
+    {"torch", "safetensors", "diffusers", "transformers", "accelerate", "peft", "deepspeed", "ftfy", "faiss"}
+    | {"sentencepiece", "webdataset", "pi_heif", "librosa", "tensorboard"}
+)
+"""What an environment that was built for curation alone does not have (the extra `train` of pyproject.toml)."""
+
+
 class CommandFailedError(Exception):
     """A command broke off, and what was typed is not the reason; the message is one line."""
 
@@ -170,6 +177,11 @@ def exit_status(
         # The reader of standard output has gone, as with `| head`. Nobody is left to tell, and the rest is discarded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package not in TRAINING_MODULES:
+            raise
+        status = say(f"this needs {package}, which curating alone does not: `make env` installs it", 2, quiet=quiet)
     except ConnectionError as error:
         # No cluster at RAY_ADDRESS, or no object store at its address.
         status = say(error, 2, quiet=quiet)

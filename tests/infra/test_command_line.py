@@ -52,6 +52,10 @@ def ending(monkeypatch: pytest.MonkeyPatch, *, quiet: bool = False) -> Callable[
         (StoppedError("it has saved"), 143, "soul: it has saved"),
         (KeyboardInterrupt(), 130, "soul: interrupted; the same command goes on"),
         (ConnectionError("no cluster"), 2, "soul: no cluster"),
+        (
+            ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"),
+            *(2, "soul: this needs torch, which curating alone does not: `make env` installs it"),
+        ),
         (OSError(28, "No space left on device", "/x"), 1, "soul: [Errno 28] No space left on device: '/x'"),
     ],
 )
@@ -65,6 +69,8 @@ def test_ends_have_one_line_and_a_status(
 def test_a_bug_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="a bug"):
         ending(monkeypatch)(ValueError("a bug"))
+    with pytest.raises(ModuleNotFoundError):
+        ending(monkeypatch)(ModuleNotFoundError("No module named 'curation.gone'", name="curation.gone"))
 
 
 def test_a_quiet_process_still_tells_what_only_it_has_met(

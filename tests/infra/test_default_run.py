@@ -24,7 +24,7 @@ SHELL = {
 
 def made(folder: Path, *words: str) -> str:
     """The run directory that make passes on."""
-    command = ["make", "--dry-run", "--silent", "-f", str(ROOT / "Makefile"), "INSTALLED=", *words]
+    command = ["make", "--dry-run", "--silent", "-f", str(ROOT / "Makefile"), "INSTALLED=", "CURATES=", *words]
     said = subprocess.run(command, cwd=folder, env=SHELL, check=True, capture_output=True, text=True).stdout
     found = re.search(r'--run "([^"]*)"', said)
     assert found is not None, said
@@ -79,11 +79,36 @@ def test_what_comes_after_curating_goes_on_with_ones_own_videos(
     assert made(tmp_path, "demo") == "runs/sample"
 
 
-def test_generating_before_training_says_what_to_do(tmp_path: Path) -> None:
-    for target in ("generate", "bench", "negatives"):
+def test_scoring_before_training_says_what_to_do(tmp_path: Path) -> None:
+    for target in ("bench", "negatives"):
         command = ["make", "--silent", "-f", str(ROOT / "Makefile"), "INSTALLED=", target, "STAGE=720p"]
         made = subprocess.run(command, cwd=tmp_path, env=SHELL, check=False, capture_output=True, text=True)
         assert made.returncode == 2
         first, *_ = made.stderr.splitlines()
-        assert first == "soul: runs/local/model is not there: train first (make train STAGE=720p), or MODEL=tiny"
+        assert first == "soul: runs/local/model is not there: train first (make train STAGE=720p), or MODEL=pretrained"
         assert made.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("trained", "words", "speaker"),
+    [
+        (False, (), "pretrained"),
+        (False, ("IMAGE=face.png", "AUDIO=speech.wav"), "pretrained"),
+        (True, (), "pretrained"),
+        (True, ("AUDIO=speech.wav",), "pretrained"),
+        (True, ("IMAGE=face.png", "AUDIO=speech.wav"), "runs/local/model"),
+        (True, ("MODEL=other",), "other"),
+        (False, ("MODEL=other", "AUDIO=speech.wav"), "other"),
+    ],
+)
+def test_who_speaks(trained: bool, words: tuple[str, ...], speaker: str, tmp_path: Path) -> None:
+    if trained:
+        (tmp_path / "runs/local/model").mkdir(parents=True)
+    echo = 'PY=printf "%s\\n"'
+    command = ["make", "--silent", "-f", str(ROOT / "Makefile"), "INSTALLED=", echo, "generate", *words]
+    said = subprocess.run(command, cwd=tmp_path, env=SHELL, check=True, capture_output=True, text=True).stdout.split()
+    given = {option: said[said.index(option) + 1] for option in said if option.startswith("--")}
+    assert given.pop("--model") == speaker
+    assert given.pop("--out") == "runs/local/generated/video.mp4"
+    names = {"--image": "IMAGE", "--audio": "AUDIO"}
+    assert {f"{names[option]}={value}" for option, value in given.items()} == {w for w in words if "MODEL" not in w}

@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from infra.command_line import TRAINING_MODULES
 from tests.paths import ROOT
 
 FOLDER = ROOT / "infra" / "environments"
@@ -29,18 +30,31 @@ def pins(name: str) -> dict[str, str]:
     return found
 
 
-def asked() -> list[Requirement]:
+def asked(*, training: bool) -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return [Requirement(each) for each in project["dependencies"]]
+    further = project["optional-dependencies"]["train"] if training else []
+    return [Requirement(each) for each in (*project["dependencies"], *further)]
 
 
-@pytest.mark.parametrize("name", ["local.txt", "train-cuda.txt"])
+@pytest.mark.parametrize("name", ["curation.txt", "local.txt", "train-cuda.txt"])
 def test_all_that_the_project_asks_for_is_pinned(name: str) -> None:
     pinned = pins(name)
-    for requirement in asked():
+    for requirement in asked(training=name != "curation.txt"):
         package: str = canonicalize_name(requirement.name)
         package = INSTEAD.get(package, package) if name == "train-cuda.txt" else package
         assert requirement.specifier.contains(pinned[package], prereleases=True), requirement
+
+
+def test_curation_has_the_versions_that_training_has_and_nothing_of_its_own() -> None:
+    curation = pins("curation.txt")
+    assert curation.items() <= pins("local.txt").items()
+    assert not curation.keys() & {"torch", "deepspeed", "transformers", "opencv-python"}
+
+
+def test_the_modules_that_curation_lacks_are_those_of_the_extra() -> None:
+    named = {requirement.name for requirement in asked(training=True)} - {r.name for r in asked(training=False)}
+    modules = {"faiss-cpu": "faiss", "pi-heif": "pi_heif"}
+    assert {modules.get(name, name) for name in named} == TRAINING_MODULES
 
 
 def test_both_environments_have_the_same_versions() -> None:
