@@ -2,6 +2,7 @@
 const about = JSON.parse(document.getElementById("about").textContent);
 const hasServer = !("rows" in about);
 const compares = about.runs.length > 1;
+const FIRST_SORT = about.sort ?? "key";
 const STATES = { kept: "kept", sound_dropped: "sound dropped", rejected: "rejected", source: "source without clips" };
 const TABLE = ["key", "state", "seconds", "width", "height", "shot_type", "num_people", "audio_type", "caption_brief"];
 const HIDDEN = new Set(["run", "rule", "state", "change", "change_rule", "kept", "key"]);
@@ -22,6 +23,12 @@ function make(tag, attributes = {}, ...children) {
     else if (value !== false && value != null) element.setAttribute(name, String(value));
   }
   element.append(...children.flat().filter((child) => child != null && child !== false));
+  return element;
+}
+
+function draw(tag, attributes) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
   return element;
 }
 
@@ -138,11 +145,11 @@ const held = {
     const values = about.rows.filter((row) => fits(row, others)).map((row) => row[column] ?? null);
     const listed = counted(values);
     const numbers = about.columns[column] === "number" ? values.filter((value) => value !== null) : [];
-    const isShort = listed.length <= 40;
-    if (!numbers.length) return { values: listed.slice(0, 40), num_values: listed.length, low: null, high: null, bars: [] };
+    const different = listed.filter(([value]) => value !== null).length;
+    if (!numbers.length) return { values: listed.slice(0, 40), num_values: different, low: null, high: null, bars: [] };
     const low = Math.min(...numbers), high = Math.max(...numbers), bars = new Array(32).fill(0);
     for (const value of numbers) bars[Math.min(31, Math.floor(((value - low) / (high - low || 1)) * 32))] += 1;
-    return { values: isShort ? listed : [], num_values: listed.length, low, high, bars };
+    return { values: different <= 12 ? listed : [], num_values: different, low, high, bars };
   },
   record: async (key) => about.records[key] && { row: about.rows.find((row) => row.key === key), ...about.records[key] },
   picture: (row) => row.pictures[row.run],
@@ -172,7 +179,7 @@ function fits(row, query) {
 }
 
 function ordered(rows) {
-  const sort = params.get("sort") ?? "key", column = sort.replace(/^-/, ""), sign = sort.startsWith("-") ? -1 : 1;
+  const sort = params.get("sort") ?? FIRST_SORT, column = sort.replace(/^-/, ""), sign = sort.startsWith("-") ? -1 : 1;
   const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
   return [...rows].sort((first, second) => {
     const a = first[column] ?? null, b = second[column] ?? null;
@@ -209,7 +216,7 @@ const isKept = (row, run) => ["kept", "sound_dropped"].includes(stateIn(row, run
 const columnOf = (name) => name.replace(/^(is|min|max)\./, "");
 
 function usedColumns() {
-  const sort = (params.get("sort") ?? "").replace(/^-/, "");
+  const sort = (params.get("sort") ?? FIRST_SORT).replace(/^-/, "");
   const used = [sort, ...params.getAll("show"), ...[...params.keys()].filter((name) => /^(is|min|max)\./.test(name)).map(columnOf)];
   return [...new Set(used)].filter((name) => name in about.columns && !HIDDEN.has(name));
 }
@@ -262,7 +269,7 @@ function card(row) {
 
 function table(rows) {
   const columns = [...new Set([...TABLE, ...(compares ? ["change", "change_rule"] : []), ...usedColumns()])].filter((name) => name in about.columns);
-  const sort = params.get("sort") ?? "key", sorted = sort.replace(/^-/, "");
+  const sort = params.get("sort") ?? FIRST_SORT, sorted = sort.replace(/^-/, "");
   const isNumber = (name) => about.columns[name] === "number";
   const head = columns.map((name) => make("th", {
     class: isNumber(name) ? "n" : null, scope: "col",
@@ -279,7 +286,7 @@ function table(rows) {
 }
 
 function sortBy(column) {
-  const now = params.get("sort") ?? "key";
+  const now = params.get("sort") ?? FIRST_SORT;
   // Scores are looked at from their high end first; a second press turns the order round.
   const first = about.columns[column] === "number" ? `-${column}` : column;
   put("sort", now === first ? (first.startsWith("-") ? column : `-${column}`) : first);
@@ -379,15 +386,11 @@ async function drawSpread() {
   const parts = [];
   if (found.bars.length) {
     const most = Math.max(...found.bars), width = 320 / found.bars.length;
-    const chart = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    chart.setAttribute("viewBox", "0 0 320 54");
-    chart.setAttribute("preserveAspectRatio", "none");
-    chart.setAttribute("role", "img");
-    chart.setAttribute("aria-label", `${words(column)}: ${found.bars.join(", ")} rows in equal parts from ${number(found.low)} to ${number(found.high)}`);
+    const label = `${words(column)}: ${found.bars.join(", ")} rows in equal parts from ${number(found.low)} to ${number(found.high)}`;
+    const chart = draw("svg", { viewBox: "0 0 320 54", preserveAspectRatio: "none", role: "img", "aria-label": label });
     found.bars.forEach((count, index) => {
-      const bar = document.createElementNS("http://www.w3.org/2000/svg", "rect"), height = count ? Math.max(1.5, (52 * count) / most) : 0;
-      for (const [name, value] of Object.entries({ x: index * width + 0.5, width: width - 1, y: 54 - height, height, class: "fill-keep" })) bar.setAttribute(name, value);
-      chart.append(bar);
+      const height = count ? Math.max(1.5, (52 * count) / most) : 0;
+      chart.append(draw("rect", { x: index * width + 0.5, width: width - 1, y: 54 - height, height, class: "fill-keep" }));
     });
     const bound = (kind, label) => make("input", {
       type: "number", step: "any", placeholder: label, "aria-label": `${words(column)}, ${label}`, value: params.get(`${kind}.${column}`) ?? "",
@@ -546,7 +549,7 @@ async function redraw() {
 }
 
 function drawControls() {
-  const search = at("search"), sort = params.get("sort") ?? "key";
+  const search = at("search"), sort = params.get("sort") ?? FIRST_SORT;
   if (document.activeElement !== search) search.value = params.get("q") ?? "";
   at("sort").value = sort.replace(/^-/, "");
   at("direction").textContent = sort.startsWith("-") ? "↓" : "↑";
@@ -572,7 +575,7 @@ at("search").addEventListener("input", (event) => {
 });
 at("sort").addEventListener("change", (event) => sortBy(event.target.value));
 at("direction").addEventListener("click", () => {
-  const sort = params.get("sort") ?? "key";
+  const sort = params.get("sort") ?? FIRST_SORT;
   put("sort", sort.startsWith("-") ? sort.slice(1) : `-${sort}`);
 });
 at("column").addEventListener("change", (event) => put("column", event.target.value, { page: params.get("page") ?? "1" }));

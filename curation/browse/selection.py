@@ -20,6 +20,8 @@ FACETS: Final = ("state", "rule", "audio_reason", "change", "change_rule")
 """Columns whose values are counted beside every selection; those of a comparison where there is one."""
 NUM_VALUES: Final = 40
 """Values of a column that are listed at most."""
+MOST_NUMBERS: Final = 12
+"""Different numbers up to which they are listed too: counts, not measurements."""
 NUM_BARS: Final = 32
 """Of a histogram."""
 
@@ -101,18 +103,15 @@ def spread(selection: Selection, column: str) -> Spread:
     """How a column's values are spread over the rows of a selection."""
     values = selection.collection.table[column].take(selection.places)
     different = pc.count_distinct(values, mode="only_valid").as_py()
-    listed = counts(values) if not pa.types.is_floating(values.type) or different <= NUM_VALUES else []
-    if not is_numeric(values.type):
-        return Spread(values=listed[:NUM_VALUES], num_values=different)
-    found = numbers(values)
+    is_number = is_numeric(values.type)
+    listed = counts(values)[:NUM_VALUES] if not is_number or different <= MOST_NUMBERS else []
+    found = numbers(values) if is_number else np.zeros(0)
     found = found[np.isfinite(found)]
     if not len(found):
-        return Spread(values=listed[:NUM_VALUES], num_values=different)
+        return Spread(values=listed, num_values=different)
     low, high = float(found.min()), float(found.max())
     bars, _ = np.histogram(found, bins=NUM_BARS, range=(low, high))
-    return Spread(
-        values=listed[:NUM_VALUES], num_values=different, low=low, high=high, bars=tuple(int(bar) for bar in bars)
-    )
+    return Spread(values=listed, num_values=different, low=low, high=high, bars=tuple(int(bar) for bar in bars))
 
 
 def counts(column: Any) -> list[tuple[str | None, int]]:

@@ -6,7 +6,9 @@ import functools
 import re
 import signal
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -51,6 +53,7 @@ def listen(host: str, port: int) -> socket.socket:
         taken = socket.socket(family, socket.SOCK_STREAM)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(address)
+        taken.listen()  # who asks while the index is read waits for the answer
     except OSError as error:
         raise ConfigError(
             f"cannot listen on {host}:{port} ({error.strerror}): give another --port or --host"
@@ -70,15 +73,31 @@ def serve(collection: Collection, taken: socket.socket, host: str) -> None:
     Raises:
         KeyboardInterrupt: the process was interrupted.
     """
-    names = ["*"] if host not in LOOPBACK else [*LOOPBACK, "[::1]"]
-    config = uvicorn.Config(
-        application(collection, names), log_level="warning", access_log=False, timeout_graceful_shutdown=1
-    )
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        uvicorn.Server(config).run(sockets=[taken])
+        _server(collection, host).run(sockets=[taken])
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def serving(collection: Collection) -> Iterator[str]:
+    """The address of the page on this machine, while a thread of this process answers."""
+    with listen(LOOPBACK[0], 0) as taken:
+        server = _server(collection, LOOPBACK[0])
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
+        thread.start()
+        try:
+            yield f"http://{LOOPBACK[0]}:{taken.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def _server(collection: Collection, host: str) -> uvicorn.Server:
+    names = [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
+    answers = application(collection, names)
+    return uvicorn.Server(uvicorn.Config(answers, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
 
 
 def application(collection: Collection, hosts: list[str]) -> Starlette:

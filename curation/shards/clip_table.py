@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
-from infra.storage.files import filesystem, list_files
+from infra.storage.files import filesystem, is_local, list_files
 
 COLUMNS: dict[str, pa.DataType] = {
     "key": pa.string(),
@@ -53,7 +53,7 @@ COLUMNS: dict[str, pa.DataType] = {
 """Columns that every row has, and the shard that it was read from; any other column is a score."""
 
 NUM_READERS: Final = 8
-"""Index files that are read at once: of a store, each takes a request."""
+"""Index files of a store that are read at once: each takes a request."""
 
 
 def open_run(run: str) -> RunDirectory:
@@ -90,7 +90,7 @@ def read_scored_clips(
         ConfigError: a shard's index is damaged, or has values of other types than another's.
     """
     names, tables = directory.names(), []
-    with ThreadPoolExecutor(NUM_READERS) as readers:
+    with ThreadPoolExecutor(1 if is_local(directory.shards) else NUM_READERS) as readers:
         for done, (name, rows) in enumerate(
             zip(names, readers.map(lambda name: directory.rows_of(name, without=without), names), strict=True), start=1
         ):

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from curation.browse.remembered import Remembered
+
+
+def test_the_least_used_results_go_first() -> None:
+    made: list[str] = []
+    squares = Remembered(lambda key: made.append(key) or key * 2, size_of=len, most=8)  # type: ignore[func-returns-value]
+    assert [squares(key) for key in ("aa", "bb", "aa", "cc", "aa", "bb")] == [
+        "aaaa",
+        "bbbb",
+        "aaaa",
+        "cccc",
+        "aaaa",
+        "bbbb",
+    ]
+    assert made == ["aa", "bb", "cc", "bb"]
+
+
+def test_a_result_larger_than_the_bound_is_given_and_the_only_one_kept() -> None:
+    made: list[int] = []
+    zeros = Remembered(lambda size: made.append(size) or bytes(size), size_of=len, most=4)  # type: ignore[func-returns-value]
+    assert [len(zeros(size)) for size in (9, 9, 1, 9)] == [9, 9, 1, 9]
+    assert made == [9, 1, 9]
+
+
+def test_many_threads_make_one_result() -> None:
+    made, begun = [], threading.Event()
+
+    def slow(key: str) -> str:
+        made.append(key)
+        begun.wait(5)
+        return key.upper()
+
+    upper = Remembered(slow, size_of=len, most=100)
+    with ThreadPoolExecutor(8) as threads:
+        waiting = [threads.submit(upper, "a") for _ in range(8)]
+        begun.set()
+        assert {each.result() for each in waiting} == {"A"}
+    assert made == ["a"]
+
+
+def test_an_error_is_not_kept() -> None:
+    answers = iter([ValueError("not yet"), "there"])
+
+    def now(_: str) -> str:
+        answer = next(answers)
+        if isinstance(answer, ValueError):
+            raise answer
+        return answer
+
+    asked = Remembered(now, size_of=len, most=100)
+    with pytest.raises(ValueError, match="not yet"):
+        asked("a")
+    assert asked("a") == "there"
