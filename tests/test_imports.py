@@ -37,7 +37,7 @@ ROOMS: Mapping[str, str] = {
         "codebook export negatives __main__"
     ),
     "bench": (
-        "values rows pages samples metrics stats leaderboard human_study report evaluation "
+        "values rows pages samples weights metrics stats leaderboard human_study report evaluation "
         "generation builder efficiency speed __main__ studies gpu_check"
     ),
 }

@@ -52,7 +52,8 @@ WAYS: tuple[tuple[Callable[[Clip], Clip], Callable[[Clip], Clip], str, str | Non
 
 
 def unit(side: int) -> Source:
-    return replace(UNIT, clips=tuple(way[side](clip(UNIT, index)) for index, way in enumerate(WAYS)))  # type: ignore[operator]
+    made = [(first, second)[side](clip(UNIT, index)) for index, (first, second, _, _) in enumerate(WAYS)]
+    return replace(UNIT, clips=tuple(made))
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,7 @@ def test_measurements_that_all_differ_are_bars_alone() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_a_selection_is_what_looking_at_every_row_finds(seed: int) -> None:
     draw = random.Random(seed)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "key": f"clip-{number:03d}", "source": f"/in/{draw.choice('abc')}.mp4",
             "caption_brief": draw.choice(["Red sky", "blue", None]),
