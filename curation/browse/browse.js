@@ -4,7 +4,7 @@ const hasServer = !("rows" in about);
 const compares = about.runs.length > 1;
 const FIRST_SORT = about.sort ?? "key";
 const STATES = { kept: "kept", sound_dropped: "sound dropped", rejected: "rejected", source: "source without clips" };
-const TABLE = ["key", "state", "seconds", "width", "height", "shot_type", "num_people", "audio_type", "caption_brief"];
+const TABLE = ["seconds", "width", "height", "shot_type", "num_people", "audio_type", "caption_brief"];
 const HIDDEN = new Set(["run", "rule", "state", "change", "change_rule", "kept", "key"]);
 const AS_THEY_ARE = new Set(["key", "source", "source_key", "parent_key", "caption_brief", "shard", "config_hash"]);
 const PAGE_ONLY = ["view", "clip", "show", "column"];
@@ -268,7 +268,7 @@ function card(row) {
 }
 
 function table(rows) {
-  const columns = [...new Set([...TABLE, ...(compares ? ["change", "change_rule"] : []), ...usedColumns()])].filter((name) => name in about.columns);
+  const columns = [...new Set(["key", "state", ...(compares ? ["change", "change_rule"] : []), ...usedColumns(), ...TABLE])].filter((name) => name in about.columns);
   const sort = params.get("sort") ?? FIRST_SORT, sorted = sort.replace(/^-/, "");
   const isNumber = (name) => about.columns[name] === "number";
   const head = columns.map((name) => make("th", {

@@ -27,16 +27,16 @@ def browse(runs: Sequence[str], host: str, port: int) -> None:
         KeyboardInterrupt: the process was interrupted.
     """
     console = _console()
-    with listen(host, port) as taken:
-        collection = _read(runs, console)
-        address = f"[{host}]" if ":" in host else host
-        if host not in LOOPBACK:
-            console.print(f"listening on {host}: whoever reaches this machine there sees every clip of the run")
-        console.print(f"browse  http://{address}:{taken.getsockname()[1]}/  (ctrl-C ends it)")
-        try:
+    address = f"[{host}]" if ":" in host else host
+    try:
+        with listen(host, port) as taken:
+            collection = _read(runs, console)
+            if host not in LOOPBACK:
+                console.print(f"listening on {host}: whoever reaches this machine there sees every clip of the run")
+            console.print(f"browse  http://{address}:{taken.getsockname()[1]}/  (ctrl-C ends it)")
             serve(collection, taken, host)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt("the page is closed") from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the page is closed") from None
 
 
 def export(runs: Sequence[str], directory: Path, filtered: str, most: int) -> None:

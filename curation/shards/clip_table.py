@@ -91,11 +91,15 @@ def read_scored_clips(
     """
     names, tables = directory.names(), []
     with ThreadPoolExecutor(1 if is_local(directory.shards) else NUM_READERS) as readers:
-        for done, (name, rows) in enumerate(
-            zip(names, readers.map(lambda name: directory.rows_of(name, without=without), names), strict=True), start=1
-        ):
-            tables.append(rows.append_column("shard", pa.array([name] * rows.num_rows, pa.string())))
-            read(done, len(names))
+        contents = readers.map(lambda name: directory.rows_of(name, without=without), names)
+        try:
+            for done, (name, rows) in enumerate(zip(names, contents, strict=True), start=1):
+                tables.append(rows.append_column("shard", pa.array([name] * rows.num_rows, pa.string())))
+                read(done, len(names))
+        except BaseException:
+            # Ctrl-C does not wait for the shards that nobody reads any more.
+            readers.shutdown(cancel_futures=True)
+            raise
     try:
         table = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
     except pa.ArrowException as error:

@@ -57,7 +57,7 @@ def test_an_export_says_what_it_holds(run: str, tmp_path: Path, capsys: pytest.C
 def test_a_session_answers_and_ends_at_ctrl_c(run: str) -> None:
     process = FreshPython("-m", "curation", "browse", "--run", run, "--port", "0")
     try:
-        address = until(lambda: re.search(r"browse  (http://127\.0\.0\.1:\d+)/", process.stderr))[1]
+        address = until(lambda: re.search(r"browse  (http://127\.0\.0\.1:\d+)/", process.stderr), patience_s=300)[1]
         assert ask(address, "api/clips", "state=kept").json["count"] == 5
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(60) == 130
