@@ -14,6 +14,8 @@ from markupsafe import Markup
 import curation.report
 
 HERE: Final = Path(__file__).parent
+SCRIPTS: Final = tuple(HERE / name for name in ("state.js", "answers.js", "clip.js", "browse.js"))
+"""One script, in the order in which its parts need each other; the last one ends by drawing the page."""
 REPORT_STYLE: Final = Path(curation.report.__file__).parent / "report.css"
 """The look that all pages of the project share."""
 
@@ -25,7 +27,7 @@ def html(about: dict[str, Any], *, files: str) -> str:
         about: given to the script as JSON; with `rows` and `records` in it, the page needs no server.
         files: where pictures and clips may come from, as a content security policy says it.
     """
-    script = (HERE / "browse.js").read_text()
+    script = "\n".join(path.read_text() for path in SCRIPTS)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
