@@ -80,7 +80,7 @@ MODEL_PINS   = infra/environments/$*-$(DEVICE).txt
 
 .DEFAULT_GOAL := help
 .PHONY: help env env-train $(MODEL_ENVIRONMENTS) check format test test-slow test-production coverage mutants curate \
-	serve-models report encode codebook negatives train generate bench demo clean
+	serve-models report browse encode codebook negatives train generate bench demo clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 20
@@ -167,6 +167,9 @@ serve-models: $(INSTALLED) ## Start the servers of models that PROFILE= asks, an
 
 report: $(FOR_CURATION) ## Write RUN/report.html again
 	$(PY) -m curation report --run "$(RUN)"
+
+browse: $(FOR_CURATION) ## Serve a page of the clips of RUN=: search, filter, play (ARGS="--run OTHER" compares), until ctrl-C
+	exec $(PY) -m curation browse --run "$(RUN)" $(ARGS)
 
 encode: $(INSTALLED) ## Encode the curated shards of RUN= for STAGE=720p|1080p (MODEL=: default the profile's)
 	@test -n "$(STAGE)" || { echo "soul: give STAGE=720p or STAGE=1080p" >&2; exit 2; }

@@ -29,6 +29,11 @@ COMMANDS: Final = {
         options="bench.evaluation.doctor_options",
         run="bench.evaluation.doctor",
     ),
+    "fetch-weights": Command(
+        about="download the weights that metrics lack, and check them",
+        options="bench.evaluation.fetch_weights_options",
+        run="bench.evaluation.fetch_weights",
+    ),
     "evaluate": Command(
         about="score directories of videos against Soul-Bench samples; goes on where it was stopped",
         options="bench.evaluation.options",

@@ -19,6 +19,7 @@ ABOUT: Final = {
     "run": "curate; goes on where an earlier run on the same RUN stopped",
     "report": "write RUN/report.html from what is committed",
     "show": "print the whole record of one clip or source",
+    "browse": "a page on which clips are searched, filtered, compared between runs, and played",
     "extract": "write a clip's files and its first frame: a portrait and speech to use",
     "encode": "turn curated shards into what training reads; adds what is new",
     "sample": "make the sample bucket",

@@ -34,6 +34,7 @@ ENTRIES: Final = {
     "curate": _own("curation", "raw videos -> annotated shards; without INPUT, a sample bucket", "run"),
     "report": _own("curation", "write RUN/report.html again", "report"),
     "show": _own("curation", "the whole record of one clip or source", "show"),
+    "browse": _own("curation", "a page on which clips are searched, compared and played", "browse"),
     "extract": _own("curation", "a clip's files and first frame: a portrait and speech to use", "extract"),
     "encode": _own("curation", "curated shards -> what training reads", "encode"),
     "codebook": _own("training", "cluster the encoded latents", "codebook"),

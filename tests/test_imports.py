@@ -29,15 +29,15 @@ ROOMS: Mapping[str, str] = {
     "infra": "environments config default_run command_line pack terminal storage jobs served servers soul",
     "model": "ahead device media codecs network weights generation pretrained cost commands __main__",
     "curation": (
-        "clip media backends tiny_models sample shards encoding report sources planning stage runner stages pipeline "
-        "readiness job commands __main__"
+        "clip media backends tiny_models sample shards encoding report browse sources planning stage runner stages "
+        "pipeline readiness job commands __main__"
     ),
     "training": (
         "data distributed monitoring objectives recipes memory initial weight_files result parts trainer stage command "
         "codebook export negatives __main__"
     ),
     "bench": (
-        "values rows pages samples metrics stats leaderboard human_study report evaluation "
+        "values rows pages samples weights metrics stats leaderboard human_study report evaluation "
         "generation builder efficiency speed __main__ studies gpu_check"
     ),
 }

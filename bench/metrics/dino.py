@@ -17,6 +17,7 @@ import numpy.typing as npt
 from bench.metrics.measured_video import MeasuredVideo, face_clip, file_hash
 from bench.metrics.metric import Metric, NoValueError, Outcome, VideoInput
 from bench.values import Better, Value
+from bench.weights.source import HubWeights, Weights
 from curation.backends.faces.figure import body_box, head_box
 from curation.clip.observations import Box
 
@@ -27,7 +28,12 @@ REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""
 MEAN, SPREAD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """ImageNet's, RGB."""
-GET = "get facebook/dinov2-base from the Hugging Face Hub and pass --dino DIR (or the Hub id, where there is a network)"
+FOLDER = "dinov2-base"
+"""Below the folder of weights."""
+GET = (
+    "python -m bench fetch-weights --only dino, or get facebook/dinov2-base from the Hugging Face Hub and pass "
+    "--dino DIR (or the Hub id, where there is a network)"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +56,15 @@ class Dino(Metric):
 
     name: ClassVar[str] = "dino"
     needs: ClassVar[tuple[str, ...]] = ("DINOv2 in the layout of transformers (--dino)",)
+    weights: ClassVar[tuple[Weights, ...]] = (
+        HubWeights(
+            repository="facebook/dinov2-base",
+            licence="Apache-2.0",
+            about_bytes=346_000_000,
+            patterns=("config.json", "preprocessor_config.json", "model.safetensors"),
+            folder=FOLDER,
+        ),
+    )
     values: ClassVar[tuple[Value, ...]] = (
         Value(
             name="dino", better=Better.HIGHER, unit="", about="consistency of the person with first and previous frame"

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from bench.metrics.metric import Metric, NoValueError, Outcome, VideoInput
 from bench.values import Better, Value
+from bench.weights.source import HubWeights, Weights
 from curation.media import probe
 from infra.served import endpoint
 from infra.served.endpoint import NotNowError
@@ -41,6 +42,15 @@ class FineVq(Metric):
 
     name: ClassVar[str] = "finevq"
     needs: ClassVar[tuple[str, ...]] = ("FineVQ served in its own environment (--finevq-url)",)
+    weights: ClassVar[tuple[Weights, ...]] = (
+        HubWeights(
+            repository="IntMeGroup/FineVQ_score",
+            licence="none stated",
+            about_bytes=17_000_000_000,
+            only_if_named="they are for a server, which needs FineVQ's code too: a checkout of "
+            "github.com/IntMeGroup/FineVQ in models/FineVQ",
+        ),
+    )
     values: ClassVar[tuple[Value, ...]] = (
         Value(name="video_quality", better=Better.HIGHER, unit="", about="FineVQ's overall score, 0 to 100"),
     )

@@ -18,6 +18,7 @@ from bench.metrics.reference import reference_image
 from bench.metrics.scrfd import Scrfd
 from bench.metrics.timing import at_least_one, length_s
 from bench.values import Better, Value
+from bench.weights.source import Content, WebFile, WebWeights, Weights
 from curation.media import sample_frames
 
 REVISION = 1
@@ -27,8 +28,31 @@ POINTS = np.array(
     [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]], np.float32
 )
 """Places of the five points in ArcFace's crop."""
+ARCFACE, DETECTOR = "buffalo_l/w600k_r50.onnx", "buffalo_l/det_10g.onnx"
+"""Below the folder of weights."""
+BUFFALO_L = WebWeights(
+    url="https://github.com/deepinsight/insightface/releases/download/v0.7/buffalo_l.zip",
+    licence="for non-commercial research only",
+    download=Content(size=288_621_354, sha256="80ffe37d8a5940d59a7384c201a2a38d4741f2f3c51eef46ebb28218a7b0ca2f"),
+    files=(
+        WebFile(
+            path=ARCFACE,
+            member="w600k_r50.onnx",
+            content=Content(
+                size=174_383_860, sha256="4c06341c33c2ca1f86781dab0e829f88ad5b64be9fba56e56bc9ebdefc619e43"
+            ),
+        ),
+        WebFile(
+            path=DETECTOR,
+            member="det_10g.onnx",
+            content=Content(size=16_923_827, sha256="5838f7fe053675b1c7a08b633df49e7af5495cee0493c7dcf6697200b85b5b91"),
+        ),
+    ),
+)
+"""Checksums by those who have pinned the pack; its authors name none."""
 GET = (
-    "get InsightFace's buffalo_l pack (github.com/deepinsight/insightface) and pass "
+    "python -m bench fetch-weights --only identity, or get InsightFace's buffalo_l pack "
+    "(github.com/deepinsight/insightface) and pass "
     "--arcface-weights w600k_r50.onnx --face-weights det_10g.onnx"
 )
 Floats = npt.NDArray[np.float32]
@@ -59,6 +83,7 @@ class Identity(Metric):
         "ArcFace weights as ONNX (--arcface-weights)",
         "SCRFD weights with five points as ONNX (--face-weights)",
     )
+    weights: ClassVar[tuple[Weights, ...]] = (BUFFALO_L,)
     values: ClassVar[tuple[Value, ...]] = (
         Value(name="identity", better=Better.HIGHER, unit="", about="mean ArcFace cosine with the reference image"),
         Value(name="identity_min", better=Better.HIGHER, unit="", about="the worst frame's"),

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from bench.samples.samples import Sample
 from bench.values import Value
+from bench.weights.source import Weights
 from curation.media import MediaError
 
 READING = 2
@@ -71,6 +72,8 @@ class Metric(ABC):
     name: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ()
     """What must be there, in words: packages, weight files, endpoints."""
+    weights: ClassVar[tuple[Weights, ...]] = ()
+    """Where its weights come from; `python -m bench fetch-weights` gets them."""
     values: ClassVar[tuple[Value, ...]]
     inputs: ClassVar[frozenset[Input]] = frozenset()
 

@@ -6,9 +6,18 @@ import argparse
 from pathlib import Path
 
 
+def add_models(group: argparse._ActionsContainer) -> None:
+    """Add the folder in which weights lie."""
+    group.add_argument(
+        "--models", type=Path, default=Path("models"), metavar="DIR",
+        help="where `fetch-weights` puts weights, and where metrics look for those not named here (default: models)",
+    )  # fmt: skip
+
+
 def add_metric_options(parser: argparse.ArgumentParser) -> None:
     """Add them to a command."""
     group = parser.add_argument_group("weights and endpoints (metrics without theirs are left out)")
+    add_models(group)
     group.add_argument("--syncnet-weights", type=Path, metavar="FILE", help="syncnet_v2.model")
     group.add_argument("--arcface-weights", type=Path, metavar="FILE", help="ArcFace as ONNX")
     group.add_argument("--face-weights", type=Path, metavar="FILE", help="SCRFD with five points as ONNX")

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from bench.metrics.metric import Input, Metric, NoValueError, Outcome, VideoInput
 from bench.metrics.timing import length_s
 from bench.values import Better, Value
+from bench.weights.source import HubWeights, Weights
 from curation.media import Frame, sample_frames
 from infra.served import endpoint
 from infra.served.chat import first_choice, image_part, text_part
@@ -40,6 +41,7 @@ or different; 2 = only the rough subject fits; 1 = it shows something else.
 
 Answer with one digit, 1, 2, 3, 4 or 5, and nothing else."""
 DIGITS = "12345"
+JUDGE = "Qwen/Qwen3-VL-235B-A22B-Instruct"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +50,7 @@ class JudgeConfig:
 
     url: str | None = None
     """Of the OpenAI-compatible API, up to and with `/v1`."""
-    model: str = "Qwen/Qwen3-VL-235B-A22B-Instruct"
+    model: str = JUDGE
     """The paper's judge."""
     key_variable: str = "OPENAI_API_KEY"
     """Environment variable that holds the endpoint's key, where it wants one."""
@@ -72,6 +74,14 @@ class VideoTextConsistency(Metric):
 
     name: ClassVar[str] = "vtc"
     needs: ClassVar[tuple[str, ...]] = ("a vision-language model behind an OpenAI-compatible endpoint (--judge-url)",)
+    weights: ClassVar[tuple[Weights, ...]] = (
+        HubWeights(
+            repository=JUDGE,
+            licence="Apache-2.0",
+            about_bytes=471_000_000_000,
+            only_if_named="they are for a server with many GPUs; any endpoint that serves the judge will do",
+        ),
+    )
     values: ClassVar[tuple[Value, ...]] = (
         Value(name="vtc", better=Better.HIGHER, unit="", about="the judge's grade, 1 to 5"),
         Value(

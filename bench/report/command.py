@@ -7,6 +7,7 @@ a report that was lost.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection
 from pathlib import Path
 
 from rich.console import Console
@@ -21,6 +22,7 @@ from bench.rows import RowStore
 from bench.samples.method_directories import named_directories
 from bench.samples.samples import Tell, read_samples, untold
 from bench.samples.slices import slices_of
+from bench.samples.video_files import video_files
 from infra.storage.out_directory import working_in
 
 
@@ -69,18 +71,27 @@ def report(
     if not rows:
         raise ValueError(f"{out} holds no rows (*.jsonl); `python -m bench evaluate` writes them")
     known = {row.sample: {} for row in rows} if samples is None else _groups(samples, tell)
+    with_rows = {row.method for row in rows if row.sample in known and not row.control}
     metrics = build_metrics(list(METRICS), config)
-    measured = {row.metric for row in rows}
-    lacking = {metric.name: metric.available() for metric in metrics if metric.name not in measured}
+    lacking = {metric.name: metric.available() for metric in metrics}
     given = ReportInput(
         rows=rows,
         samples=known,
         catalogue={METRIC: VALUES, **{metric.name: metric.values for metric in metrics}},
-        protocols={metric.name: metric.protocol for metric in metrics if metric.available() is None},
+        protocols={metric.name: metric.protocol for metric in metrics if lacking[metric.name] is None},
         videos=videos,
         missing={name: why for name, why in lacking.items() if why is not None},
+        unscored={method: why_unscored(folder, known) for method, folder in videos.items() if method not in with_rows},
     )
     return write_report(out, given)
+
+
+def why_unscored(folder: Path, samples: Collection[str]) -> str:
+    """Why a method has no row at all."""
+    files = video_files(folder, samples)
+    if not files.found:
+        return f"no video of these {len(samples)} samples in {folder}: {files.told_others()}"
+    return f"not scored yet: {len(files.found)} of its videos are there, and `python -m bench evaluate` scores them"
 
 
 def _groups(samples: Path, tell: Tell) -> dict[str, dict[str, str]]:

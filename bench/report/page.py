@@ -52,6 +52,8 @@ class ReportInput:
     """Method → directory of its videos, for the players."""
     missing: Mapping[str, str] = field(default_factory=dict)
     """Metric that cannot run here → what it lacks."""
+    unscored: Mapping[str, str] = field(default_factory=dict)
+    """Method without any row → why it has none."""
 
     @property
     def plain(self) -> list[Row]:
@@ -94,6 +96,8 @@ def _render(out: Path, given: ReportInput, boards: Boards, config: ReportConfig)
             given=given,
             boards=boards,
             groups=_by_metric(boards),
+            absent=absent_reasons(boards, given.missing),
+            unmeasured={name: why for name, why in given.missing.items() if name not in {one.metric for one in plain}},
             controls=[(column, found) for column in boards.main if (found := contrasts(rows, column))],
             slices=_slices(given, boards, plain),
             drifts=drift_curves(shown, {method: index for index, method in enumerate(boards.methods)}),
@@ -105,6 +109,25 @@ def _render(out: Path, given: ReportInput, boards: Boards, config: ReportConfig)
             **static_page.look([HERE / "report.css"], [HERE / "report.js"]),
         )
     )
+
+
+def absent_reasons(boards: Boards, missing: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Column → method → why the method has no row in it, for every such gap."""
+    columns = (*boards.main, *boards.others)
+    measured = {(column.metric, method) for column in columns for method in column.cells}
+    found: dict[str, dict[str, str]] = {}
+    for column in columns:
+        for method in boards.methods:
+            if method in column.cells:
+                continue
+            if (column.metric, method) in measured:
+                why = "scored under another protocol only"
+            elif column.metric in missing:
+                why = f"not scored: {column.metric} cannot run here"
+            else:
+                why = f"not scored by {column.metric}"
+            found.setdefault(column.key, {})[method] = why
+    return found
 
 
 def _by_metric(boards: Boards) -> dict[str, list[Any]]:

@@ -1,27 +1,20 @@
-"""Everything that is known about one clip, or about one source."""
+"""`python -m curation show`: everything that is known about one clip, or about one source, in a terminal."""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from curation.shards.clip_table import COLUMNS, open_run, quarantined, read_clips, read_shard
+from curation.report.record import Section, in_words, printable, quarantine_section, record_of
+from curation.shards.clip_table import open_run, quarantined, read_clips, read_shard
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
-from infra.storage.files import join, read_bytes
 
-DECISION_COLUMNS = (
-    *("kept", "reject_stage", "reject_rule", "reject_value", "reject_threshold"),
-    *("audio_kept", "audio_reason", "config_hash"),
-)
-APART = frozenset({*DECISION_COLUMNS, "thumbnail", "stage_seconds", "shard"})
-"""Columns that are shown in a place of their own, or not at all (the thumbnail)."""
 NUM_MATCHES = 5
 
 
@@ -45,7 +38,8 @@ def show(run: str, key: str) -> RenderableType:
     if key in source_keys:
         return _source(directory, shards[source_keys.index(key)], key)
     if key in failed:
-        return Group(Text(key, "bold"), Text("not committed yet", "yellow"), *_quarantine(directory, key))
+        uncommitted = quarantine_section(directory, key)
+        return Group(Text(key, "bold"), Text("not committed yet", "yellow"), *_drawn(uncommitted))
     nearest = nearest_keys(key, [*keys, *source_keys, *failed])
     hint = f", did you mean {' or '.join(nearest)}?" if nearest else f"; it has {len(keys):,} rows"
     raise ConfigError(f"{run} has no clip {key!r}{hint}")
@@ -59,37 +53,10 @@ def nearest_keys(key: str, known: Iterable[str]) -> list[str]:
 
 
 def _record(directory: RunDirectory, shard: str, key: str, *, is_failed: bool) -> Group:
-    row = next(row for row in read_shard(directory, shard) if row["key"] == key)
-    scores = {name: value for name, value in row.items() if name not in COLUMNS and value is not None}
-    record = {name: value for name, value in row.items() if name in COLUMNS and name not in APART}
-    parts: list[RenderableType] = [
-        Text(key, "bold"),
-        Text("kept", "green") if row["kept"] else Text(f"rejected: {row['reject_stage']}/{row['reject_rule']}", "red"),
-        *_section("Record", record),
-        *_section("Decision", {name: row.get(name) for name in DECISION_COLUMNS}),
-        *_section("Scores", scores),
-        *_section("Seconds by stage, of the whole source", json.loads(row.get("stage_seconds") or "{}")),
-    ]
-    if is_failed:
-        parts += _quarantine(directory, key)
-    files = directory.sample(shard, key)
-    if files:
-        tar = join(directory.shards, f"{shard}.tar")
-        parts += _section(f"Files in {tar}", {f"{key}.{ext}": f"{len(data):,} bytes" for ext, data in files.items()})
-        if "json" in files:
-            parts += _sample(json.loads(files["json"]), row)
-    else:
-        parts += _section("Index", {"shard": join(directory.shards, f"{shard}.parquet")})
-    return Group(*parts)
-
-
-def _sample(document: dict[str, Any], row: dict[str, Any]) -> list[RenderableType]:
-    """What the sample's JSON says beyond the index row."""
-    caption = document.pop("caption", None)
-    parts = _section("Caption", _flat(caption)) if caption else _section("Caption", {"caption": None})
-    document.pop("scores", None)
-    rest = {name: value for name, value in document.items() if name not in row}
-    return parts + _section("Sample", _flat(rest))
+    record = record_of(directory, shard, key, is_failed=is_failed)
+    rule = f"{record.row['reject_stage']}/{record.row['reject_rule']}"
+    decision = Text("kept", "green") if record.row["kept"] else Text(f"rejected: {rule}", "red")
+    return Group(Text(key, "bold"), decision, *(part for section in record.sections for part in _drawn(section)))
 
 
 def _source(directory: RunDirectory, shard: str, key: str) -> Group:
@@ -102,55 +69,21 @@ def _source(directory: RunDirectory, shard: str, key: str) -> Group:
     }
     record = {name: rows[0].get(name) for name in ("source", "segment", "source_duration_s", "pool", "config_hash")}
     seconds = json.loads(rows[0].get("stage_seconds") or "{}")
-    return Group(
-        Text(key, "bold"),
-        *_section("Source", record),
-        *_section("Clips", clips),
-        *_section("Seconds by stage", seconds),
+    sections = (
+        Section(title="Source", values=record),
+        Section(title="Clips", values=clips),
+        Section(title="Seconds by stage", values=seconds),
     )
+    return Group(Text(key, "bold"), *(part for section in sections for part in _drawn(section)))
 
 
-def _quarantine(directory: RunDirectory, key: str) -> list[RenderableType]:
-    path = join(directory.quarantine, f"{key}.json")
-    return _section(f"Quarantine: {path}", json.loads(read_bytes(path)))
-
-
-def _section(title: str, values: dict[str, Any]) -> list[RenderableType]:
-    if not values:
+def _drawn(section: Section) -> list[RenderableType]:
+    if not section.values:
         return []
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, value in values.items():
+    for name, value in section.values.items():
         # Text, because rich takes brackets in a plain string, such as a file's name, for markup.
-        grid.add_row(Text(f"  {printable(name)}"), Text(printable(_value(value))))
-    return [Text(), Text(printable(title), "bold"), grid]
-
-
-def printable(text: str) -> str:
-    """Text with its control characters spelled out, so that a file's name cannot control the terminal; line ends
-    stay."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dotted names; empty ones left out."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)
+        grid.add_row(Text(f"  {printable(name)}"), Text(printable(in_words(value))))
+    return [Text(), Text(printable(section.title), "bold"), grid]

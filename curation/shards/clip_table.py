@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
 
 import pyarrow as pa
 
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
-from infra.storage.files import filesystem, list_files
+from infra.storage.files import filesystem, is_local, list_files
 
 COLUMNS: dict[str, pa.DataType] = {
     "key": pa.string(),
@@ -51,6 +52,9 @@ COLUMNS: dict[str, pa.DataType] = {
 }
 """Columns that every row has, and the shard that it was read from; any other column is a score."""
 
+NUM_READERS: Final = 8
+"""Index files of a store that are read at once: each takes a request."""
+
 
 def open_run(run: str) -> RunDirectory:
     """A run directory to read from.
@@ -70,6 +74,39 @@ def read_clips(directory: RunDirectory, columns: Sequence[str]) -> pa.Table:
     """All committed rows with exactly `columns` (names of `COLUMNS`); a column that no shard has is null."""
     table = directory.index(columns)
     return pa.table({name: _column(table, name) for name in columns}, schema=schema(columns))
+
+
+def read_scored_clips(
+    directory: RunDirectory, *, without: Collection[str], read: Callable[[int, int], None] = lambda _done, _of: None
+) -> pa.Table:
+    """All committed rows with every column: those of `COLUMNS`, then the scores that any shard has.
+
+    Args:
+        directory: of the run.
+        without: columns that are left out.
+        read: told how many of how many shards have been read.
+
+    Raises:
+        ConfigError: a shard's index is damaged, or has values of other types than another's.
+    """
+    names, tables = directory.names(), []
+    with ThreadPoolExecutor(1 if is_local(directory.shards) else NUM_READERS) as readers:
+        contents = readers.map(lambda name: directory.rows_of(name, without=without), names)
+        try:
+            for done, (name, rows) in enumerate(zip(names, contents, strict=True), start=1):
+                tables.append(rows.append_column("shard", pa.array([name] * rows.num_rows, pa.string())))
+                read(done, len(names))
+        except BaseException:
+            # Ctrl-C does not wait for the shards that nobody reads any more.
+            readers.shutdown(cancel_futures=True)
+            raise
+    try:
+        table = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+    except pa.ArrowException as error:
+        raise ConfigError(f"the shards in {directory.shards} do not go together: {error}") from error
+    known = [name for name in COLUMNS if name not in without]
+    scores = [field.name for field in table.schema if field.name not in COLUMNS and not pa.types.is_null(field.type)]
+    return pa.table({name: _column(table, name) for name in known} | {name: table[name] for name in scores})
 
 
 def schema(columns: Sequence[str]) -> pa.Schema:

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from curation.clip.schema import Clip, Source
 from curation.shards.clip_rows import DecidedBy, index_rows, sample_json
 from infra.config import ConfigError
 from infra.storage.commits import CommitDirectory, staged_tar
-from infra.storage.files import filesystem, join, write_atomically
+from infra.storage.files import join, write_atomically
+from infra.storage.tar_members import TarMember, tar_members
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,18 +61,30 @@ class RunDirectory(CommitDirectory):
         return keys
 
     def sample(self, shard: str, key: str) -> dict[str, bytes]:
-        """Files of one sample by extension; empty when the shard does not hold it."""
-        fs, plain = filesystem(join(self.shards, f"{shard}.tar"))
-        files: dict[str, bytes] = {}
-        if not fs.exists(plain):
-            return files
-        with fs.open(plain, "rb") as raw, tarfile.open(fileobj=raw) as tar:
-            for member in tar:
-                stem, _, extension = member.name.partition(".")
-                content = tar.extractfile(member)
-                if stem == key and content is not None:
-                    files[extension] = content.read()
-        return files
+        """Files of one sample by extension; empty when the shard does not hold it.
+
+        Raises:
+            ConfigError: the shard's tar is damaged.
+        """
+        return {extension: member.read() for extension, member in self.files_of(shard, key).items()}
+
+    def files_of(self, shard: str, key: str) -> dict[str, TarMember]:
+        """Where the files of one sample lie, by extension; empty when the shard does not hold it.
+
+        Raises:
+            ConfigError: the shard's tar is damaged.
+        """
+        try:
+            members = tar_members(join(self.shards, f"{shard}.tar"))
+        except FileNotFoundError:
+            return {}
+        return files_by_extension(members, key)
+
+
+def files_by_extension(members: Mapping[str, TarMember], key: str) -> dict[str, TarMember]:
+    """The files `<key>.<extension>` among a shard's."""
+    split = ((name.partition("."), member) for name, member in members.items())
+    return {extension: member for (stem, _, extension), member in split if stem == key}
 
 
 class ShardWriter:

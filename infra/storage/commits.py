@@ -10,7 +10,7 @@ import io
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -90,8 +90,8 @@ class CommitDirectory:
         except pa.ArrowException as error:
             raise ConfigError(f"the commits in {self.path} do not go together: {error}") from error
 
-    def rows_of(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows of one commit; a column of `columns` that it lacks is left out.
+    def rows_of(self, name: str, columns: Sequence[str] | None = None, *, without: Collection[str] = ()) -> pa.Table:
+        """The rows of one commit; a column of `columns` that it lacks is left out, and so are those of `without`.
 
         Raises:
             ConfigError: the file is damaged.
@@ -102,7 +102,8 @@ class CommitDirectory:
             # Arrow's threads can abort the interpreter if they still run when it ends. Commits are small, so none is
             # needed.
             file = pq.ParquetFile(content, pre_buffer=False, page_checksum_verification=True)
-            wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
+            names = [name for name in file.schema_arrow.names if name not in without]
+            wanted = [name for name in names if columns is None or name in columns]
             return file.read(wanted, use_threads=False)
         except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
             raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from error

@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 import soundfile
 import webdataset as wds
 
+from curation.browse.collection import open_collection
+from curation.browse.server import serving
 from curation.clip.schema import Pool
 from curation.job import CurationJob
 from curation.pipeline import CurationConfig
@@ -24,6 +27,7 @@ from curation.shards.run_directory import RunDirectory
 from curation.sources import list_sources
 from infra.config import build
 from infra.jobs.engine import run_inline
+from tests.worlds.browsed import ask
 from tests.worlds.sample_videos import LONG, SHORT, TRUTH, each
 
 Rows = dict[str, list[dict[str, Any]]]
@@ -174,3 +178,25 @@ def test_the_general_pool_needs_no_faces_and_keeps_no_sound(
     assert {(row["audio_kept"], row["pool"]) for row in kept} == {(False, "general")}
     reasons = {"sync/no_audio_stream"} if "scenery.webm" in names else {"sync/general_pool"}
     assert {row["audio_reason"] for row in kept} == reasons
+
+
+def test_every_kept_clip_plays_in_the_browser_with_the_frames_and_samples_of_its_record(run: Path) -> None:
+    with serving(open_collection(str(run), lambda _done, _of: None)) as address:
+        rows = ask(address, "api/clips", "state=kept").json["rows"]
+        assert {row["audio_kept"] for row in rows} == {True, False}
+        for row in rows:
+            place = {"run": "0", "key": row["key"]}
+            record = ask(address, "file", place | {"kind": "json"}).json
+            content = ask(address, "clip", place).body
+            with av.open(io.BytesIO(content)) as played:
+                times = [float(frame.time) for frame in played.decode(video=0)]
+            with av.open(io.BytesIO(ask(address, "file", place).body)) as kept:
+                assert times == [float(frame.time) for frame in kept.decode(video=0)]
+            assert len(times) == record["num_frames"]
+            if row["audio_kept"]:
+                samples, _ = soundfile.read(
+                    io.BytesIO(ask(address, "file", place | {"kind": "wav"}).body), dtype="int16"
+                )
+                with av.open(io.BytesIO(content)) as played:
+                    heard = np.concatenate([frame.to_ndarray().ravel() for frame in played.decode(audio=0)])
+                np.testing.assert_array_equal(heard, samples.ravel())

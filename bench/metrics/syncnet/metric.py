@@ -20,6 +20,7 @@ from bench.metrics.syncnet.track import FPS, Track, TrackConfig, crop, follow_fa
 from bench.metrics.timing import length_s
 from bench.metrics.video_sound import hear
 from bench.values import Better, Value
+from bench.weights.source import Content, WebFile, WebWeights, Weights
 from curation.backends.lips.syncnet.mfcc import RATE_HZ
 from curation.backends.lips.syncnet.windows import num_windows
 from curation.backends.registry import FACE_DETECTORS
@@ -28,6 +29,10 @@ from curation.media import sample_frames
 if TYPE_CHECKING:
     from curation.backends.lips.syncnet.network import SyncNet
 
+WEIGHTS = "syncnet_v2.model"
+"""Below the folder of weights."""
+CONTENT = Content(size=54_573_114, sha256="961e8696f888fce4f3f3a6c3d5b3267cf5b343100b238e79b2659bff2c605442")
+"""Of the published file, by those who have pinned it; the authors name no checksum."""
 REVISION = 1
 """Raised whenever the code gives other numbers for the same settings."""
 
@@ -50,6 +55,14 @@ class SyncNetMetric(Metric):
 
     name: ClassVar[str] = "syncnet"
     needs: ClassVar[tuple[str, ...]] = ("the weights file syncnet_v2.model (--syncnet-weights)",)
+    weights: ClassVar[tuple[Weights, ...]] = (
+        WebWeights(
+            url="https://www.robots.ox.ac.uk/~vgg/software/lipsync/data/syncnet_v2.model",
+            licence="none stated for the weights; the authors' code is MIT",
+            download=CONTENT,
+            files=(WebFile(path=WEIGHTS, content=CONTENT),),
+        ),
+    )
     values: ClassVar[tuple[Value, ...]] = (
         Value(name="lse_d", better=Better.LOWER, unit="", about="SyncNet distance at the best shift"),
         Value(name="lse_c", better=Better.HIGHER, unit="", about="SyncNet confidence: median minus best distance"),
@@ -73,7 +86,7 @@ class SyncNetMetric(Metric):
     def available(self) -> str | None:
         """Load the weights, which this project may not distribute."""
         get = (
-            "get syncnet_v2.model from the authors' page "
+            "python -m bench fetch-weights --only syncnet, or get syncnet_v2.model from the authors' page "
             "(www.robots.ox.ac.uk/~vgg/software/lipsync) and pass --syncnet-weights"
         )
         if self.config.weights is None:

@@ -7,13 +7,14 @@ import hashlib
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 import pytest
 
-from bench.report.command import run
+from bench.report.command import run, why_unscored
 from bench.report.evidence import curves_by_second, drift_curves, pictures
 from bench.report.offsets import offset_curve
 from bench.report.options import add_arguments
@@ -56,7 +57,10 @@ def test_every_part_is_there(tmp_path: Path, given: ReportInput) -> None:
     ids = {attributes.get("id") for attributes in found.all("section")}
     assert {"leaderboard", "metrics", "controls", "slices", "drift", "offsets", "players", "worst"} <= ids
     assert "n = 9/10; 1 no face" in found.text
-    assert "syncnet (no weights)" in found.text
+    assert "Not measured 1 metric that cannot run here; nothing stands in for it metric what is missing" in found.text
+    assert "syncnet no weights" in found.text
+    assert found.text.index("syncnet no weights") > found.text.index("Worst 10"), "not the first thing seen"
+    assert "open" not in found.all("details")[-1], "folded away"
     assert "frozen" in found.text
     # Ten worst of each of three headline values, and each leads to a sample that is there.
     shown = [button["data-show"] for button in found.all("button") if "data-show" in button]
@@ -64,6 +68,25 @@ def test_every_part_is_there(tmp_path: Path, given: ReportInput) -> None:
     assert set(shown) <= set(SAMPLES)
     assert {part["data-sample"] for part in found.all("div") if "data-sample" in part} == set(SAMPLES)
     assert (tmp_path / "out" / "leaderboard.csv").is_file()
+
+
+def test_methods_without_rows_and_gaps_say_why(tmp_path: Path, given: ReportInput) -> None:
+    some = [one for one in given.rows if not (one.method == "Poor" and one.metric in ("av_align", "appearance"))]
+    older = [replace(one, protocol="bbbb") for one in given.rows if one.method == "Poor" and one.metric == "appearance"]
+    told = replace(given, rows=[*some, *older], unscored={"Late": "not scored yet"}, missing={"av_align": "no ears"})
+    board = page(tmp_path / "out", told).text.partition("One table for each metric")[0]
+    assert "Late not scored yet" in board
+    assert "– not scored: av_align cannot run here" in board
+    assert "– scored under another protocol only" in board
+    unknown = replace(told, missing={})
+    assert "– not scored by av_align" in page(tmp_path / "out", unknown).text
+
+
+def test_why_a_method_has_no_row_is_looked_up(tmp_path: Path) -> None:
+    (tmp_path / "0001.avi").write_bytes(b"")
+    (tmp_path / "notes.txt").write_bytes(b"")
+    assert "1 of its videos are there" in why_unscored(tmp_path, ["0001", "0002"])
+    assert f"no video of these 1 samples in {tmp_path}: 2 other files are there" in why_unscored(tmp_path, ["0009"])
 
 
 def test_videos_are_found_relative_to_the_page(tmp_path: Path, given: ReportInput) -> None:

@@ -1,0 +1,1 @@
+"""Where metrics' weights come from, and getting them: declared sources, downloads that resume, checks."""

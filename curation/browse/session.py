@@ -1,0 +1,86 @@
+"""What the command does: reads the index while it says so, then serves the page or exports it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from curation.browse.collection import Collection, Read, open_collection
+from curation.browse.comparison import open_comparison
+from curation.browse.export import write_export
+from curation.browse.query import Query
+from curation.browse.selection import select
+from curation.browse.server import LOOPBACK, listen, serve
+from curation.report.page import span
+
+
+def browse(runs: Sequence[str], host: str, port: int) -> None:
+    """Serve the page until ctrl-C or SIGTERM.
+
+    Raises:
+        ConfigError: no run directory, a damaged index, or an address that is taken.
+        KeyboardInterrupt: the process was interrupted.
+    """
+    console = _console()
+    address = f"[{host}]" if ":" in host else host
+    try:
+        with listen(host, port) as taken:
+            collection = _read(runs, console)
+            if host not in LOOPBACK:
+                console.print(f"listening on {host}: whoever reaches this machine there sees every clip of the run")
+            console.print(f"browse  http://{address}:{taken.getsockname()[1]}/  (ctrl-C ends it)")
+            serve(collection, taken, host)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the page is closed") from None
+
+
+def export(runs: Sequence[str], directory: Path, filtered: str, most: int) -> None:
+    """Write the page with the rows of a query into a folder.
+
+    Raises:
+        ConfigError: no run directory, a damaged index, a query that cannot be answered, or a folder that is in use.
+    """
+    console = _console()
+    collection = _read(runs, console)
+    query = Query.parse(filtered, collection.table.schema)
+    with _progress(console) as begin:
+        done = write_export(select(collection, query), query, directory, most=most, written=begin("exporting"))
+    for line in done.notes:
+        console.print(line)
+    held = f"{done.num_rows:,} rows, {done.num_clips:,} clips to play, {done.num_bytes / 1e6:,.1f} MB"
+    console.print(f"page  {directory / 'index.html'}  ({held})")
+
+
+def _read(runs: Sequence[str], console: Console) -> Collection:
+    began_s = time.monotonic()
+    with _progress(console) as begin:
+        if len(runs) == 1:
+            collection = open_collection(runs[0], begin(f"reading {runs[0]}"))
+        else:
+            collection = open_comparison(runs[0], runs[1], lambda run: begin(f"reading {run}"))
+    rows, size_mb = collection.table.num_rows, collection.table.nbytes / 1e6
+    took = f"read in {span(time.monotonic() - began_s)}, {size_mb:,.0f} MB in memory"
+    console.print(f"{rows:,} rows of {' and '.join(runs)}, {took}")
+    return collection
+
+
+def _console() -> Console:
+    return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Callable[[str], Read]]:
+    """Makes a bar for each piece of work, on a terminal; the bars go away at the end."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+
+        def begin(what: str) -> Read:
+            task = progress.add_task(what, total=None)
+            return lambda done, of: progress.update(task, completed=done, total=of)
+
+        yield begin
