@@ -57,8 +57,9 @@ class Recipe:
     encoded: str
     """Folder of `RUN/encoded` that is trained on: `720p` or `1080p`."""
     initial: str = ""
-    """What the stage starts from: a model directory, a Hub id, `tiny` (random weights), or `stage:<name>` for the
-    result of another stage of the same run. If empty, it must be given with --model."""
+    """What the stage starts from: a model directory, a Hub id, `pretrained` (the small network that comes with Soul),
+    `tiny` (random weights), or `stage:<name>` for the result of another stage of the same run. If empty, it must be
+    given with --model."""
     epochs: float = 1.0
     """Passes over the largest pool."""
     steps: int | None = None
