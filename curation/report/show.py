@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from curation.shards.clip_table import COLUMNS, open_run, quarantined, read_clips, read_shard
+from curation.shards.clip_table import COLUMNS, open_run, read_clips, read_shard
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
 from infra.storage.files import join, read_bytes
@@ -25,7 +25,7 @@ APART = frozenset({*DECISION_COLUMNS, "thumbnail", "stage_seconds", "shard"})
 NUM_MATCHES = 5
 
 
-def show(run: str, key: str) -> RenderableType:
+def show(run: str, key: str, decisions: str | None = None) -> RenderableType:
     """The whole record of a clip or source, to be printed by rich.
 
     Args:
@@ -36,10 +36,10 @@ def show(run: str, key: str) -> RenderableType:
     Raises:
         ConfigError: `run` is no run directory or has no such key; the nearest keys are named.
     """
-    directory = open_run(run)
+    directory = open_run(run, decisions)
     table = read_clips(directory, ("key", "source_key", "shard"))
     keys, source_keys, shards = (table[name].to_pylist() for name in table.column_names)
-    failed = quarantined(directory)
+    failed = directory.quarantined()
     if key in keys:
         return _record(directory, shards[keys.index(key)], key, is_failed=key in failed)
     if key in source_keys:
@@ -74,7 +74,7 @@ def _record(directory: RunDirectory, shard: str, key: str, *, is_failed: bool) -
         parts += _quarantine(directory, key)
     files = directory.sample(shard, key)
     if files:
-        tar = join(directory.shards, f"{shard}.tar")
+        tar = directory.tar(shard)
         parts += _section(f"Files in {tar}", {f"{key}.{ext}": f"{len(data):,} bytes" for ext, data in files.items()})
         if "json" in files:
             parts += _sample(json.loads(files["json"]), row)
@@ -111,7 +111,7 @@ def _source(directory: RunDirectory, shard: str, key: str) -> Group:
 
 
 def _quarantine(directory: RunDirectory, key: str) -> list[RenderableType]:
-    path = join(directory.quarantine, f"{key}.json")
+    path = directory.quarantined()[key]
     return _section(f"Quarantine: {path}", json.loads(read_bytes(path)))
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from curation.shards.clip_table import open_run, quarantined, read_clips
+from curation.shards.clip_table import open_run, read_clips
 
 SUMMARY_COLUMNS = (
     *("key", "source", "source_key", "source_duration_s", "stage_seconds", "config_hash", "start_s", "end_s"),
@@ -78,14 +78,14 @@ class Summary:
     """Wall seconds of the workers by stage, over all units."""
 
 
-def summarise(run: str) -> Summary:
-    """Count a run's committed rows.
+def summarise(run: str, decisions: str | None = None) -> Summary:
+    """Count a run's committed rows, or those of one of its versions.
 
     Raises:
-        ConfigError: it is not a run directory.
+        ConfigError: it is not a run directory, or has no such version.
     """
-    directory = open_run(run)
-    return summarise_table(read_clips(directory, SUMMARY_COLUMNS), quarantined(directory))
+    directory = open_run(run, decisions)
+    return summarise_table(read_clips(directory, SUMMARY_COLUMNS), directory.quarantined())
 
 
 def summarise_table(table: pa.Table, failed: Collection[str]) -> Summary:

@@ -17,7 +17,7 @@ from curation.clip.schema import Clip, Source
 from curation.shards.clip_rows import DecidedBy, index_rows, sample_json
 from infra.config import ConfigError
 from infra.storage.commits import CommitDirectory, staged_tar
-from infra.storage.files import filesystem, join, write_atomically
+from infra.storage.files import filesystem, join, list_files, write_atomically
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,9 +60,19 @@ class RunDirectory(CommitDirectory):
             raise ConfigError(f"{self.shards}: some sources are in more than one shard; start a new run directory")
         return keys
 
+    def quarantined(self) -> dict[str, str]:
+        """The quarantine files, by the key of the unit of work."""
+        return {
+            name.removesuffix(".json"): join(self.quarantine, name) for name in list_files(self.quarantine, ".json")
+        }
+
+    def tar(self, shard: str) -> str:
+        """Where a shard's tar is; a shard of which nothing was kept has none."""
+        return join(self.shards, f"{shard}.tar")
+
     def sample(self, shard: str, key: str) -> dict[str, bytes]:
         """Files of one sample by extension; empty when the shard does not hold it."""
-        fs, plain = filesystem(join(self.shards, f"{shard}.tar"))
+        fs, plain = filesystem(self.tar(shard))
         files: dict[str, bytes] = {}
         if not fs.exists(plain):
             return files
@@ -109,13 +119,14 @@ class ShardWriter:
             yield group
 
     def _commit(self, sources: list[Source]) -> str:
-        keys = sorted(source.key for source in sources)
+        # Some clips of a source are another shard than all of them.
+        keys = sorted("/".join([source.key, *sorted(source.wanted or ())]) for source in sources)
         name = f"soul-{hashlib.sha256('|'.join(keys).encode()).hexdigest()[:16]}"
         for source in sources:
             if source.failure is not None:
                 self._quarantine(source)
         if any(exported(source) for source in sources):
-            self._write_tar(join(self.directory.shards, f"{name}.tar"), sources)
+            self._write_tar(self.directory.tar(name), sources)
         rows = [row for source in sources for row in index_rows(source, self.decided_by)]
         self.directory.commit(name, rows, self.session)
         return name
