@@ -136,14 +136,14 @@ class _Deciding:
         return last, stands
 
     def _ask(self, step: Step, rule: Rule) -> None:
+        if rule.unsettled is not None:
+            self._compute(self.alive & rule.unsettled.is_passed(self.scores), step.stage)
         asked = self.alive & ~self.is_general if rule.humans_only else self.alive
         rejected = asked & rule.rejects(self.scores)
         self._end(rejected, State.REJECTED, step.stage, rule.name)
         if not rule.is_switch:
             self.value[rejected] = self.scores(rule.limits[0].score)[rejected]
             self.threshold[rejected] = rule.limits[0].threshold
-        if rule.unsettled is not None:
-            self._compute(self.alive & rule.unsettled.is_passed(self.scores), step.stage)
 
     def _compute(self, rows: Flags, stage: str) -> None:
         self._end(rows, State.TO_COMPUTE, stage, TO_COMPUTE)

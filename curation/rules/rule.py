@@ -52,8 +52,7 @@ class Rule:
     is_switch: bool = False
     """Whether its setting is on or off, so that there are no numbers to tell."""
     unsettled: Limit | None = None
-    """Where this is passed and the rule does not reject, the scores that are there do not suffice: more has to be
-    measured."""
+    """Where this is passed the scores that are there do not suffice: more has to be measured first."""
 
     def rejects(self, scores: Scores) -> Any:
         """Whether the rule rejects: one clip, or each."""
