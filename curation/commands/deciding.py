@@ -12,7 +12,7 @@ from rich.text import Text
 
 from curation.decisions.applying import write_version
 from curation.decisions.changes import Changes, Example, changes
-from curation.decisions.decide import Decided, decide_again
+from curation.decisions.decide import AFTER_SOUND, Decided, decide_again
 from curation.decisions.index import DecidedIndex, decided_index
 from curation.decisions.steps import differences, thresholds
 from curation.pipeline import CurationConfig
@@ -82,7 +82,7 @@ def _wanted(index: DecidedIndex, profile: str | None, overrides: Sequence[str]) 
     """The run's own settings, or a profile's, with what was set on the command line."""
     if profile is not None:
         return load_section(CurationConfig, profile, "curation", overrides)
-    return build(CurationConfig, layered(overrides, index.config.deciding), index.run)
+    return build(CurationConfig, layered(overrides, index.config.deciding), f"{index.run}: curation")
 
 
 def _tell(console: Console, told: Changes, num_examples: int) -> None:
@@ -99,12 +99,12 @@ def _tell(console: Console, told: Changes, num_examples: int) -> None:
 
     row("kept, clips", before.kept, now.kept)
     row("kept, hours", before.kept_s / 3600, now.kept_s / 3600, "{:,.3f}")
-    row("rejected", before.rejected, now.rejected)
+    row("rejected, clips and whole sources", before.rejected, now.rejected)
     row("to compute", before.to_compute, now.to_compute)
-    for title, one, other in (("rejected by", before.rules, now.rules), ("sound", before.sound, now.sound)):
-        names = [name for name in {**one, **other} if title == "sound" or one.get(name) != other.get(name)]
+    for title, one, other in (("rejected by", before.rules, now.rules), ("sound of kept", before.sound, now.sound)):
+        names = [name for name in {**one, **other} if title != "rejected by" or one.get(name) != other.get(name)]
         for place, name in enumerate(names):
-            row(f"{title if not place else '':<12}{name}", one.get(name, 0), other.get(name, 0))
+            row(f"{title if not place else '':<14}{name}", one.get(name, 0), other.get(name, 0))
     console.print(grid)
     if not told.moves:
         console.print("no clip changes sides", style="dim")
@@ -118,7 +118,9 @@ def _tell(console: Console, told: Changes, num_examples: int) -> None:
 
 def _becomes(reason: str) -> str:
     stage, _, rule = reason.partition("/")
-    return f"to compute from {stage} on" if rule == TO_COMPUTE else reason
+    if rule != TO_COMPUTE:
+        return reason
+    return f"to compute from {stage} on{', as what is heard changes' if stage == AFTER_SOUND else ''}"
 
 
 def _colour(reason: str) -> str:

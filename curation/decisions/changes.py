@@ -22,12 +22,13 @@ class Totals:
     kept_s: float
     """Their seconds; crops, which show the same time again, are not counted."""
     rejected: int
+    """Clips, and sources that have none."""
     to_compute: int
     """Clips, and whole sources, of which nothing can be said before the next run."""
     rules: Mapping[str, int]
     """Rows by the `stage/rule` that rejects them."""
     sound: Mapping[str, int]
-    """Clips that came to the judgement of sound, by the `stage/rule` that drops it; `kept` for those that keep it."""
+    """Kept clips by the `stage/rule` that drops their sound; `kept` for those that have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +67,18 @@ def changes(decided: Decided) -> Changes:
         np.array([reason or "kept" for reason in column], object)
         for column in (strings(table, "audio_reason"), decided.audio_reason)
     )
+    both = decided.is_heard & ~np.isnan(numbers(table, "speech_fraction"))
     seconds = numbers(table, "end_s") - numbers(table, "start_s")
     seconds[np.array([parent is not None for parent in strings(table, "parent_key")], bool)] = 0.0
     state_before = np.where(kept, State.KEPT, State.REJECTED).astype(object)
     return Changes(
-        before=_totals(state_before, reasons, sound_before[decided.is_heard], seconds),
-        now=_totals(decided.state, now, sound_now[decided.is_heard], seconds),
+        before=_totals(state_before, reasons, sound_before, seconds),
+        now=_totals(decided.state, now, sound_now, seconds),
         moves=_moves(decided, reasons, now),
-        sound_moves=Counter(
-            {
-                pair: count
-                for pair, count in Counter(
-                    zip(sound_before[decided.is_heard], sound_now[decided.is_heard], strict=True)
-                ).most_common()
-                if pair[0] != pair[1]
-            }
+        sound_moves=dict(
+            Counter(
+                pair for pair in zip(sound_before[both], sound_now[both], strict=True) if pair[0] != pair[1]
+            ).most_common()
         ),
     )
 
@@ -97,8 +95,8 @@ def _totals(
         kept_s=float(np.nansum(seconds[kept])),
         rejected=int((state == State.REJECTED).sum()),
         to_compute=int((state == State.TO_COMPUTE).sum()),
-        rules=Counter(dict(Counter(reasons[state == State.REJECTED]).most_common())),
-        sound=Counter(dict(Counter(sound).most_common())),
+        rules=dict(Counter(reasons[state == State.REJECTED]).most_common()),
+        sound=dict(Counter(sound[kept]).most_common()),
     )
 
 

@@ -91,7 +91,7 @@ class _Deciding:
         self.audio_reason = strings(table, "audio_reason")
         self.is_heard = np.zeros(count, bool)
         self.is_general = strings(table, "pool") == Pool.GENERAL.value
-        self.last, self.stands = self._before()
+        self.last, self.stands = steps_reached(table, self.steps)
 
     def decided(self) -> Decided:
         """Go through the steps in their order."""
@@ -118,22 +118,6 @@ class _Deciding:
     def scores(self, name: str) -> npt.NDArray[np.float64]:
         """A column as rules ask for it."""
         return numbers(self.table, name)
-
-    def _before(self) -> tuple[Indices, Flags]:
-        """For each row the last step that it came to, and whether what rejected it there has no threshold."""
-        places: dict[tuple[str | None, str | None], tuple[int, bool]] = {}
-        for number in reversed(range(len(self.steps))):
-            step = self.steps[number]
-            places[step.stage, None] = (number, True)
-            places |= {(step.stage, rule.name): (number, False) for rule in step.rules}
-        kept = self.table["kept"].to_numpy(zero_copy_only=False).astype(bool)
-        last, stands = np.full(len(kept), len(self.steps), np.int64), np.zeros(len(kept), bool)
-        pairs = zip(strings(self.table, "reject_stage"), strings(self.table, "reject_rule"), strict=True)
-        for row, (stage, rule) in enumerate(pairs):
-            if not kept[row]:
-                # A source may have failed before the first stage.
-                last[row], stands[row] = places.get((stage, rule)) or places.get((stage, None)) or (-1, True)
-        return last, stands
 
     def _ask(self, step: Step, rule: Rule) -> None:
         if rule.unsettled is not None:
@@ -188,8 +172,8 @@ class _Deciding:
     def _compute_shots_together(self) -> None:
         """Where a clip joins those by which its shot's sound is judged, the verdict on all of them is open."""
         order = [step.stage for step in self.steps]
-        joins = self.state == State.TO_COMPUTE
-        joins &= np.array([stage is not None and order.index(stage) <= order.index(SOUND) for stage in self.stage])
+        before = order[: order.index(SOUND) + 1]
+        joins = (self.state == State.TO_COMPUTE) & np.isin(self.stage, np.array(before, object))
         if not joins.any():
             return
         for rows in self._shots(np.flatnonzero(joins | self.is_heard), crops_apart=False):
@@ -209,6 +193,23 @@ class _Deciding:
             group = (sources[row], starts[row], ends[row], crops_apart and parents[row] is not None)
             groups[group].append(int(row))
         return list(groups.values())
+
+
+def steps_reached(table: pa.Table, steps: Sequence[Step]) -> tuple[Indices, Flags]:
+    """For each row the last step that it came to, and whether what rejected it there has no threshold.
+
+    A row that was kept came beyond all steps; a source that failed before the first one, or in none, to step -1.
+    """
+    places: dict[tuple[str | None, str | None], tuple[int, bool]] = {}
+    for number in reversed(range(len(steps))):
+        places[steps[number].stage, None] = (number, True)
+        places |= {(steps[number].stage, rule.name): (number, False) for rule in steps[number].rules}
+    kept = table["kept"].to_numpy(zero_copy_only=False).astype(bool)
+    last, stands = np.full(len(kept), len(steps), np.int64), np.zeros(len(kept), bool)
+    for row, pair in enumerate(zip(strings(table, "reject_stage"), strings(table, "reject_rule"), strict=True)):
+        if not kept[row]:
+            last[row], stands[row] = places.get(pair) or places.get((pair[0], None)) or (-1, True)
+    return last, stands
 
 
 def examined_of(table: pa.Table, rows: Flags) -> dict[int, Examined]:

@@ -20,11 +20,13 @@ from markupsafe import Markup
 from curation.report.distributions import DISTRIBUTION_COLUMNS, distributions
 from curation.report.funnel import clip_funnel, source_funnel
 from curation.report.gallery import GALLERY_COLUMNS, gallery
+from curation.report.scores import scores_data
 from curation.report.summary import SUMMARY_COLUMNS, Summary, is_source, percent, summarise_table
 from curation.shards.clip_table import open_run, read_clips
 from infra.storage.files import join, read_bytes, write_atomically
 
 HERE = Path(__file__).parent
+SCRIPTS = ("report.js", "scores.js")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,8 +39,10 @@ class ReportConfig:
     """Thumbnails of each rejecting rule at most."""
     num_quarantined: int = 100
     """Quarantined sources listed at most; the funnel counts all of them."""
+    num_scored: int = 10_000
+    """Rows at most whose scores the page holds; of a larger run, a random draw."""
     seed: int = 0
-    """Seed of the draw of thumbnails."""
+    """Seed of the draws."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +72,8 @@ def write_report(run: str, config: ReportConfig = ReportConfig(), decisions: str
     columns = tuple(dict.fromkeys(SUMMARY_COLUMNS + DISTRIBUTION_COLUMNS + GALLERY_COLUMNS))
     table = read_clips(directory, columns)
     summary = summarise_table(table, failed)
-    script = (HERE / "report.js").read_text()
+    script = "\n".join((HERE / name).read_text() for name in SCRIPTS)
+    scores = scores_data(directory, max_rows=config.num_scored, seed=config.seed)
     page = (
         _environment()
         .get_template("report.html.j2")
@@ -88,6 +93,10 @@ def write_report(run: str, config: ReportConfig = ReportConfig(), decisions: str
                 seed=config.seed,
             ),
             times=stage_times(summary),
+            scores=scores if isinstance(scores, Markup) else None,
+            no_scores="" if isinstance(scores, Markup) else scores,
+            num_scored=config.num_scored,
+            num_rows=table.num_rows,
             quarantine=_quarantine(table, failed, config.num_quarantined),
             style=Markup((HERE / "report.css").read_text()),
             script=Markup(script),

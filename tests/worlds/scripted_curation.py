@@ -29,7 +29,7 @@ from curation.pipeline import CurationConfig
 from curation.rules.rule import decide_source
 from curation.shards.run_directory import RunDirectory, ShardsConfig, ShardWriter
 from curation.shards.settings import remember_settings
-from curation.stage import EachClip, Stage
+from curation.stage import ClipStage, EachClip, Stage
 from curation.stages.caption import CaptionStage
 from curation.stages.consistency import ConsistencyFilter
 from curation.stages.defects import ASKED, MEASURED, DefectFilter
@@ -64,7 +64,8 @@ def source_of(number: int) -> Source:
     uri = f"/in/{number:05d}.mp4"
     rng = drawn(uri, "source")
     info = VideoInfo(
-        width=int(rng.choice([1280, 1920, 1080])), height=int(rng.choice([400, 500, 720, 1080], p=[0.1, 0.2, 0.4, 0.3])),
+        width=int(rng.choice([1280, 1920, 1080])),
+        height=int(rng.choice([400, 500, 720, 1080], p=[0.1, 0.2, 0.4, 0.3])),
         fps=float(rng.choice([0.0, 10.0, 14.0, 25.0, 30.0], p=[0.05, 0.1, 0.15, 0.4, 0.3])),
         duration_s=45.0, codec="h264", pixel_format="yuv420p", rotation_deg=0, sample_aspect_ratio=1.0,
         audio_codec="aac" if rng.random() < 0.85 else None, audio_rate_hz=16000, audio_channels=1,
@@ -97,7 +98,7 @@ class Reader:
 class Captioner:
     """Claims anything."""
 
-    def caption(self, clip: Clip, labels: Mapping[str, str]) -> Described:  # noqa: ARG002 (a captioner's interface)
+    def caption(self, clip: Clip, labels: Mapping[str, str]) -> Described:
         """What is heard changes what is said, as with the captioner that states what was measured."""
         rng = drawn(clip.key, f"caption {clip.audio_type} {clip.has_audio} {clip.scores.get('sync_verdict')}")
         if rng.random() < 0.03:
@@ -139,7 +140,8 @@ def scripted_run(run: str, config: CurationConfig, units: Sequence[Source]) -> N
     remember_settings(run, config.hash, config.deciding)
     stages, done = scripted_stages(config), []
     for unit in units:
-        source = unit
+        fails = drawn(unit.uri, "fails").random() < 0.03
+        source = unit.fail("probe", "unreadable", "no atom") if fails else unit
         for _, stage in stages:
             source = stage(source) if source.active else source
         done.append(source)
@@ -180,7 +182,7 @@ def _keyframes(key: str, start_s: float) -> tuple[Keyframe, ...]:
     )  # fmt: skip
 
 
-def _quality(config: CurationConfig) -> Callable[[Clip], Clip]:
+def _quality(config: CurationConfig) -> ClipStage:
     def score(clip: Clip) -> QualityScore:
         rng = drawn(clip.key, "quality")
         if rng.random() < 0.03:
@@ -193,7 +195,7 @@ def _quality(config: CurationConfig) -> Callable[[Clip], Clip]:
     return stage
 
 
-def _subtitles(config: CurationConfig) -> Callable[[Clip], Clip]:
+def _subtitles(config: CurationConfig) -> ClipStage:
     # Made without its detector, which takes seconds to load.
     stage, reader = SubtitleFilter.__new__(SubtitleFilter), Reader()
     stage.config, stage.detector = config.stages.subtitles, reader
@@ -205,7 +207,7 @@ def _subtitles(config: CurationConfig) -> Callable[[Clip], Clip]:
     return judge
 
 
-def _defects(config: CurationConfig) -> Callable[[Clip], Clip]:
+def _defects(config: CurationConfig) -> ClipStage:
     def found(kinds: Sequence[str]) -> Callable[[Clip], dict[str, float]]:
         def detect(clip: Clip) -> dict[str, float]:
             rng = drawn(clip.key, f"defects {kinds[0]}")
@@ -224,7 +226,8 @@ def _pose(config: CurationConfig) -> Stage:
         heads = float(drawn(clip.key, "pose").uniform(1.0, 8.0))
         size = 0.9 / heads
         pose = Pose(
-            box=Box(x0=0.3, y0=0.05, x1=0.7, y1=0.95), head=Box(x0=0.5 - size / 4, y0=0.05, x1=0.5 + size / 4, y1=0.05 + size),
+            box=Box(x0=0.3, y0=0.05, x1=0.7, y1=0.95),
+            head=Box(x0=0.5 - size / 4, y0=0.05, x1=0.5 + size / 4, y1=0.05 + size),
             visible_heads=heads,
         )  # fmt: skip
         times_s = tuple(frame.time_s for frame in clip.keyframes)
@@ -240,7 +243,8 @@ def _measure_motion(clip: Clip) -> Clip:
     camera = CameraMotion(**{name: float(rng.normal(0, 0.03)) for name in CameraMotion.__slots__})
     camera = replace(camera, speed_per_s=float(rng.choice([0.0015, 0.01, 0.03])))
     subject = SubjectMotion(
-        dx_per_s=float(rng.normal(0, 0.05)), dy_per_s=float(rng.normal(0, 0.05)), scale_per_s=float(rng.normal(0, 0.05)),
+        dx_per_s=float(rng.normal(0, 0.05)), dy_per_s=float(rng.normal(0, 0.05)),
+        scale_per_s=float(rng.normal(0, 0.05)),
         travel_heads=float(rng.choice([0.2, 0.8, 1.5, 2.5])), coverage=float(rng.uniform(0.4, 1.0)),
     )  # fmt: skip
     known, seen = rng.random() < 0.8, rng.random() < 0.8
@@ -273,13 +277,13 @@ def _sync(config: CurationConfig) -> Stage:
     return stage
 
 
-def _caption(config: CurationConfig) -> Callable[[Clip], Clip]:
+def _caption(config: CurationConfig) -> ClipStage:
     stage = CaptionStage(config.stages.caption)
     stage.captioner = Captioner()
     return stage
 
 
-def _consistency(config: CurationConfig) -> Callable[[Clip], Clip]:
+def _consistency(config: CurationConfig) -> ClipStage:
     def judge(clip: Clip, claims: Sequence[Claim]) -> dict[Claim, float]:
         rng = drawn(clip.key, "claims")
         return {claim: float(rng.uniform(0.1, 1.0)) for claim in claims}

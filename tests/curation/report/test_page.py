@@ -33,7 +33,7 @@ def test_the_header_has_the_totals(page: Page) -> None:
 
 
 def test_the_funnel_has_every_stage_and_rule(page: Page) -> None:
-    assert "probe 5 → 4 unreadable −1 20 %" in page.text
+    assert "probe 5 → 4 sources 1.2 min → 1.2 min, 80 % go on unreadable −1 sources 0.0 s 20 %" in page.text
     assert "resolution 4 → 3 short edge −1 25 % median 480, threshold 480" in page.text
     assert "split 7 → 6 too short −1 14 % median 1" in page.text
     assert "faces 6 → 4 presence −2 33 % median 0.3, threshold 0.5" in page.text

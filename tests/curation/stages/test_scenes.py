@@ -285,7 +285,7 @@ def test_what_is_combed_on_more_of_its_keyframes_than_allowed_is_rejected(files:
 def test_a_tenth_of_the_claimed_length_may_be_missing(
     files: Files, span_s: tuple[float, float], times_s: list[float], file_end_s: float, detail: str | None
 ) -> None:
-    source, result = files.scanned(at(*times_s), span_s=span_s, duration_s=10.0, fps=1.0, file_end_s=file_end_s)
+    _, result = files.scanned(at(*times_s), span_s=span_s, duration_s=10.0, fps=1.0, file_end_s=file_end_s)
     if detail is None:
         assert result.shots == (Shot(start_s=times_s[0], end_s=times_s[-1] + 1),)
     else:
