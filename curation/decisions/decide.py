@@ -81,6 +81,8 @@ class _Deciding:
         self.table = table
         self.config = config
         self.steps = steps(config)
+        self._numbers: dict[str, npt.NDArray[np.float64]] = {}
+        self._texts: dict[str, npt.NDArray[np.object_]] = {}
         count = table.num_rows
         self.alive = np.ones(count, bool)
         self.state = np.full(count, State.KEPT, object)
@@ -88,9 +90,9 @@ class _Deciding:
         self.rule: npt.NDArray[np.object_] = np.full(count, None, object)
         self.value = np.full(count, np.nan)
         self.threshold = np.full(count, np.nan)
-        self.audio_reason = strings(table, "audio_reason")
+        self.audio_reason = self.texts("audio_reason").copy()
         self.is_heard = np.zeros(count, bool)
-        self.is_general = strings(table, "pool") == Pool.GENERAL.value
+        self.is_general = self.texts("pool") == Pool.GENERAL.value
         self.last, self.stands = steps_reached(table, self.steps)
 
     def decided(self) -> Decided:
@@ -116,8 +118,16 @@ class _Deciding:
         )
 
     def scores(self, name: str) -> npt.NDArray[np.float64]:
-        """A column as rules ask for it."""
-        return numbers(self.table, name)
+        """A column of numbers, as rules ask for it."""
+        if name not in self._numbers:
+            self._numbers[name] = numbers(self.table, name)
+        return self._numbers[name]
+
+    def texts(self, name: str) -> npt.NDArray[np.object_]:
+        """A column of texts."""
+        if name not in self._texts:
+            self._texts[name] = strings(self.table, name)
+        return self._texts[name]
 
     def _ask(self, step: Step, rule: Rule) -> None:
         if rule.unsettled is not None:
@@ -135,9 +145,9 @@ class _Deciding:
     def _reject(self, rows: Flags) -> None:
         """Let the decision of before stand."""
         for name, column in (("reject_stage", self.stage), ("reject_rule", self.rule)):
-            column[rows] = strings(self.table, name)[rows]
-        self.value[rows] = numbers(self.table, "reject_value")[rows]
-        self.threshold[rows] = numbers(self.table, "reject_threshold")[rows]
+            column[rows] = self.texts(name)[rows]
+        self.value[rows] = self.scores("reject_value")[rows]
+        self.threshold[rows] = self.scores("reject_threshold")[rows]
         self.state[rows] = State.REJECTED
         self.alive &= ~rows
 
@@ -151,9 +161,8 @@ class _Deciding:
         judge = SoundJudge(self.config.sync)
         examined = examined_of(self.table, self.alive)
         self.is_heard[list(examined)] = True
-        types, verdicts = strings(self.table, "audio_type"), strings(self.table, "sync_verdict")
-        before = self.audio_reason.copy()
-        keys = strings(self.table, "key")
+        types, verdicts = self.texts("audio_type"), self.texts("sync_verdict")
+        before, keys = self.texts("audio_reason"), self.texts("key")
         changed, unknown = np.zeros(len(keys), bool), np.zeros(len(keys), bool)
         for rows in self._shots(list(examined), crops_apart=True):
             if any(judge.is_open(examined[row]) for row in rows):
@@ -186,9 +195,8 @@ class _Deciding:
     def _shots(self, rows: Sequence[int] | Indices, *, crops_apart: bool) -> list[list[int]]:
         """Rows grouped by their shots; crops may show another face than the clips they were made from."""
         groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-        sources = strings(self.table, "source_key")
-        starts, ends = numbers(self.table, "shot_start_s"), numbers(self.table, "shot_end_s")
-        parents = strings(self.table, "parent_key")
+        sources, parents = self.texts("source_key"), self.texts("parent_key")
+        starts, ends = self.scores("shot_start_s"), self.scores("shot_end_s")
         for row in rows:
             group = (sources[row], starts[row], ends[row], crops_apart and parents[row] is not None)
             groups[group].append(int(row))

@@ -51,12 +51,19 @@ const NUM_BINS = 28;
 const WIDTH = 300;
 const HEIGHT = 84;
 const words = (name) => name.replaceAll("_", " ");
+const scoreWords = (name) => words(name.replace(/_px$/, " (px)").replace(/(?<!_per)_s$/, " (s)"));
 const count = (number) => number.toLocaleString("en-US");
 const short = (number) => String(Number(number.toPrecision(4)));
 
+function svgNamespace() {
+  const template = document.createElement("template");
+  template.innerHTML = "<svg></svg>";
+  return template.content.firstChild.namespaceURI;
+}
+
 function element(name, attributes, ...children) {
   const isSvg = ["svg", "rect", "line", "title"].includes(name);
-  const made = isSvg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+  const made = isSvg ? document.createElementNS(svgNamespace(), name) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
   made.append(...children);
   return made;
@@ -128,7 +135,7 @@ class Chart {
     const sides = { "<": "rejected below", "<=": "rejected up to", ">": "rejected above", ">=": "rejected from" };
     this.figure = element(
       "figure", { class: "panel score" },
-      element("figcaption", {}, element("b", {}, `${words(chart.stage)}: ${words(chart.rule)}`), element("span", {}, words(chart.score))),
+      element("figcaption", {}, element("b", {}, `${words(chart.stage)}: ${words(chart.rule)}`), element("span", {}, scoreWords(chart.score))),
       this.svg,
       element("div", { class: "ends" }, element("span", {}, short(this.range.low)), element("span", {}, short(this.range.high))),
       this.slider,

@@ -175,6 +175,9 @@ class Version(RunDirectory):
                 place = rows.column_names.index(column) if column in rows.column_names else None
                 new = decided[column]
                 rows = rows.append_column(column, new) if place is None else rows.set_column(place, column, new)
+        if "config_hash" in rows.column_names:
+            decided_by = pa.array([self.info.config_hash] * rows.num_rows, pa.string())
+            rows = rows.set_column(rows.column_names.index("config_hash"), "config_hash", decided_by)
         keys, units = self._computed
         anew = pc.or_(pc.is_in(rows["key"], keys), pc.is_in(rows["key"], units))
         rows = rows.filter(pc.invert(anew))

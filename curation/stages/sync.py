@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -213,23 +214,23 @@ class SoundJudge:
     def judge_curve(self, evidence: SyncEvidence, *, clear_talk: bool) -> Judgement:
         """The verdict on lips that move while somebody is heard."""
         config = self.config
-        bar = self.confidence_bar(evidence.num_frames)
-        if evidence.confidence >= bar:
+        bar, confidence = self.confidence_bar(evidence.num_frames), evidence.confidence
+        if confidence >= bar:
             if abs(evidence.offset_frames) <= config.max_offset_frames:
-                return Judgement(Verdict.IN_SYNC, "peak", evidence.confidence, bar)
+                return Judgement(Verdict.IN_SYNC, "peak", confidence, bar)
             return Judgement(Verdict.MISMATCH, "offset", evidence.offset_frames, config.max_offset_frames)
         agreement = evidence.agreement(config.max_offset_frames)
         # Music hides the voice that the lips follow, so only clear talk can be contradicted by its absence.
         persistent = evidence.num_frames >= config.persistent_frames and clear_talk
         if persistent and agreement < config.max_chance_agreement:
             return Judgement(Verdict.MISMATCH, "no_agreement", agreement, config.max_chance_agreement)
-        return Judgement(Verdict.UNSURE, "no_peak", evidence.confidence, bar)
+        return Judgement(Verdict.UNSURE, "no_peak", confidence, bar)
 
     def confidence_bar(self, num_frames: int) -> float:
         """The confidence that a peak over `num_frames` needs."""
         if not self.config.confidence_frames:
             return self.config.min_confidence
-        return float(self.config.min_confidence * np.sqrt(self.config.confidence_frames / num_frames))
+        return self.config.min_confidence * math.sqrt(self.config.confidence_frames / num_frames)
 
 
 class SyncFilter:
@@ -346,7 +347,7 @@ def summarise_speech(sounds: Sequence[HeardSound]) -> Speech:
     """The speech of one shot's clips together."""
     talk = [sound.audio_type is AudioType.TALKING for sound in sounds]
     return Speech(
-        fraction=float(np.mean([sound.speech_fraction for sound in sounds])),
+        fraction=math.fsum(sound.speech_fraction for sound in sounds) / len(sounds),
         clear=sum(talk) * 2 > len(talk),
     )
 

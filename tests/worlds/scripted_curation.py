@@ -40,8 +40,21 @@ from curation.stages.quality import QualityFilter
 from curation.stages.resolution import ResolutionFilter
 from curation.stages.subtitles import SubtitleFilter
 from curation.stages.sync import Examined, SyncFilter
+from infra.config import build
 
 KEYFRAMES = 8
+
+
+def config_with(**thresholds: Any) -> CurationConfig:
+    """The settings of the scripted pipeline, with some thresholds by their dotted names."""
+    nested: dict[str, Any] = {"stages": {"defects": {"second_backend": "qwen_vl"}}}
+    for name, value in thresholds.items():
+        _, stage, field = name.split(".")
+        nested["stages"].setdefault(stage, {})[field] = value
+    return build(CurationConfig, nested, "test")
+
+
+BASE = config_with()
 
 
 def drawn(key: str, topic: str) -> np.random.Generator:

@@ -11,15 +11,13 @@ import pytest
 
 from curation.decisions.applying import units_to_compute, write_version
 from curation.decisions.decide import Decided, columns_needed, decide_again
-from curation.decisions.steps import thresholds
+from curation.decisions.steps import steps, thresholds
 from curation.pipeline import CurationConfig, StagesConfig
 from curation.shards.run_directory import RunDirectory
 from curation.shards.versions import OVERLAID, State, Version
-from infra.config import build
-from tests.worlds.scripted_curation import scripted_run, source_of
+from tests.worlds.scripted_curation import BASE, config_with, scripted_run, source_of
 
 NUM_SOURCES = 120
-SOUND_FROM = "caption"
 
 OTHER: dict[str, tuple[Any, ...]] = {
     "stages.format.take_hdr": (True,),
@@ -70,17 +68,6 @@ OTHER: dict[str, tuple[Any, ...]] = {
 """Every threshold, with values on both sides of its own."""
 
 
-def config_with(**values: Any) -> CurationConfig:
-    nested: dict[str, Any] = {"stages": {"defects": {"second_backend": "qwen_vl"}}}
-    for name, value in values.items():
-        _, stage, field = name.split(".")
-        nested["stages"].setdefault(stage, {})[field] = value
-    return build(CurationConfig, nested, "test")
-
-
-BASE = config_with()
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> str:
     run = str(tmp_path_factory.mktemp("base"))
@@ -125,8 +112,6 @@ def test_the_world_has_clips_on_all_sides(base: str) -> None:
 
 
 def all_rules(config: StagesConfig) -> list[tuple[str, Any]]:
-    from curation.decisions.steps import steps  # noqa: PLC0415
-
     return [(step.stage, rule) for step in steps(config) for rule in step.rules]
 
 
