@@ -14,7 +14,8 @@ from curation.decisions.decide import Decided, columns_needed, decide_again
 from curation.decisions.steps import steps, thresholds
 from curation.pipeline import CurationConfig, StagesConfig
 from curation.shards.run_directory import RunDirectory
-from curation.shards.versions import OVERLAID, State, Version
+from curation.shards.versions import State, Version
+from tests.worlds.decided_again import compare, outcome, outcomes, rows_of
 from tests.worlds.scripted_curation import BASE, config_with, scripted_run, source_of
 
 NUM_SOURCES = 120
@@ -79,28 +80,6 @@ def decide(run: str, config: CurationConfig) -> Decided:
     return decide_again(RunDirectory(run).index(columns_needed(config.stages)), config.stages)
 
 
-def outcome(row: dict[str, Any]) -> tuple[Any, ...]:
-    """The decision of a row; what is said of the sound of clips that never came to it means nothing."""
-    return tuple(row[name] for name in OVERLAID)
-
-
-def rows_of(run: RunDirectory) -> dict[str, dict[str, Any]]:
-    return {row["key"]: row for row in run.index(["key", *OVERLAID]).to_pylist()}
-
-
-def outcomes(decided: Decided) -> dict[str, tuple[Any, ...]]:
-    """The decisions of the rows about which everything is known."""
-    found = {}
-    kept_audio = decided.table["audio_kept"].to_pylist()
-    for row, key in enumerate(decided.table["key"].to_pylist()):
-        if decided.state[row] != State.TO_COMPUTE:
-            kept = decided.state[row] == State.KEPT
-            numbers = [None if np.isnan(x[row]) else float(x[row]) for x in (decided.value, decided.threshold)]
-            sound = (kept and bool(kept_audio[row]), decided.audio_reason[row])
-            found[key] = (kept, decided.stage[row], decided.rule[row], *numbers, *sound)
-    return found
-
-
 def test_the_world_has_clips_on_all_sides(base: str) -> None:
     rows = rows_of(RunDirectory(base)).values()
     rules = Counter(f"{row['reject_stage']}/{row['reject_rule']}" for row in rows if not row["kept"])
@@ -132,27 +111,6 @@ def test_another_threshold_decides_as_a_run_by_it_does(base: str, tmp_path: Path
     scripted_run(str(tmp_path), config, [source_of(number) for number in range(NUM_SOURCES)])
     truth = {key: outcome(row) for key, row in rows_of(RunDirectory(str(tmp_path))).items()}
     compare(decide(base, config), truth)
-
-
-def compare(decided: Decided, truth: dict[str, tuple[Any, ...]]) -> None:
-    """Every row that is decided is decided as in the run; a source that the run rejects whole has no clips in it."""
-    units = dict(zip(decided.table["key"].to_pylist(), decided.table["source_key"].to_pylist(), strict=True))
-    for key, found in outcomes(decided).items():
-        expected = truth.get(key) or truth.get(units[key])
-        assert expected is not None or found[1] is not None, key
-        if expected is None:
-            # A crop is not made of a clip that the run rejects before: it is rejected by what its parent is.
-            parent = truth[key.removesuffix("-crop")]
-            assert key.endswith("-crop")
-            assert found[:3] == parent[:3]
-        elif key in truth and found[1] not in EARLY:
-            assert found == expected, key
-        else:
-            assert found[:5] == expected[:5], key
-
-
-EARLY = ("format", "resolution", "scenes", "split", "faces", "quality", "subtitles", "defects", "pose", "motion")
-"""Stages before sound: what a clip's row said of its sound is not undone by an earlier rejection."""
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 12))])
