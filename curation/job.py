@@ -12,6 +12,7 @@ from curation.clip.schema import Source
 from curation.pipeline import STAGES, CurationConfig, build_stages
 from curation.runner import StageRunner
 from curation.shards.run_directory import RunDirectory, ShardWriter
+from curation.shards.settings import remember_settings
 from curation.sources.node_copies import NodeCopies
 from curation.stage import Stage
 from infra.jobs.job import Alive
@@ -50,8 +51,9 @@ class CurationJob:
         return self.config.shards.sources_per_shard
 
     def open(self) -> None:
-        """Take the shards over."""
+        """Take the shards over, and write down the settings that decide."""
         RunDirectory(self.run).open_session(self.session)
+        remember_settings(self.run, self.config.hash, self.config.deciding)
 
     def key(self, unit: Source) -> str:
         """The source's own key."""

@@ -44,7 +44,7 @@ from curation.stages.scenes import SceneDetection, ScenesConfig
 from curation.stages.split import Split, SplitConfig
 from curation.stages.subtitles import SubtitleConfig, SubtitleFilter
 from curation.stages.sync import SyncConfig, SyncFilter
-from infra.config import ConfigError, fingerprint
+from infra.config import ConfigError, fingerprint, values_of
 from infra.jobs.placement import ExecutionConfig
 
 
@@ -92,14 +92,23 @@ class CurationConfig:
         return DecidedBy(config_hash=self.hash, backends=backends)
 
     @property
+    def deciding(self) -> dict[str, Any]:
+        """What can change a decision, as a profile would say it."""
+        return {"stages": values_of(self.stages), "models": values_of(self.models)}
+
+    @property
     def hash(self) -> str:
         """Changes with anything that can change a decision."""
-        models = {
+        return fingerprint({"stages": decisive(self.stages), "models": self.models_in_use})
+
+    @property
+    def models_in_use(self) -> dict[str, dict[str, Any]]:
+        """What can change a decision in the settings of each model that a stage runs."""
+        return {
             name: decisive(getattr(self.models, name))
             for use in methods_in_use(self.stages)
             for name in use.method.models
         }
-        return fingerprint({"stages": decisive(self.stages), "models": models})
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class CurationPlan:
     """Seconds of video in `units` whose header could be read."""
     num_unknown: int
     """Units whose header could not be read."""
+    seconds: tuple[float, ...] = ()
+    """Seconds of video of each unit; 0 where its header could not be read."""
 
 
 def plan_units(
@@ -67,11 +69,13 @@ def plan_units(
     ]
     units = tuple(unit for unit in segments if unit.key not in committed)
     known = [min(unit.segment_end_s, durations.get(unit.uri) or 0.0) - unit.segment_start_s for unit in units]
+    seconds = tuple(max(0.0, each) for each in known)
     return CurationPlan(
         units=units,
         num_sources=len(sources),
         num_done=len(segments) - len(units),
-        duration_s=sum(max(0.0, seconds) for seconds in known),
+        duration_s=sum(seconds),
+        seconds=seconds,
         num_unknown=sum(durations.get(unit.uri) is None for unit in units),
     )
 

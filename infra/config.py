@@ -130,6 +130,19 @@ def build(cls: type[T], values: Mapping[str, Any], where: str) -> T:
         raise ConfigError(_complaint(error.errors(), values, where)) from error
 
 
+def values_of(settings: Any) -> dict[str, Any]:
+    """The nested mappings from which `build` makes such a dataclass again."""
+    return {field.name: _values(getattr(settings, field.name)) for field in dataclasses.fields(settings) if field.init}
+
+
+def _values(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return values_of(value)
+    if isinstance(value, tuple | list):
+        return [_values(each) for each in value]
+    return dict(value) if isinstance(value, Mapping) else value
+
+
 def fingerprint(values: Mapping[str, Any]) -> str:
     """Twelve hex digits that change when any value changes, however deep."""
     plain = json.dumps(values, sort_keys=True, default=str)

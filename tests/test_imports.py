@@ -29,8 +29,8 @@ ROOMS: Mapping[str, str] = {
     "infra": "environments config default_run command_line pack terminal storage jobs served servers soul",
     "model": "ahead device media codecs network weights generation pretrained cost commands __main__",
     "curation": (
-        "clip media backends tiny_models sample shards encoding report browse sources planning stage runner stages "
-        "pipeline readiness job commands __main__"
+        "clip rules media backends tiny_models sample shards encoding sources planning stage runner stages pipeline "
+        "decisions report browse readiness job commands __main__"
     ),
     "training": (
         "data distributed monitoring objectives recipes memory initial weight_files result parts trainer stage command "

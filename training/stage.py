@@ -7,9 +7,8 @@ from pathlib import Path
 import torch
 from diffusers.utils import logging as diffusers_logging
 
-from curation.encoding.encoded import EncodedDirectory
+from curation.encoding.encoded import EncodedDirectory, encoded_path
 from infra.config import persons_mistakes
-from infra.storage.files import join
 from model.generation.codebook import Codebook
 from model.weights.directory import CODEBOOK_FILE, fingerprint
 from training.data.batch_plan import BatchPlan
@@ -144,7 +143,7 @@ def _finish(trainer: Trainer, recipe: Recipe, run: Path, start: Path) -> Path:
 
 
 def _encoded(recipe: Recipe, run: Path) -> EncodedDirectory:
-    return EncodedDirectory(join(recipe.data.run or str(run), "encoded", recipe.encoded))
+    return EncodedDirectory(encoded_path(recipe.data.run or str(run), recipe.encoded, recipe.data.decisions))
 
 
 def _check_places(recipe: Recipe, run: Path, initial: str | None) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.report.summary import UNKNOWN, is_source
-from curation.shards.clip_table import open_run, quarantined, read_scored_clips
+from curation.shards.clip_table import open_run, read_scored_clips
 from curation.shards.run_directory import RunDirectory
 
 LEFT_OUT: Final = ("thumbnail", "stage_seconds", "backends")
@@ -96,7 +96,7 @@ def open_one(run: str) -> Run:
         ConfigError: it is no run directory.
     """
     directory = open_run(run)
-    return Run(directory=directory, failed=frozenset(quarantined(directory)))
+    return Run(directory=directory, failed=frozenset(directory.quarantined()))
 
 
 def read_described(run: Run, number: int, read: Read) -> pa.Table:

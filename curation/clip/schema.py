@@ -27,7 +27,8 @@ from curation.clip.replies import ModelReply
 
 INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
 """Orders of fields: which one is coded first, and which is shown first, the top or the bottom one."""
-Score = float | str | bool | None
+Score = float | str | bool | tuple[float, ...] | None
+"""What is stored of a measurement: decisions are made from these alone, so that they can be made again."""
 
 
 class Pool(StrEnum):
@@ -224,11 +225,7 @@ class Clip:
 
     def with_scores(self, **scores: Score) -> Self:
         """A copy with `scores` added; numbers are kept as floats so that index columns have one type."""
-        plain = {
-            name: float(value) if isinstance(value, int | float | np.number) and not isinstance(value, bool) else value
-            for name, value in scores.items()
-        }
-        return replace(self, scores=MappingProxyType({**self.scores, **plain}))
+        return replace(self, scores=_with_scores(self.scores, scores))
 
     def reject(self, stage: str, rule: str, value: float | None = None, threshold: float | None = None) -> Self:
         """A copy rejected by `stage` for `rule`; the first rejection stands."""
@@ -241,6 +238,14 @@ class Clip:
         if self.audio_drop is not None:
             return self
         return replace(self, audio_drop=_decision(stage, rule, value, threshold))
+
+
+def _with_scores(before: Mapping[str, Score], added: Mapping[str, Score]) -> Mapping[str, Score]:
+    plain = {
+        name: float(value) if isinstance(value, int | float | np.number) and not isinstance(value, bool) else value
+        for name, value in added.items()
+    }
+    return MappingProxyType({**before, **plain})
 
 
 def _decision(stage: str, rule: str, *numbers: float | None) -> Decision:
@@ -263,6 +268,17 @@ class Failure:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OtherClip:
+    """A clip of an earlier run that is not computed again, by which those of its shot are judged all the same."""
+
+    key: str
+    shot: Shot
+    is_crop: bool
+    scores: Mapping[str, Any]
+    """What was examined of its sound, as it is stored."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """One video, or one segment of a long one, on its way through the stages."""
 
@@ -279,11 +295,21 @@ class Source:
     keyframes: tuple[Keyframe, ...] = field(default=(), repr=False)
     stats: FrameStats | None = field(default=None, repr=False)
     clips: tuple[Clip, ...] = ()
+    wanted: frozenset[str] | None = None
+    """Keys of the clips that are to be computed, where the others have been before; None for all of them."""
+    others: tuple[OtherClip, ...] = field(default=(), repr=False)
+    """Those of the others whose sound was examined."""
+    scores: Mapping[str, Score] = field(default_factory=lambda: MappingProxyType({}))
+    """What stages measured on the source as a whole: scores of each of its clips, or of itself where it has none."""
     rejection: Decision | None = None
     """Set when the whole source is rejected before it has clips (by `resolution`, for example)."""
     failure: Failure | None = None
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     """Wall seconds that each stage spent on it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return _restore_source, ({**values, "scores": dict(self.scores)},)
 
     @property
     def key(self) -> str:
@@ -301,6 +327,18 @@ class Source:
         """Key of the clip with running number `index`: no dots, under 128 characters."""
         return f"{self.key}-{index:04d}"
 
+    def with_scores(self, **scores: Score) -> Self:
+        """A copy with `scores` added, as for a clip."""
+        return replace(self, scores=_with_scores(self.scores, scores))
+
+    def reject(self, stage: str, rule: str, value: float | None = None, threshold: float | None = None) -> Self:
+        """A copy that `stage` has rejected as a whole."""
+        return replace(self, rejection=_decision(stage, rule, value, threshold))
+
     def fail(self, stage: str, rule: str, detail: str) -> Self:
         """A copy marked as impossible to process."""
         return replace(self, failure=Failure(stage=stage, rule=rule, detail=detail))
+
+
+def _restore_source(values: dict[str, Any]) -> Source:
+    return Source(**{**values, "scores": MappingProxyType(values["scores"])})

@@ -23,9 +23,12 @@ def curate(prepared: Prepared, engine: str) -> None:
     Raises:
         CommandFailedError: Ray ended the run, or units are left to the next one.
     """
-    console, plan, run = prepared.console, prepared.plan, prepared.run
-    before = summarise(run) if plan.num_done else None
-    start, job = time.monotonic(), CurationJob(run=run, config=prepared.config)
+    console, plan, run, version = prepared.console, prepared.plan, prepared.run, prepared.version
+    decisions = version.name if version else None
+    # What is computed for a version lies beside the run's own shards.
+    target = version.run if version else run
+    before = summarise(run, decisions) if plan.num_done or version else None
+    start, job = time.monotonic(), CurationJob(run=target, config=prepared.config)
     left: UnitsWaitError | None = None
     try:
         with display(console, len(plan.units), WORDS) as drawing:
@@ -38,8 +41,9 @@ def curate(prepared: Prepared, engine: str) -> None:
                 job.open()
     except UnitsWaitError as error:
         left = error
-    print_summary(summarise(run), console, time.monotonic() - start if plan.units else None, before)
-    console.print(f"shards  {join(run, 'shards')}", soft_wrap=True, highlight=False)
-    console.print(f"report  {write_report(run)}", soft_wrap=True, highlight=False)
+    elapsed_s = time.monotonic() - start if plan.units and version is None else None
+    print_summary(summarise(run, decisions), console, elapsed_s, before)
+    console.print(f"shards  {join(target, 'shards')}", soft_wrap=True, highlight=False)
+    console.print(f"report  {write_report(run, decisions=decisions)}", soft_wrap=True, highlight=False)
     if left is not None:
         raise left

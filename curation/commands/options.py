@@ -25,6 +25,14 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     add_profile(parser, "stages.sync.min_confidence=0.3")
 
 
+def add_decisions(parser: argparse.ArgumentParser) -> None:
+    """Which decisions are meant, where a run has several versions."""
+    parser.add_argument(
+        "--decisions", metavar="NAME",
+        help="the clips as this version of the run decides them (`curation decide`; default: as the run decided them)",
+    )  # fmt: skip
+
+
 def _input(text: str) -> str:
     # An empty text comes from a variable of the shell that is not set; it would be taken for the working directory.
     if not text.strip():

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from curation.clip.schema import Pool
+from curation.clip.schema import Pool, Source
 from curation.commands.methods import LesserMethod, lesser_methods
 from curation.commands.sample_run import BUCKET, check_none_of_sample, check_not_mixed
+from curation.decisions.applying import units_to_compute, version_of
 from curation.pipeline import CurationConfig, methods_in_use
 from curation.planning import CurationPlan, plan_units
 from curation.sample import make_bucket
 from curation.shards.run_directory import RunDirectory
+from curation.shards.versions import Version
 from curation.sources import list_sources
 from curation.sources.inputs import other_inputs
 from infra.config import ConfigError, load_section
@@ -31,6 +34,8 @@ class Prepared:
     config: CurationConfig
     plan: CurationPlan
     console: Console
+    version: Version | None = None
+    """The version of the run's index that the work is for; None for the run itself."""
 
 
 def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) -> Prepared:
@@ -60,6 +65,9 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) ->
     others = other_inputs(options.run, location, remember=allow_local_methods is not None)
     if others is not None:
         say(others)
+    version = _version(options.run, config)
+    if version is not None:
+        return _prepare_version(console, options.run, config, version, sources)
     directory = RunDirectory(options.run)
     committed = directory.committed()
     _warn_of_other_configurations(console, directory, config)
@@ -69,6 +77,48 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) ->
         )
     _tell(console, location, plan)
     return Prepared(run=options.run, config=config, plan=plan, console=console)
+
+
+def _version(run: str, config: CurationConfig) -> Version | None:
+    """The version of the run that has these settings, where the run itself was decided by others."""
+    hashes = RunDirectory(run).index(["config_hash"])
+    if hashes.num_rows and config.hash not in set(hashes["config_hash"].to_pylist()):
+        return version_of(run, config)
+    return None
+
+
+def _prepare_version(
+    console: Console, run: str, config: CurationConfig, version: Version, sources: Sequence[Source]
+) -> Prepared:
+    """Plan what a version still waits for, and nothing else."""
+    work = version.work()
+    waited_for = {each.source for each in work.values()}
+    given = [source for source in sources if source.uri in waited_for]
+    with console.status("Reading headers ...") as status:
+        planned = plan_units(
+            given, set(), config.planning, lambda count: status.update(f"Reading headers: {count}/{len(given)}")
+        )
+    units = units_to_compute(version, planned.units)
+    lengths = {unit.key: seconds for unit, seconds in zip(planned.units, planned.seconds, strict=True)}
+    plan = replace(
+        planned,
+        units=tuple(units),
+        num_sources=len(given),
+        num_done=0,
+        duration_s=sum(lengths[unit.key] for unit in units),
+        seconds=tuple(lengths[unit.key] for unit in units),
+    )
+    clips = sum(len(unit.wanted) for unit in units if unit.wanted is not None)
+    _print(
+        console,
+        f"these are the settings of decisions {version.name}: {len(units)} units have something to compute for it "
+        f"({clips} clips, and {sum(unit.wanted is None for unit in units)} units as a whole); nothing else is done",
+    )
+    if missing := len(waited_for - {source.uri for source in given}):
+        _print(console, f"note: {missing} sources that it waits for are not in INPUT")
+    if newer := version.newer_shards():
+        _print(console, f"note: {len(newer)} shards are newer than {version.name}; `decide --apply` takes them in")
+    return Prepared(run=run, config=config, plan=plan, console=console, version=version)
 
 
 def make_sample(console: Console, directory: Path) -> None:

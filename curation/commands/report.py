@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 
+from curation.commands.options import add_decisions
 from infra.command_line import add_run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     add_run(parser)
+    add_decisions(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -20,4 +22,4 @@ def run(options: argparse.Namespace) -> None:
     """
     from curation.report import write_report  # noqa: PLC0415 (Arrow and Jinja take half a second)
 
-    print(write_report(options.run))
+    print(write_report(options.run, decisions=options.decisions))

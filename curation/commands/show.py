@@ -6,6 +6,7 @@ import argparse
 
 from rich.console import Console
 
+from curation.commands.options import add_decisions
 from infra.command_line import add_run
 
 
@@ -13,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("key", metavar="KEY", help="a clip's or a source's key, as in the index")
     add_run(parser)
+    add_decisions(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -23,4 +25,4 @@ def run(options: argparse.Namespace) -> None:
     """
     from curation.report.show import show  # noqa: PLC0415 (Arrow takes half a second)
 
-    Console(markup=False).print(show(options.run, options.key))
+    Console(markup=False).print(show(options.run, options.key, options.decisions))

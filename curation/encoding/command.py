@@ -17,6 +17,7 @@ from curation.encoding.encoded import EncodedDirectory
 from curation.encoding.job import EncodeJob
 from curation.encoding.networks import is_light
 from curation.shards.run_directory import RunDirectory
+from curation.shards.versions import Version
 from infra.config import ConfigError, load_section
 from infra.jobs.console import Words, announced_ray, display
 from infra.jobs.engine import run_in_pool, run_inline, run_on_ray
@@ -35,17 +36,20 @@ def encode(options: argparse.Namespace) -> None:
     console = Console(markup=False)
     config = load_section(EncodeConfig, options.profile, "encode", options.overrides)
     config.target(options.stage)
-    job = EncodeJob(run=options.run, stage=options.stage, model=_model(options), config=config)
-    shards = RunDirectory(options.run).names()
+    job = EncodeJob(
+        run=options.run, stage=options.stage, model=_model(options), config=config, decisions=options.decisions
+    )
+    curated = job.clips()
+    shards = curated.names()
     if not shards:
         raise ConfigError(f"{options.run} holds no curated shards; run `make curate` first")
-    for note in job.check():
+    for note in (*_missing(curated), *job.check()):
         console.print(note, soft_wrap=True, highlight=False)
     if job.directory.is_begun() and is_light(job.model):
         # Light encoders are loaded here, so that another model is refused before Ray starts.
         job.describe()
     units = job.pending()
-    clips = sum(len(kept_clips(RunDirectory(options.run), unit.name)) for unit in units)
+    clips = sum(len(kept_clips(curated, unit.name)) for unit in units)
     console.print(
         f"{len(shards)} curated shards: {len(units)} to encode with {clips} clips, {len(shards) - len(units)} done",
         soft_wrap=True, highlight=False,
@@ -87,6 +91,18 @@ def print_summary(directory: EncodedDirectory, console: Console, clips_per_s: fl
         grid.add_row(name, Text(value, justify="right"), note)
     console.print(grid)
     console.print(f"encoded  {directory.path}", soft_wrap=True, highlight=False)
+
+
+def _missing(curated: RunDirectory) -> list[str]:
+    """A line for each reason why a version has not all clips that it could have."""
+    if not isinstance(curated, Version):
+        return []
+    lines = []
+    if work := curated.work():
+        lines.append(f"note: {len(work):,} sources have clips that are still to be computed for {curated.name}")
+    if newer := curated.newer_shards():
+        lines.append(f"note: {len(newer):,} shards are newer than {curated.name}, and not in it")
+    return lines
 
 
 def _model(options: argparse.Namespace) -> str:

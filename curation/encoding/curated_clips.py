@@ -13,7 +13,7 @@ from pathlib import Path
 
 from curation.media import MediaError
 from curation.shards.run_directory import RunDirectory
-from infra.storage.files import join, local_copy
+from infra.storage.files import local_copy
 
 COLUMNS = (
     *("key", "source", "pool", "kept", "shot_start_s", "shot_end_s", "parent_key", "width", "height"),
@@ -127,7 +127,7 @@ def open_shard(run: RunDirectory, shard: str) -> Iterator[ClipReader]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soul-")))
         try:
-            path = stack.enter_context(local_copy(join(run.shards, f"{shard}.tar")))
+            path = stack.enter_context(local_copy(run.tar(shard)))
         except FileNotFoundError:
             path = ""
         yield ClipReader(path if Path(path).is_file() else None, folder)

@@ -39,6 +39,12 @@ NEGATIVE: Final = "negative"
 """Pool of clips made under the negative prompt, beside curation's `human` and `general`."""
 
 
+def encoded_path(run: str, stage: str, decisions: str | None = None) -> str:
+    """Where a run's encoded shards are; those of a version of its index are in the version's folder."""
+    root = join(run, "decisions", decisions) if decisions else run.rstrip("/")
+    return join(root, "encoded", stage)
+
+
 class BadSampleError(ValueError):
     """A sample that cannot be trained on: damaged, or not of the shape its bucket says."""
 

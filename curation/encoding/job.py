@@ -10,14 +10,14 @@ from typing import Any
 
 from curation.encoding.config import EncodeConfig
 from curation.encoding.encode_shard import encode_shard, skip_all
-from curation.encoding.encoded import EncodedDirectory, EncodedShardWriter
+from curation.encoding.encoded import EncodedDirectory, EncodedShardWriter, encoded_path
 from curation.encoding.networks import ClipEncoder
 from curation.shards.run_directory import RunDirectory
+from curation.shards.versions import open_clips
 from infra.config import ConfigError
 from infra.jobs.job import Alive
 from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig
-from infra.storage.files import join
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,13 +40,19 @@ class EncodeJob:
     model: str
     """Whose encoders: a directory, a Hub id or `tiny`."""
     config: EncodeConfig
+    decisions: str | None = None
+    """The version of the run whose clips are encoded; None for the run's own index."""
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Fences off an earlier run on the same directory that is still alive."""
 
     @property
     def directory(self) -> EncodedDirectory:
         """Where encoded shards go."""
-        return EncodedDirectory(join(self.run.rstrip("/"), "encoded", self.stage))
+        return EncodedDirectory(encoded_path(self.run, self.stage, self.decisions))
+
+    def clips(self) -> RunDirectory:
+        """The curated clips, as the version decides them."""
+        return open_clips(self.run, self.decisions)
 
     @property
     def name(self) -> str:
@@ -71,7 +77,7 @@ class EncodeJob:
     def pending(self) -> list[ShardUnit]:
         """Committed curated shards that are not encoded yet."""
         done = set(self.directory.names())
-        return [ShardUnit(name=name) for name in RunDirectory(self.run).names() if name not in done]
+        return [ShardUnit(name=name) for name in self.clips().names() if name not in done]
 
     def check(self) -> list[str]:
         """See, before anything is loaded, whether the directory can be added to.
@@ -131,9 +137,7 @@ class EncodeJob:
     def give_up(self, unit: ShardUnit, detail: str) -> ShardUnit:
         """The shard with every clip skipped."""
         writer = EncodedShardWriter(self.directory, self.session)
-        return replace(
-            unit, rows=writer.stage(unit.name, skip_all(RunDirectory(self.run), unit.name, f"crashed: {detail}"))
-        )
+        return replace(unit, rows=writer.stage(unit.name, skip_all(self.clips(), unit.name, f"crashed: {detail}")))
 
     def commit(self, units: Sequence[ShardUnit]) -> Progress:
         """Publish the rows of shards whose tars are written."""
@@ -150,6 +154,7 @@ class EncodeWorker:
 
     def __init__(self, job: EncodeJob) -> None:
         self.job = job
+        self.clips = job.clips()
         self.encoder = ClipEncoder(job.model, job.config)
         self.writer = EncodedShardWriter(job.directory, job.session)
 
@@ -161,7 +166,7 @@ class EncodeWorker:
         """
         job = self.job
         area = job.config.target(job.stage).area
-        clips = encode_shard(RunDirectory(job.run), unit.name, self.encoder, area=area, alive=alive)
+        clips = encode_shard(self.clips, unit.name, self.encoder, area=area, alive=alive)
         return replace(unit, rows=self.writer.stage(unit.name, clips))
 
 

@@ -18,6 +18,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="whose encoders: a model directory, a Hub id or `tiny` (default: the profile's)",
     )
+    parser.add_argument(
+        "--decisions", metavar="NAME",
+        help="encode the clips that this version of the run keeps, into RUN/decisions/NAME/encoded (default: those "
+        "that the run keeps, into RUN/encoded)",
+    )  # fmt: skip
     add_profile(parser, "min_frames=33")
     add_engine(parser)
 

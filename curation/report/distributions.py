@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.report.summary import numbers
+
 DISTRIBUTION_COLUMNS = ("shot_type", "num_people", "audio_type", "audio_kept", "width", "height", "start_s", "end_s")
 NOT_MEASURED = "not measured"
 
@@ -86,7 +88,7 @@ def _shot_type(kept: pa.Table) -> Masks:
 
 
 def _num_people(kept: pa.Table) -> Masks:
-    people = _numbers(kept, "num_people")
+    people = numbers(kept, "num_people")
     return {"No person": people == 0, "Single": people == 1, "Multiple": people > 1}
 
 
@@ -102,7 +104,7 @@ def _audio_type(kept: pa.Table) -> Masks:
 
 
 def _resolution(kept: pa.Table) -> Masks:
-    short = np.fmin(_numbers(kept, "width"), _numbers(kept, "height"))
+    short = np.fmin(numbers(kept, "width"), numbers(kept, "height"))
     return {
         "480P": short < 720,
         "720P": (short >= 720) & (short < 1080),
@@ -112,8 +114,8 @@ def _resolution(kept: pa.Table) -> Masks:
 
 
 def _aspect_ratio(kept: pa.Table) -> Masks:
-    height = _numbers(kept, "height")
-    ratio = _numbers(kept, "width") / np.where(height > 0, height, np.nan)
+    height = numbers(kept, "height")
+    ratio = numbers(kept, "width") / np.where(height > 0, height, np.nan)
     square = np.abs(ratio - 1) <= 0.01
     return {
         "r < 0.5": ratio < 0.5,
@@ -126,7 +128,7 @@ def _aspect_ratio(kept: pa.Table) -> Masks:
 
 def _duration(kept: pa.Table) -> Masks:
     # Frame times miss 4.2 s by rounding; rounding to a hundredth of a second keeps it on its side of the edge.
-    seconds = np.round(_numbers(kept, "end_s") - _numbers(kept, "start_s"), 2)
+    seconds = np.round(numbers(kept, "end_s") - numbers(kept, "start_s"), 2)
     edges = (0.0, 4.0, 4.2, 4.4, 4.6, 4.8, 5.0, 10.0, 30.0, np.inf)
     labels = (
         *("under 4 s", "4.0–4.2 s", "4.2–4.4 s", "4.4–4.6 s", "4.6–4.8 s", "4.8–5.0 s"),
@@ -142,11 +144,6 @@ def _duration(kept: pa.Table) -> Masks:
     masks["5–10 s"] &= ~longest
     inside = list(labels[1:6])
     return {label: mask for label, mask in masks.items() if label in inside or mask.any()}
-
-
-def _numbers(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
-    """A column as floats, NaN where it is null; comparisons with NaN are false, so nulls fall in no bin."""
-    return np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64)
 
 
 def _strings(table: pa.Table, name: str) -> npt.NDArray[np.object_]:

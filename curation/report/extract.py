@@ -13,18 +13,19 @@ from infra.config import ConfigError
 COLUMNS = ("key", "kept", "shard", "audio_kept")
 
 
-def extract(run: str, directory: Path, key: str | None = None) -> list[Path]:
+def extract(run: str, directory: Path, key: str | None = None, decisions: str | None = None) -> list[Path]:
     """Write `<key>.mp4`, `.wav` (when it has sound), `.json` and `.png`, its first frame; returns the paths.
 
     Args:
         run: a run directory.
         directory: where to write; it is made if it does not exist.
         key: a kept clip's key; without one, the first that has sound.
+        decisions: the version of the run that says what is kept; None for the run's own index.
 
     Raises:
         ConfigError: no such clip, or it was not kept.
     """
-    opened = open_run(run)
+    opened = open_run(run, decisions)
     rows = [row for row in read_clips(opened, COLUMNS).to_pylist() if row["kept"]]
     wanted = [row for row in rows if (row["key"] == key if key else row["audio_kept"])]
     if not wanted:

@@ -24,6 +24,10 @@ class Step:
     """How many the stage makes."""
     num_out: int
     """How many go on to the next stage."""
+    seconds_in: float
+    """Seconds of those that enter, and of what the stage makes."""
+    seconds_out: float
+    """Seconds of those that go on."""
     losses: tuple[Loss, ...]
 
     @property
@@ -37,7 +41,7 @@ def source_funnel(summary: Summary) -> list[Step]:
     lossy = {loss.stage for loss in summary.source_losses}
     early = _before(summary.stages, CLIPS_BEGIN_AT)
     stages = [stage for stage in _all_stages(summary.stages, summary.source_losses) if stage in early or stage in lossy]
-    return _steps(stages, summary.num_units, {}, summary.source_losses)
+    return _steps(stages, summary.num_units, summary.unit_seconds, {}, summary.source_losses)
 
 
 def clip_funnel(summary: Summary) -> list[Step]:
@@ -47,8 +51,9 @@ def clip_funnel(summary: Summary) -> list[Step]:
     stages = [
         stage for stage in _all_stages(summary.stages, summary.clip_losses) if stage not in early or stage in lossy
     ]
-    new = {CROPS_BEGIN_AT: summary.num_crops} if CROPS_BEGIN_AT in stages else {}
-    return _steps(stages, summary.num_clips - sum(new.values()), new, summary.clip_losses)
+    new = {CROPS_BEGIN_AT: (summary.num_crops, summary.crop_seconds)} if CROPS_BEGIN_AT in stages else {}
+    made, made_s = new.get(CROPS_BEGIN_AT, (0, 0.0))
+    return _steps(stages, summary.num_clips - made, summary.clip_seconds - made_s, new, summary.clip_losses)
 
 
 def _before(stages: Sequence[str], name: str) -> Sequence[str]:
@@ -60,11 +65,25 @@ def _all_stages(stages: Sequence[str], losses: Sequence[Loss]) -> list[str]:
     return list(dict.fromkeys([*stages, *(loss.stage for loss in losses)]))
 
 
-def _steps(stages: Sequence[str], count: int, new: dict[str, int], losses: Sequence[Loss]) -> list[Step]:
+def _steps(
+    stages: Sequence[str], count: int, seconds: float, new: dict[str, tuple[int, float]], losses: Sequence[Loss]
+) -> list[Step]:
     steps = []
     for stage in stages:
         own = tuple(loss for loss in losses if loss.stage == stage)
-        after = count + new.get(stage, 0) - sum(loss.count for loss in own)
-        steps.append(Step(stage=stage, num_in=count, num_new=new.get(stage, 0), num_out=after, losses=own))
-        count = after
+        made, made_s = new.get(stage, (0, 0.0))
+        after = count + made - sum(loss.count for loss in own)
+        # Seconds are summed in another order than they were lost in: an empty rest must not come out as -0.
+        after_s = max(0.0, seconds + made_s - sum(loss.seconds for loss in own))
+        step = Step(
+            stage=stage,
+            num_in=count,
+            num_new=made,
+            num_out=after,
+            seconds_in=seconds + made_s,
+            seconds_out=after_s,
+            losses=own,
+        )
+        steps.append(step)
+        count, seconds = after, after_s
     return steps

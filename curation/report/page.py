@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,12 +20,13 @@ from markupsafe import Markup
 from curation.report.distributions import DISTRIBUTION_COLUMNS, distributions
 from curation.report.funnel import clip_funnel, source_funnel
 from curation.report.gallery import GALLERY_COLUMNS, gallery
+from curation.report.scores import scores_data
 from curation.report.summary import SUMMARY_COLUMNS, Summary, is_source, percent, summarise_table
-from curation.shards.clip_table import open_run, quarantined, read_clips
-from curation.shards.run_directory import RunDirectory
+from curation.shards.clip_table import open_run, read_clips
 from infra.storage.files import join, read_bytes, write_atomically
 
 HERE = Path(__file__).parent
+SCRIPTS = ("report.js", "scores.js")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +39,10 @@ class ReportConfig:
     """Thumbnails of each rejecting rule at most."""
     num_quarantined: int = 100
     """Quarantined sources listed at most; the funnel counts all of them."""
+    num_scored: int = 10_000
+    """Rows at most whose scores the page holds; of a larger run, a random draw."""
     seed: int = 0
-    """Seed of the draw of thumbnails."""
+    """Seed of the draws."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,21 +57,23 @@ class StageTime:
     """Seconds of work for a second of source; 0 when no header could be read."""
 
 
-def write_report(run: str, config: ReportConfig = ReportConfig()) -> str:
-    """Write `RUN/report.html` from the shard index and the quarantine files; returns its path.
+def write_report(run: str, config: ReportConfig = ReportConfig(), decisions: str | None = None) -> str:
+    """Write `RUN/report.html` from the shard index and the quarantine files; returns its path. The report of a version
+    lies in the version's folder.
 
     Memory: the columns of all rows that the figures need (about a kilobyte a row), and the thumbnails of the drawn
     rows alone.
 
     Raises:
-        ConfigError: `run` is not a run directory.
+        ConfigError: `run` is not a run directory, or has no such version.
     """
-    directory = open_run(run)
-    failed = quarantined(directory)
+    directory = open_run(run, decisions)
+    failed = directory.quarantined()
     columns = tuple(dict.fromkeys(SUMMARY_COLUMNS + DISTRIBUTION_COLUMNS + GALLERY_COLUMNS))
     table = read_clips(directory, columns)
     summary = summarise_table(table, failed)
-    script = (HERE / "report.js").read_text()
+    script = "\n".join((HERE / name).read_text() for name in SCRIPTS)
+    scores = scores_data(directory, max_rows=config.num_scored, seed=config.seed)
     page = (
         _environment()
         .get_template("report.html.j2")
@@ -88,7 +93,11 @@ def write_report(run: str, config: ReportConfig = ReportConfig()) -> str:
                 seed=config.seed,
             ),
             times=stage_times(summary),
-            quarantine=_quarantine(directory, table, failed, config.num_quarantined),
+            scores=scores if isinstance(scores, Markup) else None,
+            no_scores="" if isinstance(scores, Markup) else scores,
+            num_scored=config.num_scored,
+            num_rows=table.num_rows,
+            quarantine=_quarantine(table, failed, config.num_quarantined),
             style=Markup((HERE / "report.css").read_text()),
             script=Markup(script),
             script_hash=_script_hash(script),
@@ -143,10 +152,10 @@ def _kept_clips(table: pa.Table) -> pa.Table:
     return table.filter(pc.and_(pc.fill_null(table["kept"], fill_value=False), pc.invert(is_source(table))))
 
 
-def _quarantine(directory: RunDirectory, table: pa.Table, failed: Collection[str], limit: int) -> dict[str, Any]:
+def _quarantine(table: pa.Table, failed: Mapping[str, str], limit: int) -> dict[str, Any]:
     """The quarantine files of committed failures: how many there are, and the first `limit` of them."""
     keys = sorted(set(table.filter(is_source(table))["key"].to_pylist()) & set(failed))
-    documents = [json.loads(read_bytes(join(directory.quarantine, f"{key}.json"))) for key in keys[:limit]]
+    documents = [json.loads(read_bytes(failed[key])) for key in keys[:limit]]
     return {"count": len(keys), "documents": documents}
 
 

@@ -71,7 +71,7 @@ def record_of(directory: RunDirectory, shard: str, key: str, *, is_failed: bool)
     files = directory.files_of(shard, key)
     sample = _document(files["json"]) if "json" in files else None
     if files:
-        tar = join(directory.shards, f"{shard}.tar")
+        tar = directory.tar(shard)
         lie = {file.name: f"{file.size:,} bytes at offset {file.offset:,}" for file in files.values()}
         sections.append(Section(title=f"Files in {tar}", values=lie))
         sections += _sample(sample or {}, row)
@@ -90,7 +90,7 @@ def _document(file: TarMember) -> dict[str, Any]:
 
 def quarantine_section(directory: RunDirectory, key: str) -> Section:
     """Why a source could not be processed."""
-    path = join(directory.quarantine, f"{key}.json")
+    path = directory.quarantined()[key]
     return Section(title=f"Quarantine: {path}", values=json.loads(read_bytes(path)))
 
 

@@ -11,14 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from curation.report.record import Section, in_words, printable, quarantine_section, record_of
-from curation.shards.clip_table import open_run, quarantined, read_clips, read_shard
+from curation.shards.clip_table import open_run, read_clips, read_shard
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
 
 NUM_MATCHES = 5
 
 
-def show(run: str, key: str) -> RenderableType:
+def show(run: str, key: str, decisions: str | None = None) -> RenderableType:
     """The whole record of a clip or source, to be printed by rich.
 
     Args:
@@ -29,10 +29,10 @@ def show(run: str, key: str) -> RenderableType:
     Raises:
         ConfigError: `run` is no run directory or has no such key; the nearest keys are named.
     """
-    directory = open_run(run)
+    directory = open_run(run, decisions)
     table = read_clips(directory, ("key", "source_key", "shard"))
     keys, source_keys, shards = (table[name].to_pylist() for name in table.column_names)
-    failed = quarantined(directory)
+    failed = directory.quarantined()
     if key in keys:
         return _record(directory, shards[keys.index(key)], key, is_failed=key in failed)
     if key in source_keys:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from curation.shards.clip_table import open_run, quarantined, read_clips
+from curation.shards.clip_table import open_run, read_clips
 
 SUMMARY_COLUMNS = (
     *("key", "source", "source_key", "source_duration_s", "stage_seconds", "config_hash", "start_s", "end_s"),
@@ -35,6 +35,8 @@ class Loss:
     stage: str
     rule: str
     count: int
+    seconds: float
+    """Seconds of the clips, or of the whole sources."""
     median_value: float | None
     """Median of what was measured, over the rows that have a number; None when none has."""
     median_threshold: float | None
@@ -51,7 +53,13 @@ class Summary:
     """Units of work: videos, and segments of long ones."""
     num_failed: int
     """Units in quarantine."""
+    unit_seconds: float
+    """Seconds of the units."""
     num_clips: int
+    clip_seconds: float
+    """Seconds of all clips together; crops show the same time as the clips that they were cut from, and count too."""
+    crop_seconds: float
+    """Those of the crops."""
     num_kept: int
     num_crops: int
     """Clips that were cropped out of another clip."""
@@ -78,14 +86,14 @@ class Summary:
     """Wall seconds of the workers by stage, over all units."""
 
 
-def summarise(run: str) -> Summary:
-    """Count a run's committed rows.
+def summarise(run: str, decisions: str | None = None) -> Summary:
+    """Count a run's committed rows, or those of one of its versions.
 
     Raises:
-        ConfigError: it is not a run directory.
+        ConfigError: it is not a run directory, or has no such version.
     """
-    directory = open_run(run)
-    return summarise_table(read_clips(directory, SUMMARY_COLUMNS), quarantined(directory))
+    directory = open_run(run, decisions)
+    return summarise_table(read_clips(directory, SUMMARY_COLUMNS), directory.quarantined())
 
 
 def summarise_table(table: pa.Table, failed: Collection[str]) -> Summary:
@@ -108,7 +116,10 @@ def summarise_table(table: pa.Table, failed: Collection[str]) -> Summary:
         num_sources=pc.count_distinct(table["source"]).as_py(),
         num_units=units.num_rows,
         num_failed=len(set(sources["key"].to_pylist()) & set(failed)),
+        unit_seconds=float(np.nansum(numbers(units, "source_duration_s"))),
         num_clips=clips.num_rows,
+        clip_seconds=float(np.nansum(_lengths(clips))),
+        crop_seconds=float(np.nansum(_lengths(clips.filter(clips["parent_key"].is_valid())))),
         num_kept=kept.num_rows,
         num_crops=clips.num_rows - clips["parent_key"].null_count,
         source_losses=_losses(sources, stages),
@@ -228,6 +239,17 @@ def covered_seconds(spans: Iterable[tuple[float, float]]) -> float:
     return covered
 
 
+def _lengths(rows: pa.Table) -> npt.NDArray[np.float64]:
+    """Seconds of each row's span of its source; the length of the part of the source that it is, for a whole unit."""
+    ends = np.fmax(numbers(rows, "end_s"), numbers(rows, "start_s"))
+    return np.asarray(np.where(np.isfinite(ends), ends, np.nan) - numbers(rows, "start_s"), np.float64)
+
+
+def numbers(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
+    """A column as floats, NaN where it is null; comparisons with NaN are false, so nulls fall in no bin."""
+    return np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64)
+
+
 def _losses(rejected: pa.Table, stages: tuple[str, ...]) -> tuple[Loss, ...]:
     table = pa.table(
         {
@@ -235,14 +257,18 @@ def _losses(rejected: pa.Table, stages: tuple[str, ...]) -> tuple[Loss, ...]:
             "rule": pc.fill_null(rejected["reject_rule"], UNKNOWN),
             "value": rejected["reject_value"],
             "threshold": rejected["reject_threshold"],
+            "seconds": np.nan_to_num(_lengths(rejected)),
         }
     )
-    groups = table.group_by(["stage", "rule"]).aggregate([("value", "list"), ("threshold", "list"), ([], "count_all")])
+    groups = table.group_by(["stage", "rule"]).aggregate(
+        [("value", "list"), ("threshold", "list"), ("seconds", "sum"), ([], "count_all")]
+    )
     losses = [
         Loss(
             stage=group["stage"],
             rule=group["rule"],
             count=group["count_all"],
+            seconds=group["seconds_sum"],
             median_value=_median(group["value_list"]),
             median_threshold=_median(group["threshold_list"]),
         )

@@ -42,7 +42,7 @@ def sample_json(source: Source, clip: Clip, decided_by: DecidedBy) -> dict[str, 
     """Everything known about a kept clip, as it goes into the shard."""
     assert clip.payload is not None
     row = _clip_row(source, clip, decided_by)
-    scores = dict(clip.scores)
+    scores = {**source.scores, **clip.scores}
     return {
         **{name: value for name, value in row.items() if name not in scores and name not in INDEX_ONLY},
         "audio": None
@@ -125,6 +125,7 @@ def _source_row(source: Source, decided_by: DecidedBy) -> dict[str, Any]:
         "thumbnail": thumbnail(source.keyframes),
         **_decisions(decision, None),
         "audio_kept": False,
+        **source.scores,
     }
 
 
@@ -148,6 +149,7 @@ def _clip_row(source: Source, clip: Clip, decided_by: DecidedBy) -> dict[str, An
         "thumbnail": thumbnail(clip.keyframes),
         **_decisions(clip.rejection, clip.audio_drop),
         "audio_kept": clip.kept and clip.payload is not None and clip.payload.wav is not None,
+        **source.scores,
         **clip.scores,
     }
 

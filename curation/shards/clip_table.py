@@ -9,8 +9,9 @@ from typing import Any, Final
 import pyarrow as pa
 
 from curation.shards.run_directory import RunDirectory
+from curation.shards.versions import open_clips
 from infra.config import ConfigError
-from infra.storage.files import filesystem, is_local, list_files
+from infra.storage.files import filesystem, is_local
 
 COLUMNS: dict[str, pa.DataType] = {
     "key": pa.string(),
@@ -56,18 +57,18 @@ NUM_READERS: Final = 8
 """Index files of a store that are read at once: each takes a request."""
 
 
-def open_run(run: str) -> RunDirectory:
-    """A run directory to read from.
+def open_run(run: str, decisions: str | None = None) -> RunDirectory:
+    """A run directory to read from, or one of its versions.
 
     Raises:
-        ConfigError: nothing has ever been curated into it.
+        ConfigError: nothing has ever been curated into it, or it has no such version.
     """
     directory = RunDirectory(run)
     fs, plain = filesystem(directory.shards)
     fs.invalidate_cache()
     if not fs.exists(plain):
         raise ConfigError(f"{run} is not a run directory: it has no shards/")
-    return directory
+    return open_clips(run, decisions)
 
 
 def read_clips(directory: RunDirectory, columns: Sequence[str]) -> pa.Table:
@@ -118,11 +119,6 @@ def read_shard(directory: RunDirectory, shard: str, columns: Sequence[str] | Non
     """The rows of one shard; a column of `columns` that it lacks is left out."""
     rows: list[dict[str, Any]] = directory.rows_of(shard, columns).to_pylist()
     return rows
-
-
-def quarantined(directory: RunDirectory) -> set[str]:
-    """Keys of the units of work that have a quarantine file."""
-    return {name.removesuffix(".json") for name in list_files(directory.quarantine, ".json")}
 
 
 def _column(table: pa.Table, name: str) -> Any:

@@ -16,7 +16,7 @@ from curation.clip.schema import Clip, Source
 from curation.shards.clip_rows import DecidedBy, index_rows, sample_json
 from infra.config import ConfigError
 from infra.storage.commits import CommitDirectory, staged_tar
-from infra.storage.files import join, write_atomically
+from infra.storage.files import join, list_files, write_atomically
 from infra.storage.tar_members import TarMember, tar_members
 
 
@@ -60,6 +60,16 @@ class RunDirectory(CommitDirectory):
             raise ConfigError(f"{self.shards}: some sources are in more than one shard; start a new run directory")
         return keys
 
+    def quarantined(self) -> dict[str, str]:
+        """The quarantine files, by the key of the unit of work."""
+        return {
+            name.removesuffix(".json"): join(self.quarantine, name) for name in list_files(self.quarantine, ".json")
+        }
+
+    def tar(self, shard: str) -> str:
+        """Where a shard's tar is; a shard of which nothing was kept has none."""
+        return join(self.shards, f"{shard}.tar")
+
     def sample(self, shard: str, key: str) -> dict[str, bytes]:
         """Files of one sample by extension; empty when the shard does not hold it.
 
@@ -75,7 +85,7 @@ class RunDirectory(CommitDirectory):
             ConfigError: the shard's tar is damaged.
         """
         try:
-            members = tar_members(join(self.shards, f"{shard}.tar"))
+            members = tar_members(self.tar(shard))
         except FileNotFoundError:
             return {}
         return files_by_extension(members, key)
@@ -121,13 +131,14 @@ class ShardWriter:
             yield group
 
     def _commit(self, sources: list[Source]) -> str:
-        keys = sorted(source.key for source in sources)
+        # Some clips of a source are another shard than all of them.
+        keys = sorted("/".join([source.key, *sorted(source.wanted or ())]) for source in sources)
         name = f"soul-{hashlib.sha256('|'.join(keys).encode()).hexdigest()[:16]}"
         for source in sources:
             if source.failure is not None:
                 self._quarantine(source)
         if any(exported(source) for source in sources):
-            self._write_tar(join(self.directory.shards, f"{name}.tar"), sources)
+            self._write_tar(self.directory.tar(name), sources)
         rows = [row for source in sources for row in index_rows(source, self.decided_by)]
         self.directory.commit(name, rows, self.session)
         return name

@@ -10,6 +10,7 @@ compares every claim of the caption with the frames.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -27,6 +28,9 @@ from curation.clip.claims import (
 )
 from curation.clip.motion import CameraMotion, SubjectMotion
 from curation.clip.schema import AudioType, Clip, Pool, ShotType
+from curation.rules.rule import Beyond, Limit, Rule, decide_clip, scores_of
+
+STAGE = "consistency"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,19 +98,74 @@ class ConsistencyConfig:
         if self.max_missed_people < 0 or self.max_unseen_people < 0:
             raise ValueError("max_missed_people and max_unseen_people must not be negative")
 
+    @property
+    def rules_by_look(self) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+        """What rejects a clip by the measurements of its claims, and by what the judge says of them after that."""
+        refuted = Limit("consistency_least_probability", "<", self.min_claim_probability, "min_claim_probability")
+        return self._measured_rules, (Rule(name="refuted_claim", limits=(refuted,)),)
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one rule measured for a claim that it could check."""
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What rejects a clip with a caption."""
+        measured, judged = self.rules_by_look
+        return measured + judged
 
-    rule: str
-    value: float
-    threshold: float
-    contradicts: bool
+    @property
+    def _measured_rules(self) -> tuple[Rule, ...]:
+        def limit(score: str, beyond: Beyond, setting: str) -> Limit:
+            return Limit(score, beyond, getattr(self, setting), setting)
 
-
-Rule = Callable[[Caption, Clip, ConsistencyConfig], Finding | None]
-"""None when the caption does not make the claim or the measurement is not reliable."""
+        followed = limit("subject_coverage", ">=", "min_coverage")
+        rules: tuple[tuple[str, tuple[Limit, ...]], ...] = (
+            # A moving camera is claimed; the picture stands still.
+            ("moving_camera_on_static_shot", (limit("claimed_moving_camera_speed", "<", "still_speed_per_s"),)),
+            # A static camera is claimed; the picture moves clearly.
+            ("static_camera_on_moving_shot", (limit("claimed_static_camera_speed", ">=", "moving_speed_per_s"),)),
+            # A direction is claimed; the camera clearly goes the other way.
+            ("opposite_camera_movement", (limit("claimed_camera_opposite", ">=", "opposite_rate_per_s"),)),
+            # Walking is claimed; with the camera's motion taken out, the face stays where it is. A camera that follows
+            # a walker is no contradiction: it moves against the background, and so does the face.
+            (
+                "walking_without_displacement",
+                (
+                    limit("claimed_walk_travel", "<", "walking_min_heads"),
+                    limit("claimed_walk_scale", "<", "walking_min_scale"),
+                    followed,
+                ),
+            ),
+            # A direction of movement is claimed; the face neither moves nor changes its size.
+            (
+                "movement_without_displacement",
+                (
+                    limit("claimed_movement_travel", "<", "still_travel_heads"),
+                    limit("claimed_movement_scale", "<", "still_scale_per_s"),
+                    followed,
+                ),
+            ),
+            # A direction of movement is claimed; the face clearly moves the other way.
+            (
+                "opposite_movement_direction",
+                (
+                    limit("claimed_movement_opposite", ">=", "opposite_direction_per_s"),
+                    limit("subject_travel_heads", ">=", "opposite_travel_heads"),
+                    followed,
+                ),
+            ),
+            (
+                "opposite_movement_direction",
+                (limit("claimed_depth_opposite", ">=", "opposite_scale_per_s"), followed),
+            ),
+            # The person is said to stay in place; the face travels.
+            ("still_subject_moves", (limit("claimed_stillness_travel", ">=", "moved_travel_heads"), followed)),
+            # Fewer people are claimed than were followed, or nobody where somebody was.
+            ("fewer_people_than_seen", (limit("claimed_people_missed", ">", "max_missed_people"),)),
+            ("fewer_people_than_seen", (Limit("claimed_nobody_missed", ">", 0.0),)),
+            # Far more people are claimed than were followed, in a portrait.
+            ("more_people_than_seen", (limit("claimed_people_unseen", ">", "max_unseen_people"),)),
+            # Talking or singing is claimed; there is neither sound nor a moving mouth.
+            ("talking_with_still_mouth", (limit("claimed_talk_mouth_change", "<", "still_mouth_change"),)),
+        )
+        return tuple(Rule(name=name, limits=limits) for name, limits in rules)
 
 
 class ConsistencyFilter:
@@ -118,19 +177,19 @@ class ConsistencyFilter:
 
     def __call__(self, clip: Clip) -> Clip:
         """The clip, rejected with the rule's name where its caption is contradicted."""
-        caption = clip.caption
-        if caption is None:
+        if clip.caption is None:
             return clip
-        found = [finding for rule in RULES if (finding := rule(caption, clip, self.config))]
-        contradictions = [finding for finding in found if finding.contradicts]
+        clip = clip.with_scores(**measure_claims(clip.caption, clip))
+        rules, _ = self.config.rules_by_look
+        scores = scores_of(clip.scores)
+        checked = {rule.name for rule in rules if is_checked(rule, scores)}
+        contradicted = dict.fromkeys(rule.name for rule in rules if rule.rejects(scores))
         clip = clip.with_scores(
-            consistency_claims_checked=len(found),
-            consistency_contradictions=", ".join(finding.rule for finding in contradictions) or None,
+            consistency_claims_checked=len(checked),
+            consistency_contradictions=", ".join(contradicted) or None,
         )
-        if contradictions:
-            first = contradictions[0]
-            return clip.reject("consistency", first.rule, first.value, first.threshold)
-        return self._judged(clip, caption)
+        clip = decide_clip(clip, STAGE, rules)
+        return self._judged(clip, clip.caption) if clip.kept and clip.caption else clip
 
     def _judged(self, clip: Clip, caption: Caption) -> Clip:
         """The clip with the least probable claim, rejected where that contradicts the frames."""
@@ -138,40 +197,41 @@ class ConsistencyFilter:
         if not probabilities:
             return clip.with_scores(consistency_claims_judged=0)
         claim, probability = min(probabilities.items(), key=lambda judged: judged[1])
-        least = self.config.min_claim_probability
-        refuted = probability < least
         clip = clip.with_scores(
             consistency_claims_judged=len(probabilities),
             consistency_least_probability=probability,
-            consistency_refuted_claim=str(claim) if refuted else None,
+            consistency_least_claim=str(claim),
         )
-        return clip.reject("consistency", "refuted_claim", probability, least) if refuted else clip
+        return decide_clip(clip, STAGE, self.config.rules)
 
 
-def moving_camera_on_static_shot(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """A pan, tilt, zoom, roll or hand-held camera is claimed; the picture stands still."""
-    camera = CameraMotion.of(clip)
-    if camera is None or not claims_moving_camera(caption):
-        return None
-    speed, least = camera.speed_per_s, config.still_speed_per_s
-    return Finding("moving_camera_on_static_shot", speed, least, speed < least)
+def is_checked(rule: Rule, scores: Callable[[str], float]) -> bool:
+    """Whether the rule's claim is made, and what it is held against was measured reliably."""
+    followed = [limit for limit in rule.limits if limit.score == "subject_coverage"]
+    return not math.isnan(scores(rule.limits[0].score)) and all(limit.is_passed(scores) for limit in followed)
 
 
-def static_camera_on_moving_shot(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """A static camera is claimed; the picture moves clearly."""
-    camera = CameraMotion.of(clip)
-    if camera is None or not claims_static_camera(caption):
-        return None
-    speed, most = camera.speed_per_s, config.moving_speed_per_s
-    return Finding("static_camera_on_moving_shot", speed, most, speed >= most)
+def measure_claims(caption: Caption, clip: Clip) -> dict[str, float | None]:
+    """What was measured of each claim, as scores; None where the claim is not made or nothing could be measured."""
+    return {
+        **_camera_claims(caption, CameraMotion.of(clip)),
+        **_subject_claims(caption, SubjectMotion.of(clip), clip.duration_s),
+        **_people_claims(caption, clip),
+        "claimed_talk_mouth_change": _mouth_change(clip) if claims_talking(caption) else None,
+    }
 
 
-def opposite_camera_movement(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """A direction is claimed; the camera clearly goes the other way."""
-    camera = CameraMotion.of(clip)
-    claimed = camera_movements(caption)
-    if camera is None or not claimed:
-        return None
+def _camera_claims(caption: Caption, camera: CameraMotion | None) -> dict[str, float | None]:
+    """Speeds in diagonals a second, and how fast the camera goes against the claimed direction."""
+    moves, stands = claims_moving_camera(caption), claims_static_camera(caption)
+    return {
+        "claimed_moving_camera_speed": camera.speed_per_s if camera and moves else None,
+        "claimed_static_camera_speed": camera.speed_per_s if camera and stands else None,
+        "claimed_camera_opposite": _against_camera(caption, camera) if camera else None,
+    }
+
+
+def _against_camera(caption: Caption, camera: CameraMotion) -> float | None:
     against = {
         CameraMovement.PAN_LEFT: camera.pan_per_s,
         CameraMovement.PAN_RIGHT: -camera.pan_per_s,
@@ -180,113 +240,59 @@ def opposite_camera_movement(caption: Caption, clip: Clip, config: ConsistencyCo
         CameraMovement.ZOOM_IN: -camera.zoom_per_s,
         CameraMovement.ZOOM_OUT: camera.zoom_per_s,
     }
-    worst = max(against[movement] for movement in claimed)
-    limit = config.opposite_rate_per_s
-    return Finding("opposite_camera_movement", worst, limit, worst >= limit)
+    return max((against[movement] for movement in camera_movements(caption)), default=None)
 
 
-def walking_without_displacement(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """Walking or running is claimed; with the camera's motion taken out, the face stays where it is.
-
-    A camera that follows a walker is no contradiction: it moves against the background, and so does the face.
-    """
-    subject = _followed_subject(clip, config)
-    if subject is None or not claims_walking(caption):
-        return None
-    approach = abs(subject.scale_per_s) * clip.duration_s
-    still = subject.travel_heads < config.walking_min_heads and approach < config.walking_min_scale
-    return Finding("walking_without_displacement", subject.travel_heads, config.walking_min_heads, still)
-
-
-def movement_without_displacement(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """A direction of movement is claimed; the face neither moves nor changes its size."""
-    subject = _followed_subject(clip, config)
+def _subject_claims(caption: Caption, subject: SubjectMotion | None, duration_s: float) -> dict[str, float | None]:
+    """Travels in head heights, changes of the logarithm of the size, and speeds against the claimed direction."""
     claimed = caption.movement_direction
-    if subject is None or claimed in (MovementDirection.NONE, MovementDirection.STILL):
-        return None
-    still = subject.travel_heads < config.still_travel_heads and abs(subject.scale_per_s) < config.still_scale_per_s
-    return Finding("movement_without_displacement", subject.travel_heads, config.still_travel_heads, still)
+    walks = subject is not None and claims_walking(caption)
+    moves = claimed not in (MovementDirection.NONE, MovementDirection.STILL)
+    along, depth = _against_direction(claimed, subject) if subject else (None, None)
+    return {
+        "claimed_walk_travel": subject.travel_heads if subject and walks else None,
+        "claimed_walk_scale": abs(subject.scale_per_s) * duration_s if subject and walks else None,
+        "claimed_movement_travel": subject.travel_heads if subject and moves else None,
+        "claimed_movement_scale": abs(subject.scale_per_s) if subject and moves else None,
+        "claimed_movement_opposite": along,
+        "claimed_depth_opposite": depth,
+        "claimed_stillness_travel": subject.travel_heads if subject and claimed is MovementDirection.STILL else None,
+    }
 
 
-def opposite_movement_direction(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """A direction of movement is claimed; the face clearly moves the other way."""
-    subject = _followed_subject(clip, config)
-    if subject is None:
-        return None
+def _against_direction(claimed: MovementDirection, subject: SubjectMotion) -> tuple[float | None, float | None]:
+    """How fast the face goes against a claimed direction in the picture, and against a claimed approach or retreat."""
     along = {
-        MovementDirection.LEFT: -subject.dx_per_s,
-        MovementDirection.RIGHT: subject.dx_per_s,
-        MovementDirection.UP: -subject.dy_per_s,
-        MovementDirection.DOWN: subject.dy_per_s,
+        MovementDirection.LEFT: subject.dx_per_s,
+        MovementDirection.RIGHT: -subject.dx_per_s,
+        MovementDirection.UP: subject.dy_per_s,
+        MovementDirection.DOWN: -subject.dy_per_s,
     }
     depth = {
-        MovementDirection.TOWARDS_CAMERA: subject.scale_per_s,
-        MovementDirection.AWAY_FROM_CAMERA: -subject.scale_per_s,
+        MovementDirection.TOWARDS_CAMERA: -subject.scale_per_s,
+        MovementDirection.AWAY_FROM_CAMERA: subject.scale_per_s,
     }
-    name = "opposite_movement_direction"
-    if (rate := along.get(caption.movement_direction)) is not None:
-        limit = -config.opposite_direction_per_s
-        far = subject.travel_heads >= config.opposite_travel_heads
-        return Finding(name, rate, limit, far and rate <= limit)
-    if (rate := depth.get(caption.movement_direction)) is not None:
-        limit = -config.opposite_scale_per_s
-        return Finding(name, rate, limit, rate <= limit)
-    return None
+    return along.get(claimed), depth.get(claimed)
 
 
-def still_subject_moves(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """The person is said to stay in place; the face travels."""
-    subject = _followed_subject(clip, config)
-    if subject is None or caption.movement_direction is not MovementDirection.STILL:
-        return None
-    travel, most = subject.travel_heads, config.moved_travel_heads
-    return Finding("still_subject_moves", travel, most, travel >= most)
+def _people_claims(caption: Caption, clip: Clip) -> dict[str, float | None]:
+    """How many people were followed beyond those claimed, in the human pool only, where faces are people's; and how
+    many more are claimed than were followed, in a portrait."""
+    claimed, seen = caption.num_people, clip.num_people
+    missed = seen - claimed if claimed is not None and seen is not None and clip.pool is Pool.HUMAN else None
+    unseen = claimed - seen if claimed and seen and clip.shot_type is ShotType.PORTRAIT else None
+    return {
+        "claimed_people_missed": missed if claimed else None,
+        "claimed_nobody_missed": None if claimed else missed,
+        "claimed_people_unseen": unseen,
+    }
 
 
-def fewer_people_than_seen(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """Fewer people are claimed than were followed; checked in the human pool only, where faces are people's."""
-    if caption.num_people is None or clip.num_people is None or clip.pool is not Pool.HUMAN:
-        return None
-    missed = clip.num_people - caption.num_people
-    allowed = config.max_missed_people if caption.num_people else 0
-    return Finding("fewer_people_than_seen", missed, allowed, missed > allowed)
-
-
-def more_people_than_seen(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """Far more people are claimed than were followed, in a portrait."""
-    if not caption.num_people or not clip.num_people or clip.shot_type is not ShotType.PORTRAIT:
-        return None
-    unseen = caption.num_people - clip.num_people
-    return Finding("more_people_than_seen", unseen, config.max_unseen_people, unseen > config.max_unseen_people)
-
-
-def talking_with_still_mouth(caption: Caption, clip: Clip, config: ConsistencyConfig) -> Finding | None:
-    """Talking or singing is claimed; there is neither sound nor a moving mouth.
+def _mouth_change(clip: Clip) -> float | None:
+    """How much the mouth changes, where nothing is heard.
 
     Silent video of somebody who talks is no contradiction, so the mouth decides.
     """
     change = clip.scores.get("subject_mouth_change")
     silent = not clip.has_audio or clip.audio_type is AudioType.NONE
-    if not isinstance(change, float) or not silent or not claims_talking(caption):
-        return None
-    least = config.still_mouth_change
-    return Finding("talking_with_still_mouth", change, least, change < least)
-
-
-RULES: tuple[Rule, ...] = (
-    moving_camera_on_static_shot,
-    static_camera_on_moving_shot,
-    opposite_camera_movement,
-    walking_without_displacement,
-    movement_without_displacement,
-    opposite_movement_direction,
-    still_subject_moves,
-    fewer_people_than_seen,
-    more_people_than_seen,
-    talking_with_still_mouth,
-)
-
-
-def _followed_subject(clip: Clip, config: ConsistencyConfig) -> SubjectMotion | None:
-    subject = SubjectMotion.of(clip)
-    return subject if subject is not None and subject.coverage >= config.min_coverage else None
+    return change if silent and isinstance(change, float) else None

@@ -11,7 +11,11 @@ from curation.backends.settings import PLACEMENT
 from curation.backends.text.overlay import Motion, decode_overlays
 from curation.clip.observations import Box
 from curation.clip.schema import Clip
+from curation.rules.rule import Limit, Rule, decide_clip
 
+STAGE = "defects"
+MEASURED = ("frozen_s", "blank_s", "letterbox", "pillarbox", "blurred_fill", "still_s", "logo")
+"""Kinds of defects that are measured, in the order in which they are judged."""
 ASKED = (
     "poor_image",
     "visible_logo",
@@ -99,6 +103,24 @@ class DefectConfig:
         if self.in_flight < 1:
             raise ValueError(f"defects.in_flight must be at least 1, not {self.in_flight}")
 
+    @property
+    def rules_by_look(self) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
+        """What rejects a clip by what the first detector finds, and by what the second one finds after that."""
+        # The first detector's findings have the logos that are text beside them.
+        looks = ((*ASKED, "logo"), MEASURED) if self.backend == "qwen_vl" else (MEASURED, ASKED)
+        first, second = (tuple(map(self._rule, kinds)) for kinds in looks)
+        return first, second
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What rejects a clip."""
+        first, second = self.rules_by_look
+        return first + second
+
+    def _rule(self, kind: str) -> Rule:
+        limit = Limit(f"defect_{kind}", ">", getattr(self, f"max_{kind}"), f"max_{kind}")
+        return Rule(name=kind.removesuffix("_s"), limits=(limit,))
+
 
 class DefectFilter:
     """Reject clips with a defect above its limit (paper, Sec. 4.1)."""
@@ -108,24 +130,15 @@ class DefectFilter:
         self.detector = DEFECT_DETECTORS.build(config.backend, models)
         second = config.second_backend
         self.second = None if second is None else DEFECT_DETECTORS.build(second, models)
-        self.limits = {
-            "letterbox": config.max_letterbox,
-            "pillarbox": config.max_pillarbox,
-            "blurred_fill": config.max_blurred_fill,
-            "logo": config.max_logo,
-            "frozen_s": config.max_frozen_s,
-            "still_s": config.max_still_s,
-            "blank_s": config.max_blank_s,
-            **{kind: getattr(config, f"max_{kind}") for kind in ASKED},
-        }
 
     def __call__(self, clip: Clip) -> Clip:
         """Scores: the severity of every kind of defect that was looked for."""
         for severities in self._findings(clip):
+            assert severities.keys() <= {*MEASURED, *ASKED}, "every kind has a limit"
             clip = clip.with_scores(**{f"defect_{kind}": severity for kind, severity in severities.items()})
-            for kind, severity in severities.items():
-                if severity > self.limits[kind]:
-                    return clip.reject("defects", kind.removesuffix("_s"), severity, self.limits[kind])
+            clip = decide_clip(clip, STAGE, self.config.rules)
+            if not clip.kept:
+                break
         return clip
 
     def _findings(self, clip: Clip) -> Iterator[Mapping[str, float]]:

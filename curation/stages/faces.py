@@ -7,7 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from curation.clip.observations import FaceBox, FaceTrack, Keyframe
-from curation.clip.schema import Clip, Pool
+from curation.clip.schema import Clip
+from curation.rules.rule import Limit, Rule, decide_clip
+
+STAGE = "faces"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +26,18 @@ class FacesConfig:
     """Overlap that continues a track from one keyframe to the next (SyncNet asks 0.5 at 25 fps)."""
     max_gap_frames: int = 4
     """Keyframes a track may miss (2 s at 2 keyframes a second)."""
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What rejects a clip of the human pool."""
+        nobody = Limit("face_presence", "<=", 0.0)
+        rarely = Limit("face_presence", "<", self.min_presence, "min_presence")
+        unsure = Limit("face_confidence", "<", self.min_confidence, "min_confidence")
+        return (
+            Rule(name="no_face", limits=(nobody,), humans_only=True),
+            Rule(name="presence", limits=(rarely,), humans_only=True),
+            Rule(name="confidence", limits=(unsure,), humans_only=True),
+        )
 
 
 class FacesFilter:
@@ -42,15 +57,7 @@ class FacesFilter:
             confidence = float(np.mean([face.confidence for face in main.faces]))
             height = float(np.mean([face.box.height for face in main.faces]))
         clip = clip.with_scores(face_presence=presence, face_confidence=confidence, face_height=height)
-        if clip.pool is Pool.GENERAL:
-            return clip
-        if confidence is None:
-            return clip.reject("faces", "no_face", 0.0, self.config.min_presence)
-        if presence < self.config.min_presence:
-            return clip.reject("faces", "presence", presence, self.config.min_presence)
-        if confidence < self.config.min_confidence:
-            return clip.reject("faces", "confidence", confidence, self.config.min_confidence)
-        return clip
+        return decide_clip(clip, STAGE, self.config.rules)
 
 
 def build_tracks(keyframes: tuple[Keyframe, ...], min_iou: float, max_gap_frames: int) -> tuple[FaceTrack, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from curation.clip.schema import Decision, Source
+from curation.clip.schema import Source
 from curation.media.colour import HDR_TRANSFERS, SDR_TRANSFERS, readable_matrix
+from curation.rules.rule import Limit, Rule, decide_source
+
+STAGE = "format"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,6 +21,16 @@ class FormatConfig:
     take_interlaced: bool = True
     """Whether interlaced video is deinterlaced (bwdif, one frame for each frame) and taken, rather than rejected."""
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What rejects a source whose colours can be read."""
+        hdr = Limit("format_hdr", ">", float(self.take_hdr), "take_hdr")
+        interlaced = Limit("format_interlaced", ">", float(self.take_interlaced), "take_interlaced")
+        return (
+            Rule(name="hdr", limits=(hdr,), is_switch=True),
+            Rule(name="interlaced", limits=(interlaced,), is_switch=True),
+        )
+
 
 class FormatFilter:
     """Reject a source by its dynamic range, its fields and its colours."""
@@ -29,16 +42,10 @@ class FormatFilter:
         """The source, rejected as a whole when it cannot be shown truthfully."""
         assert source.media is not None
         info = source.media.info
-        if info.color_transfer in HDR_TRANSFERS:
-            return source if self.config.take_hdr else _reject(source, "hdr")
-        if info.color_transfer not in SDR_TRANSFERS:
-            return _reject(source, "colour_transfer")
-        if not readable_matrix(info.color_matrix):
-            return _reject(source, "colour_matrix")
-        if info.interlaced and not self.config.take_interlaced:
-            return _reject(source, "interlaced")
-        return source
-
-
-def _reject(source: Source, rule: str) -> Source:
-    return replace(source, rejection=Decision(stage="format", rule=rule))
+        is_hdr = info.color_transfer in HDR_TRANSFERS
+        if not is_hdr and info.color_transfer not in SDR_TRANSFERS:
+            return source.reject(STAGE, "colour_transfer")
+        if not is_hdr and not readable_matrix(info.color_matrix):
+            return source.reject(STAGE, "colour_matrix")
+        source = source.with_scores(format_hdr=float(is_hdr), format_interlaced=float(info.interlaced))
+        return decide_source(source, STAGE, self.config.rules)

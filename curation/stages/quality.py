@@ -8,6 +8,9 @@ from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.quality.scorer import UnscoredError
 from curation.backends.registry import QUALITY_SCORERS
 from curation.clip.schema import Clip
+from curation.rules.rule import Limit, Rule, decide_clip
+
+STAGE = "quality"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +29,11 @@ class QualityConfig:
         if not 0 <= self.min_score <= 100:
             raise ValueError(f"quality.min_score must be in [0, 100], not {self.min_score}")
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What rejects a clip that has a score."""
+        return (Rule(name="low_score", limits=(Limit("quality_score", "<", self.min_score, "min_score"),)),)
+
 
 class QualityFilter:
     """Reject clips of poor picture quality (paper, Sec. 4.1)."""
@@ -39,9 +47,6 @@ class QualityFilter:
         try:
             quality = self.scorer.score(clip)
         except UnscoredError as error:
-            return clip.reject("quality", error.rule)
+            return clip.reject(STAGE, error.rule)
         parts = {f"quality_{name}": value for name, value in quality.parts.items()}
-        clip = clip.with_scores(quality_score=quality.score, **parts)
-        if quality.score < self.config.min_score:
-            return clip.reject("quality", "low_score", quality.score, self.config.min_score)
-        return clip
+        return decide_clip(clip.with_scores(quality_score=quality.score, **parts), STAGE, self.config.rules)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from curation.clip.schema import Decision, Source
+from curation.clip.schema import Source
+from curation.rules.rule import Limit, Rule, decide_source
+
+STAGE = "resolution"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -16,6 +19,14 @@ class ResolutionConfig:
     min_fps: float = 12.0
     """Slower video cannot show speech: below Nyquist for lips at about 5 syllables a second [our choice]."""
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What rejects a source."""
+        small = Limit("resolution_short_edge_px", "<=", self.short_edge_above_px, "short_edge_above_px")
+        slow = Limit("resolution_fps", "<", self.min_fps, "min_fps")
+        told = Limit("resolution_fps", ">", 0.0)  # a file need not say how fast it is
+        return Rule(name="short_edge", limits=(small,)), Rule(name="frame_rate", limits=(slow, told))
+
 
 class ResolutionFilter:
     """Reject a source by its display size (rotation and pixel shape honoured) and frame rate."""
@@ -26,13 +37,6 @@ class ResolutionFilter:
     def __call__(self, source: Source) -> Source:
         """The source, rejected as a whole when it is too small or too slow."""
         assert source.media is not None
-        info, config = source.media.info, self.config
-        if info.short_edge <= config.short_edge_above_px:
-            return replace(source, rejection=_reject("short_edge", info.short_edge, config.short_edge_above_px))
-        if 0 < info.fps < config.min_fps:
-            return replace(source, rejection=_reject("frame_rate", info.fps, config.min_fps))
-        return source
-
-
-def _reject(rule: str, value: float, threshold: float) -> Decision:
-    return Decision(stage="resolution", rule=rule, value=float(value), threshold=float(threshold))
+        info = source.media.info
+        source = source.with_scores(resolution_short_edge_px=info.short_edge, resolution_fps=info.fps)
+        return decide_source(source, STAGE, self.config.rules)

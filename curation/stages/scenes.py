@@ -15,8 +15,9 @@ from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.picture.cut_checker import CutChecker, CutWindow
 from curation.backends.registry import CUT_CHECKERS
 from curation.clip.observations import FrameStats, Keyframe
-from curation.clip.schema import Decision, Shot, Source
+from curation.clip.schema import Shot, Source
 from curation.media import RawFrame, file_end_s, frame_times, iter_raw_frames
+from curation.rules.rule import Limit, Rule, decide_source
 from infra.terminal import off_the_terminal
 
 with off_the_terminal():
@@ -54,7 +55,14 @@ class ScenesConfig:
     """A unit whose pictures end before its claimed duration by more than this share of it is truncated, unless the file
     goes on, with sound alone or with pictures after a pause."""
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What rejects a source that could be decoded."""
+        combed = Limit("scenes_combed_share", ">", self.max_combed_share, "max_combed_share")
+        return (Rule(name="combed", limits=(combed,)),)
 
+
+STAGE = "scenes"
 ANALYSIS_SHORT_EDGE_PX = 144
 """Cuts and statistics are measured at this size: a frame costs under a millisecond."""
 CUTS_AT_ONCE = 32
@@ -71,24 +79,24 @@ class SceneDetection:
     def __call__(self, source: Source) -> Source:
         """The source with its shots; failed when it is damaged or truncated, rejected when it is combed or empty."""
         assert source.media is not None
-        info = source.media.info
+        path, info = source.media.path, source.media.info
         scan = _Scan(self.config, self.checker, info.fps or 25.0)
-        for frame in iter_raw_frames(source.media.path, source.segment_start_s, source.segment_end_s):
+        for frame in iter_raw_frames(path, source.segment_start_s, source.segment_end_s):
             scan.add(frame)
         if not scan.times_s:
             return _without_frames(source, info.duration_s)
         if scan.num_damaged > self.config.max_damaged_frames:
-            return source.fail("scenes", "damaged_frames", f"{scan.num_damaged} of {len(scan.times_s)} frames")
-        combed = float(np.mean(scan.combed))
-        if combed > self.config.max_combed_share:
-            rejection = Decision(stage="scenes", rule="combed", value=combed, threshold=self.config.max_combed_share)
-            return replace(source, rejection=rejection, keyframes=tuple(scan.keyframes))
+            return source.fail(STAGE, "damaged_frames", f"{scan.num_damaged} of {len(scan.times_s)} frames")
+        source = source.with_scores(scenes_combed_share=float(np.mean(scan.combed)))
+        source = decide_source(source, STAGE, self.config.rules)
+        if not source.active:
+            return replace(source, keyframes=tuple(scan.keyframes))
         end_s = min(scan.times_s[-1] + scan.frame_period_s, source.segment_end_s)
         expected_s = min(info.duration_s, source.segment_end_s)
         least_s = source.segment_start_s + (expected_s - source.segment_start_s) * (1 - self.config.max_missing_share)
         # A file may go on with sound alone, or after a pause.
-        if end_s < least_s and file_end_s(source.media.path) < least_s:
-            return source.fail("scenes", "truncated", f"ends at {end_s:.2f} s of {expected_s:.2f} s")
+        if end_s < least_s and file_end_s(path) < least_s:
+            return source.fail(STAGE, "truncated", f"ends at {end_s:.2f} s of {expected_s:.2f} s")
         return replace(source, shots=scan.shots(end_s), keyframes=tuple(scan.keyframes), stats=scan.stats())
 
 
@@ -98,11 +106,11 @@ def _without_frames(source: Source, claimed_s: float) -> Source:
     assert source.media is not None
     start_s, end_s = source.segment_start_s, source.segment_end_s
     if any(start_s <= time_s < end_s for time_s in frame_times(source.media.path)):
-        return source.fail("scenes", "undecodable", "no frame could be decoded")
+        return source.fail(STAGE, "undecodable", "no frame could be decoded")
     file_s = file_end_s(source.media.path)
     if file_s <= start_s < claimed_s:
-        return source.fail("scenes", "truncated", f"ends at {file_s:.2f} s of {claimed_s:.2f} s")
-    return replace(source, rejection=Decision(stage="scenes", rule="empty", value=0.0, threshold=1.0))
+        return source.fail(STAGE, "truncated", f"ends at {file_s:.2f} s of {claimed_s:.2f} s")
+    return source.reject(STAGE, "empty", 0.0, 1.0)
 
 
 class _Scan:

@@ -54,12 +54,20 @@ class Split:
         self.config = config
 
     def __call__(self, source: Source) -> Source:
-        """The source with its clips; spans without people or too short become rejected clips."""
+        """The source with its clips; spans without people or too short become rejected clips.
+
+        Where only some clips are wanted, the others are left out. A source in which they are no longer found fails.
+        """
         spans: list[Span] = []
         for shot in source.shots:
             spans += self._spans(source, shot)
-        clips = tuple(_clip(source, index, span) for index, span in enumerate(spans))
-        return replace(source, clips=clips)
+        clips = {source.clip_key(index): _clip(source, index, span) for index, span in enumerate(spans)}
+        if source.wanted is None:
+            return replace(source, clips=tuple(clips.values()))
+        if lost := sorted(source.wanted - clips.keys()):
+            detail = f"{len(lost)} clips of an earlier run are no longer found in it, {lost[0]} first"
+            return source.fail("split", "other_clips", detail)
+        return replace(source, clips=tuple(clip for key, clip in clips.items() if key in source.wanted))
 
     def _spans(self, source: Source, shot: Shot) -> list[Span]:
         """Spans of one shot in order of time, each with the rule that rejects it, if any."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ from curation.backends.registry import TEXT_DETECTORS
 from curation.backends.text.detector import TextBox
 from curation.backends.text.overlay import Band, Motion, encode_overlays, find_bands, join_lines
 from curation.clip.schema import Clip
+from curation.rules.rule import Limit, Rule, decide_clip
+
+STAGE = "subtitles"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +76,17 @@ class SubtitleConfig:
         if not 0 <= self.max_angle_deg <= 45:
             raise ValueError(f"subtitles.max_angle_deg must be in [0, 45], not {self.max_angle_deg}")
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """What rejects a clip. As long as keyframes that were not looked at could change it, it is not settled."""
+        heavy = Limit("subtitle_lasting_width", ">=", self.min_width, "min_width")
+        open_ = Limit("subtitle_possible_width", ">=", self.min_width, "min_width")
+        return (Rule(name="heavy_text", limits=(heavy,), unsettled=open_),)
+
+    def needed(self, num_keyframes: int) -> int:
+        """On how many of the keyframes text has to be to last."""
+        return max(2, math.ceil(self.min_persistence * num_keyframes))
+
 
 @dataclass(frozen=True, slots=True)
 class _Look:
@@ -79,6 +94,8 @@ class _Look:
 
     widths: tuple[float, ...]
     """Width of overlaid text on each keyframe."""
+    text_widths: tuple[float, ...]
+    """Width of any text, filmed or overlaid."""
     overlays: tuple[Band, ...]
     text_area: float
     """Mean fraction of the picture under any text, filmed or overlaid."""
@@ -88,7 +105,8 @@ class SubtitleFilter:
     """Reject clips with heavy, persistent burned-in text (paper, Sec. 4.1).
 
     Text detection dominates the cost, so the keyframes are looked at in turn, the outermost first, and the rest is left
-    out as soon as it cannot change the decision. Those that are needed in any case are looked at together.
+    out as soon as there is too little text, filmed or overlaid, for the clip to be rejected. Those that are needed in
+    any case are looked at together.
     """
 
     def __init__(self, config: SubtitleConfig, models: ModelsConfig = NO_MODELS) -> None:
@@ -96,24 +114,24 @@ class SubtitleFilter:
         self.detector = TEXT_DETECTORS.build(config.backend, models)
 
     def __call__(self, clip: Clip) -> Clip:
-        """Scores: persistence and width of overlaid text, area of any text, and where overlays lie."""
+        """Scores: how wide lasting text is and could still be, area of any text, and where overlays lie."""
         images = [clip.keyframes[i].image() for i in self._order(len(clip.keyframes))]
-        needed = max(2, math.ceil(self.config.min_persistence * len(images)))
+        needed = self.config.needed(len(images))
         look = self._look(images, needed)
-        heavy = [width for width in look.widths if width >= self.config.min_width]
-        persistence = len(heavy) / max(1, len(look.widths))
+        heavy = sum(width >= self.config.min_width for width in look.widths)
         widest = max(look.overlays, key=lambda band: band.width, default=None)
+        unseen = [math.inf] * (len(images) - len(look.widths))
         clip = clip.with_scores(
-            subtitle_persistence=persistence,
+            subtitle_lasting_width=_widest(look.widths, needed),
+            subtitle_possible_width=_widest([*look.text_widths, *unseen], needed) if unseen else None,
+            subtitle_persistence=heavy / max(1, len(look.widths)),
             subtitle_width=float(np.mean(look.widths)) if look.widths else 0.0,
             subtitle_text_area=look.text_area,
             subtitle_motion=widest.motion.value if widest else None,
             subtitle_overlays=encode_overlays(look.overlays),
             subtitle_num_keyframes=len(look.widths),
         )
-        if len(heavy) >= needed:
-            return clip.reject("subtitles", "heavy_text", persistence, self.config.min_persistence)
-        return clip
+        return decide_clip(clip, STAGE, self.config.rules)
 
     def _order(self, num_keyframes: int) -> list[int]:
         """Numbers of the keyframes to look at: the first and the last of them, then those between."""
@@ -123,27 +141,27 @@ class SubtitleFilter:
 
     def _look(self, images: list[npt.NDArray[np.uint8]], needed: int) -> _Look:
         lines: list[tuple[TextBox, ...]] = []
-        look, possible = _Look((), (), 0.0), 0
+        widths: tuple[float, ...] = ()
         while len(lines) < len(images):
-            # So many more that all show text, or that all show none, could decide it at the soonest.
-            soonest = min(needed - len(lines), possible + len(images) - len(lines) - needed + 1)
-            some = images[len(lines) : len(lines) + max(1, soonest)]
-            lines += map(join_lines, self.detector.detect(some))
-            look = self._judge(lines, images)
-            heavy = sum(width >= self.config.min_width for width in look.widths)
-            possible = sum(sum(line.box.width for line in found) >= self.config.min_width for found in lines)
-            if heavy >= needed or possible + len(images) - len(lines) < needed:
+            # With so many more that show no text, the clip could not be rejected any more.
+            possible = sum(width >= self.config.min_width for width in widths) + len(images) - len(lines)
+            if possible < needed:
                 break
-        return look
+            some = images[len(lines) : len(lines) + possible - needed + 1]
+            lines += map(join_lines, self.detector.detect(some))
+            widths = tuple(sum(line.box.width for line in found) for found in lines)
+        return self._judge(lines, widths, images)
 
-    def _judge(self, lines: list[tuple[TextBox, ...]], images: list[npt.NDArray[np.uint8]]) -> _Look:
+    def _judge(
+        self, lines: list[tuple[TextBox, ...]], text_widths: tuple[float, ...], images: list[npt.NDArray[np.uint8]]
+    ) -> _Look:
         overlays = tuple(band for band in find_bands(lines, images[: len(lines)]) if self._is_overlay(band))
         widths = [0.0] * len(lines)
         for band in overlays:
             for number, line in band.lines:
                 widths[number] += line.box.width
-        area = float(np.mean([sum(line.box.area for line in found) for found in lines]))
-        return _Look(tuple(widths), overlays, area)
+        area = float(np.mean([sum(line.box.area for line in found) for found in lines])) if lines else 0.0
+        return _Look(tuple(widths), text_widths, overlays, area)
 
     def _is_overlay(self, band: Band) -> bool:
         config = self.config
@@ -159,3 +177,8 @@ class SubtitleFilter:
         if middle >= config.lower_zone and abs(band.box.centre[0] - 0.5) <= config.centred_tolerance:
             return True
         return band.box.y0 <= config.still_margin or band.box.y1 >= 1 - config.still_margin
+
+
+def _widest(widths: Sequence[float], count: int) -> float:
+    """The width that text has on at least `count` of the keyframes."""
+    return sorted(widths, reverse=True)[count - 1] if len(widths) >= count else 0.0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -20,7 +22,7 @@ from curation.backends.lips.scorer import (
 from curation.backends.models import NO_MODELS, ModelsConfig
 from curation.backends.registry import SPEECH_DETECTORS, SYNC_SCORERS
 from curation.backends.speech.detector import HeardSound
-from curation.clip.schema import AudioType, Clip, Pool, Shot, Source, Verdict
+from curation.clip.schema import AudioType, Clip, Decision, Pool, Score, Shot, Source, Verdict
 from curation.media import read_audio
 
 STAGE = "sync"
@@ -98,6 +100,137 @@ class Examined:
 
     evidence: SyncEvidence
     sound: HeardSound
+    silent: bool = False
+    """Whether the lips were not looked at, because nothing is heard."""
+
+    def scores(self) -> dict[str, Score]:
+        """All of it, as it is stored."""
+        evidence, sound = self.evidence, self.sound
+        return {
+            "sync_curve": None if self.silent else tuple(map(float, evidence.curve)),
+            "sync_num_frames": evidence.num_frames,
+            "sync_mouth_speed": evidence.mouth_speed,
+            "speech_fraction": sound.speech_fraction,
+            "audio_level_db": sound.level_db,
+            "sound_type": sound.audio_type.value,
+            "sound_confidence": sound.confidence,
+            "sound_held_fraction": sound.held_fraction,
+        }
+
+    @classmethod
+    def of(cls, scores: Mapping[str, Any]) -> Self | None:
+        """What is stored of a clip; None where its sound has not been examined."""
+        if scores["speech_fraction"] is None:
+            return None
+        evidence = no_evidence()
+        if scores["sync_curve"] is not None:
+            evidence = SyncEvidence(
+                curve=np.asarray(scores["sync_curve"], np.float32),
+                num_frames=int(scores["sync_num_frames"]),
+                mouth_speed=scores["sync_mouth_speed"],
+            )
+        sound = HeardSound(
+            level_db=scores["audio_level_db"],
+            speech_fraction=scores["speech_fraction"],
+            audio_type=AudioType(scores["sound_type"]),
+            confidence=scores["sound_confidence"],
+            held_fraction=scores["sound_held_fraction"],
+        )
+        return cls(evidence, sound, silent=scores["sync_curve"] is None)
+
+
+EXAMINED_SCORES = (
+    *("sync_curve", "sync_num_frames", "sync_mouth_speed", "speech_fraction", "audio_level_db"),
+    *("sound_type", "sound_confidence", "sound_held_fraction"),
+)
+"""The scores from which the sound of clips is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundDecision:
+    """What becomes of one clip's sound."""
+
+    audio_type: AudioType
+    type_confidence: float
+    drop: Decision | None
+    """None where the sound is kept."""
+
+
+class SoundJudge:
+    """The rules about sound: from what was examined of the clips of a shot to what becomes of each one's sound."""
+
+    def __init__(self, config: SyncConfig) -> None:
+        self.config = config
+
+    def is_silent(self, sound: HeardSound) -> bool:
+        """Whether the track is silent throughout."""
+        return sound.level_db < self.config.silence_db
+
+    def is_open(self, examined: Examined) -> bool:
+        """Whether the clip's lips have to be looked at before its shot can be judged."""
+        return examined.silent and not self.is_silent(examined.sound)
+
+    def decide(self, examined: Examined, shot: Judgement) -> SoundDecision:
+        """What becomes of one clip's sound; the shot's verdict decides."""
+        sound = examined.sound
+        audio_type, confidence = tell_audio_type(sound, shot.verdict)
+        drop = None
+        if self.is_silent(sound):
+            audio_type = AudioType.NONE
+            drop = Decision(stage=STAGE, rule="silent", value=sound.level_db, threshold=self.config.silence_db)
+        elif shot.verdict is Verdict.MISMATCH or (
+            shot.verdict is Verdict.NO_SPEECH and self.config.drop_without_speech
+        ):
+            drop = Decision(stage=STAGE, rule=shot.rule, value=float(shot.value), threshold=float(shot.threshold))
+        return SoundDecision(audio_type, confidence, drop)
+
+    def judge_shot(self, clips: Mapping[str, Examined]) -> tuple[Judgement, SyncEvidence]:
+        """The verdict on a shot's clips together, given by their keys, and their evidence as one."""
+        # Sums depend on their order, and the order of rows is not always that of the clips.
+        members = [clips[key] for key in sorted(clips)]
+        # A clip that is silent under these settings would not have been looked at.
+        evidence = pool_evidence([no_evidence() if self.is_silent(x.sound) else x.evidence for x in members])
+        return self.judge(evidence, summarise_speech([x.sound for x in members])), evidence
+
+    def judge_alone(self, examined: Examined) -> Judgement:
+        """The verdict on one clip by itself, which captions go by."""
+        silent = self.is_silent(examined.sound)
+        return self.judge(no_evidence() if silent else examined.evidence, summarise_speech([examined.sound]))
+
+    def judge(self, evidence: SyncEvidence, speech: Speech) -> Judgement:
+        """The verdict on evidence of one clip or of a shot's clips together."""
+        config = self.config
+        if speech.fraction < config.min_speech_fraction:
+            return Judgement(Verdict.NO_SPEECH, "no_speech", speech.fraction, config.min_speech_fraction)
+        if evidence.num_frames == 0:
+            return Judgement(Verdict.UNSURE, "no_face", 0, 1)
+        judgement = self.judge_curve(evidence, clear_talk=speech.clear)
+        speed = evidence.mouth_speed
+        still = speed is not None and speed < config.min_mouth_speed
+        if still and judgement.verdict is not Verdict.IN_SYNC:
+            return Judgement(Verdict.MISMATCH, "still_lips", float(speed or 0.0), config.min_mouth_speed)
+        return judgement
+
+    def judge_curve(self, evidence: SyncEvidence, *, clear_talk: bool) -> Judgement:
+        """The verdict on lips that move while somebody is heard."""
+        config = self.config
+        bar, confidence = self.confidence_bar(evidence.num_frames), evidence.confidence
+        if confidence >= bar:
+            if abs(evidence.offset_frames) <= config.max_offset_frames:
+                return Judgement(Verdict.IN_SYNC, "peak", confidence, bar)
+            return Judgement(Verdict.MISMATCH, "offset", evidence.offset_frames, config.max_offset_frames)
+        agreement = evidence.agreement(config.max_offset_frames)
+        # Music hides the voice that the lips follow, so only clear talk can be contradicted by its absence.
+        persistent = evidence.num_frames >= config.persistent_frames and clear_talk
+        if persistent and agreement < config.max_chance_agreement:
+            return Judgement(Verdict.MISMATCH, "no_agreement", agreement, config.max_chance_agreement)
+        return Judgement(Verdict.UNSURE, "no_peak", confidence, bar)
+
+    def confidence_bar(self, num_frames: int) -> float:
+        """The confidence that a peak over `num_frames` needs."""
+        if not self.config.confidence_frames:
+            return self.config.min_confidence
+        return self.config.min_confidence * math.sqrt(self.config.confidence_frames / num_frames)
 
 
 class SyncFilter:
@@ -107,26 +240,29 @@ class SyncFilter:
     """
 
     def __init__(self, config: SyncConfig, models: ModelsConfig = NO_MODELS) -> None:
-        self.config = config
+        self.sound = SoundJudge(config)
         self.scorer = SYNC_SCORERS.build(config.backend, models)
         self.speech = SPEECH_DETECTORS.build(config.speech_backend, models)
 
     def __call__(self, source: Source) -> Source:
         """Scores, verdicts and audio decisions on all kept clips of the human pool."""
         examined = self._examine_each(source.clips)
-        shots: dict[tuple[Shot, bool], list[Examined]] = defaultdict(list)
+        shots: dict[tuple[Shot, bool], dict[str, Examined]] = defaultdict(dict)
         for clip in source.clips:
             if clip.key in examined:
-                shots[_group(clip)].append(examined[clip.key])
-        pooled = {group: _pool(members) for group, members in shots.items()}
+                shots[_group(clip)][clip.key] = examined[clip.key]
+        for other in source.others:
+            before = Examined.of(other.scores)
+            assert before is not None, "only those are given along"
+            shots[other.shot, other.is_crop].setdefault(other.key, before)
+        judged = {group: self.sound.judge_shot(members) for group, members in shots.items()}
 
         def decided(clip: Clip) -> Clip:
             if not clip.kept:
                 return clip
             if clip.key not in examined:
                 return without_audio(clip)
-            own = examined[clip.key]
-            return self.decide(clip, own.evidence, own.sound, *pooled[_group(clip)])
+            return self.decide(clip, examined[clip.key], *judged[_group(clip)])
 
         return replace(source, clips=tuple(decided(clip) for clip in source.clips))
 
@@ -152,85 +288,31 @@ class SyncFilter:
         )
         margin = round(MARGIN_S * SYNC_RATE_HZ)
         sound = self.speech.listen(samples[margin:-margin, 0])
-        if self.silent(sound):
-            return Examined(no_evidence(), sound)
+        if self.sound.is_silent(sound):
+            return Examined(no_evidence(), sound, silent=True)
         return Examined(self.scorer.score(clip, samples[:, 0]), sound)
 
-    def decide(
-        self,
-        clip: Clip,
-        evidence: SyncEvidence,
-        sound: HeardSound,
-        shot_evidence: SyncEvidence,
-        shot_speech: Speech,
-    ) -> Clip:
-        """Store one clip's scores and verdicts; the shot's verdict decides."""
-        own = self.judge(evidence, summarise_speech([sound]))
-        shot = self.judge(shot_evidence, shot_speech)
-        audio_type, type_confidence = tell_audio_type(sound, shot.verdict)
-        clip = replace(clip, audio_type=audio_type).with_scores(
+    def decide(self, clip: Clip, examined: Examined, shot: Judgement, shot_evidence: SyncEvidence) -> Clip:
+        """Store one clip's scores, and what follows from them and the verdict on its shot."""
+        evidence, near = examined.evidence, self.sound.config.max_offset_frames
+        own = self.sound.judge_alone(examined)
+        decision = self.sound.decide(examined, shot)
+        clip = replace(clip, audio_type=decision.audio_type).with_scores(
+            **examined.scores(),
             sync_offset_frames=evidence.offset_frames if evidence.num_frames else None,
             sync_confidence=evidence.confidence,
-            sync_agreement=evidence.agreement(self.config.max_offset_frames),
+            sync_agreement=evidence.agreement(near),
             sync_verdict=own.verdict.value,
-            sync_num_frames=evidence.num_frames,
-            sync_mouth_speed=evidence.mouth_speed,
             sync_pooled_offset_frames=shot_evidence.offset_frames if shot_evidence.num_frames else None,
             sync_pooled_confidence=shot_evidence.confidence,
-            sync_pooled_agreement=shot_evidence.agreement(self.config.max_offset_frames),
+            sync_pooled_agreement=shot_evidence.agreement(near),
             sync_pooled_verdict=shot.verdict.value,
             sync_pooled_rule=shot.rule,
             sync_pooled_num_frames=shot_evidence.num_frames,
-            speech_fraction=sound.speech_fraction,
-            audio_level_db=sound.level_db,
-            audio_type_confidence=type_confidence,
+            audio_type_confidence=decision.type_confidence,
         )
-        if self.silent(sound):
-            clip = replace(clip, audio_type=AudioType.NONE)
-            return clip.drop_audio(STAGE, "silent", sound.level_db, self.config.silence_db)
-        no_speech = shot.verdict is Verdict.NO_SPEECH and self.config.drop_without_speech
-        if shot.verdict is Verdict.MISMATCH or no_speech:
-            return clip.drop_audio(STAGE, shot.rule, shot.value, shot.threshold)
-        return clip
-
-    def judge(self, evidence: SyncEvidence, speech: Speech) -> Judgement:
-        """The verdict on evidence of one clip or of a shot's clips together."""
-        config = self.config
-        if speech.fraction < config.min_speech_fraction:
-            return Judgement(Verdict.NO_SPEECH, "no_speech", speech.fraction, config.min_speech_fraction)
-        if evidence.num_frames == 0:
-            return Judgement(Verdict.UNSURE, "no_face", 0, 1)
-        judgement = self.judge_curve(evidence, clear_talk=speech.clear)
-        speed = evidence.mouth_speed
-        still = speed is not None and speed < config.min_mouth_speed
-        if still and judgement.verdict is not Verdict.IN_SYNC:
-            return Judgement(Verdict.MISMATCH, "still_lips", float(speed or 0.0), config.min_mouth_speed)
-        return judgement
-
-    def judge_curve(self, evidence: SyncEvidence, *, clear_talk: bool) -> Judgement:
-        """The verdict on lips that move while somebody is heard."""
-        config = self.config
-        bar = self.confidence_bar(evidence.num_frames)
-        if evidence.confidence >= bar:
-            if abs(evidence.offset_frames) <= config.max_offset_frames:
-                return Judgement(Verdict.IN_SYNC, "peak", evidence.confidence, bar)
-            return Judgement(Verdict.MISMATCH, "offset", evidence.offset_frames, config.max_offset_frames)
-        agreement = evidence.agreement(config.max_offset_frames)
-        # Music hides the voice that the lips follow, so only clear talk can be contradicted by its absence.
-        persistent = evidence.num_frames >= config.persistent_frames and clear_talk
-        if persistent and agreement < config.max_chance_agreement:
-            return Judgement(Verdict.MISMATCH, "no_agreement", agreement, config.max_chance_agreement)
-        return Judgement(Verdict.UNSURE, "no_peak", evidence.confidence, bar)
-
-    def confidence_bar(self, num_frames: int) -> float:
-        """The confidence that a peak over `num_frames` needs."""
-        if not self.config.confidence_frames:
-            return self.config.min_confidence
-        return float(self.config.min_confidence * np.sqrt(self.config.confidence_frames / num_frames))
-
-    def silent(self, sound: HeardSound) -> bool:
-        """Whether the track is silent throughout."""
-        return sound.level_db < self.config.silence_db
+        drop = decision.drop
+        return clip if drop is None else clip.drop_audio(drop.stage, drop.rule, drop.value, drop.threshold)
 
 
 def same_face(parent: Clip, crop: Clip) -> bool:
@@ -243,11 +325,6 @@ def same_face(parent: Clip, crop: Clip) -> bool:
         time_s in shared and shared[time_s].box.iou(face.box) > 0.5
         for time_s, face in zip(other.times_s, other.faces, strict=True)
     )
-
-
-def _pool(clips: Sequence[Examined]) -> tuple[SyncEvidence, Speech]:
-    """The evidence and the speech of a group's clips together."""
-    return pool_evidence([clip.evidence for clip in clips]), summarise_speech([clip.sound for clip in clips])
 
 
 def _group(clip: Clip) -> tuple[Shot, bool]:
@@ -270,7 +347,7 @@ def summarise_speech(sounds: Sequence[HeardSound]) -> Speech:
     """The speech of one shot's clips together."""
     talk = [sound.audio_type is AudioType.TALKING for sound in sounds]
     return Speech(
-        fraction=float(np.mean([sound.speech_fraction for sound in sounds])),
+        fraction=math.fsum(sound.speech_fraction for sound in sounds) / len(sounds),
         clear=sum(talk) * 2 > len(talk),
     )
 

@@ -9,13 +9,17 @@ from typing import Any
 
 import pytest
 
+from curation.decisions.decide import decide_again
+from curation.decisions.index import decided_index
 from curation.job import CurationJob
 from curation.pipeline import CurationConfig
 from curation.planning import plan_units
 from curation.shards.run_directory import RunDirectory
+from curation.shards.versions import State
 from curation.sources import list_sources
 from infra.config import load_section
 from infra.jobs.engine import run_on_ray
+from tests.worlds.decided_again import compare, outcome, outcomes, rows_of
 
 pytestmark = [pytest.mark.clips, pytest.mark.slow]
 
@@ -34,12 +38,20 @@ def labels(shared: Path) -> list[dict[str, Any]]:
     return entries
 
 
-@pytest.fixture(scope="module")
-def rows(ray_cluster: None, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Rows:
-    run = str(tmp_path_factory.mktemp("labelled"))
-    config = load_section(CurationConfig, "local", "curation")
+def curated(run: str, shared: Path, *overrides: str) -> str:
+    config = load_section(CurationConfig, "local", "curation", overrides)
     units = plan_units(list_sources(str(shared / "clips" / "video")), set(), config.planning).units
     run_on_ray(units, CurationJob(run=run, config=config), lambda _: None)
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(ray_cluster: None, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return curated(str(tmp_path_factory.mktemp("labelled")), shared)
+
+
+@pytest.fixture(scope="module")
+def rows(run: str) -> Rows:
     by_video: Rows = defaultdict(list)
     for row in RunDirectory(run).index().to_pylist():
         by_video[Path(row["source"]).name].append(row)
@@ -95,3 +107,27 @@ def test_every_cut_is_found_and_none_invented(rows: Rows, labels: list[dict[str,
         invented += [(name, s) for s in found if not any(abs(cut - s) <= CUT_TOLERANCE_S for cut in true)]
     assert not missed
     assert {name for name, _ in invented} <= FADES
+
+
+OTHER = (
+    *("stages.resolution.short_edge_above_px=400", "stages.faces.min_presence=0.8", "stages.quality.min_score=85"),
+    *("stages.defects.max_frozen_s=9", "stages.sync.min_confidence=0.5", "stages.sync.min_mouth_speed=0.05"),
+)
+
+
+def test_the_same_thresholds_decide_the_same_again(run: str) -> None:
+    index = decided_index(run)
+    decided = decide_again(index.read(index.config), index.config.stages)
+    assert State.TO_COMPUTE not in decided.state
+    assert outcomes(decided) == {key: outcome(row) for key, row in rows_of(RunDirectory(run)).items()}
+
+
+def test_other_thresholds_decide_as_a_run_by_them_wherever_nothing_is_to_be_computed(
+    run: str, shared: Path, tmp_path: Path
+) -> None:
+    other = curated(str(tmp_path), shared, *OTHER)
+    config = load_section(CurationConfig, "local", "curation", OTHER)
+    decided = decide_again(decided_index(run).read(config), config.stages)
+    truth = {key: outcome(row) for key, row in rows_of(RunDirectory(other)).items()}
+    compare(decided, truth)
+    assert len(outcomes(decided)) > len(truth) // 2

@@ -135,7 +135,9 @@ def test_measured_captions_are_consistent_and_say_what_is_seen(labelled: list[Cl
     assert still.caption is not None
     assert still.caption.camera_movement is CameraMovement.STATIC
     assert still.caption.movement_direction is MovementDirection.STILL
-    assert float(still.scores["subject_mouth_change"] or 0) < 1.0
+    change = still.scores["subject_mouth_change"]
+    assert isinstance(change, float)
+    assert change < 1.0
     panned = replace(still, caption=still.caption.model_copy(update={"camera_movement": CameraMovement.PAN_LEFT}))
     rejection = consistency(panned).rejection
     assert rejection is not None

@@ -24,6 +24,9 @@ class DataConfig:
 
     run: str = ""
     """Run directory or URI (`s3://…`) whose `encoded/` is trained on; empty for the training's own run."""
+    decisions: str = ""
+    """Version of that run's index whose clips are trained on (`curation decide`, `curation encode --decisions`); empty
+    for the clips that the run itself keeps."""
     pools: dict[str, float] = field(default_factory=lambda: {"human": 0.8, "general": 0.2})
     """Share of each pool in the draws: general videos without audio at 20 % (paper, Sec. 3.2). Add `negative` for
     clips made under the negative prompt; the paper does not say how many."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -23,22 +24,43 @@ _XYZ_FROM_RGB = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0
 """IEC 61966-2-1 (sRGB), linear light."""
 
 
-def describe_light(keyframes: Sequence[Keyframe]) -> str | None:
-    """For example "high brightness, low contrast and warm colours"; None without keyframes."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Light:
+    """The light of a clip."""
+
+    brightness: str
+    """`low`, `medium` or `high`, as the contrast."""
+    contrast: str
+    tone: str | None
+    """`warm`, `neutral` or `cool`; None where it is too dark to tell."""
+
+    def __str__(self) -> str:
+        if self.tone is None:
+            return f"{self.brightness} brightness and {self.contrast} contrast"
+        return f"{self.brightness} brightness, {self.contrast} contrast and {self.tone} colours"
+
+    @property
+    def adjectives(self) -> tuple[str, ...]:
+        """What is unusual about it: of `bright` or `dark`, and `warm` or `cool`."""
+        level = {"low": "dark", "high": "bright"}.get(self.brightness)
+        return tuple(word for word in (level, self.tone if self.tone != "neutral" else None) if word)
+
+
+def describe_light(keyframes: Sequence[Keyframe]) -> Light | None:
+    """The light of a clip; None without keyframes."""
     if not keyframes:
         return None
     images = np.stack(
         [cv2.resize(k.image(), (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA) for k in keyframes]
     ).astype(np.float32) / np.float32(255)
     lightness = np.stack([cv2.cvtColor(image, cv2.COLOR_BGR2LAB)[..., 0] for image in images])
-    level = _word(float(lightness.mean()), DARK_BELOW, BRIGHT_FROM, ("low", "medium", "high"))
-    spread = float(lightness.std(axis=(1, 2)).mean())
-    contrast = _word(spread, LOW_CONTRAST_BELOW, HIGH_CONTRAST_FROM, ("low", "medium", "high"))
     kelvin = colour_temperature(images)
-    if kelvin is None:
-        return f"{level} brightness and {contrast} contrast"
-    tone = _word(kelvin, WARM_BELOW_K, COOL_FROM_K, ("warm", "neutral", "cool"))
-    return f"{level} brightness, {contrast} contrast and {tone} colours"
+    levels = ("low", "medium", "high")
+    return Light(
+        brightness=_word(float(lightness.mean()), DARK_BELOW, BRIGHT_FROM, levels),
+        contrast=_word(float(lightness.std(axis=(1, 2)).mean()), LOW_CONTRAST_BELOW, HIGH_CONTRAST_FROM, levels),
+        tone=None if kelvin is None else _word(kelvin, WARM_BELOW_K, COOL_FROM_K, ("warm", "neutral", "cool")),
+    )
 
 
 def colour_temperature(images: npt.NDArray[np.float32]) -> float | None:

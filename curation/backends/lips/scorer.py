@@ -35,17 +35,18 @@ class SyncEvidence:
     @property
     def offset_frames(self) -> int:
         """Frames at 25 fps by which the sound is late (negative: early) where the two agree best."""
-        return int(np.argmax(self.curve)) - MAX_SHIFT_FRAMES
+        return int(self.curve.argmax()) - MAX_SHIFT_FRAMES
 
     @property
     def confidence(self) -> float:
         """Best minus median over the shifts, as in SyncNet."""
-        return float(np.max(self.curve) - np.median(self.curve))
+        # The median of an odd number of values; `np.median` takes ten times as long, and an index has many curves.
+        return float(self.curve.max() - np.partition(self.curve, MAX_SHIFT_FRAMES)[MAX_SHIFT_FRAMES])
 
     def agreement(self, max_offset_frames: int) -> float:
         """The best value of the curve at shifts of at most `max_offset_frames`."""
         near = slice(MAX_SHIFT_FRAMES - max_offset_frames, MAX_SHIFT_FRAMES + max_offset_frames + 1)
-        return float(np.max(self.curve[near]))
+        return float(self.curve[near].max())
 
 
 class SyncScorer(Protocol):

@@ -33,12 +33,12 @@ def test_the_header_has_the_totals(page: Page) -> None:
 
 
 def test_the_funnel_has_every_stage_and_rule(page: Page) -> None:
-    assert "probe 5 → 4 unreadable −1 20 %" in page.text
-    assert "resolution 4 → 3 short edge −1 25 % median 480, threshold 480" in page.text
-    assert "split 7 → 6 too short −1 14 % median 1" in page.text
-    assert "faces 6 → 4 presence −2 33 % median 0.3, threshold 0.5" in page.text
-    assert "pose 4 → 5 cropped out +1" in page.text
-    assert "export 5 → 5" in page.text
+    assert "probe 5 → 4 sources 1.0 min → 1.0 min, 80 % go on unreadable −1 sources 0.0 s 20 %" in page.text
+    assert "short edge −1 sources 20.0 s 25 % median 480, threshold 480" in page.text
+    assert "split 7 → 6 clips 28.5 s → 27.5 s, 86 % go on too short −1 clips 1.0 s 14 % median 1" in page.text
+    assert "presence −2 clips 9.0 s 33 % median 0.3, threshold 0.5" in page.text
+    assert "pose 4 → 5 clips 23.0 s → 23.0 s, 100 % go on cropped out +1 clips" in page.text
+    assert "export 5 → 5 clips" in page.text
 
 
 def test_what_became_of_the_sound(page: Page) -> None:
@@ -144,7 +144,7 @@ def test_a_run_that_kept_nothing_has_a_report(tmp_path: Path) -> None:
     write_run(str(tmp_path), [replace(talk, clips=clips)])
     page = report(tmp_path)
     assert "0 kept, 0 %" in page.text
-    assert "low score −2 100 % threshold 0.4" in page.text
+    assert "low score −2 clips 9.5 s 100 % threshold 0.4" in page.text
     assert page.cards("quality/low_score") == 2
 
 

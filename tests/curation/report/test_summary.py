@@ -82,12 +82,14 @@ def test_covered_seconds_are_those_of_the_union(spans: list[tuple[int, int]]) ->
 
 def test_losses_are_counted_by_rule_with_the_median_of_what_was_measured(summary: Summary) -> None:
     assert summary.source_losses == (
-        Loss(stage="probe", rule="unreadable", count=1, median_value=None, median_threshold=None),
-        Loss(stage="resolution", rule="short_edge", count=1, median_value=480.0, median_threshold=480.0),
+        Loss(stage="probe", rule="unreadable", count=1, seconds=0.0, median_value=None, median_threshold=None),
+        Loss(stage="resolution", rule="short_edge", count=1, seconds=20.0, median_value=480.0, median_threshold=480.0),
     )
     assert summary.clip_losses == (
-        Loss(stage="split", rule="too_short", count=1, median_value=1.0, median_threshold=None),
-        Loss(stage="faces", rule="presence", count=2, median_value=(0.25 + 0.35) / 2, median_threshold=0.5),
+        Loss(stage="split", rule="too_short", count=1, seconds=1.0, median_value=1.0, median_threshold=None),
+        Loss(
+            stage="faces", rule="presence", count=2, seconds=9.0, median_value=(0.25 + 0.35) / 2, median_threshold=0.5
+        ),
     )
 
 

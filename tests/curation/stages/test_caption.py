@@ -56,14 +56,15 @@ def test_a_seated_talker() -> None:
     assert result == Caption(
         shot_type="upper body",
         num_people=1,
-        human_action=HumanAction(face="talking"),
+        human_action=HumanAction(face="talking", head="sways a little"),
         movement_direction=MovementDirection.STILL,
         camera_movement=CameraMovement.STATIC,
         lighting="medium brightness, low contrast and neutral colours",
-        brief="An upper-body shot of one person talking; the camera is static.",
-        detailed="This is an upper-body shot in which one person is seen. The person is talking. The person "
-        "stays in place. The camera is static. The picture has medium brightness, low contrast and neutral "
-        "colours.",
+        brief="A mostly grey, horizontal upper-body shot of one person talking; the head sways a little; the camera "
+        "is static.",
+        detailed="This is a horizontal upper-body shot in which one person is seen. The person is talking. The person "
+        "stays in place. The head sways a little. The camera is static. The picture has medium brightness, low "
+        "contrast and neutral colours. Most of it is grey.",
     )
 
 
@@ -76,7 +77,7 @@ def test_what_was_not_measured_is_none() -> None:
     assert result.num_people is None
     for attribute in ("scene", "hand_gesture", "object_interaction", "style", "shot_type"):
         assert getattr(result, attribute) == "none"
-    assert result.brief == "A shot with no visible face."
+    assert result.brief == "A mostly grey, horizontal shot with no visible face."
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_every_severity_is_scored_and_the_first_above_its_limit_rejects() -> Non
         "defect_letterbox": 1.0,
         "defect_logo": 0.0,
     }
-    assert clip.rejection == Decision(stage="defects", rule="watermark", value=0.9, threshold=0.8)
+    assert clip.rejection == Decision(stage="defects", rule="letterbox", value=1.0, threshold=0.1)
 
 
 def place(x0: float, y0: float, x1: float, y1: float, motion: str = "over_motion") -> list[str | float]:

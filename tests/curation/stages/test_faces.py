@@ -120,7 +120,7 @@ def test_below_a_limit_a_clip_of_people_is_rejected(config: FacesConfig, decisio
 def test_without_a_face_a_clip_of_people_is_rejected() -> None:
     nobody = {"face_presence": 0.0, "face_confidence": None, "face_height": None}
     done = FacesFilter(FacesConfig())(clip_with((), ()))
-    assert done.rejection == Decision(stage="faces", rule="no_face", value=0.0, threshold=0.5)
+    assert done.rejection == Decision(stage="faces", rule="no_face", value=0.0, threshold=0.0)
     assert (done.tracks, dict(done.scores)) == ((), nobody)
     general = FacesFilter(FacesConfig())(clip_with((), (), pool=Pool.GENERAL))
     assert (general.kept, dict(general.scores)) == (True, nobody)

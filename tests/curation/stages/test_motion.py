@@ -35,7 +35,9 @@ def test_motion_is_kept_as_scores_and_read_back() -> None:
     # It stays in the picture while the camera pans, so it moves through the scene.
     assert subject.dx_per_s == pytest.approx(0.1, abs=0.003)
     assert clip.kept
-    assert 0.5 < float(clip.scores["camera_fit"] or 0) <= 1.0
+    fit = clip.scores["camera_fit"]
+    assert isinstance(fit, float)
+    assert 0.5 < fit <= 1.0
 
 
 def test_what_cannot_be_told_is_stored_as_unknown() -> None:

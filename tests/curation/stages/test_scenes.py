@@ -265,7 +265,8 @@ def test_what_is_combed_on_more_of_its_keyframes_than_allowed_is_rejected(files:
     assert share > 0.1
     source, result = files.scanned(frames, config=ScenesConfig(max_combed_share=share - 0.01))
     rejection = Decision(stage="scenes", rule="combed", value=share, threshold=share - 0.01)
-    assert result == replace(source, rejection=rejection, keyframes=result.keyframes)
+    scored = source.with_scores(scenes_combed_share=share)
+    assert result == replace(scored, rejection=rejection, keyframes=result.keyframes)
     assert [keyframe.time_s for keyframe in result.keyframes] == [0.0, 0.5]
     assert files.scanned(frames, config=ScenesConfig(max_combed_share=share))[1].active
 
@@ -284,11 +285,11 @@ def test_what_is_combed_on_more_of_its_keyframes_than_allowed_is_rejected(files:
 def test_a_tenth_of_the_claimed_length_may_be_missing(
     files: Files, span_s: tuple[float, float], times_s: list[float], file_end_s: float, detail: str | None
 ) -> None:
-    source, result = files.scanned(at(*times_s), span_s=span_s, duration_s=10.0, fps=1.0, file_end_s=file_end_s)
+    _, result = files.scanned(at(*times_s), span_s=span_s, duration_s=10.0, fps=1.0, file_end_s=file_end_s)
     if detail is None:
         assert result.shots == (Shot(start_s=times_s[0], end_s=times_s[-1] + 1),)
     else:
-        assert result == replace(source, failure=Failure(stage="scenes", rule="truncated", detail=detail))
+        assert result.failure == Failure(stage="scenes", rule="truncated", detail=detail)
 
 
 def test_the_last_frame_lasts_as_long_as_most_do_but_not_beyond_the_part(files: Files) -> None:

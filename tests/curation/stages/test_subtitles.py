@@ -160,6 +160,8 @@ def test_a_clip_without_keyframes_is_kept(subtitles: SubtitleFilter) -> None:
     bare = subtitles(replace(clip, keyframes=(), scores={}))
     assert bare.kept
     assert dict(bare.scores) == {
+        "subtitle_lasting_width": 0.0,
+        "subtitle_possible_width": None,
         "subtitle_persistence": 0.0,
         "subtitle_width": 0.0,
         "subtitle_text_area": 0.0,
@@ -243,27 +245,29 @@ CAPTION = (line(0.875, 0.25),)
 
 @pytest.mark.parametrize(
     ("num_keyframes", "asked_for", "order"),
-    [(10, 3, [1, 8, 5]), (10, 5, [1, 9, 3, 5, 7]), (2, 3, [0, 1]), (1, 3, [0]), (10, 2, [2, 7])],
+    [(10, 3, [1, 8, 5]), (10, 5, [1, 9, 3, 5, 7]), (2, 3, [0, 1]), (1, 3, []), (10, 2, [2, 7])],
 )
 def test_the_outermost_keyframes_are_looked_at_first(num_keyframes: int, asked_for: int, order: list[int]) -> None:
     config = SubtitleConfig(num_keyframes=asked_for, min_persistence=1.0)
     clip, shown = read([CAPTION] * 10, num_keyframes=num_keyframes, config=config)
-    # One keyframe is not enough for a decision, so a clip that has no more of them is left at once.
+    # One keyframe is not enough for text to last, so a clip that has no more of them is not looked at.
     assert shown == order
     assert clip.scores["subtitle_num_keyframes"] == len(order)
 
 
 def test_two_heavy_keyframes_of_three_are_enough() -> None:
-    clip, shown = read([CAPTION] * 3)
-    assert len(shown) == 2
-    assert clip.rejection == Decision(stage="subtitles", rule="heavy_text", value=1.0, threshold=0.5)
+    clip, shown = read([CAPTION, CAPTION, ()])
+    assert len(shown) == 3
+    assert clip.rejection == Decision(stage="subtitles", rule="heavy_text", value=0.25, threshold=0.25)
     assert dict(clip.scores) == {
-        "subtitle_persistence": 1.0,
-        "subtitle_width": 0.25,
-        "subtitle_text_area": 0.25 * 0.0625,
+        "subtitle_lasting_width": 0.25,
+        "subtitle_possible_width": None,
+        "subtitle_persistence": 2 / 3,
+        "subtitle_width": pytest.approx(0.5 / 3),
+        "subtitle_text_area": pytest.approx(0.5 * 0.0625 / 3),
         "subtitle_motion": "over_motion",
         "subtitle_overlays": json.dumps([["over_motion", 0.375, 0.875, 0.625, 0.9375]]),
-        "subtitle_num_keyframes": 2.0,
+        "subtitle_num_keyframes": 3.0,
     }
 
 
@@ -271,9 +275,8 @@ def test_a_caption_that_pauses_is_persistent_and_its_numbers_are_means() -> None
     wide = (line(0.8125, 0.5), line(0.9, 0.375), line(0.4, 0.125))
     clip, shown = read([wide, (), wide])
     assert len(shown) == 3
-    two_thirds = 2 / 3
-    assert clip.rejection == Decision(stage="subtitles", rule="heavy_text", value=two_thirds, threshold=0.5)
-    assert clip.scores["subtitle_persistence"] == two_thirds
+    assert clip.rejection == Decision(stage="subtitles", rule="heavy_text", value=0.875, threshold=0.25)
+    assert clip.scores["subtitle_persistence"] == 2 / 3
     # The sign in the middle is text, but was not laid over the picture.
     assert clip.scores["subtitle_width"] == pytest.approx(2 * 0.875 / 3)
     assert clip.scores["subtitle_text_area"] == pytest.approx(2 * 0.0625 * (0.5 + 0.375 + 0.125) / 3)
@@ -288,13 +291,14 @@ def test_a_caption_that_pauses_is_persistent_and_its_numbers_are_means() -> None
         ([(), CAPTION, CAPTION], 3, 0.5, 3, False),
         ([CAPTION, CAPTION, ()], 3, 0.7, 3, True),
         ([CAPTION, (), CAPTION], 3, 0.7, 2, True),
-        ([CAPTION, CAPTION, (), ()], 4, 0.5, 2, False),
-        ([(), CAPTION, CAPTION, CAPTION, ()], 5, 0.6, 4, False),
-        ([CAPTION, (), (), CAPTION, ()], 5, 0.1, 4, False),
+        # A clip that will be rejected is looked at to the end: by a higher limit it might not be.
+        ([CAPTION, CAPTION, (), ()], 4, 0.5, 4, False),
+        ([(), CAPTION, CAPTION, CAPTION, ()], 5, 0.6, 5, False),
+        ([CAPTION, (), (), CAPTION, ()], 5, 0.1, 5, False),
         ([(line(0.875, 0.249),)] * 3, 3, 0.5, 2, True),
     ],
 )
-def test_looking_ends_once_the_decision_stands(
+def test_looking_ends_once_the_clip_cannot_be_rejected(
     found: list[tuple[TextBox, ...]], asked_for: int, persistence: float, looks: int, kept: bool
 ) -> None:
     clip, shown = read(found, config=SubtitleConfig(num_keyframes=asked_for, min_persistence=persistence))
@@ -344,7 +348,7 @@ def test_which_text_was_laid_over_the_picture(
     )
     clip, _ = read([CAPTION] * 3, config=settings)
     assert clip.scores["subtitle_motion"] == (motion.value if overlay else None)
-    assert clip.scores["subtitle_width"] == (pytest.approx(text.box.width) if overlay else 0.0)
+    assert clip.scores["subtitle_width"] == (pytest.approx(2 * text.box.width / 3) if overlay else 0.0)
 
 
 def test_the_widest_overlay_tells_the_motion(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -355,7 +359,7 @@ def test_the_widest_overlay_tells_the_motion(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("curation.stages.subtitles.find_bands", lambda lines, images: bands if lines[1:] else ())
     clip, _ = read([CAPTION] * 3)
     assert clip.scores["subtitle_motion"] == "changed"
-    assert clip.scores["subtitle_width"] == 1.125
+    assert clip.scores["subtitle_width"] == 0.75
 
 
 @pytest.mark.clips

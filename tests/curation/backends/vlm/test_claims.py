@@ -52,14 +52,13 @@ def test_the_least_probable_claim_decides() -> None:
         assert (clip.rejection.stage, clip.rejection.rule) == ("consistency", "refuted_claim")
         assert clip.rejection.value == pytest.approx(0.05)
         assert clip.rejection.threshold == 0.2
-        assert clip.scores["consistency_refuted_claim"] == "camera_movement: pan left"
+        assert clip.scores["consistency_least_claim"] == "camera_movement: pan left"
         assert clip.scores["consistency_claims_judged"] == 5
         asked = [body["messages"][0]["content"][1]["text"] for body in server.asked]
         assert any('says of it: "The scene is A kitchen." Compare' in text for text in asked)
         kept = judged(server, min_claim_probability=0.04)
         assert kept.kept
         assert kept.scores["consistency_least_probability"] == pytest.approx(0.05)
-        assert kept.scores["consistency_refuted_claim"] is None
 
 
 def test_what_is_measured_needs_no_judge() -> None:
