@@ -33,11 +33,11 @@ def test_the_header_has_the_totals(page: Page) -> None:
 
 
 def test_the_funnel_has_every_stage_and_rule(page: Page) -> None:
-    assert "probe 5 → 4 sources 1.0 min → 1.0 min, 80 % go on unreadable −1 sources 0.0 s 20 %" in page.text
-    assert "short edge −1 sources 20.0 s 25 % median 480, threshold 480" in page.text
-    assert "split 7 → 6 clips 28.5 s → 27.5 s, 86 % go on too short −1 clips 1.0 s 14 % median 1" in page.text
+    assert "probe 5 → 4 sources 1.0 min → 1.0 min, 80 % go on unreadable −1 source 0.0 s 20 %" in page.text
+    assert "short edge −1 source 20.0 s 25 % median 480, threshold 480" in page.text
+    assert "split 7 → 6 clips 28.5 s → 27.5 s, 86 % go on too short −1 clip 1.0 s 14 % median 1" in page.text
     assert "presence −2 clips 9.0 s 33 % median 0.3, threshold 0.5" in page.text
-    assert "pose 4 → 5 clips 23.0 s → 23.0 s, 100 % go on cropped out +1 clips" in page.text
+    assert "pose 4 → 5 clips 23.0 s → 23.0 s, 100 % go on cropped out +1 clip" in page.text
     assert "export 5 → 5 clips" in page.text
 
 
