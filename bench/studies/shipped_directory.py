@@ -38,7 +38,7 @@ class _Speaker:
     """Of the held-out performance."""
 
 
-SPEAKERS: Final = (_Speaker(name="ada", index=5_011), _Speaker(name="ben", index=5_003))
+SPEAKERS: Final = (_Speaker(name="ada", index=5_004), _Speaker(name="ben", index=5_013))
 
 
 def write_model(out: Path, student: Path, codec: PatchDCTCodec, codebook: Path) -> None:
