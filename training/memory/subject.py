@@ -13,6 +13,7 @@ from infra.storage.files import list_folders
 from model.codecs.image import AREAS, CLIP_FRAMES, size_for_area
 from model.pretrained.presets import PRESETS, TransformerConfig
 from model.weights.files import read_json
+from model.weights.source import SHIPPED_DIRECTORY, is_shipped
 from training.recipes.recipe import Recipe, load_recipe
 
 PAPERS: Final = "soul-5b"
@@ -40,8 +41,9 @@ def named_network(recipe: Recipe, profile: str, given: str | None) -> tuple[str,
     source = given or recipe.initial
     while source.startswith(_STAGE):
         source = load_recipe(source.removeprefix(_STAGE), profile).initial
-    if source and (Path(source) / "transformer" / "config.json").is_file():
-        return source, network_in(Path(source))
+    directory = SHIPPED_DIRECTORY if is_shipped(source) else Path(source)
+    if source and (directory / "transformer" / "config.json").is_file():
+        return source, network_in(directory)
     if source in PRESETS:
         return source, PRESETS[source].transformer
     if given:

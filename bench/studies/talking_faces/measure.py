@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from bench.studies.talking_faces.face import HEAD, INSIDE, LAYOUT_SIZE, MOUTH_BELOW, MOUTH_DROP, MOUTH_SHUT
+from bench.studies.talking_faces.face import HEAD, INSIDE, LAYOUT_SIZE, MOUTH_BELOW, MOUTH_DROP
 from bench.studies.talking_faces.identity import PARTS, Lab, lab_of
 from bench.studies.talking_faces.performance import HeadMotion
 
@@ -67,21 +67,24 @@ def mouth_opening(frames: Frames, reference: Frames, shift: Floats | None = None
 
     Args:
         frames: (T, S, S, 3) RGB.
-        reference: (S, S, 3) RGB, the head at rest; its cheeks say how bright skin is.
+        reference: (S, S, 3) RGB, head at rest, mouth shut; its cheeks say how bright skin is, and what is dark about its
+            mouth is taken off.
         shift: (T, 2) as `track_head` gives it; measured here if not given.
     """
     shift = track_head(frames, reference) if shift is None else shift
     skin = part_colours(reference)["skin"][0]
+
     # An ellipse's area grows with its height: at most 13 wide and 10.3 high, in a window of 30 × 24.
-    width, height = _MOUTH_WINDOW
-    darkness = np.empty(len(frames))
-    for index, (frame, (x, y)) in enumerate(zip(frames, shift, strict=True)):
+    def darkness(frame: Frames, x: float, y: float) -> float:
         light = lab_of(_to_layout(frame))[..., 0]
         centre = (HEAD[0] + x - 0.5, HEAD[1] + MOUTH_BELOW + y - 0.5)
-        window = cv2.getRectSubPix(np.ascontiguousarray(light), (width, height), centre)
-        darkness[index] = np.clip((skin - window) / (skin - INSIDE[0]), -0.2, 1.2).sum()
+        window = cv2.getRectSubPix(np.ascontiguousarray(light), _MOUTH_WINDOW, centre)
+        return float(np.clip((skin - window) / (skin - INSIDE[0]), -0.2, 1.2).sum())
+
+    shut = darkness(reference, 0.0, 0.0)
+    dark = np.array([darkness(frame, x, y) for frame, (x, y) in zip(frames, shift, strict=True)])
     area_of_height = np.pi * 13.0
-    return np.asarray((darkness / area_of_height - MOUTH_SHUT) / MOUTH_DROP, np.float64)
+    return np.asarray((dark - shut) / (area_of_height * MOUTH_DROP), np.float64)
 
 
 def part_colours(picture: Frames, shift: tuple[float, float] = (0.0, 0.0)) -> dict[str, Lab]:

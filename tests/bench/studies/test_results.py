@@ -9,6 +9,7 @@ import pytest
 
 from bench.studies import distillation, lip_sync
 from bench.studies.training_run import TrainingRun
+from model.weights.source import SHIPPED_DIRECTORY
 from tests.bench.studies.shape import RESULTS, committed, shape
 
 README = (RESULTS.parents[1] / "README.md").read_text()
@@ -143,3 +144,15 @@ def test_the_readme_tells_what_the_decoder_study_measured() -> None:
     for macs in (many, few):
         assert f"{macs / 1e12:.2f}T" in README
     assert f"{report['held_out']['fidelity']['student against teacher']['psnr']:.1f} dB" in FRONT_README
+
+
+def test_the_card_of_the_shipped_network_tells_what_was_measured() -> None:
+    report = committed("shipped_network")
+    card = (SHIPPED_DIRECTORY / "README.md").read_text()
+    summary, pictures = report["summary"], report["pictures"]
+    low, mean, high = sorted(summary["r_mean"])
+    assert f"{mean:.3f} [{low:.3f}, {high:.3f}]" in card
+    assert f"{report['made_from']['train_steps']:,}, of 4 clips" in card
+    assert mean >= 0.9
+    assert abs(summary["r_others"][0]) < 0.05
+    assert 1 / 1.3 < pictures["sharpness_ratio"] < 1.3
