@@ -67,8 +67,8 @@ def mouth_opening(frames: Frames, reference: Frames, shift: Floats | None = None
 
     Args:
         frames: (T, S, S, 3) RGB.
-        reference: (S, S, 3) RGB, head at rest, mouth shut; its cheeks say how bright skin is, and what is dark about its
-            mouth is taken off.
+        reference: (S, S, 3) RGB, head at rest, mouth shut; its cheeks say how bright skin is, and what is dark about
+            its mouth is taken off.
         shift: (T, 2) as `track_head` gives it; measured here if not given.
     """
     shift = track_head(frames, reference) if shift is None else shift
