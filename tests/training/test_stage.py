@@ -9,6 +9,9 @@ import fsspec
 import pytest
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
+    EventAccumulator,
+)
 
 from model import SoulPipeline
 from model.weights.directory import check_model_directory
@@ -62,7 +65,21 @@ def test_validation_videos_are_held_out_clips_with_their_sound(trained: Path) ->
     with av.open(str(videos[0])) as container:
         frames = list(container.decode(video=0))
         assert len(frames) == 17
+        assert frames[0].width == 2 * frames[0].height, "the truth beside what was made"
         assert container.streams.audio
+
+
+def test_tensorboard_shows_recipe_prompts_and_videos(trained: Path) -> None:
+    events = EventAccumulator(str(trained / "train/720p/tensorboard"))
+    events.Reload()
+    made = {f"validation/{path.stem}" for path in (trained / "train/720p/validation").rglob("*.mp4")}
+    tags = events.Tags()
+    assert set(tags["images"]) == made
+    assert {"recipe", *made} == set(tags["tensors"])
+    for tag in made:
+        assert [each.step for each in events.Images(tag)] == [2, 4]
+        prompt = events.Tensors(tag)[0].tensor_proto.string_val[0].decode()
+        assert prompt == f"prompt 0 of {tag.removeprefix('validation/')}"
 
 
 def test_the_result_is_a_model_directory_that_knows_its_defaults(trained: Path) -> None:
