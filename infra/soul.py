@@ -42,6 +42,7 @@ ENTRIES: Final = {
     "train": _own("training", "train a stage: 720p, 1080p, distill, evae", "run"),
     "memory": _own("training", "say what a stage will hold on each GPU, and whether that fits", "plan"),
     "export": _own("training", "a model directory of any checkpoint", "export"),
+    "push-model": _own("training", "a model directory with its card, to the Hugging Face Hub or into a folder", "push"),
     "negatives": _own("training", "failure cases, as one more pool of encoded clips", "negatives"),
     "info": _own("model", "what a model costs at a size and length", "info"),
     "generate": _own("model", "portrait + speech + prompt -> mp4", "generate"),
