@@ -37,6 +37,9 @@ ENTRIES: Final = {
     "browse": _own("curation", "a page on which clips are searched, compared and played", "browse"),
     "extract": _own("curation", "a clip's files and first frame: a portrait and speech to use", "extract"),
     "encode": _own("curation", "curated shards -> what training reads", "encode"),
+    "push-data": _own(
+        "curation", "a run as a data set with its card, to the Hugging Face Hub or into a folder", "push"
+    ),
     "codebook": _own("training", "cluster the encoded latents", "codebook"),
     "convert": _own("model", "Wan2.2 -> the model directory that training starts from", "convert"),
     "train": _own("training", "train a stage: 720p, 1080p, distill, evae", "run"),

@@ -30,7 +30,7 @@ ROOMS: Mapping[str, str] = {
     "model": "ahead device media codecs network weights generation pretrained cost commands __main__",
     "curation": (
         "clip media backends tiny_models sample shards encoding report browse sources planning stage runner stages "
-        "pipeline readiness job commands __main__"
+        "pipeline push readiness job commands __main__"
     ),
     "training": (
         "data distributed monitoring objectives recipes memory initial weight_files result parts trainer stage command "
