@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.progress import track
 
 from infra.config import ConfigError, persons_mistakes
-from training.export.lora import LeftOut, LoraLayer, difference
+from model.weights.wan_names import AUDIO_MODULES
+from training.export.lora import LeftOut, LoraLayer, difference, is_audio
 from training.export.lora_files import write_lora
 from training.export.stored import newest
 from training.weight_files import Weight, weights_in
@@ -61,16 +62,25 @@ def describe(layers: Sequence[LoraLayer], left_out: Sequence[LeftOut], rank: int
     whole = sum(each.energy for each in layers) + sum(each.energy for each in left_out)
     others: dict[str, list[LeftOut]] = defaultdict(list)
     for each in left_out:
-        others[_kind(each.name)].append(each)
-    for kind, found in sorted(others.items()):
+        others[_rest(each.name)].append(each)
+    for rest, found in sorted(others.items()):
         share = sum(each.energy for each in found) / whole
-        yield f"left out: {kind} ({len(found)} parameters, {100 * share:.2f} % of the whole difference)"
+        yield f"left out: {rest} ({len(found)} parameters, {100 * share:.2f} % of the whole difference)"
 
 
 def _kind(name: str) -> str:
-    """What a layer or parameter is, whichever block it is in."""
+    """What a layer is, whichever block it is in."""
     parts = [part for part in name.split(".") if not part.isdigit()]
-    return ".".join(part for part in parts if part not in {"blocks", "weight", "net"})
+    return ".".join(part for part in parts if part not in {"blocks", "net"})
+
+
+def _rest(name: str) -> str:
+    """What a parameter belongs to that is left out."""
+    if is_audio(name):
+        return f"the audio layers {', '.join(sorted(AUDIO_MODULES))}"
+    if "norm" in name:
+        return "norms"
+    return "modulation (scale_shift_table)" if name.endswith("scale_shift_table") else name.rpartition(".")[0]
 
 
 def _sorted(found: Iterable[LoraLayer | LeftOut], total: int) -> tuple[list[LoraLayer], list[LeftOut]]:

@@ -226,7 +226,9 @@ def test_of_a_checkpoint_and_of_its_result_it_is_the_same(
     said = capsys.readouterr().out
     assert "rank 4 keeps" in said
     assert "of the difference of all linear layers" in said
-    assert "left out: scale_shift_table (" in said
+    assert "left out: modulation (scale_shift_table) (" in said
+    assert "left out: norms (" in said
+    assert not any("audio layers" in line and "norm" not in line for line in said.splitlines())
     model, base = str(run / "model"), str(run / "small")
     assert main([*words, "--model", model, "--base", base, "--out", str(tmp_path / "two")]) == 0
     for file in (DIFFUSERS_FILE, COMFYUI_FILE, AUDIO_FILE):
