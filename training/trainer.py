@@ -163,7 +163,7 @@ class Trainer:
         recipe, step = self.recipe, self.state.step
         self.logs = open_logs(self.folder, step, recipe.monitoring, asdict(recipe), self.display.say)
         for each in self.shown:
-            self.logs.text(step, each.title, each.sample.prompts[0])
+            self.logs.text(step, each.prompt_title, each.sample.prompts[0])
 
     def count_steps(self) -> int:
         """Optimizer steps of the whole training: those done, and those that are left of the epochs asked for.
@@ -317,7 +317,7 @@ class Trainer:
             path = folder / f"{each.sample.key}.mp4"
             # Some viewers make none.
             if self.logs is not None and path.is_file():
-                self.logs.video(self.state.step, each.title, path, each.sample.prompts[0])
+                self.logs.video(self.state.step, each.video_title, path, each.sample.prompts[0])
 
     @property
     def shown(self) -> Sequence[HeldOut]:

@@ -9,9 +9,6 @@ import fsspec
 import pytest
 import torch
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
-    EventAccumulator,
-)
 
 from model import SoulPipeline
 from model.weights.directory import check_model_directory
@@ -19,6 +16,7 @@ from tests.worlds.encoded_run import GENERAL, SampleSpec, make_encoded_run
 from tests.worlds.pipelines import asked
 from tests.worlds.recipes import metrics, small_options, small_overrides, train
 from tests.worlds.small_model import small_model
+from tests.worlds.tensorboard_pages import shown_by_tensorboard
 from training.__main__ import main
 from training.data.damage import DamagedError
 from training.distributed.ranks import join_ranks
@@ -70,16 +68,12 @@ def test_validation_videos_are_held_out_clips_with_their_sound(trained: Path) ->
 
 
 def test_tensorboard_shows_recipe_prompts_and_videos(trained: Path) -> None:
-    events = EventAccumulator(str(trained / "train/720p/tensorboard"))
-    events.Reload()
-    made = {f"validation/{path.stem}" for path in (trained / "train/720p/validation").rglob("*.mp4")}
-    tags = events.Tags()
-    assert set(tags["images"]) == made
-    assert {"recipe", *made} == set(tags["tensors"])
-    for tag in made:
-        assert [each.step for each in events.Images(tag)] == [2, 4]
-        prompt = events.Tensors(tag)[0].tensor_proto.string_val[0].decode()
-        assert prompt == f"prompt 0 of {tag.removeprefix('validation/')}"
+    shown = shown_by_tensorboard(trained / "train/720p/tensorboard")
+    keys = {path.stem for path in (trained / "train/720p/validation").rglob("*.mp4")}
+    assert shown["images"] == {f"validation/{key}": [2, 4] for key in keys}
+    assert shown["text"] == {"recipe": [0]} | {f"prompt/{key}": [0] for key in keys}
+    assert shown["scalars"]["loss"] == [1, 2, 3, 4]
+    assert not shown["images"].keys() & shown["text"].keys()
 
 
 def test_the_result_is_a_model_directory_that_knows_its_defaults(trained: Path) -> None:

@@ -21,7 +21,7 @@ RECIPE: Final = "recipe"
 
 
 class Log(Protocol):
-    """Keeps what a training says. Steps never go down."""
+    """Keeps what a training says. Steps never go down, and a name is always of a scalar, a text or a video."""
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Keep the values of a step, by name."""

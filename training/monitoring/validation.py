@@ -60,9 +60,14 @@ class HeldOut:
     wav: bytes | None
 
     @property
-    def title(self) -> str:
-        """What its videos and its prompt are logged under."""
+    def video_title(self) -> str:
+        """What its videos are logged under."""
         return f"validation/{self.sample.key}"
+
+    @property
+    def prompt_title(self) -> str:
+        """What its prompt is logged under: TensorBoard shows one kind of thing under a name."""
+        return f"prompt/{self.sample.key}"
 
 
 def load_held_out(
