@@ -23,6 +23,7 @@ ABOUT: Final = {
     "browse": "a page on which clips are searched, filtered, compared between runs, and played",
     "extract": "write a clip's files and its first frame: a portrait and speech to use",
     "encode": "turn curated shards into what training reads; adds what is new",
+    "push": "a run as a data set with its card, to the Hugging Face Hub or into a folder",
     "sample": "make the sample bucket",
     "serve-models": "start the servers of models that a profile asks, and keep them",
     "tiny-models": "make random tiny weights of every production model",

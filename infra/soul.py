@@ -38,11 +38,15 @@ ENTRIES: Final = {
     "browse": _own("curation", "a page on which clips are searched, compared and played", "browse"),
     "extract": _own("curation", "a clip's files and first frame: a portrait and speech to use", "extract"),
     "encode": _own("curation", "curated shards -> what training reads", "encode"),
+    "push-data": _own(
+        "curation", "a run as a data set with its card, to the Hugging Face Hub or into a folder", "push"
+    ),
     "codebook": _own("training", "cluster the encoded latents", "codebook"),
     "convert": _own("model", "Wan2.2 -> the model directory that training starts from", "convert"),
     "train": _own("training", "train a stage: 720p, 1080p, distill, evae", "run"),
     "memory": _own("training", "say what a stage will hold on each GPU, and whether that fits", "plan"),
     "export": _own("training", "a model directory of any checkpoint", "export"),
+    "push-model": _own("training", "a model directory with its card, to the Hugging Face Hub or into a folder", "push"),
     "negatives": _own("training", "failure cases, as one more pool of encoded clips", "negatives"),
     "info": _own("model", "what a model costs at a size and length", "info"),
     "generate": _own("model", "portrait + speech + prompt -> mp4", "generate"),

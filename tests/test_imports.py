@@ -26,15 +26,15 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 """The parts, and the rooms that may do more than their part, each with all that it may import of the others."""
 
 ROOMS: Mapping[str, str] = {
-    "infra": "environments config default_run command_line pack terminal storage jobs served servers soul",
+    "infra": "environments config default_run command_line pack terminal storage hub jobs served servers soul",
     "model": "ahead device media codecs network weights generation pretrained cost commands __main__",
     "curation": (
         "clip rules media backends tiny_models sample shards encoding sources planning stage runner stages pipeline "
-        "decisions report browse readiness job commands __main__"
+        "decisions report browse push readiness job commands __main__"
     ),
     "training": (
         "data distributed monitoring objectives recipes memory initial weight_files result parts trainer stage command "
-        "codebook export negatives __main__"
+        "codebook export push negatives __main__"
     ),
     "bench": (
         "values rows pages samples weights metrics stats leaderboard human_study report evaluation "

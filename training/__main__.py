@@ -1,4 +1,4 @@
-"""The command line: `python -m training codebook | plan | run | export | negatives`."""
+"""The command line: `python -m training codebook | plan | run | export | push | negatives`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ COMMANDS: Final = {
         about="a model directory of any checkpoint, also while training goes on",
         options="training.export.options",
         run="training.export.command",
+    ),
+    "push": Command(
+        about="a model directory with its card, to the Hugging Face Hub or into a folder",
+        options="training.push.options",
+        run="training.push.command",
     ),
     "negatives": Command(
         about="failure cases under a negative prompt, as a further pool of encoded clips",

@@ -21,6 +21,7 @@ from training.distributed.ranks import Ranks
 from training.initial import Initial, initial_directory, initial_source
 from training.memory.sharing import settle
 from training.memory.subject import encoded_buckets
+from training.monitoring.config import check_monitoring
 from training.monitoring.display import Display
 from training.monitoring.validation import load_held_out
 from training.parts.by_objective import PARTS_OF
@@ -67,8 +68,8 @@ def run_stage(stage: str, recipe: Recipe, run: Path, ranks: Ranks, *, initial: s
             if problem := trainer.checkpoints.close():
                 display.say(problem)
             display.stop()
-            if trainer.metrics is not None:
-                trainer.metrics.close()
+            if trainer.logs is not None:
+                trainer.logs.close()
         return _finish(trainer, recipe, run, start)
 
 
@@ -153,6 +154,7 @@ def _check_places(recipe: Recipe, run: Path, initial: str | None) -> str:
         What the stage starts from.
     """
     _encoded(recipe, run).encoding()
+    check_monitoring(recipe.monitoring)
     check_link(run / "model")
     if (run / CODEBOOK_FILE).is_file():
         with persons_mistakes():

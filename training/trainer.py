@@ -6,7 +6,7 @@ import math
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -24,7 +24,8 @@ from training.distributed.ranks import Ranks
 from training.distributed.train_state import TrainState
 from training.initial import Initial
 from training.monitoring.display import Display
-from training.monitoring.metrics import Averages, MetricsLog
+from training.monitoring.log import Log, open_logs
+from training.monitoring.metrics import Averages
 from training.monitoring.validation import HeldOut, share_of
 from training.parts.parts import Finish, Parts
 from training.recipes.changes import ORDER, Flat, changed, flat, refusal
@@ -61,7 +62,8 @@ class Trainer:
     state: TrainState = field(default_factory=TrainState)
     total_steps: int = 0
     """Known when it is known where training goes on."""
-    metrics: MetricsLog | None = None
+    logs: Log | None = None
+    """On the main process, once it is known where training goes on."""
     _is_first: bool = True
     _asked_to_stop: bool = False
     _stops: bool = False
@@ -146,7 +148,7 @@ class Trainer:
             self.display.say(
                 "nothing is validated: no human sample is held out (data.held_out_fraction, which needs two sources)"
             )
-        self.ranks.on_main(self.open_metrics)
+        self.ranks.on_main(self.open_logs)
         self.display.start(self.state.step, self.total_steps)
 
     def describe_progress(self) -> str:
@@ -156,9 +158,12 @@ class Trainer:
             return f"{step} steps have been made, more than the {total} that are asked for: there is nothing to train"
         return f"going on from step {step} of {total}"
 
-    def open_metrics(self) -> None:
-        """Begin to log, on the main process."""
-        self.metrics = MetricsLog(self.folder, self.state.step)
+    def open_logs(self) -> None:
+        """Begin to log, on the main process: the recipe, and what the videos of the validation are made from."""
+        recipe, step = self.recipe, self.state.step
+        self.logs = open_logs(self.folder, step, recipe.monitoring, asdict(recipe), self.display.say)
+        for each in self.shown:
+            self.logs.text(step, each.prompt_title, each.sample.prompts[0])
 
     def count_steps(self) -> int:
         """Optimizer steps of the whole training: those done, and those that are left of the epochs asked for.
@@ -265,7 +270,7 @@ class Trainer:
                 if counts:
                     averages.add("validation_loss", float(error.sum()), len(error))
             made: list[tuple[Path, Finish]] = []
-            for each, counts in share_of(self.held_out[: config.videos], rank, num_ranks):
+            for each, counts in share_of(self.shown, rank, num_ranks):
                 finish = self.parts.viewer.make(each)
                 if counts and writes:
                     made.append((folder / f"{each.sample.key}.mp4", finish))
@@ -279,6 +284,7 @@ class Trainer:
             problem = error
         if problem := next((each for each in self.ranks.gather(problem) if each), None):
             raise problem
+        self.ranks.on_main(lambda: self.log_videos(folder))
 
     def show_first(self, averages: Averages, seconds: float) -> None:
         """Show the first step that this process makes as soon as it is made: the next lines may take long."""
@@ -297,13 +303,26 @@ class Trainer:
     def log(self, averages: Averages) -> None:
         """Write the averages since the last log."""
         values = averages.collect(self.ranks) | {"epoch": self.state.epoch, "samples": self.state.samples}
-        self.ranks.on_main(lambda: self.write_metrics(values))
+        self.ranks.on_main(lambda: self.log_scalars(values))
         self.display.show(self.state.step, values)
 
-    def write_metrics(self, values: dict[str, float]) -> None:
-        """Write values of the last step, on the main process."""
-        assert self.metrics is not None
-        self.metrics.write(self.state.step, values)
+    def log_scalars(self, values: dict[str, float]) -> None:
+        """Log values of the last step, on the main process."""
+        if self.logs is not None:
+            self.logs.scalars(self.state.step, values)
+
+    def log_videos(self, folder: Path) -> None:
+        """Log the videos of a validation that lie in a folder, whichever rank made them, on the main process."""
+        for each in self.shown:
+            path = folder / f"{each.sample.key}.mp4"
+            # Some viewers make none.
+            if self.logs is not None and path.is_file():
+                self.logs.video(self.state.step, each.video_title, path, each.sample.prompts[0])
+
+    @property
+    def shown(self) -> Sequence[HeldOut]:
+        """The held-out samples that are made into videos."""
+        return self.held_out[: self.recipe.validation.videos]
 
     def save(self, averages: Averages, *, at_once: bool = False) -> None:
         """Write a checkpoint, in the background or `at_once`; the seconds that training waits are logged."""

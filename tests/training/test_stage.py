@@ -16,6 +16,7 @@ from tests.worlds.encoded_run import GENERAL, SampleSpec, make_encoded_run
 from tests.worlds.pipelines import asked
 from tests.worlds.recipes import metrics, small_options, small_overrides, train
 from tests.worlds.small_model import small_model
+from tests.worlds.tensorboard_pages import shown_by_tensorboard
 from training.__main__ import main
 from training.data.damage import DamagedError
 from training.distributed.ranks import join_ranks
@@ -62,7 +63,17 @@ def test_validation_videos_are_held_out_clips_with_their_sound(trained: Path) ->
     with av.open(str(videos[0])) as container:
         frames = list(container.decode(video=0))
         assert len(frames) == 17
+        assert frames[0].width == 2 * frames[0].height, "the truth beside what was made"
         assert container.streams.audio
+
+
+def test_tensorboard_shows_recipe_prompts_and_videos(trained: Path) -> None:
+    shown = shown_by_tensorboard(trained / "train/720p/tensorboard")
+    keys = {path.stem for path in (trained / "train/720p/validation").rglob("*.mp4")}
+    assert shown["images"] == {f"validation/{key}": [2, 4] for key in keys}
+    assert shown["text"] == {"recipe": [0]} | {f"prompt/{key}": [0] for key in keys}
+    assert shown["scalars"]["loss"] == [1, 2, 3, 4]
+    assert not shown["images"].keys() & shown["text"].keys()
 
 
 def test_the_result_is_a_model_directory_that_knows_its_defaults(trained: Path) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 import torch
 
 from infra.config import ConfigError
 from model.weights.directory import CODEBOOK_FILE
-from training.export.stored import DamagedError, Stored, candidates, stage_folder
+from training.export import lora_command
+from training.export.stored import Stored, newest, stage_folder
 from training.initial import Initial
 from training.result import Origin, write_result
 
@@ -24,8 +24,13 @@ def run(options: argparse.Namespace) -> None:
     """
     if options.out.exists():
         raise ConfigError(f"{options.out} is already there: give another --out, or remove it")
+    if options.lora is not None:
+        lora_command.run(options)
+        return
+    if options.checkpoint is None or options.base is not None or options.audio:
+        raise ConfigError("a model directory is made of a --checkpoint; --base and --audio go with --lora")
     codebook = stage_folder(options.checkpoint).parents[1] / CODEBOOK_FILE
-    with _newest(options.checkpoint, averaged=not options.raw) as stored:
+    with newest(options.checkpoint, averaged=not options.raw) as stored:
         which = "raw" if options.raw else "averaged"
         print(f"reading  the {which} weights of {stored.path}", flush=True)
         write_result(
@@ -37,21 +42,6 @@ def run(options: argparse.Namespace) -> None:
             codebook=codebook if codebook.is_file() else None,
         )
     print(f"model  {options.out}")
-
-
-def _newest(given: Path, *, averaged: bool) -> Stored:
-    """The best checkpoint of those that are meant which is whole, opened.
-
-    Raises:
-        ConfigError: none of them is.
-    """
-    *others, last = candidates(given)
-    for path in others:
-        try:
-            return Stored.open(path, averaged=averaged)
-        except DamagedError as error:
-            print(f"{error}; taking the one before it", file=sys.stderr)
-    return Stored.open(last, averaged=averaged)
 
 
 def _initial(origin: Origin, given: Path | None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -111,6 +112,21 @@ def candidates(given: Path) -> Sequence[Path]:
     if not found:
         raise ConfigError(f"{folder} has no checkpoint yet")
     return found
+
+
+def newest(given: Path, *, averaged: bool) -> Stored:
+    """The best checkpoint of those that are meant which is whole, opened; others are told of.
+
+    Raises:
+        ConfigError: none of them is.
+    """
+    *others, last = candidates(given)
+    for path in others:
+        try:
+            return Stored.open(path, averaged=averaged)
+        except DamagedError as error:
+            print(f"{error}; taking the one before it", file=sys.stderr)
+    return Stored.open(last, averaged=averaged)
 
 
 def _digests(path: Path, network: str, files: Mapping[str, PieceFiles]) -> dict[str, Digest]:

@@ -59,6 +59,16 @@ class HeldOut:
     batch: Batch
     wav: bytes | None
 
+    @property
+    def video_title(self) -> str:
+        """What its videos are logged under."""
+        return f"validation/{self.sample.key}"
+
+    @property
+    def prompt_title(self) -> str:
+        """What its prompt is logged under: TensorBoard shows one kind of thing under a name."""
+        return f"prompt/{self.sample.key}"
+
 
 def load_held_out(
     rows: Integers, reader: SampleReader, conditioner: Conditioner, num: int, say: Callable[[str], None]
@@ -108,6 +118,11 @@ def decode_clip(vae: Autoencoder, latents: Tensor) -> np.ndarray:
     parts = [levels_of(pixels[0]).cpu() for pixels in StreamingDecoder(vae).frames(latents)]
     frames: np.ndarray = rearrange(torch.cat(parts, dim=1), "c t h w -> t h w c").numpy()
     return frames
+
+
+def beside(truth: np.ndarray, made: np.ndarray) -> np.ndarray:
+    """Frames (T, H, 2W, 3) of two videos (T, H, W, 3) of one length side by side, the truth on the left."""
+    return np.concatenate([truth, made], axis=2)
 
 
 def write_clip(path: Path, frames: np.ndarray, *, fps: int, wav: bytes | None) -> None:

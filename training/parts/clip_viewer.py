@@ -13,7 +13,14 @@ from model.generation.sampling import Scheduler
 from model.network.transformer import SoulTransformer3DModel
 from training.data.conditioning import Batch
 from training.monitoring.metrics import Averages
-from training.monitoring.validation import HeldOut, ValidationConfig, decode_clip, make_clip, write_clip
+from training.monitoring.validation import (
+    HeldOut,
+    ValidationConfig,
+    beside,
+    decode_clip,
+    make_clip,
+    write_clip,
+)
 from training.parts.parts import Finish
 
 
@@ -59,7 +66,8 @@ class ClipViewer:
 
     def make(self, held_out: HeldOut) -> Finish:
         """Make the latents of a clip from its own pivot, text and sound. They are decoded when they are written: the
-        decoder's peak would come on top of what the swap of the weights takes."""
+        decoder's peak would come on top of what the swap of the weights takes. The video shows the truth on the left:
+        what the same decoder makes of the clip's own latents."""
         vae = self.vae
         if vae is None:
             return lambda _path, _averages: None
@@ -67,7 +75,7 @@ class ClipViewer:
 
         def finish(path: Path, _averages: Averages) -> None:
             with _lent(vae, self.device):
-                frames = decode_clip(vae, latents)
+                frames = beside(decode_clip(vae, held_out.sample.latents[None]), decode_clip(vae, latents))
             write_clip(path, frames, fps=held_out.sample.fps, wav=held_out.wav)
 
         return finish

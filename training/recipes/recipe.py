@@ -15,6 +15,7 @@ from training.distributed.checkpoints import CheckpointConfig
 from training.distributed.ema import EmaConfig
 from training.distributed.ranks import Ranks
 from training.distributed.trained_model import OptimizerConfig, ParallelConfig
+from training.monitoring.config import MonitoringConfig
 from training.monitoring.validation import ValidationConfig
 from training.objectives.decoder.decoder import DecoderConfig
 from training.objectives.dmd.dmd import DmdConfig
@@ -84,6 +85,7 @@ class Recipe:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     generation: GenerationConfig = field(default_factory=GenerationConfig)
+    monitoring: MonitoringConfig = field(default_factory=MonitoringConfig)
     log_every: int = 10
     """Steps between two lines of the log."""
     audio_delta_every: int = 50

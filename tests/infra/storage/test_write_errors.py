@@ -19,7 +19,8 @@ from training.__main__ import main
 from training.distributed.lock import locked
 from training.distributed.ranks import join_ranks
 from training.initial import initial_directory
-from training.monitoring.metrics import MetricsLog
+from training.monitoring.config import MonitoringConfig
+from training.monitoring.log import Logs, open_logs
 from training.monitoring.validation import write_clip
 
 FULL = "No space left on device"
@@ -49,11 +50,15 @@ def test_torchs_riddle_is_solved_by_a_look_at_the_disk(tmp_path: Path) -> None:
     assert reason_of(RuntimeError("unexpected pos 5 vs 4"), tmp_path) == "unexpected pos 5 vs 4"
 
 
+def opened(disk: Path, first_step: int) -> Logs:
+    return open_logs(disk, first_step, MonitoringConfig(), {}, print)
+
+
 def log_until_full(disk: Path) -> None:
-    log = MetricsLog(disk, 0)
+    log = opened(disk, 0)
     try:
         for step in range(1, 10_000):
-            log.write(step, {"loss": step / 3})
+            log.scalars(step, {"loss": step / 3})
     finally:
         log.close()
 
@@ -98,10 +103,10 @@ def test_what_was_logged_survives_a_full_disk(tmp_path: Path) -> None:
             log_until_full(disk)
         before = (disk / "metrics.jsonl").read_text().splitlines()
         with pytest.raises(OSError, match=FULL):
-            MetricsLog(disk, 10)  # lines beyond step 10 are to be dropped, for which there is no room
+            opened(disk, 10)  # lines beyond step 10 are to be dropped, for which there is no room
         assert (disk / "metrics.jsonl").read_text().splitlines() == before
         resize(disk, 1024)
-        MetricsLog(disk, 10).close()
+        opened(disk, 10).close()
         assert len((disk / "metrics.jsonl").read_text().splitlines()) == 10
 
 

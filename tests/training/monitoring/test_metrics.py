@@ -1,13 +1,7 @@
-"""Averages, the log, schedules and speed."""
-
-import json
-from pathlib import Path
+"""Averages, schedules and speed."""
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
-    EventAccumulator,
-)
 
 from curation.encoding.bucket import Bucket
 from model.cost.flops import count_transformer_flops
@@ -17,7 +11,7 @@ from training.data.batch_plan import Draw, PlannedBatch
 from training.data.loader import LoadedSample, MicroBatch
 from training.distributed.ranks import join_ranks
 from training.distributed.trained_model import OptimizerConfig
-from training.monitoring.metrics import Averages, MetricsLog
+from training.monitoring.metrics import Averages
 from training.monitoring.throughput import Throughput, transformer_cost
 
 
@@ -29,43 +23,6 @@ def test_means_are_weighted_and_begin_anew() -> None:
     averages.merge(other)
     assert averages.collect(ranks) == {"loss": 4.0, "lr": 1.0}
     assert averages.collect(ranks) == {}
-
-
-def test_lines_beyond_the_step_gone_on_from_are_dropped(tmp_path: Path) -> None:
-    log = MetricsLog(tmp_path, 0)
-    for step in range(1, 6):
-        log.write(step, {"loss": step / 3})
-    log.close()
-    with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 6, "lo')
-    again = MetricsLog(tmp_path, 3)
-    again.write(4, {"loss": 0.5})
-    again.close()
-    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in lines] == [1, 2, 3, 4]
-    assert lines[-1]["loss"] == 0.5
-
-
-def test_tensorboard_shows_each_step_once(tmp_path: Path) -> None:
-    for first_step, steps in ((0, range(1, 6)), (3, range(4, 8))):
-        log = MetricsLog(tmp_path, first_step)
-        for step in steps:
-            log.write(step, {"loss": step + first_step, "lr": 0.5})
-        log.close()
-    events = EventAccumulator(str(tmp_path / "tensorboard"))
-    events.Reload()
-    assert sorted(events.Tags()["scalars"]) == ["loss", "lr"]
-    assert [(each.step, each.value) for each in events.Scalars("loss")] == [
-        (1, 1), (2, 2), (3, 3), (4, 7), (5, 8), (6, 9), (7, 10),
-    ]  # fmt: skip
-
-
-def test_what_is_not_a_number_is_null(tmp_path: Path) -> None:
-    log = MetricsLog(tmp_path, 0)
-    log.write(1, {"loss": 0.5, "validation_loss": float("nan"), "mfu": float("inf")})
-    log.close()
-    values = json.loads((tmp_path / "metrics.jsonl").read_text(), parse_constant=lambda _: pytest.fail("not JSON"))
-    assert values == {"step": 1, "loss": 0.5, "validation_loss": None, "mfu": None}
 
 
 def test_a_look_at_the_means_does_not_begin_anew() -> None:

@@ -1,0 +1,1 @@
+"""A model directory given away with its card: `python -m training push`."""
