@@ -41,10 +41,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from curation.decisions.decide import Decided, columns_needed, decide_again, numbers
+from curation.decisions.decide import Decided, columns_needed, decide_again
 from curation.decisions.index import DecidedIndex, decided_index
 from curation.decisions.steps import steps, thresholds
 from curation.pipeline import CurationConfig, StagesConfig
+from curation.shards.columns import numbers
 from curation.shards.run_directory import RunDirectory
 from curation.shards.versions import State
 

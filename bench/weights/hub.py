@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from bench.weights.source import Content, HubWeights, NotFetchedError
-
-ENDPOINT = "HF_ENDPOINT"
-"""Environment variable that names another Hub, as everywhere in the Hub's client."""
-MOST_SAID = 240
-"""Letters kept of what the Hub's client says."""
+from infra.hub.client import endpoint, is_ours, said
 
 
 def fetch(weights: HubWeights, models: Path, *, shows_progress: bool) -> Path:
@@ -25,24 +20,22 @@ def fetch(weights: HubWeights, models: Path, *, shows_progress: bool) -> Path:
     """
     if not shows_progress:
         disable_progress_bars()
-    endpoint = os.environ.get(ENDPOINT) or None
     patterns = list(weights.patterns) or None
     try:
-        info = HfApi(endpoint=endpoint).model_info(weights.repository, files_metadata=True)
+        info = HfApi(endpoint=endpoint()).model_info(weights.repository, files_metadata=True)
         folder = Path(
             snapshot_download(
                 weights.repository,
                 revision=info.sha,
                 allow_patterns=patterns,
                 local_dir=None if weights.folder is None else models / weights.folder,
-                endpoint=endpoint,
+                endpoint=endpoint(),
             )
         )
-    except Exception as error:  # the Hub's client raises those of its libraries, too
-        if isinstance(error, OSError) and error.filename is not None:
-            raise  # a full disk
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise NotFetchedError(f"{weights.origin}: {said[:MOST_SAID]}") from error
+    except Exception as error:
+        if is_ours(error):
+            raise
+        raise NotFetchedError(f"{weights.origin}: {said(error)}") from error
     known = {file.rfilename: file for file in info.siblings or []}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

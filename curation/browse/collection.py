@@ -63,7 +63,7 @@ class Collection:
     def source_codes(self) -> npt.NDArray[np.int64]:
         """A number for each row's source."""
         codes = self.table["source"].combine_chunks().dictionary_encode().indices
-        return np.asarray(pc.fill_null(codes, -1).to_numpy(zero_copy_only=False), np.int64)
+        return np.asarray(codes.to_numpy(zero_copy_only=False), np.int64)
 
     def row(self, key: str) -> dict[str, Any] | None:
         """The row of a key, of the first run that has it; None where none has it."""

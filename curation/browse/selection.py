@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from curation.browse.collection import SOURCE, Collection
 from curation.browse.query import Query, Range, is_numeric
+from curation.shards.columns import covered_seconds, floats
 
 FACETS: Final = ("state", "rule", "audio_reason", "change", "change_rule")
 """Columns whose values are counted beside every selection; those of a comparison where there is one."""
@@ -50,8 +51,9 @@ class Selection:
         """Time of video that the clips show, each second of a source once, however many clips and crops show it."""
         table = self.collection.table
         clips = self.places[np.asarray(pc.not_equal(table["state"].take(self.places), SOURCE))]
-        starts, ends = (numbers(table[name].take(clips)) for name in ("start_s", "end_s"))
-        return covered_seconds(self.collection.source_codes[clips], starts, ends)
+        starts, ends = (floats(table[name].take(clips)) for name in ("start_s", "end_s"))
+        sources = self.collection.source_codes
+        return float(covered_seconds(sources[clips], starts, ends, int(sources.max(initial=0)) + 1).sum())
 
     def rows(self, first: int, count: int, columns: Iterable[str]) -> list[dict[str, Any]]:
         """Some of the rows, with some of the columns."""
@@ -105,7 +107,7 @@ def spread(selection: Selection, column: str) -> Spread:
     different = pc.count_distinct(values, mode="only_valid").as_py()
     is_number = is_numeric(values.type)
     listed = counts(values)[:NUM_VALUES] if not is_number or different <= MOST_NUMBERS else []
-    found = numbers(values) if is_number else np.zeros(0)
+    found = floats(values) if is_number else np.zeros(0)
     found = found[np.isfinite(found)]
     if not len(found):
         return Spread(values=listed, num_values=different)
@@ -129,34 +131,13 @@ def as_text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def covered_seconds(
-    sources: npt.NDArray[np.int64], starts: npt.NDArray[np.float64], ends: npt.NDArray[np.float64]
-) -> float:
-    """Length of the union of spans of time, source by source."""
-    whole = np.isfinite(starts) & np.isfinite(ends)
-    sources, starts, ends = sources[whole], starts[whole], ends[whole]
-    if not len(starts):
-        return 0.0
-    # Each source's time is laid behind that of the source before, so that one pass covers them all.
-    apart = float(ends.max()) + 1.0
-    order = np.lexsort((starts, sources))
-    begins, stops = (starts + sources * apart)[order], (ends + sources * apart)[order]
-    reached = np.concatenate([[-np.inf], np.maximum.accumulate(stops)[:-1]])
-    return float(np.maximum(0.0, stops - np.maximum(begins, reached)).sum())
-
-
-def numbers(column: Any) -> npt.NDArray[np.float64]:
-    """A column as floats, NaN where it is null."""
-    return np.asarray(column.cast(pa.float64()).to_numpy(), np.float64)
-
-
 def _all_of(masks: Iterable[Mask]) -> Mask:
     return functools.reduce(np.logical_and, masks)
 
 
 def _has_one(column: Any, values: Iterable[str | None]) -> Mask:
     if pa.types.is_floating(column.type):
-        return _has_number(numbers(column), values)
+        return _has_number(floats(column), values)
     texts = column if pa.types.is_string(column.type) else column.cast(pa.string())
     found = np.asarray(pc.is_in(texts, pa.array([value for value in values if value is not None], pa.string())), bool)
     return found | np.asarray(pc.is_null(column), bool) if None in values else found
@@ -173,7 +154,7 @@ def _has_number(found: npt.NDArray[np.float64], wanted: Iterable[str | None]) ->
 
 
 def _is_within(column: Any, bounds: Range) -> Mask:
-    found = numbers(column)
+    found = floats(column)
     return (found >= bounds.low) & (found <= bounds.high)
 
 

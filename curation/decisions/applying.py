@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.clip.schema import OtherClip, Shot, Source
-from curation.decisions.decide import Decided, strings
+from curation.decisions.decide import Decided
 from curation.decisions.steps import differences
 from curation.pipeline import CurationConfig
+from curation.shards.columns import strings
 from curation.shards.versions import SCHEMA, State, Version, VersionInfo, versions
 from curation.stages.sync import EXAMINED_SCORES
 from infra.config import ConfigError

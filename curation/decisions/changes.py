@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from curation.decisions.decide import Decided, numbers, strings
+from curation.decisions.decide import Decided
+from curation.shards.columns import numbers, strings
 from curation.shards.versions import State
 
 

@@ -15,6 +15,7 @@ from curation.clip.schema import Pool
 from curation.decisions.steps import SOUND, Step, steps
 from curation.pipeline import StagesConfig
 from curation.rules.rule import Rule
+from curation.shards.columns import numbers, strings
 from curation.shards.versions import TO_COMPUTE, State
 from curation.stages.sync import EXAMINED_SCORES, Examined, SoundJudge
 
@@ -231,20 +232,6 @@ def examined_of(table: pa.Table, rows: Flags) -> dict[int, Examined]:
         assert examined is not None
         found[int(row)] = examined
     return found
-
-
-def numbers(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
-    """A column as floats: NaN where it is null, and throughout where there is no such column."""
-    if name not in table.column_names or pa.types.is_null(table[name].type):
-        return np.full(table.num_rows, np.nan)
-    return np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64)
-
-
-def strings(table: pa.Table, name: str) -> npt.NDArray[np.object_]:
-    """A column as texts: None where it is null, and throughout where there is no such column."""
-    if name not in table.column_names:
-        return np.full(table.num_rows, None, object)
-    return np.array(table[name].to_pylist() or [], object)
 
 
 def _values(table: pa.Table, name: str) -> list[Any]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.report.summary import numbers
+from curation.shards.columns import numbers, strings
 
 DISTRIBUTION_COLUMNS = ("shot_type", "num_people", "audio_type", "audio_kept", "width", "height", "start_s", "end_s")
 NOT_MEASURED = "not measured"
@@ -82,7 +82,7 @@ def _distribution(title: str, masks: Masks, paper: Sequence[float | None], note:
 
 
 def _shot_type(kept: pa.Table) -> Masks:
-    values = _strings(kept, "shot_type")
+    values = strings(kept, "shot_type")
     names = {"portrait": "Portrait", "upper_body": "Upper body", "full_body": "Full body", "none": "No body"}
     return {label: values == value for value, label in names.items()}
 
@@ -94,7 +94,7 @@ def _num_people(kept: pa.Table) -> Masks:
 
 def _audio_type(kept: pa.Table) -> Masks:
     has_audio = pc.fill_null(kept["audio_kept"], fill_value=False).to_numpy().astype(bool)
-    kind = _strings(kept, "audio_type")
+    kind = strings(kept, "audio_type")
     return {
         "Talking": has_audio & (kind == "talking"),
         "Singing": has_audio & (kind == "singing"),
@@ -144,7 +144,3 @@ def _duration(kept: pa.Table) -> Masks:
     masks["5–10 s"] &= ~longest
     inside = list(labels[1:6])
     return {label: mask for label, mask in masks.items() if label in inside or mask.any()}
-
-
-def _strings(table: pa.Table, name: str) -> npt.NDArray[np.object_]:
-    return np.asarray(table[name].to_numpy(), np.object_)

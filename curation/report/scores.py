@@ -12,11 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 from markupsafe import Markup
 
-from curation.decisions.decide import columns_needed, numbers, steps_reached, strings
+from curation.decisions.decide import columns_needed, steps_reached
 from curation.decisions.index import decided_index
 from curation.decisions.steps import SOUND, Step, steps
 from curation.pipeline import CurationConfig
 from curation.rules.rule import Limit, Rule
+from curation.shards.columns import numbers, strings
 from curation.shards.run_directory import RunDirectory
 from curation.shards.versions import Version
 from infra.config import ConfigError, build

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from curation.shards.clip_table import open_run, read_clips
+from curation.shards.columns import covered_seconds, numbers
 
 SUMMARY_COLUMNS = (
     *("key", "source", "source_key", "source_duration_s", "stage_seconds", "config_hash", "start_s", "end_s"),
@@ -216,38 +215,18 @@ def _stage_times(column: pa.ChunkedArray) -> tuple[tuple[str, ...], dict[str, fl
 
 def _video_times(units: pa.Table, kept: pa.Table) -> tuple[float, float]:
     """Seconds of the sources, and seconds of them that a kept clip covers."""
-    lengths: defaultdict[str, float] = defaultdict(float)
-    for source, seconds in zip(units["source"].to_pylist(), units["source_duration_s"].to_pylist(), strict=True):
-        lengths[source] += seconds or 0.0
-    columns = (kept[name].to_pylist() for name in ("source", "start_s", "end_s"))
-    spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for source, start, end in zip(*columns, strict=True):
-        if start is not None and end is not None:
-            spans[source].append((start, end))
-    covered = {source: covered_seconds(of_source) for source, of_source in spans.items()}
-    for source, seconds in covered.items():
-        lengths[source] = max(lengths[source], seconds)
-    return float(sum(lengths.values())), float(sum(covered.values()))
-
-
-def covered_seconds(spans: Iterable[tuple[float, float]]) -> float:
-    """Length of the union of spans of time."""
-    covered, reached = 0.0, -math.inf
-    for start, end in sorted(spans):
-        covered += max(0.0, end - max(start, reached))
-        reached = max(reached, end)
-    return covered
+    names = pc.unique(units["source"])
+    sources, of_kept = (pc.index_in(table["source"], names).to_numpy() for table in (units, kept))
+    durations = np.nan_to_num(numbers(units, "source_duration_s"))
+    lengths = np.bincount(sources, weights=durations, minlength=len(names))
+    covered = covered_seconds(of_kept, numbers(kept, "start_s"), numbers(kept, "end_s"), len(names))
+    return float(np.maximum(lengths, covered).sum()), float(covered.sum())
 
 
 def _lengths(rows: pa.Table) -> npt.NDArray[np.float64]:
     """Seconds of each row's span of its source; the length of the part of the source that it is, for a whole unit."""
     ends = np.fmax(numbers(rows, "end_s"), numbers(rows, "start_s"))
     return np.asarray(np.where(np.isfinite(ends), ends, np.nan) - numbers(rows, "start_s"), np.float64)
-
-
-def numbers(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
-    """A column as floats, NaN where it is null; comparisons with NaN are false, so nulls fall in no bin."""
-    return np.asarray(table[name].cast(pa.float64()).to_numpy(), np.float64)
 
 
 def _losses(rejected: pa.Table, stages: tuple[str, ...]) -> tuple[Loss, ...]:

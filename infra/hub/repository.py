@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,16 +17,13 @@ from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_ba
 
 from infra.command_line import CommandFailedError
 from infra.config import ConfigError
+from infra.hub.client import endpoint, is_ours, said
 from infra.hub.pushed_file import PushedFile
 
 Kind = Literal["model", "dataset"]
 
-ENDPOINT: Final = "HF_ENDPOINT"
-"""Environment variable that names another Hub, as everywhere in the Hub's client."""
 BATCH_BYTES: Final = 8 << 30
 """Files from an object store are fetched and sent so many bytes at a time; they lie in TMPDIR meanwhile."""
-MOST_SAID: Final = 240
-"""Letters kept of what the Hub's client says."""
 REFUSED: Final = frozenset({401, 403})
 
 
@@ -58,8 +54,7 @@ def push_to_hub(
         CommandFailedError: the Hub does not answer, or broke off; the same call goes on.
         OSError: a file could not be read.
     """
-    endpoint = os.environ.get(ENDPOINT) or None
-    api = HfApi(endpoint=endpoint)
+    api = HfApi(endpoint=endpoint())
     with _in_one_line(repository, api.endpoint):
         validate_repo_id(repository)
         if get_token() is None:
@@ -111,26 +106,21 @@ def _bars() -> Iterator[None]:
 
 
 @contextmanager
-def _in_one_line(repository: str, endpoint: str) -> Iterator[None]:
+def _in_one_line(repository: str, address: str) -> Iterator[None]:
     try:
         yield
     except (ConfigError, CommandFailedError):
         raise
     except HFValidationError as error:
-        raise ConfigError(f"{repository} is no name of a repository: {_line(error)}") from error
+        raise ConfigError(f"{repository} is no name of a repository: {said(error)}") from error
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status in REFUSED:
             raise ConfigError(
-                f"{endpoint} refuses to let this token write to {repository} ({status}): {_line(error)}"
+                f"{address} refuses to let this token write to {repository} ({status}): {said(error)}"
             ) from error
-        raise CommandFailedError(f"{endpoint}: {repository}: {_line(error)}; the same command goes on") from error
+        raise CommandFailedError(f"{address}: {repository}: {said(error)}; the same command goes on") from error
     except Exception as error:
-        if isinstance(error, OSError) and error.filename is not None:
-            raise  # a file of ours
-        # The Hub's client raises those of its libraries, too.
-        raise CommandFailedError(f"{endpoint}: {repository}: {_line(error)}; the same command goes on") from error
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:MOST_SAID] or type(error).__name__
+        if is_ours(error):
+            raise
+        raise CommandFailedError(f"{address}: {repository}: {said(error)}; the same command goes on") from error

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from infra.hub.repository import ENDPOINT
+from infra.hub.client import ENDPOINT
 from tests.worlds import weight_servers
 from tests.worlds.weight_servers import Hub
 

@@ -10,6 +10,7 @@ from huggingface_hub import constants
 
 from bench.weights import hub
 from bench.weights.source import HubWeights, NotFetchedError
+from infra.hub.client import ENDPOINT
 from tests.worlds import weight_servers
 from tests.worlds.weight_servers import Hub
 
@@ -22,7 +23,7 @@ WEIGHTS = HubWeights(
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     with weight_servers.hub("someone/net", FILES) as served:
-        monkeypatch.setenv(hub.ENDPOINT, served.address)
+        monkeypatch.setenv(ENDPOINT, served.address)
         # The client reads these once, when it is imported.
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
@@ -56,7 +57,7 @@ def test_a_repository_that_there_is_not_and_a_hub_that_does_not_answer_are_one_l
     with pytest.raises(NotFetchedError, match=r"^Hugging Face Hub: someone/other: 4\d\d") as error:
         hub.fetch(other, tmp_path / "models", shows_progress=False)
     assert "\n" not in str(error.value)
-    monkeypatch.setenv(hub.ENDPOINT, "http://127.0.0.1:9")
+    monkeypatch.setenv(ENDPOINT, "http://127.0.0.1:9")
     with pytest.raises(NotFetchedError, match=r"^Hugging Face Hub: someone/net: .*refused"):
         hub.fetch(WEIGHTS, tmp_path / "models", shows_progress=False)
 

@@ -10,8 +10,7 @@ import pytest
 
 from curation.browse.collection import Collection
 from curation.browse.query import Query
-from curation.browse.selection import Selection, covered_seconds, select, spread
-from curation.report import summary
+from curation.browse.selection import Selection, select, spread
 from tests.worlds.synthetic_run import HOSTILE, sources
 
 TALK, HOSTILE_UNIT, FOREST, SMALL, BROKEN = sources()
@@ -127,12 +126,3 @@ def test_a_selection_is_what_looking_at_every_row_finds(seed: int) -> None:
         key=lambda row: -row["score"],
     )
     assert keys(collection, "sort=-score")[: len(by_score)] == [row["key"] for row in by_score]
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_covered_time_is_that_of_the_report(seed: int) -> None:
-    draw = random.Random(seed)
-    spans = [(draw.randrange(4), begin := draw.uniform(0, 60), begin + draw.uniform(0, 9)) for _ in range(80)]
-    expected = sum(summary.covered_seconds((b, e) for of, b, e in spans if of == source) for source in range(4))
-    codes, starts, ends = (np.asarray(values) for values in zip(*spans, strict=True))
-    assert covered_seconds(codes, starts, ends) == pytest.approx(expected)

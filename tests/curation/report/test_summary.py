@@ -5,12 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from rich.console import Console
 
 from curation.report import write_report
-from curation.report.summary import Loss, Summary, covered_seconds, percent, print_summary, summarise
+from curation.report.summary import Loss, Summary, percent, print_summary, summarise
 from infra.config import ConfigError
 from tests.worlds.synthetic_run import SECONDS, clip, export, source, sources, write_run
 
@@ -72,12 +70,6 @@ def test_hours_kept_never_exceed_hours_in(tmp_path: Path) -> None:
     write_run(str(tmp_path), [replace(unit, clips=(export(clip(unit, 0, 4.5)),))])
     summary = summarise(str(tmp_path))
     assert summary.seconds_kept == summary.seconds_in == pytest.approx(4.5)
-
-
-@given(st.lists(st.tuples(st.integers(0, 50), st.integers(1, 20)), max_size=12))
-def test_covered_seconds_are_those_of_the_union(spans: list[tuple[int, int]]) -> None:
-    union = {second for start, length in spans for second in range(start, start + length)}
-    assert covered_seconds([(start, start + length) for start, length in spans]) == len(union)
 
 
 def test_losses_are_counted_by_rule_with_the_median_of_what_was_measured(summary: Summary) -> None:

@@ -12,7 +12,7 @@ from huggingface_hub import snapshot_download
 
 from infra.command_line import CommandFailedError
 from infra.config import ConfigError
-from infra.hub import repository
+from infra.hub import client, repository
 from infra.hub.push import add_destination, is_repository, push
 from infra.hub.pushed_file import PushedFile, part_of
 from tests.worlds.pushing import TOKEN, taking_hub
@@ -151,7 +151,7 @@ def test_a_token_that_is_missing_or_refused_is_one_line(
 
 
 def test_a_hub_that_does_not_answer_is_one_line(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(repository.ENDPOINT, "http://127.0.0.1:9")
+    monkeypatch.setenv(client.ENDPOINT, "http://127.0.0.1:9")
     with pytest.raises(CommandFailedError, match=r"^http://127\.0\.0\.1:9: someone/net: .*the same command goes on$"):
         give(files(tmp_path / "net"), "someone/net")
 
