@@ -80,11 +80,12 @@ def run(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     if options.evaluate == (options.run is not None):
         raise ValueError("give --run to make the network, or --evaluate to measure the one that is there")
+    if options.evaluate and not options.results.is_file():
+        raise ValueError(f"--results: {options.results} is not there, and only it says what the network was made from")
     if options.run is not None:
         make(options)
     figures = measure(options)
-    before = json.loads(options.results.read_text()) if options.results.is_file() else {}
-    trained = made_from(options) if options.run is not None else before.get("made_from", {})
+    trained = json.loads(options.results.read_text())["made_from"] if options.evaluate else made_from(options)
     report = {"made_from": trained, **figures}
     options.results.parent.mkdir(parents=True, exist_ok=True)
     options.results.write_text(json.dumps(report, indent=1) + "\n")

@@ -58,6 +58,8 @@ def test_one_command_makes_it_and_goes_on_where_it_was_stopped(tmp_path: Path) -
     assert shape(json.loads(results.read_text())) == shape(report)
 
 
-def test_making_and_measuring_are_two_things(capsys: pytest.CaptureFixture[str]) -> None:
+def test_making_and_measuring_are_two_things(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shipped_network.main([]) == 2
     assert "give --run" in capsys.readouterr().err
+    assert shipped_network.main(["--evaluate", "--results", str(tmp_path / "gone.json")]) == 2
+    assert "only it says what the network was made from" in capsys.readouterr().err
