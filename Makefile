@@ -123,7 +123,7 @@ $(INSTALLED): pyproject.toml $(PINS)
 # The list is whole, so that nothing is resolved; what is not imported need not be compiled.
 $(CURATES): pyproject.toml $(CURATION_PINS)
 	$(NEW_ENVIRONMENT)
-	@echo "Installing what curating needs into $(VENV) (about 2 minutes, once) ..."
+	@echo "Installing what curating needs into $(VENV) (about a minute, once) ..."
 	@began=$$(date +%s) && $(PIP) install --no-deps --no-compile -r $(CURATION_PINS) && $(PIP) install --no-deps -e . && $(TOOK)
 	@touch $@
 
