@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,8 @@ from curation.sources import node_copies_cleanup as cleanup
 from infra.storage.files import fetch, is_local, local_copy
 
 PARTIAL, LOCK = ".part", ".lock"
+RETRY_S = 0.01
+"""Seconds until those who found no copy at the same time try again for the lock under which it is fetched."""
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -117,8 +120,10 @@ class NodeCopies:
             fcntl.flock(lock, fcntl.LOCK_SH)
             if copy.exists():
                 return
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if not copy.exists():
+            # Not a lock that is waited for: the first to have the copy would keep the others waiting while it reads.
+            if not _taken(lock):
+                time.sleep(RETRY_S)
+            elif not copy.exists():
                 self._fetch(copy, uri)
             # Between the exclusive and the shared lock another process may delete it: look again.
 
@@ -168,7 +173,7 @@ def _lock_of(copy: Path) -> Path:
 
 
 def _taken(lock: BinaryIO) -> bool:
-    """Take the exclusive lock if nobody else has any."""
+    """Take the exclusive lock if nobody else has any; if somebody has, a shared lock held before is given up too."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
