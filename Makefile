@@ -80,7 +80,7 @@ MODEL_PINS   = infra/environments/$*-$(DEVICE).txt
 
 .DEFAULT_GOAL := help
 .PHONY: help env env-train $(MODEL_ENVIRONMENTS) check format test test-slow test-production coverage mutants curate \
-	serve-models report encode codebook negatives train generate bench demo clean
+	serve-models report encode codebook negatives train generate serve bench demo clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 20
@@ -189,6 +189,9 @@ generate: $(INSTALLED) ## Make a video: IMAGE= AUDIO= PROMPT= MODEL= OUT=; with 
 	@mkdir -p "$$(dirname "$$OUT")"
 	$(PY) -m model generate --model "$(SPEAKER)" $(if $(IMAGE),--image "$$IMAGE") $(if $(AUDIO),--audio "$$AUDIO") \
 		$(if $(PROMPT),--prompt "$$PROMPT") --out "$$OUT" $(ARGS)
+
+serve: $(INSTALLED) ## Serve MODEL= over HTTP at 127.0.0.1:8000 until ctrl-C (default: the network that comes with Soul)
+	exec $(PY) -m serving serve $(GIVEN_MODEL) $(ARGS)
 
 BENCH = $(RUN)/bench
 bench: $(INSTALLED) ## Score MODEL= on SAMPLES= (default: clips of RUN=) beside VIDEOS="NAME=DIR ...": RUN/bench/report.html

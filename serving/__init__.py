@@ -1,0 +1,1 @@
+"""Doors to a model: an HTTP server with a queue for programs."""
