@@ -1,1 +1,1 @@
-"""Doors to a model: an HTTP server with a queue for programs."""
+"""Doors to a model: a page for people, an HTTP server with a queue for programs."""

@@ -215,7 +215,8 @@ class Desk:
             self._tell(video)
             try:
                 return await self._attempt(video)
-            except Exception as error:  # noqa: BLE001 (Ray and Serve raise many kinds, none is the request's fault)
+            except Exception as error:
+                # Ray and Serve raise many kinds; none is the request's fault.
                 reason = one_line(error)
                 logger.warning("video %s, attempt %d: %s", video.id, attempt, reason, exc_info=error)
             if attempt < ATTEMPTS:

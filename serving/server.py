@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import ray
-from fastapi import FastAPI
 from ray import serve
 from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ApplicationStatus
@@ -21,13 +19,8 @@ from infra.command_line import CommandFailedError
 from infra.jobs.cluster import given_address, ray_session
 from infra.jobs.notes import tell
 from serving.api_config import ApiConfig
-from serving.counter import Counter
-from serving.desk import Desk
-from serving.http_api import build_api
-from serving.metrics import Metrics
-from serving.orders import Event, Order
+from serving.door import Door
 from serving.replica import Replica, ReplicaConfig
-from serving.shelf import Shelf
 
 APPLICATION: Final = "soul"
 ENDING_S: Final = 3600.0
@@ -51,35 +44,6 @@ class ServerSettings:
     """None for one on every GPU, or one in all where there is none."""
     drain_s: float
     """How long what is being made may go on when the server is ended."""
-
-
-class Door:
-    """Takes requests over HTTP. Serve starts it anew where it has died; it goes on with what it finds on disk then."""
-
-    def __init__(self, replicas: Any, config: ApiConfig, folder: str, at_once: int) -> None:
-        self._replicas = replicas.options(method_name="make", stream=True)
-        shelf = Shelf(Path(folder), config.limits)
-        self.desk = Desk(shelf, self._make, at_once=at_once, limits=config.limits, metrics=Metrics())
-        self._counter = Counter(self.desk, shelf, config)
-
-    def __serve_build_asgi_app__(self) -> FastAPI:
-        """What Serve passes requests on to."""
-        return build_api(self._counter)
-
-    async def close(self, patience_s: float) -> None:
-        """See `Desk.close`."""
-        await self.desk.close(patience_s)
-
-    async def _make(self, order: Order) -> AsyncGenerator[Event, None]:
-        answer = self._replicas.remote(order)
-        ended = False
-        try:
-            async for event in answer:
-                yield event
-            ended = True
-        finally:
-            if not ended:
-                answer.cancel()
 
 
 def serve_videos(settings: ServerSettings, api: ApiConfig, replica: ReplicaConfig) -> None:

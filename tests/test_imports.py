@@ -39,7 +39,7 @@ ROOMS: Mapping[str, str] = {
     ),
     "serving": (
         "ports progress client_words fair_line limits access video shelf api_config problems fetching uploads "
-        "receiving metrics maker orders replica desk counter http_api server commands __main__"
+        "receiving metrics maker orders replica desk counter http_api door server gallery page studio commands __main__"
     ),
     "bench": (
         "values rows pages samples metrics stats leaderboard human_study report evaluation "

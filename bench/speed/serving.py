@@ -40,6 +40,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import tempfile
@@ -62,6 +63,8 @@ from infra.servers.process import free_port
 
 READY: Final = "videos are made at"
 POLL_S: Final = 0.3
+TITLE: Final = re.compile(r"soul[:#](Door|Replica)\b")
+"""What Ray calls the processes."""
 CANCELLED, BROKEN, STREAMED = 0.15, 0.15, 0.3
 """Shares of the requests that are cancelled, that are broken, and whose stream is watched."""
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -276,9 +279,8 @@ def memory(server: psutil.Process) -> dict[str, float]:
     for process in server.children(recursive=True):
         with suppress(psutil.Error):
             title = process.cmdline()[0]
-            name = next((name for name in ("Door", "Replica") if f"#{name}#" in title), None)
-            if name is not None:
-                found[name] = max(found.get(name, 0.0), process.memory_info().rss / 1e6)
+            if (name := TITLE.search(title)) is not None:
+                found[name[1]] = max(found.get(name[1], 0.0), process.memory_info().rss / 1e6)
     return found
 
 
