@@ -20,6 +20,7 @@ from serving.__main__ import main
 from tests.worlds.pipelines import picture
 from tests.worlds.small_model import small_model
 from tests.worlds.video_server import PATIENCE_S, Client, VideoServer, video_server
+from tests.worlds.waiting import until
 
 LONG_S = 60.0
 """A video that outlasts any test: it has hundreds of clips."""
@@ -140,6 +141,17 @@ def test_a_request_whose_replica_is_killed_is_made_by_another(server: VideoServe
     assert bob.ended(behind)["state"] == "done"
     assert server.record(killed)["replica"] != process
     assert "soul_retries_total 1.0" in ann.http.get("/metrics").text
+
+
+def test_a_door_that_is_killed_goes_on_with_what_it_has_accepted(server: VideoServer, ann: Client, bob: Client) -> None:
+    begun, waiting = ann.ask(seconds=5.0, steps=20), bob.ask(steps=1)
+    ann.running(begun)
+    before = server.door()
+    before.kill()
+    before.wait()
+    until(lambda: "soul_" in server.text("/metrics"), patience_s=PATIENCE_S)
+    assert ann.ended(begun)["state"] == bob.ended(waiting)["state"] == "done"
+    assert server.door() != before
 
 
 def jpeg() -> bytes:

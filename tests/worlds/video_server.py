@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -36,6 +37,18 @@ class VideoServer:
     def record(self, video_id: str) -> dict[str, Any]:
         """What the server keeps of a request, the process that makes it included."""
         return dict(json.loads((self.out / video_id / "video.json").read_text()))
+
+    def door(self) -> psutil.Process:
+        """The process that has the queue."""
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return next(each for each in family if re.search(r"soul[:#]Door\b", "".join(each.cmdline()[:1])))
+
+    def text(self, path: str) -> str:
+        """What a path answers that needs no key; an OSError while nobody answers."""
+        try:
+            return httpx2.get(f"{self.url}{path}", trust_env=False).raise_for_status().text
+        except httpx2.HTTPError as error:
+            raise OSError from error
 
     def portrait(self) -> bytes:
         path = self.material / "portrait.png"
