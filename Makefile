@@ -45,11 +45,13 @@ export MODEL IMAGE AUDIO PROMPT OUT
 PY        := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 CURATES   := $(VENV)/.curates
+STUDIO    := $(VENV)/.studio
 PIP        = $(PY) -m pip --quiet --disable-pip-version-check
 
 # What VENV is for: the CPU, or NVIDIA GPUs, where it was built so (make env-train).
 DEVICE ?= $(if $(wildcard $(VENV)/.cuda),cuda,cpu)
 CURATION_PINS = infra/environments/curation.txt
+STUDIO_PINS   = infra/environments/studio.txt
 PINS    = infra/environments/$(if $(filter cuda,$(DEVICE)),train-cuda,local).txt
 
 # Curating has far fewer packages than training, which joins them in the same environment when it is first needed. A
@@ -80,7 +82,7 @@ MODEL_PINS   = infra/environments/$*-$(DEVICE).txt
 
 .DEFAULT_GOAL := help
 .PHONY: help env env-train $(MODEL_ENVIRONMENTS) check format test test-slow test-production coverage mutants curate \
-	serve-models report browse encode codebook negatives train generate bench demo clean
+	serve-models report browse encode codebook negatives train generate studio serve bench demo clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 20
@@ -127,6 +129,12 @@ $(CURATES): pyproject.toml $(CURATION_PINS)
 	@began=$$(date +%s) && $(PIP) install --no-deps --no-compile -r $(CURATION_PINS) && $(PIP) install --no-deps -e . && $(TOOK)
 	@touch $@
 
+# Gradio and what it alone needs join the environment when the page is first wanted.
+$(STUDIO): $(INSTALLED) $(STUDIO_PINS)
+	@echo "Installing Gradio, for the studio, into $(VENV) (about half a minute, once) ..."
+	@began=$$(date +%s) && $(PIP) install --no-deps -r $(STUDIO_PINS) && $(TOOK)
+	@touch $@
+
 check: $(INSTALLED) ## Format, lint and type checks
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
@@ -136,7 +144,7 @@ format: $(INSTALLED) ## Apply the formatter and the safe lint fixes
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-test: $(INSTALLED) ## Run the tests (minutes)
+test: $(INSTALLED) $(STUDIO) ## Run the tests (minutes)
 	$(PY) -m pytest -m "not slow and not gpu and not network and not production"
 
 test-slow: $(INSTALLED) ## Run the long tests (kill rounds, damaged inputs)
@@ -148,7 +156,7 @@ test-production: $(INSTALLED) env-vllm env-paddle env-finevq ## Run the tests wi
 
 # Some tests start processes without root's rights, and these write their part of the figures too.
 coverage: export COVERAGE_FILE = $(CURDIR)/.coverage/part
-coverage: $(INSTALLED) ## The tests once more, and which lines and branches none of them reaches
+coverage: $(INSTALLED) $(STUDIO) ## The tests once more, and which lines and branches none of them reaches
 	mkdir -p -m 1777 .coverage
 	$(PY) -m coverage erase
 	$(PY) -m coverage run -m pytest -m "not slow and not gpu and not network and not production"
@@ -192,6 +200,12 @@ generate: $(INSTALLED) ## Make a video: IMAGE= AUDIO= PROMPT= MODEL= OUT=; with 
 	@mkdir -p "$$(dirname "$$OUT")"
 	$(PY) -m model generate --model "$(SPEAKER)" $(if $(IMAGE),--image "$$IMAGE") $(if $(AUDIO),--audio "$$AUDIO") \
 		$(if $(PROMPT),--prompt "$$PROMPT") --out "$$OUT" $(ARGS)
+
+studio: $(STUDIO) ## Open a page on this machine on which MODEL= makes videos (default: the network that comes with Soul)
+	exec $(PY) -m serving studio $(GIVEN_MODEL) $(ARGS)
+
+serve: $(INSTALLED) ## Serve MODEL= over HTTP at 127.0.0.1:8000 until ctrl-C (default: the network that comes with Soul)
+	exec $(PY) -m serving serve $(GIVEN_MODEL) $(ARGS)
 
 BENCH = $(RUN)/bench
 bench: $(INSTALLED) ## Score MODEL= on SAMPLES= (default: clips of RUN=) beside VIDEOS="NAME=DIR ...": RUN/bench/report.html

@@ -1,4 +1,4 @@
-"""The installed command `soul`: what `python -m curation`, `training`, `model` and `bench` do, in order of use.
+"""The installed command `soul`: `python -m curation`, `training`, `model`, `serving` and `bench`, in order of use.
 
 It imports none of the parts: a part is loaded when one of its commands is typed.
 """
@@ -50,6 +50,8 @@ ENTRIES: Final = {
     "negatives": _own("training", "failure cases, as one more pool of encoded clips", "negatives"),
     "info": _own("model", "what a model costs at a size and length", "info"),
     "generate": _own("model", "portrait + speech + prompt -> mp4", "generate"),
+    "studio": _own("serving", "a page on which videos are made", "studio"),
+    "serve": _own("serving", "an HTTP server that makes videos", "serve"),
     "bench": Entry(about="score it: samples, generate, evaluate, report, and more", part="bench", name=None),
     "serve-models": _own("curation", "start the servers of models that curation asks", "serve-models"),
     "doctor": _own("curation", "say whether a profile can curate here, and what is missing", "doctor"),

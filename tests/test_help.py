@@ -11,6 +11,7 @@ import pytest
 
 import bench.__main__
 import curation.__main__
+import serving.__main__
 import training.__main__
 from tests.paths import ROOT
 
@@ -24,10 +25,11 @@ COMMANDS = (
     *(("curation", name) for name in curation.__main__.COMMANDS),
     *(("training", name) for name in training.__main__.COMMANDS),
     *(("model", name) for name in ("generate", "convert", "info")),
+    *(("serving", name) for name in serving.__main__.COMMANDS),
     *(("bench", name) for name in bench.__main__.COMMANDS),
     *(("bench", "build", name) for name in ("plan", "run", "review", "sign-off", "add", "publish", "status")),
     *(("bench", "human-study", name) for name in ("make", "merge")),
-    *((part,) for part in ("curation", "training", "model", "bench")),
+    *((part,) for part in ("curation", "training", "model", "serving", "bench")),
 )
 
 ALONE = tuple(
@@ -106,6 +108,8 @@ def test_mistakes_are_one_line_before_anything_heavy_is_loaded(tmp_path: Path, i
         ("model", "convert", gone, "--out", "x"): f"wan: {gone}: no such directory",
         ("model", "convert"): "the following arguments are required",
         ("model", "generate", "--seed", "x"): "--seed: invalid int value: 'x'",
+        ("serving", "serve", "--model", gone): f"--model: {gone}: no such directory; train first",
+        ("serving", "serve", "--prot", "1"): "unrecognized arguments: --prot 1 (did you mean --port?)",
         ("bench", "evaluate", "--samples", gone): f"--samples: no such directory: {gone}",
         ("bench", "generate", "--samples", gone): f"--samples: no such directory: {gone}",
         ("bench", "generate", "--samples", samples, "--model", gone): f"--model: {gone}: no such directory",
@@ -132,7 +136,7 @@ def test_a_missing_input_is_told_before_ray_and_torch_are_loaded(tmp_path: Path)
 
 def test_no_console_takes_a_name_for_markup() -> None:
     for path in sorted(
-        each for part in ("model", "curation", "training", "bench") for each in Path(part).rglob("*.py")
+        each for part in ("model", "curation", "training", "serving", "bench") for each in Path(part).rglob("*.py")
     ):
         for line in path.read_text().splitlines():
             assert "Console(" not in line or "markup=False" in line or "class " in line, f"{path}: {line.strip()}"

@@ -18,6 +18,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "curation": ("infra",),
     "curation.encoding": ("infra", "curation", "model"),
     "training": ("infra", "model", "curation.encoding.encoded", "curation.encoding.bucket"),
+    "serving": ("infra", "model"),
     "bench": ("infra", "model", "curation"),
     "bench.gpu_check": ("infra", "model", "curation", "training", "bench"),
     "bench.speed": ("infra", "model", "curation", "training", "bench"),
@@ -35,6 +36,10 @@ ROOMS: Mapping[str, str] = {
     "training": (
         "data distributed monitoring objectives recipes memory initial weight_files result parts trainer stage command "
         "codebook export push negatives __main__"
+    ),
+    "serving": (
+        "ports progress client_words fair_line limits access video shelf api_config problems fetching uploads "
+        "receiving metrics maker orders replica desk counter http_api door server gallery page studio commands __main__"
     ),
     "bench": (
         "values rows pages samples weights metrics stats leaderboard human_study report evaluation "

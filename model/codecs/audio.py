@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from model.codecs.audio_encoders import STEPS_PER_WINDOW, AudioEncoder
 from model.codecs.geometry import TEMPORAL_COMPRESSION
-from model.media.sound import Mixer, SoundTrack
+from model.media.sound import SILENCE_PEAK, Mixer, SoundTrack
 
 SAMPLE_RATE_HZ: Final = 16_000
 STEP_RATE_HZ: Final = 50
@@ -25,9 +25,6 @@ SAMPLES_PER_STEP: Final = SAMPLE_RATE_HZ // STEP_RATE_HZ
 CONTEXT_STEPS: Final = 12
 """Steps of sound on each side of a clip that are heard with it: 0.24 s, about what a curated clip has beyond the frames
 that are encoded of it. Enough for windows of up to 32 steps."""
-
-# −80 dBFS: below the noise of a 16-bit recording with the microphone off.
-SILENCE_PEAK: Final = 1e-4
 
 
 def load_audio(path: str | Path) -> Tensor:

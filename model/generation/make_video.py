@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Self
 
 from PIL import Image
 from torch import Tensor
 
-from model.codecs.audio import load_speech, num_video_frames
+from model.codecs.audio import SAMPLE_RATE_HZ, load_speech, num_video_frames
 from model.generation.encoded_request import ProgressCallback
 from model.generation.pipeline import SoulPipeline
 from model.generation.request import Sampling, VideoRequest
@@ -25,7 +26,7 @@ class VideoInputs:
     image: Image.Image
     """The portrait, RGB."""
     audio: Path
-    """The file whose sound is laid under the video."""
+    """The file whose sound is laid under the video, as far as the video goes."""
     waveform: Tensor
     """(N,) of that sound, mono at 16 kHz."""
     prompt: str
@@ -39,6 +40,12 @@ class VideoInputs:
             ValueError: one of them is missing or not what it should be.
         """
         return cls(image=load_image(image), audio=audio, waveform=load_speech(audio), prompt=prompt)
+
+    def first(self, seconds: float | None) -> Self:
+        """The same with the beginning of the sound alone; with all of it for None."""
+        if seconds is None:
+            return self
+        return replace(self, waveform=self.waveform[: ceil(seconds * SAMPLE_RATE_HZ)])
 
     def num_frames(self, fps: int) -> int:
         """Frames of the video: as long as the sound, rounded up."""

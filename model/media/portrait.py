@@ -29,11 +29,15 @@ _OVERSHOOT, _GLINTS = 1.1, 0.01
 _EXACT: Final = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOOPTIMIZE
 
 
-def load_image(path: str | Path) -> Image.Image:
+def load_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """Read a picture and convert it with `as_rgb`; of several (animations, pages), the first.
 
+    Args:
+        path: the file.
+        max_pixels: larger pictures are refused before they are decoded.
+
     Raises:
-        ValueError: no such file, not a picture, a damaged one, or one of more than 120 megapixels; one line.
+        ValueError: no such file, not a picture, a damaged one, or one of more pixels than that; one line.
     """
     path = Path(path)
     if not path.is_file():
@@ -46,12 +50,12 @@ def load_image(path: str | Path) -> Image.Image:
         try:
             image = Image.open(file, formats=FORMATS)
         except Image.DecompressionBombError:
-            raise _too_large(path) from None
+            raise _too_large(path, max_pixels) from None
         except Exception as error:
             raise ValueError(f"{path} is not an image that can be read: no {_READABLE}") from error
         with image:
-            if image.width * image.height > MAX_PIXELS:
-                raise _too_large(path)
+            if image.width * image.height > max_pixels:
+                raise _too_large(path, max_pixels)
             try:
                 return as_rgb(image, name=str(path))
             except Exception as error:
@@ -81,8 +85,8 @@ def as_rgb(image: Image.Image, *, name: str = "the image") -> Image.Image:
     return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
 
 
-def _too_large(path: Path) -> ValueError:
-    return ValueError(f"{path} has more than {MAX_PIXELS // 10**6} megapixels: make it smaller")
+def _too_large(path: Path, max_pixels: int) -> ValueError:
+    return ValueError(f"{path} has more than {max_pixels / 10**6:g} megapixels: make it smaller")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

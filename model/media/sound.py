@@ -28,6 +28,9 @@ from model.media.joined import is_joined
 RATES_HZ: Final = range(2_000, 768_001)
 """Sample rates that are accepted; a damaged header that says 1 Hz would make hours of a few kilobytes."""
 
+SILENCE_PEAK: Final = 1e-4
+"""−80 dBFS: below the noise of a 16-bit recording with the microphone off."""
+
 _NOT_SPEECH: Final = (
     *(Disposition.comment, Disposition.descriptions, Disposition.visual_impaired, Disposition.hearing_impaired),
     *(Disposition.karaoke, Disposition.clean_effects, Disposition.non_diegetic, Disposition.dependent),

@@ -53,7 +53,12 @@ def test_curation_has_the_versions_that_training_has_and_nothing_of_its_own() ->
 
 def test_the_modules_that_curation_lacks_are_those_of_the_extra() -> None:
     named = {requirement.name for requirement in asked(training=True)} - {r.name for r in asked(training=False)}
-    modules = {"faiss-cpu": "faiss", "pi-heif": "pi_heif", "huggingface-hub": "huggingface_hub"}
+    modules = {
+        "faiss-cpu": "faiss",
+        "pi-heif": "pi_heif",
+        "huggingface-hub": "huggingface_hub",
+        "python-multipart": "python_multipart",
+    }
     assert {modules.get(name, name) for name in named} == TRAINING_MODULES
 
 

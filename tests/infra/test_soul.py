@@ -23,7 +23,7 @@ def test_every_command_explains_itself_under_its_own_name(word: str, capsys: pyt
 
 def test_every_command_of_the_parts_is_there() -> None:
     reached = {(entry.part, entry.name) for entry in soul.ENTRIES.values()}
-    for part in ("curation", "training", "model"):
+    for part in ("curation", "training", "model", "serving"):
         names = importlib.import_module(f"{part}.__main__").COMMANDS
         assert {(part, name) for name in names} <= reached
     assert ("bench", None) in reached
