@@ -127,6 +127,8 @@ class EvaluationConfig:
     """Whether all are made once more from the speaker's own first frame in place of the portrait."""
     size: int = 96
     """Side of the pictures in pixels."""
+    swing: float = 1.0
+    """How far heads swing, see `draw_performance`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,8 +152,8 @@ def evaluate(
 ) -> tuple[list[Result], list[Scene], list[Generated]]:
     """All results, and the scenes and videos of the first sampling for the figure."""
     codec = pipeline.vae
-    scenes = _scenes(range(config.num_videos), config.duration_s, config.size)
-    long_scenes = _scenes(range(LONG_FROM, LONG_FROM + config.num_long), config.long_duration_s, config.size)
+    scenes = _scenes(config, range(config.num_videos), config.duration_s)
+    long_scenes = _scenes(config, range(LONG_FROM, LONG_FROM + config.num_long), config.long_duration_s)
     results = [_result("codec", None, scenes, codec_ceiling(scenes, codec), codec=codec)]
     shown: list[Generated] = []
     for given in samplings:
@@ -205,8 +207,11 @@ def print_table(results: Sequence[Result]) -> None:
         )
 
 
-def _scenes(indices: range, duration_s: float, size: int) -> list[Scene]:
-    return [make_scene(index, held_out_performance(index, duration_s=duration_s), size=size) for index in indices]
+def _scenes(config: EvaluationConfig, indices: range, duration_s: float) -> list[Scene]:
+    return [
+        make_scene(index, held_out_performance(index, duration_s=duration_s, swing=config.swing), size=config.size)
+        for index in indices
+    ]
 
 
 def _from_own_start(scene: Scene) -> Scene:

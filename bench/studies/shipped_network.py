@@ -3,7 +3,8 @@
     python -m bench.studies.shipped_network --run RUN                # hours on two cores; goes on where it was stopped
     python -m bench.studies.shipped_network --evaluate               # only measure what is there
 
-A teacher is trained on drawn talking faces and distilled to 4 steps without guidance; the latents are clustered into a
+A teacher is trained on drawn talking faces, first on heads that swing widely, then on others that swing a little and at
+lower noise levels. It is distilled to 4 steps without guidance; the latents are clustered into a
 codebook; the codec learns to mend its pictures. All of it becomes a model directory (`model/pretrained/drawn_faces`),
 with two portraits, speech and a card. People and speech of the evaluation are held out. Prints a table, and writes
 the figures into the card and into `bench/studies/results/shipped_network.json`.
@@ -16,7 +17,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,9 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--evaluate", action="store_true", help="train nothing: measure what --out holds")
     add("--out", type=Path, default=SHIPPED_DIRECTORY, help="the model directory (default: %(default)s)")
     add("--results", type=Path, default=RESULTS, help="where the figures go (default: %(default)s)")
-    add("--train-videos", type=int, default=800, help="videos drawn (default: %(default)s)")
+    add("--train-videos", type=int, default=800, help="videos drawn for each half of the training (default: 800)")
     add("--size", type=int, default=160, help="side of the pictures in pixels, divisible by 32 (default: %(default)s)")
-    add("--train-steps", type=int, default=4_000, help="optimizer steps of the teacher (default: %(default)s)")
+    add("--wide-steps", type=int, default=4_000, help="optimizer steps of the teacher's first half (default: 4000)")
+    add("--train-steps", type=int, default=4_000, help="optimizer steps of its second half (default: 4000)")
     add("--distill-steps", type=int, default=400, help="critic updates, five for each of the student's (default: 400)")
     add("--refiner-steps", type=int, default=2_500, help="optimizer steps of the codec (default: %(default)s)")
     add("--centroids", type=int, default=1_000, help="of the codebook (default: %(default)s)")
@@ -67,6 +69,11 @@ from bench.studies.training_run import TrainingRun
 from curation.sample.bucket import make_bucket
 from model.codecs.patch_dct import PatchDCTCodec
 
+SWING: Final = 0.5
+"""How far heads swing in the second half of the training and in the evaluation, see `draw_performance`."""
+FINE: Final = ("optimizer.lr=8e-4", "optimizer.warmup_steps=100", "flow_matching.shift=3")
+"""Settings of the second half. A shift of 3 gives more of the steps to the levels at which details are made than the 5
+of full-size clips; a small picture has little else to learn at high ones."""
 BUCKET_AREA: Final = 28_672
 """Pixels of a frame that the `local` profile encodes the sample bucket at."""
 
@@ -96,11 +103,11 @@ def run(options: argparse.Namespace) -> None:
 def make(options: argparse.Namespace) -> None:
     """Train all parts and put them together; a part that is there already is not made again."""
     run: Path = options.run
-    faces = FacesConfig(num_videos=options.train_videos, size=options.size)
-    make_dataset(run, faces)
-    teacher, student = trainings(options)
-    teacher.train()
-    student.train()
+    wide = FacesConfig(num_videos=options.train_videos, size=options.size)
+    make_dataset(run / "wide", wide)
+    make_dataset(run, replace(wide, swing=SWING, seed=wide.seed + 1))
+    for training in trainings(options).values():
+        training.train()
     codebook = run / "codebook.safetensors"
     if not codebook.is_file():
         words = ("-m", "training", "codebook", "--run", str(run), "--centroids", str(options.centroids))
@@ -109,14 +116,15 @@ def make(options: argparse.Namespace) -> None:
     if not codec.is_dir():
         make_bucket(run / "bucket")
         filmed = filmed_takes(run / "bucket", area=BUCKET_AREA)
-        train_refiner(drawn_takes(faces), filmed, steps=options.refiner_steps).save_pretrained(codec)
-    write_model(options.out, student.model, PatchDCTCodec.from_pretrained(codec), codebook)
+        train_refiner(drawn_takes(wide), filmed, steps=options.refiner_steps).save_pretrained(codec)
+    write_model(options.out, trainings(options)["student"].model, PatchDCTCodec.from_pretrained(codec), codebook)
     write_examples(options.out)
 
 
-def trainings(options: argparse.Namespace) -> tuple[TrainingRun, TrainingRun]:
-    """The teacher's training and the student's."""
-    teacher = TrainingRun(run=options.run, steps=options.train_steps)
+def trainings(options: argparse.Namespace) -> dict[str, TrainingRun]:
+    """By name, in their order: both halves of the teacher's training, and the student's."""
+    wide = TrainingRun(run=options.run / "wide", steps=options.wide_steps)
+    teacher = TrainingRun(run=options.run, start=str(wide.model), steps=options.train_steps, overrides=FINE)
     student = TrainingRun(
         run=options.run,
         stage="distill",
@@ -124,17 +132,16 @@ def trainings(options: argparse.Namespace) -> tuple[TrainingRun, TrainingRun]:
         steps=options.distill_steps,
         settings=DISTILLATION,
     )
-    return teacher, student
+    return {"wide": wide, "teacher": teacher, "student": student}
 
 
 def made_from(options: argparse.Namespace) -> dict[str, Any]:
     """What the network was trained on, and for how long."""
-    teacher, student = trainings(options)
     seconds = {
         name: sum(each * training.recipe().log_every for each in training.logged("s_per_step").values())
-        for name, training in (("teacher", teacher), ("student", student))
+        for name, training in trainings(options).items()
     }
-    names = ("train_videos", "size", "train_steps", "distill_steps", "refiner_steps", "centroids")
+    names = ("train_videos", "size", "wide_steps", "train_steps", "distill_steps", "refiner_steps", "centroids")
     return {name: getattr(options, name) for name in names} | {
         f"{name}_hours": round(took / 3600, 2) for name, took in seconds.items()
     }
@@ -151,6 +158,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         num_silent=options.silent_videos,
         own_start=False,
         size=options.size,
+        swing=SWING,
     )
     results, scenes, videos = evaluate(pipeline, config, [StudySampling()])
     pictures = picture_scores(scenes, videos)

@@ -58,6 +58,8 @@ class FacesConfig:
     """Latent positions that a clip gives to the codebook."""
     size: int = 96
     """Side of the pictures in pixels, divisible by 32."""
+    swing: float = 1.0
+    """How far heads swing, see `draw_performance`."""
     videos_per_shard: int = 40
     """Videos of one shard."""
     seed: int = 0
@@ -76,12 +78,12 @@ class FacesConfig:
 
 def training_performance(config: FacesConfig, index: int) -> Performance:
     """The `index`-th video that is trained on."""
-    return _performance(config.seed, _TRAINING, index, config.duration_s)
+    return _performance(config.seed, _TRAINING, index, config.duration_s, config.swing)
 
 
-def held_out_performance(index: int, *, duration_s: float, seed: int = 0) -> Performance:
+def held_out_performance(index: int, *, duration_s: float, seed: int = 0, swing: float = 1.0) -> Performance:
     """The `index`-th video that no training sees: another person and another speech."""
-    return _performance(seed, _HELD_OUT, index, duration_s)
+    return _performance(seed, _HELD_OUT, index, duration_s, swing)
 
 
 def make_dataset(run: str | Path, config: FacesConfig, *, vae: Autoencoder | None = None) -> None:
@@ -191,11 +193,11 @@ class FaceEncoder:
         )
 
 
-def _performance(seed: int, split: int, index: int, duration_s: float) -> Performance:
+def _performance(seed: int, split: int, index: int, duration_s: float, swing: float) -> Performance:
     rng = np.random.default_rng([seed, split, index])
     # Each split and seed has a range of its own, so that no speech occurs in two of them.
     speech_seed = (2 * seed + split) * 1_000_000 + index
-    return draw_performance(rng, duration_s=duration_s, speech_seed=speech_seed)
+    return draw_performance(rng, duration_s=duration_s, speech_seed=speech_seed, swing=swing)
 
 
 def _clips(

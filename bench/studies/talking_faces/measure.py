@@ -19,9 +19,9 @@ from bench.studies.talking_faces.performance import HeadMotion
 Frames: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
-STILL_BELOW: Final = 1.2
-"""Standard deviation of the head's place, in pixels of the layout, under which it counts as still. A swing of 4
-pixels has 2.8; the tracking of a head at rest has 0.3."""
+STILL_BELOW: Final = 0.85
+"""Standard deviation of the head's place, in pixels of the layout, under which it counts as still. A swing of 2
+pixels has 1.4; the tracking of a head at rest has 0.3."""
 
 _HEAD_BOX: Final = (24, 5, 72, 36)
 """Hair, forehead and eyes at rest: x0, y0, x1, y1. The mouth is not in it."""

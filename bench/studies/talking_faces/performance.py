@@ -85,8 +85,17 @@ class Take:
     """(T, 2): the head's displacement to the right and down, pixels of a 96-pixel picture."""
 
 
-def draw_performance(rng: np.random.Generator, *, duration_s: float, speech_seed: int) -> Performance:
-    """A random person who moves the head in a random way."""
+def draw_performance(
+    rng: np.random.Generator, *, duration_s: float, speech_seed: int, swing: float = 1.0
+) -> Performance:
+    """A random person who moves the head in a random way.
+
+    Args:
+        rng: where all of it comes from.
+        duration_s: length in seconds.
+        speech_seed: what is said.
+        swing: how far heads swing; 1 is 4 to 5 pixels of a 96-pixel picture.
+    """
     return Performance(
         identity=draw_identity(rng),
         motion=list(HeadMotion)[int(rng.integers(len(HeadMotion)))],
@@ -94,7 +103,7 @@ def draw_performance(rng: np.random.Generator, *, duration_s: float, speech_seed
         speech_seed=speech_seed,
         speech_start_s=float(rng.integers(8, 60)) / FPS,
         voice=draw_voice(rng),
-        amplitude=float(rng.uniform(4.0, 5.0)),
+        amplitude=swing * float(rng.uniform(4.0, 5.0)),
         frequency_hz=float(rng.uniform(0.9, 1.1)),
         phase=float(rng.uniform(0, 2 * np.pi)),
     )
