@@ -28,7 +28,8 @@ SPEAKER_TIMEOUT_S = 20.0
 
 TRAINING_MODULES = frozenset(
     {"torch", "safetensors", "diffusers", "transformers", "accelerate", "peft", "deepspeed", "ftfy", "faiss"}
-    | {"sentencepiece", "webdataset", "pi_heif", "librosa", "tensorboard", "huggingface_hub", "python_multipart"}
+    | {"sentencepiece", "webdataset", "pi_heif", "librosa", "tensorboard", "huggingface_hub"}
+    | {"fastapi", "fastapi_offline", "python_multipart"}
 )
 """What an environment that was built for curation alone does not have (the extra `train` of pyproject.toml)."""
 

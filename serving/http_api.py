@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
+from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 
 from serving.access import RefusedError
@@ -136,7 +137,8 @@ def build_api(counter: Counter) -> FastAPI:
         headers = {429: {"Retry-After": str(desk.retry_after_s())}, 401: {"WWW-Authenticate": "Bearer"}}
         return headers.get(status, {})
 
-    api = FastAPI(title="Soul", description=ABOUT, version="1", lifespan=opened)
+    # The pages under /docs and /redoc load nothing from elsewhere.
+    api = FastAPIOffline(title="Soul", description=ABOUT, version="1", lifespan=opened)
     api.state.counter = counter
     api.include_router(_videos)
     api.include_router(_server)

@@ -56,6 +56,7 @@ def test_the_modules_that_curation_lacks_are_those_of_the_extra() -> None:
     modules = {
         "faiss-cpu": "faiss",
         "pi-heif": "pi_heif",
+        "fastapi-offline": "fastapi_offline",
         "huggingface-hub": "huggingface_hub",
         "python-multipart": "python_multipart",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import signal
 import socket
 import struct
@@ -251,7 +252,10 @@ def test_the_server_describes_itself_without_a_key(server: VideoServer) -> None:
     content = paths["/v1/videos"]["post"]["requestBody"]["content"]
     assert {"image", "audio", "prompt", "seed", "steps"} <= set(content["multipart/form-data"]["schema"]["properties"])
     assert "image_url" in content["application/json"]["schema"]["properties"]
-    assert http.get("/docs").status_code == 200
+    page = http.get("/docs").text
+    assert "https://" not in page, "it loads nothing from elsewhere"
+    for address in re.findall(r'(?:src|href)="(/[^"]+)"', page):
+        assert http.get(address).status_code == 200
     told = http.get("/metrics").text
     for name in ("soul_queue_length", "soul_requests_total", "soul_refused_total", "soul_first_fragment_seconds_count"):
         assert f"\n{name}" in told
