@@ -22,6 +22,9 @@ class FacesConfig:
     half turned away [measured]."""
     min_presence: float = 0.5
     """Share of keyframes on which the main face is found [our choice: heads turn, HOG sees frontal faces]."""
+    min_height: float = 0.0
+    """Mean height of the main face, as a share of the picture's. 0 takes faces of any size, for the paper has full
+    bodies too; 0.3 leaves head and shoulders."""
     min_iou: float = 0.3
     """Overlap that continues a track from one keyframe to the next (SyncNet asks 0.5 at 25 fps)."""
     max_gap_frames: int = 4
@@ -33,10 +36,12 @@ class FacesConfig:
         nobody = Limit("face_presence", "<=", 0.0)
         rarely = Limit("face_presence", "<", self.min_presence, "min_presence")
         unsure = Limit("face_confidence", "<", self.min_confidence, "min_confidence")
+        small = Limit("face_height", "<", self.min_height, "min_height")
         return (
             Rule(name="no_face", limits=(nobody,), humans_only=True),
             Rule(name="presence", limits=(rarely,), humans_only=True),
             Rule(name="confidence", limits=(unsure,), humans_only=True),
+            Rule(name="small", limits=(small,), humans_only=True),
         )
 
 

@@ -92,7 +92,7 @@ SCORES = {"face_presence": 0.5, "face_confidence": 0.5, "face_height": pytest.ap
 @pytest.mark.parametrize("pool", Pool)
 def test_the_main_track_is_scored_and_a_clip_at_both_limits_is_kept(pool: Pool) -> None:
     clip = clip_with(*SEEN, pool=pool)
-    done = FacesFilter(FacesConfig(min_presence=0.5, min_confidence=0.5))(clip)
+    done = FacesFilter(FacesConfig(min_presence=0.5, min_confidence=0.5, min_height=0.2))(clip)
     assert dict(done.scores) == SCORES
     tracks = build_tracks(clip.keyframes, 0.3, 4)
     assert [len(track.faces) for track in tracks] == [2, 1]
@@ -104,6 +104,10 @@ def test_the_main_track_is_scored_and_a_clip_at_both_limits_is_kept(pool: Pool) 
     [
         (FacesConfig(min_presence=0.6), Decision(stage="faces", rule="presence", value=0.5, threshold=0.6)),
         (FacesConfig(min_confidence=0.6), Decision(stage="faces", rule="confidence", value=0.5, threshold=0.6)),
+        (
+            FacesConfig(min_height=0.3),
+            Decision(stage="faces", rule="small", value=pytest.approx(0.25), threshold=0.3),
+        ),
         (
             FacesConfig(min_presence=0.6, min_confidence=0.6),
             Decision(stage="faces", rule="presence", value=0.5, threshold=0.6),
