@@ -29,6 +29,20 @@ class FlowMatchingConfig:
 
     shift: float = 5.0
     """σ = shift·u / (1 + (shift − 1)·u) with uniform u (Wan2.2-TI2V-5B: 5)."""
+    steps: int = 0
+    """Of a distilled network that is trained further: only the noise levels of a sampler of so many steps are drawn,
+    each as often as the others, so that it keeps its few steps. 0 draws from all levels."""
+
+    def __post_init__(self) -> None:
+        """Refuse a negative number of steps."""
+        if self.steps < 0:
+            raise ValueError(f"the number of steps must not be negative, got {self.steps}")
+
+    def sigmas(self, uniform: Tensor) -> Tensor:
+        """Noise levels for uniform numbers in [0, 1)."""
+        if self.steps:
+            uniform = 1 - torch.floor(uniform * self.steps) / self.steps
+        return shifted(uniform, self.shift)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +90,7 @@ def flow_matching_loss(
     random = batch.random("flow-matching")
     noise = random.normal(*batch.latents.shape[1:])
     if sigmas is None:
-        sigmas = shifted(random.uniform(), config.shift)
+        sigmas = config.sigmas(random.uniform())
     noisy_latents, timesteps = add_noise(batch.latents, noise, sigmas, batch.clean)
     velocity = model(noisy_latents, timesteps, batch.text, batch.audio)
     per_sample = per_sample_error(velocity, noise - batch.latents, batch.frame_mask())

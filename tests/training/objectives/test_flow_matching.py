@@ -8,6 +8,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
+from model.generation.sampling import build_scheduler, set_timesteps
 from tests.worlds.networks import WAN, backbone_of, random_soul, random_wan
 from training.data.conditioning import Batch
 from training.distributed.trained_model import TrainedModel
@@ -135,6 +136,16 @@ def test_noise_levels_are_shifted_towards_pure_noise() -> None:
     u = torch.linspace(0, 1, 5)
     assert shifted(u, 5.0).tolist() == torch.tensor([0, 0.625, 5 / 6, 0.9375, 1.0]).tolist()
     assert torch.equal(shifted(u, 1.0), u)
+
+
+def test_a_distilled_network_is_trained_at_the_levels_of_its_sampler_alone() -> None:
+    _, levels = set_timesteps(build_scheduler("few-step"), 4, "cpu")
+    drawn = FlowMatchingConfig(steps=4).sigmas(torch.linspace(0, 1, 401)[:-1])
+    values, counts = torch.unique(drawn, return_counts=True)
+    torch.testing.assert_close(1000 * values.flip(0), levels)
+    assert set(counts.tolist()) == {100}
+    with pytest.raises(ValueError, match="must not be negative"):
+        FlowMatchingConfig(steps=-1)
 
 
 def test_noise_at_the_ends() -> None:
