@@ -39,10 +39,14 @@ NEGATIVE: Final = "negative"
 """Pool of clips made under the negative prompt, beside curation's `human` and `general`."""
 
 
+def encoded_root(run: str, decisions: str | None = None) -> str:
+    """The folder of all stages that were encoded of a run; those of a version of its index are in the version's."""
+    return join(run, "decisions", decisions, "encoded") if decisions else join(run, "encoded")
+
+
 def encoded_path(run: str, stage: str, decisions: str | None = None) -> str:
-    """Where a run's encoded shards are; those of a version of its index are in the version's folder."""
-    root = join(run, "decisions", decisions) if decisions else run.rstrip("/")
-    return join(root, "encoded", stage)
+    """Where the encoded shards of a stage are."""
+    return join(encoded_root(run, decisions), stage)
 
 
 class BadSampleError(ValueError):

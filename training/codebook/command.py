@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     """
     console = Console(stderr=True, markup=False)
     config = CodebookConfig(centroids=options.centroids, iterations=options.iterations, seed=options.seed)
-    vectors = EncodedVectors(options.run, options.stages)
+    vectors = EncodedVectors(options.run, options.stages, options.decisions)
     if options.model is not None:
         _check_model(options.model, vectors.channels)
     for folder in (options.run, *([str(options.model)] if options.model else [])):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from curation.encoding.encoded import ABOUT_FILE, NEGATIVE, EncodedDirectory, codebook_vectors
+from curation.encoding.encoded import ABOUT_FILE, NEGATIVE, EncodedDirectory, codebook_vectors, encoded_root
 from infra.config import ConfigError
 from infra.storage.files import join, list_files, list_folders
 from training.codebook.clustering import Vectors
@@ -21,13 +21,14 @@ class EncodedVectors:
     Args:
         run: run directory or URI.
         stages: names of folders in `RUN/encoded`; all of them when empty.
+        decisions: a version of the run's index, whose encoded clips are meant.
 
     Raises:
         ConfigError: no encoded shards, or stages whose encoders or latent channels differ.
     """
 
-    def __init__(self, run: str, stages: Sequence[str] = ()) -> None:
-        encoded = join(run, "encoded")
+    def __init__(self, run: str, stages: Sequence[str] = (), decisions: str | None = None) -> None:
+        encoded = encoded_root(run, decisions)
         self.stages = tuple(stages) or _stages(encoded)
         if not self.stages:
             raise ConfigError(f"{encoded} holds no encoded shards; run `make encode` first")

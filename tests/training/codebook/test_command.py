@@ -83,6 +83,13 @@ def test_stages_are_all_read_unless_chosen(tmp_path: Path) -> None:
     assert sum(len(chunk) for chunk in EncodedVectors(str(tmp_path), ["1080p"])) == 60
 
 
+def test_a_version_of_the_run_has_encoded_clips_of_its_own(tmp_path: Path) -> None:
+    make_encoded_run(tmp_path, shards=[[HUMAN] * 3])
+    make_encoded_run(tmp_path / "decisions" / "near", shards=[[HUMAN] * 4])
+    run_command("--run", tmp_path, "--iterations", "2", "--decisions", "near")
+    assert Codebook.load(tmp_path / "codebook.safetensors").counts.sum() == 240
+
+
 def test_later_commits_do_not_change_what_is_read(tmp_path: Path) -> None:
     make_encoded_run(tmp_path, shards=[[HUMAN]])
     vectors = EncodedVectors(str(tmp_path))
