@@ -102,7 +102,7 @@ class FlowMatching:
     """The objective of the stages 720p and 1080p."""
 
     VALIDATION_SIGMAS = (0.3, 0.6, 0.85, 0.97)
-    """Noise levels at which the error of held-out samples is measured."""
+    """Noise levels at which the error of held-out samples is measured, where all levels are trained."""
 
     def __init__(self, model: TrainedModel, config: FlowMatchingConfig) -> None:
         self.models: Sequence[TrainedModel] = (model,)
@@ -125,8 +125,11 @@ class FlowMatching:
     @torch.no_grad()
     def validation_loss(self, batch: Batch) -> Tensor:
         """(B,) errors, averaged over fixed noise levels."""
+        steps, levels = self.config.steps, torch.tensor(self.VALIDATION_SIGMAS)
+        if steps:
+            levels = self.config.sigmas(torch.arange(steps) / steps)
         errors = []
-        for sigma in self.VALIDATION_SIGMAS:
+        for sigma in levels.tolist():
             sigmas = torch.full((len(batch.latents),), sigma, device=batch.latents.device)
             errors.append(flow_matching_loss(self.model.predict, batch, self.config, sigmas=sigmas).per_sample)
         return torch.stack(errors).mean(dim=0)
