@@ -53,9 +53,18 @@ def write_model(out: Path, student: Path, codec: PatchDCTCodec, codebook: Path) 
     aside = out.with_name(f"{out.name}.tmp")
     shutil.rmtree(aside, ignore_errors=True)
     pipeline.save_pretrained(aside)
+    _forget_origin(aside)
     check_model_directory(aside)
     shutil.rmtree(out, ignore_errors=True)
     aside.replace(out)
+
+
+def _forget_origin(directory: Path) -> None:
+    """Leave out where the parts came from, which nobody else has."""
+    for file in directory.rglob("*.json"):
+        about = json.loads(file.read_text())
+        about.pop("_name_or_path", None)
+        file.write_text(json.dumps(about, indent=2) + "\n")
 
 
 def write_examples(out: Path) -> None:

@@ -43,7 +43,14 @@ def test_noise_has_no_edges_of_blocks() -> None:
 @pytest.mark.slow
 def test_one_command_makes_it_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     run, out, results = tmp_path / "run", tmp_path / "model", tmp_path / "results.json"
-    small = ("--train-videos=8", "--size=96", "--train-steps=3", "--distill-steps=2", "--refiner-steps=2")
+    small = (
+        "--train-videos=8",
+        "--size=96",
+        "--wide-steps=3",
+        "--train-steps=3",
+        "--distill-steps=2",
+        "--refiner-steps=2",
+    )
     few = ("--centroids=8", "--videos=2", "--seconds=1.4", "--silent-videos=1", "--threads=1")
     words = [f"--run={run}", f"--out={out}", f"--results={results}", *small, *few]
     assert shipped_network.main(words) == 0
