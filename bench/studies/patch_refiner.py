@@ -1,7 +1,7 @@
 """Training the network that mends what the patch-DCT codec decodes (`model.codecs.refiner`), in minutes on a CPU.
 
-It sees drawn faces, and the videos of the sample bucket at the size they are trained on. Half of the latents get
-noise, for those of a generated video are never exact.
+It sees drawn faces, and the videos of the sample bucket at the size they are trained on. Half of the latents or more
+get noise, for those of a generated video are never exact.
 
 Letters: B batch, T pixel frames, S side of a piece.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +25,7 @@ from torch import Tensor
 from bench.studies.muon import KernelOptimizer
 from bench.studies.talking_faces.dataset import FacesConfig, training_performance
 from bench.studies.talking_faces.performance import perform
-from model.codecs.geometry import TEMPORAL_COMPRESSION
+from model.codecs.geometry import SPATIAL_COMPRESSION, TEMPORAL_COMPRESSION
 from model.codecs.image import size_for_area
 from model.codecs.levels import pixels_of
 from model.codecs.patch_dct import PatchDCTCodec
@@ -80,12 +81,33 @@ def filmed_takes(bucket: Path, *, area: int, seconds: float = 2.0) -> list[Frame
     return takes
 
 
-def train_refiner(drawn: Sequence[Frames], filmed: Sequence[Frames], *, steps: int, seed: int = 0) -> PatchDCTCodec:
-    """A codec whose refiner has learnt to mend `drawn` and `filmed` takes; prints its error as it goes."""
+def train_refiner(
+    drawn: Sequence[Frames], filmed: Sequence[Frames], *, steps: int, border_steps: int, seed: int = 0
+) -> PatchDCTCodec:
+    """A codec whose refiner has learnt to mend `drawn` and `filmed` takes, and then to hide the borders of patches."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         codec: PatchDCTCodec = PatchDCTCodec(refiner_width=WIDTH, refiner_blocks=NUM_BLOCKS)
-    optimizer = KernelOptimizer(codec.refiner, steps=steps)
+    mend(codec, drawn, filmed, Lesson(steps=steps, noised_share=0.5, border_weight=0.0), seed=seed)
+    mend(codec, drawn, filmed, Lesson(steps=border_steps, noised_share=0.8, border_weight=1.0), seed=seed + 1)
+    codec.eval()
+    return codec
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lesson:
+    """What a refiner is trained for."""
+
+    steps: int
+    noised_share: float
+    """Share of the latents that get noise."""
+    border_weight: float
+    """Of the error of the differences across the borders of patches, beside all others."""
+
+
+def mend(codec: PatchDCTCodec, drawn: Sequence[Frames], filmed: Sequence[Frames], lesson: Lesson, *, seed: int) -> None:
+    """Train the refiner of a codec; prints its error as it goes."""
+    steps, optimizer = lesson.steps, KernelOptimizer(codec.refiner, steps=lesson.steps)
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     errors: list[tuple[float, float]] = []
     began = time.monotonic()
@@ -93,9 +115,11 @@ def train_refiner(drawn: Sequence[Frames], filmed: Sequence[Frames], *, steps: i
         is_first = bool(rng.random() < FIRST_SHARE)
         pixels = _pieces(drawn, filmed, rng, num_frames=1 if is_first else TEMPORAL_COMPRESSION)
         with torch.no_grad():
-            patches = codec.patches(_noised(codec, _encoded(codec, pixels), generator))
+            patches = codec.patches(_noised(codec, _encoded(codec, pixels), generator, lesson.noised_share))
         mended = codec.mended(patches, first=is_first)
         loss = _error(mended, pixels) + _edge_error(mended, pixels)
+        if lesson.border_weight:
+            loss = loss + lesson.border_weight * _border_error(mended, pixels)
         optimizer.step(loss)
         errors.append((float(_error(mended.detach(), pixels)), float(_error(patches[:, :, : pixels.shape[2]], pixels))))
         if (step + 1) % SAY_EVERY == 0 or step + 1 == steps:
@@ -105,8 +129,6 @@ def train_refiner(drawn: Sequence[Frames], filmed: Sequence[Frames], *, steps: i
                 f"refiner: step {step + 1} of {steps}, mean error {after:.2%}, without it {before:.2%}, {took:.0f} s",
                 flush=True,
             )
-    codec.eval()
-    return codec
 
 
 def _pieces(drawn: Sequence[Frames], filmed: Sequence[Frames], rng: np.random.Generator, *, num_frames: int) -> Tensor:
@@ -134,9 +156,9 @@ def _encoded(codec: PatchDCTCodec, pixels: Tensor) -> Tensor:
     return latents if is_first else latents[:, :, 1:]
 
 
-def _noised(codec: PatchDCTCodec, latents: Tensor, generator: torch.Generator) -> Tensor:
+def _noised(codec: PatchDCTCodec, latents: Tensor, generator: torch.Generator, share: float) -> Tensor:
     batch = len(latents)
-    amount = MOST_NOISE * torch.rand(batch, generator=generator) * (torch.rand(batch, generator=generator) < 0.5)
+    amount = MOST_NOISE * torch.rand(batch, generator=generator) * (torch.rand(batch, generator=generator) < share)
     noise = torch.randn(latents.shape, generator=generator) * latent_statistics(codec)[1]
     return latents + amount.reshape(-1, 1, 1, 1, 1) * noise
 
@@ -149,3 +171,11 @@ def _edge_error(seen: Tensor, wanted: Tensor) -> Tensor:
     """Of the differences between neighbours, across and down: what a blurred edge gets wrong."""
     difference = seen - wanted
     return difference.diff(dim=-1).abs().mean() + difference.diff(dim=-2).abs().mean()
+
+
+def _border_error(seen: Tensor, wanted: Tensor) -> Tensor:
+    """The same of the differences across the borders of patches alone, of which there are one in 16."""
+    difference = seen - wanted
+    at = slice(SPATIAL_COMPRESSION - 1, None, SPATIAL_COMPRESSION)
+    across, down = difference.diff(dim=-1)[..., at], difference.diff(dim=-2)[..., at, :]
+    return across.abs().mean() + down.abs().mean()

@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--train-steps", type=int, default=4_000, help="optimizer steps of its second half (default: 4000)")
     add("--distill-steps", type=int, default=400, help="critic updates, five for each of the student's (default: 400)")
     add("--refiner-steps", type=int, default=2_500, help="optimizer steps of the codec (default: %(default)s)")
+    add("--border-steps", type=int, default=1_000, help="more of them, for the borders of patches (default: 1000)")
     add("--centroids", type=int, default=1_000, help="of the codebook (default: %(default)s)")
     add("--videos", type=int, default=24, help="held-out videos (default: %(default)s)")
     add("--seconds", type=float, default=6.0, help="length of each (default: %(default)s)")
@@ -116,7 +117,9 @@ def make(options: argparse.Namespace) -> None:
     if not codec.is_dir():
         make_bucket(run / "bucket")
         filmed = filmed_takes(run / "bucket", area=BUCKET_AREA)
-        train_refiner(drawn_takes(wide), filmed, steps=options.refiner_steps).save_pretrained(codec)
+        train_refiner(
+            drawn_takes(wide), filmed, steps=options.refiner_steps, border_steps=options.border_steps
+        ).save_pretrained(codec)
     write_model(options.out, trainings(options)["student"].model, PatchDCTCodec.from_pretrained(codec), codebook)
     write_examples(options.out)
 
@@ -141,7 +144,16 @@ def made_from(options: argparse.Namespace) -> dict[str, Any]:
         name: sum(each * training.recipe().log_every for each in training.logged("s_per_step").values())
         for name, training in trainings(options).items()
     }
-    names = ("train_videos", "size", "wide_steps", "train_steps", "distill_steps", "refiner_steps", "centroids")
+    names = (
+        "train_videos",
+        "size",
+        "wide_steps",
+        "train_steps",
+        "distill_steps",
+        "refiner_steps",
+        "border_steps",
+        "centroids",
+    )
     return {name: getattr(options, name) for name in names} | {
         f"{name}_hours": round(took / 3600, 2) for name, took in seconds.items()
     }

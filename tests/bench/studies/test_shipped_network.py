@@ -50,6 +50,7 @@ def test_one_command_makes_it_and_goes_on_where_it_was_stopped(tmp_path: Path) -
         "--train-steps=3",
         "--distill-steps=2",
         "--refiner-steps=2",
+        "--border-steps=2",
     )
     few = ("--centroids=8", "--videos=2", "--seconds=1.4", "--silent-videos=1", "--threads=1")
     words = [f"--run={run}", f"--out={out}", f"--results={results}", *small, *few]
