@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from curation.pipeline import STAGES
+
 MEANINGS: Final = {
     "key": "the clip; its files in the shard have this name. For a source without clips, the source's key",
     "source": "the video that it comes from, as the run was given it",
@@ -44,12 +46,11 @@ MEANINGS: Final = {
 }
 """Of the columns that every row has."""
 
-STAGES: Final = {
-    "face": "faces", "quality": "quality", "subtitle": "subtitles", "defect": "defects", "pose": "pose",
-    "camera": "motion", "subject": "motion", "sync": "sync", "speech": "sync", "audio": "sync",
-    "consistency": "consistency",
+OTHER_WORDS: Final = {
+    "face": "faces", "subtitle": "subtitles", "defect": "defects", "camera": "motion", "subject": "motion",
+    "speech": "sync", "audio": "sync",
 }  # fmt: skip
-"""The stage whose scores begin with a word."""
+"""The stage whose scores begin with a word that is not its name."""
 
 UNITS: Final = {
     "_deg_per_s": "degrees a second",
@@ -69,8 +70,9 @@ def meaning(column: str) -> str:
     """What a column means; of a score, the stage that measured it."""
     if column in MEANINGS:
         return MEANINGS[column]
-    stage = STAGES.get(column.partition("_")[0])
-    return f"score of the stage {stage}" if stage else "score"
+    word = column.partition("_")[0]
+    stage = OTHER_WORDS.get(word, word)
+    return f"score of the stage {stage}" if stage in STAGES else "score"
 
 
 def unit(column: str) -> str:

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from curation.decisions.decide import Decided
+from curation.decisions.steps import SOUND
+from curation.pipeline import STAGES
 from curation.shards.run_directory import RunDirectory
 from curation.shards.versions import OVERLAID, State
 
-EARLY = ("format", "resolution", "scenes", "split", "faces", "quality", "subtitles", "defects", "pose", "motion")
+EARLY = tuple(STAGES)[: tuple(STAGES).index(SOUND)]
 """Stages before sound: what a clip's row said of its sound is not undone by an earlier rejection."""
 
 

@@ -127,6 +127,9 @@ def test_a_repository_gets_the_same(run: str, tmp_path: Path, monkeypatch: pytes
 def test_every_column_is_explained() -> None:
     assert MEANINGS.keys() == COLUMNS.keys() - {"shard"}
     assert (meaning("quality_score"), unit("quality_score")) == ("score of the stage quality", "")
+    assert meaning("camera_fit") == "score of the stage motion"
+    assert meaning("scenes_combed_share") == "score of the stage scenes"
+    assert meaning("score_of_another_soul") == "score"
     assert unit("camera_roll_deg_per_s") == "degrees a second"
     assert unit("end_s") == "s"
     endings = list(UNITS)
