@@ -20,6 +20,7 @@ SETTINGS: Final = (
     "optimizer.lr=1.5e-3",
     "optimizer.warmup_steps=200",
     "optimizer.schedule=cosine",
+    "flow_matching.steps=0",
     "parallel.precision=float32",
     "parallel.gradient_checkpointing=none",
     "ema.decay=0.998",
@@ -30,6 +31,7 @@ SETTINGS: Final = (
     "validation.loss_samples=32",
     "checkpoint.every=500",
     "store_dtype=float32",
+    "generation.scheduler=unipc",
     "generation.num_inference_steps=10",
     "generation.guidance_scale=2",
 )
