@@ -81,9 +81,10 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
     share = recipe.share(ranks)
     directory = _encoded(recipe, run)
     display.announce(f"loading  the data {directory.path}")
-    samples = read_index(directory, held_out_fraction=recipe.data.held_out_fraction)
+    data = recipe.data
+    samples = read_index(directory, held_out_fraction=data.held_out_fraction, sound_only=data.sound_only)
     display.announce(describe_samples(samples))
-    plan = BatchPlan(samples=samples, weights=recipe.data.pools, batch_size=recipe.batch_size, seed=recipe.seed)
+    plan = BatchPlan(samples=samples, weights=data.pools, batch_size=recipe.batch_size, seed=recipe.seed)
     reader = SampleReader(directory, samples)
     parts = PARTS_OF[recipe.objective](recipe, start, reader, ranks, display.say)
     validation = recipe.validation

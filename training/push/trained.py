@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from curation.encoding.encoded import BadSampleError, EncodedDirectory
+from curation.encoding.encoded import BadSampleError, EncodedDirectory, encoded_path
 from infra.config import ConfigError
-from infra.storage.files import join
 from training.data.index import read_index
 from training.data.loader import SampleReader
 from training.distributed.train_state import TrainState, checkpoint_paths, read_state
@@ -112,9 +111,14 @@ def _newest(folder: Path) -> TrainState:
 
 
 def _reader(run: Path, recipe: Mapping[str, Any]) -> SampleReader | None:
-    directory = EncodedDirectory(join(recipe.get("data.run") or str(run), "encoded", str(recipe["encoded"])))
+    of_run, decisions = recipe.get("data.run") or str(run), recipe.get("data.decisions")
+    directory = EncodedDirectory(encoded_path(of_run, str(recipe["encoded"]), decisions))
     try:
-        samples = read_index(directory, held_out_fraction=float(recipe["data.held_out_fraction"]))
+        samples = read_index(
+            directory,
+            held_out_fraction=float(recipe["data.held_out_fraction"]),
+            sound_only=bool(recipe.get("data.sound_only")),
+        )
         return SampleReader(directory, samples)
     except (ConfigError, OSError):
         return None
