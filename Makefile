@@ -215,16 +215,13 @@ bench: $(INSTALLED) ## Score MODEL= on SAMPLES= (default: clips of RUN=) beside 
 	$(PY) -m bench evaluate --samples "$(or $(SAMPLES),$(BENCH)/samples)" --out "$(BENCH)" \
 		--videos soul="$(BENCH)/videos/soul" $(if $(SAMPLES),,real="$(BENCH)/samples/real") $(VIDEOS) $(ARGS)
 
-# The network has four minutes: it learns from the clips in which the face is near and is heard.
-DEMO = close-ups
-FOUR_MINUTES = data.sound_only=true data.held_out_fraction=0
-demo: $(INSTALLED) ## The whole way on the sample bucket, ten minutes on two cores: curate, encode, train; its astronaut speaks
+# The network has four minutes: it learns one person from one video.
+PORTRAIT = data.sources=['*/talking_portrait.*'] data.held_out_fraction=0 steps=300
+demo: $(INSTALLED) ## The whole way on the sample bucket, ten minutes on two cores: curate, encode, train; its portrait speaks
 	$(PY) -m curation run --run "$(RUN)"
-	$(PY) -m curation decide --run "$(RUN)" --set stages.faces.min_height=0.3 --apply $(DEMO)
-	$(PY) -m curation encode --run "$(RUN)" --stage 720p --decisions $(DEMO)
-	$(PY) -m training codebook --run "$(RUN)" --decisions $(DEMO)
-	$(PY) -m training run --run "$(RUN)" --stage 720p \
-		$(foreach setting,data.decisions=$(DEMO) $(FOUR_MINUTES),--set $(setting))
+	$(PY) -m curation encode --run "$(RUN)" --stage 720p
+	$(PY) -m training codebook --run "$(RUN)"
+	$(PY) -m training run --run "$(RUN)" --stage 720p $(foreach setting,$(PORTRAIT),--set "$(setting)")
 	$(PY) -m bench.studies.portrait_lips --model "$(RUN)/model" --out "$(RUN)/demo"
 
 clean: ## Remove caches (environment and runs stay)

@@ -82,7 +82,7 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
     directory = _encoded(recipe, run)
     display.announce(f"loading  the data {directory.path}")
     data = recipe.data
-    samples = read_index(directory, held_out_fraction=data.held_out_fraction, sound_only=data.sound_only)
+    samples = read_index(directory, held_out_fraction=data.held_out_fraction, of_sources=data.sources)
     display.announce(describe_samples(samples))
     plan = BatchPlan(samples=samples, weights=data.pools, batch_size=recipe.batch_size, seed=recipe.seed)
     reader = SampleReader(directory, samples)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +20,7 @@ from infra.storage.files import join, list_files
 
 COLUMNS: Final = (
     *("key", "source", "pool", "bucket", "encoded", "shard", "tar"),
-    *("has_audio", "offset", "size", "sha256", "wav_offset", "wav_size", "wav_sha256"),
+    *("offset", "size", "sha256", "wav_offset", "wav_size", "wav_sha256"),
 )
 """Columns of the index of an encoded stage that say where a sample lies and what it is."""
 
@@ -86,16 +87,16 @@ def location_of(row: Mapping[str, Any]) -> Location:
     return Location(**{name: row[name] for name in names}, bucket=bucket, sha256=row.get("sha256"), wav=wav)
 
 
-def read_index(directory: EncodedDirectory, *, held_out_fraction: float, sound_only: bool = False) -> SampleIndex:
+def read_index(directory: EncodedDirectory, *, held_out_fraction: float, of_sources: Sequence[str] = ()) -> SampleIndex:
     """Read what is committed.
 
     Whole sources are held out, chosen by the hash of their name, so that no validation clip comes from a video
-    that was trained on. With a fraction above 0, at least one source is held out if there are two. With `sound_only`,
-    samples without sound are as if they were not there.
+    that was trained on. With a fraction above 0, at least one source is held out if there are two. With
+    `of_sources`, globs, samples of other sources are as if they were not there.
 
     Raises:
-        ConfigError: nothing is there, or nothing with sound, an index cannot be read or has no buckets, or a committed
-            shard's tar is missing.
+        ConfigError: nothing is there, or nothing of these sources, an index cannot be read or has no buckets, or a
+            committed shard's tar is missing.
     """
     directory.encoding()
     table = directory.index(COLUMNS)
@@ -103,11 +104,13 @@ def read_index(directory: EncodedDirectory, *, held_out_fraction: float, sound_o
         table = table.filter(table["encoded"])
     if not table.num_rows or "tar" not in table.column_names:
         raise ConfigError(f"{directory.path} holds no encoded samples; run `make encode` first")
-    if sound_only:
-        table = table.filter(table["has_audio"])
+    table = _placed(directory, table)
+    if of_sources:
+        meant = [any(fnmatchcase(source, glob) for glob in of_sources) for source in table["source"].to_pylist()]
+        table = table.filter(pa.array(meant))
         if not table.num_rows:
-            raise ConfigError(f"{directory.path} holds no sample with sound (data.sound_only)")
-    table = _placed(directory, table).sort_by([("key", "ascending"), ("shard", "ascending")])
+            raise ConfigError(f"{directory.path} holds no sample of {', '.join(of_sources)} (data.sources)")
+    table = table.sort_by([("key", "ascending"), ("shard", "ascending")])
     _check_tars(directory, table)
     held_out = _held_out_sources(table["source"].to_pylist(), held_out_fraction)
     is_held_out = np.array([source in held_out for source in table["source"].to_pylist()])

@@ -30,8 +30,8 @@ class DataConfig:
     pools: dict[str, float] = field(default_factory=lambda: {"human": 0.8, "general": 0.2})
     """Share of each pool in the draws: general videos without audio at 20 % (paper, Sec. 3.2). Add `negative` for
     clips made under the negative prompt; the paper does not say how many."""
-    sound_only: bool = False
-    """Whether clips without sound are left out; the paper trains on them, too."""
+    sources: tuple[str, ...] = ()
+    """Globs of the sources that are trained on, say `*/one_person*`; empty for all."""
     held_out_fraction: float = 0.01
     """Share of the sources that is kept for validation."""
     workers: int = 4

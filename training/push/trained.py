@@ -117,7 +117,7 @@ def _reader(run: Path, recipe: Mapping[str, Any]) -> SampleReader | None:
         samples = read_index(
             directory,
             held_out_fraction=float(recipe["data.held_out_fraction"]),
-            sound_only=bool(recipe.get("data.sound_only")),
+            of_sources=recipe.get("data.sources") or (),
         )
         return SampleReader(directory, samples)
     except (ConfigError, OSError):

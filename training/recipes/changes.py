@@ -21,7 +21,7 @@ FIXED: Final = {
 }
 """What cannot change under a checkpoint, and why."""
 
-ORDER: Final = frozenset({"data.held_out_fraction", "data.sound_only"})
+ORDER: Final = frozenset({"data.held_out_fraction", "data.sources"})
 """Fields that change which samples an epoch has, but are not part of the plan's fingerprint."""
 
 

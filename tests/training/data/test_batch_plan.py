@@ -279,12 +279,12 @@ def test_the_fingerprint_changes_with_all_that_changes_the_batches(uneven: Encod
     assert len({fingerprint(), fingerprint(batch_size=2), fingerprint(seed=4)}) == 3
 
 
-def test_clips_without_sound_can_be_left_out(tmp_path: Path) -> None:
-    silent = SampleSpec(has_audio=False)
-    directory = make_encoded_run(tmp_path / "mixed", shards=((SampleSpec(), silent), (silent, SampleSpec())))
-    sounding = read_index(directory, held_out_fraction=0, sound_only=True)
-    assert sounding.table["has_audio"].to_pylist() == [True, True]
-    assert sounding.fingerprint != read_index(directory, held_out_fraction=0).fingerprint
-    mute = make_encoded_run(tmp_path / "mute", shards=((silent,),))
-    with pytest.raises(ConfigError, match=r"no sample with sound \(data.sound_only\)"):
-        read_index(mute, held_out_fraction=0, sound_only=True)
+def test_some_sources_can_be_chosen(uneven: EncodedDirectory) -> None:
+    everything = read_index(uneven, held_out_fraction=0)
+    one = str(everything.table["source"][0])
+    chosen = read_index(uneven, held_out_fraction=0, of_sources=(f"*{one[1:]}", "nobody"))
+    assert set(chosen.table["source"].to_pylist()) == {one}
+    assert 0 < len(chosen) < len(everything)
+    assert chosen.fingerprint != everything.fingerprint
+    with pytest.raises(ConfigError, match=r"no sample of nobody \(data.sources\)"):
+        read_index(uneven, held_out_fraction=0, of_sources=("nobody",))
