@@ -35,15 +35,24 @@ def build_page(counter: Counter, examples: Sequence[Example], about: str) -> gr.
         about: the model, in a line.
     """
     studio = _Studio(counter)
+    # Filled in from the beginning, so that one press of the button makes a video.
+    first = examples[0] if examples else None
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(DAY_S, DAY_S)) as page:
         making = gr.State(None)
         gr.Markdown(f"# {TITLE}\n\nA portrait and speech become a video. {about}")
         with gr.Row():
             with gr.Column():
-                portrait = gr.Image(label="Portrait", type="filepath", sources=["upload", "clipboard"], height=260)
-                speech = gr.Audio(label="Speech: a file, or your microphone", type="filepath", buttons=["download"])
+                portrait = gr.Image(
+                    first and str(first.image),
+                    label="Portrait", type="filepath", sources=["upload", "clipboard"], height=260,
+                )  # fmt: skip
+                speech = gr.Audio(
+                    first and str(first.audio),
+                    label="Speech: a file, or your microphone", type="filepath", buttons=["download"],
+                )  # fmt: skip
                 gr.HTML('<p class="soul-note">Speech is needed: none is made of text.</p>', elem_classes="soul-flush")
-                prompt = gr.Textbox(label="Prompt: what happens", value=VideoOptions().prompt, lines=2, max_length=4000)
+                wording = first.prompt if first else VideoOptions().prompt
+                prompt = gr.Textbox(wording, label="Prompt: what happens", lines=2, max_length=4000)
                 with gr.Accordion("Settings", open=False):
                     with gr.Row():
                         seed = gr.Number(label="Seed", value=0, precision=0, min_width=120)
