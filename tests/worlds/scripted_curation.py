@@ -185,7 +185,7 @@ def _clip(source: Source, index: int) -> Clip:
 def _keyframes(key: str, start_s: float) -> tuple[Keyframe, ...]:
     rng = drawn(key, "faces")
     rate, confidence = rng.choice([0.0, 0.5, 1.0], p=[0.1, 0.3, 0.6]), float(rng.uniform(0.1, 1.2))
-    box = Box(x0=0.4, y0=0.2, x1=0.6, y1=0.5)
+    box = Box(x0=0.4, y0=0.2, x1=0.6, y1=0.2 + float(drawn(key, "height").uniform(0.1, 0.5)))
     return tuple(
         Keyframe(
             time_s=start_s + 0.5 * n, jpeg=PICTURES[n],

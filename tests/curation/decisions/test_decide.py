@@ -28,6 +28,7 @@ OTHER: dict[str, tuple[Any, ...]] = {
     "stages.scenes.max_combed_share": (0.001, 0.01),
     "stages.faces.min_presence": (0.2, 0.8),
     "stages.faces.min_confidence": (0.1, 0.8),
+    "stages.faces.min_height": (0.2, 0.4),
     "stages.quality.min_score": (30.0, 70.1, 90.0),
     "stages.subtitles.min_width": (0.1, 0.4),
     **{
@@ -84,7 +85,7 @@ def test_the_world_has_clips_on_all_sides(base: str) -> None:
     rows = rows_of(RunDirectory(base)).values()
     rules = Counter(f"{row['reject_stage']}/{row['reject_rule']}" for row in rows if not row["kept"])
     asked = [(stage, rule.name) for stage, rule in all_rules(BASE.stages)]
-    silent = {"consistency/more_people_than_seen", "format/interlaced"}
+    silent = {"consistency/more_people_than_seen", "format/interlaced", "faces/small"}
     assert {f"{stage}/{name}" for stage, name in asked} - rules.keys() <= silent
     assert sum(row["kept"] for row in rows) > 30
     assert {row["audio_reason"] for row in rows} > {"sync/silent", "sync/no_speech", "sync/offset", "sync/still_lips"}
