@@ -4,8 +4,8 @@
 
 It starts the server on loopback, lets every client send requests until all of its own have ended, and meanwhile kills a
 replica, sends uploads that are broken, and cancels requests that wait and requests that are made. It prints how many of
-the accepted requests were answered, how often the queue was full, the memory of the door and of a replica before and
-after, and the seconds to a video's first fragment against those to the whole.
+the accepted requests were answered, how often the queue was full, the memory of the door and of a replica from
+beginning to end, and the seconds to a video's first fragment against those to the whole.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ from infra.servers.process import free_port
 
 READY: Final = "videos are made at"
 POLL_S: Final = 0.3
+MEMORY_S: Final = 5.0
 TITLE: Final = re.compile(r"soul[:#](Door|Replica)\b")
 """What Ray calls the processes."""
 CANCELLED, BROKEN, STREAMED = 0.15, 0.15, 0.3
@@ -132,15 +133,19 @@ async def crowd(options: argparse.Namespace, url: str, server: psutil.Process, f
     tally, material = Tally(), made_material(options)
     # The first request has everything loaded that is loaded late.
     await client(0, 1, options, url, material, Tally())
-    before = memory(server)
+    seen = [memory(server)]
     began_s = time.monotonic()
     clients = [client(number, options.requests, options, url, material, tally) for number in range(options.clients)]
-    killer = asyncio.create_task(kill_replicas(options, folder / "out", tally))
+    beside = [
+        asyncio.create_task(kill_replicas(options, folder / "out", tally)),
+        asyncio.create_task(watch_memory(server, seen)),
+    ]
     await asyncio.gather(*clients)
-    killer.cancel()
-    with suppress(asyncio.CancelledError):
-        await killer
-    show(options, tally, before, memory(server), time.monotonic() - began_s)
+    for task in beside:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    show(options, tally, [*seen, memory(server)], time.monotonic() - began_s)
     if tally.wrong or tally.accepted != tally.ends.total():
         raise CommandFailedError("; ".join(tally.wrong) or "an accepted request was not answered")
 
@@ -284,14 +289,16 @@ def memory(server: psutil.Process) -> dict[str, float]:
     return found
 
 
-def show(
-    options: argparse.Namespace,
-    tally: Tally,
-    before: dict[str, float],
-    after: dict[str, float],
-    seconds: float,
-) -> None:
-    """What happened, in lines."""
+async def watch_memory(server: psutil.Process, seen: list[dict[str, float]]) -> None:
+    """Note the memory every few seconds."""
+    while True:
+        await asyncio.sleep(MEMORY_S)
+        seen.append(memory(server))
+
+
+def show(options: argparse.Namespace, tally: Tally, seen: list[dict[str, float]], seconds: float) -> None:
+    """What happened, in lines; memory at the beginning, after each quarter of the time, and at the end."""
+    quarters = [seen[round(part * (len(seen) - 1) / 4)] for part in range(5)]
     told = {
         "clients": f"{options.clients} at once, {options.requests} requests each, {seconds:.0f} s",
         "accepted": f"{tally.accepted}, answered {tally.ends.total()}: "
@@ -299,7 +306,9 @@ def show(
         "refused": ", ".join(f"{count} × {status}" for status, count in sorted(tally.refusals.items())),
         "killed": f"{len(tally.killed)} replicas; requests by attempts: {dict(sorted(tally.attempts.items()))}",
         "streams": f"{tally.early} of {len(tally.first_s)} had their first fragment before the last clip was made",
-        "memory": ", ".join(f"{name.lower()} {before.get(name, 0):.0f} → {mb:.0f} MB" for name, mb in after.items()),
+        "memory": ", ".join(
+            f"{name.lower()} {' → '.join(f'{each.get(name, 0):.0f}' for each in quarters)} MB" for name in quarters[0]
+        ),
     }
     if tally.first_s:
         told["seconds"] = f"{np.median(tally.first_s):.2f} to the first fragment, {np.median(tally.whole_s):.2f} whole"
