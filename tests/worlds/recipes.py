@@ -19,6 +19,7 @@ SMALL = {
     "optimizer.lr": 1e-3,
     "optimizer.warmup_steps": 2,
     "optimizer.schedule": "constant",
+    "flow_matching.steps": 0,
     "parallel.precision": "float32",
     "parallel.gradient_checkpointing": "none",
     "validation.every": 0,

@@ -19,6 +19,7 @@ from training.stage import build_trainer
 def test_everything_runs_at_the_precision_of_training(tmp_path: Path, precision: str) -> None:
     make_encoded_run(tmp_path, shards=((SampleSpec(),) * 4,))
     looks = {"validation__every": 1, "validation__videos": 1, "validation__loss_samples": 1, "validation__steps": 1}
+    looks["validation__guidance_scale"] = 2
     recipe = small_recipe(parallel__precision=precision, data__pools="{human: 1}", **looks)
     start = initial_directory("tiny", tmp_path / "initial", seed=0)
     display = Display(visible=False)
