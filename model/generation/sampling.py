@@ -77,6 +77,8 @@ def set_timesteps(scheduler: Scheduler, num_steps: int, device: str | torch.devi
     if num_steps < 1:
         raise ValueError(f"the number of steps must be at least 1, got {num_steps}")
     scheduler.set_timesteps(sigmas=np.linspace(1, 0, num_steps + 1)[:-1], device=device)
+    # Left to look for its beginning, UniPC passes over the first of two timesteps that are cut to the same number.
+    scheduler.set_begin_index(0)
     return scheduler.timesteps, scheduler.sigmas[:-1].float() * 1000
 
 
