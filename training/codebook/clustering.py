@@ -165,7 +165,8 @@ def cluster(
 ) -> tuple[Tensor, tuple[Iteration, ...]]:
     """faiss K-Means of vectors (N, C), on its GPUs when it has any: centroids (K, C) fp32 and what each pass did.
 
-    faiss is called once for each pass, so that progress can be shown; the centroids are those of a single call.
+    faiss is called once for each pass, so that progress can be shown; the centroids are those of a single call, which
+    too ends with the first pass whose objective is that of the pass before.
     """
     kmeans = faiss.Kmeans(
         vectors.shape[1],
@@ -178,7 +179,7 @@ def cluster(
         min_points_per_centroid=1,
         max_points_per_centroid=len(vectors),
     )
-    iterations = []
+    iterations: list[Iteration] = []
     for number in range(1, config.iterations + 1):
         start_s = time.perf_counter()
         kmeans.train(vectors, init_centroids=kmeans.centroids)
@@ -193,6 +194,8 @@ def cluster(
             )
         )
         on_iteration(iterations[-1])
+        if number > 1 and iterations[-1].objective == iterations[-2].objective:
+            break
     assert kmeans.centroids is not None
     return torch.from_numpy(kmeans.centroids.copy()), tuple(iterations)
 

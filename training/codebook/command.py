@@ -74,12 +74,14 @@ def _build(console: Console, vectors: EncodedVectors, config: CodebookConfig) ->
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("K-Means", total=config.iterations, start=False)
-        return build_codebook(
+        built = build_codebook(
             Watched(vectors, bar),
             config,
             on_sampled=on_sampled,
             on_iteration=lambda done: _show(console, bar, task, done),
         )
+        bar.update(task, total=len(built.iterations))
+        return built
 
 
 def _show(console: Console, bar: Progress, task: TaskID, done: Iteration) -> None:

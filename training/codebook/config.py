@@ -14,7 +14,7 @@ class CodebookConfig:
     centroids: int = 40_000
     """K (paper, Sec. 3.2); fewer when there are not 39 vectors for each."""
     iterations: int = 25
-    """Iterations of Lloyd's algorithm (faiss's default)."""
+    """Iterations of Lloyd's algorithm at most (faiss's default); the first that gains nothing is the last."""
     seed: int = 1234
     """Seed of the sample and of the first centroids (faiss's default)."""
 

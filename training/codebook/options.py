@@ -16,6 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--stages", nargs="+", default=[], metavar="STAGE", help="encoded stages to read (default: all there are)")
     add("--decisions", metavar="NAME", help="read what was encoded of this version of the run (default: of the run)")
     add("--centroids", type=int, default=defaults.centroids, help="fewer if there are too few vectors (default: 40000)")
-    add("--iterations", type=int, default=defaults.iterations, help="of K-Means (default: %(default)s)")
+    add(
+        "--iterations", type=int, default=defaults.iterations,
+        help="of K-Means at most: the first that gains nothing is the last (default: %(default)s)",
+    )  # fmt: skip
     add("--seed", type=int, default=defaults.seed, help="default: %(default)s")
     add("--model", type=existing_directory, metavar="DIR", help="a model directory to put the codebook into as well")

@@ -76,6 +76,16 @@ def test_passes_asked_for_one_by_one_are_those_of_faiss() -> None:
     np.testing.assert_allclose([done.objective * len(vectors) for done in iterations], reference.obj, rtol=1e-6)
 
 
+def test_the_first_pass_that_gains_nothing_is_the_last() -> None:
+    vectors = blobs()
+    centroids, iterations = cluster(vectors, 4, CodebookConfig(centroids=4))
+    assert 1 < len(iterations) < 25
+    whole = faiss.Kmeans(3, 4, niter=25, seed=1234)
+    whole.train(vectors)
+    assert whole.centroids is not None
+    np.testing.assert_array_equal(centroids.numpy(), whole.centroids)
+
+
 def test_counts_and_quantiles_are_of_all_vectors_not_of_the_sample() -> None:
     vectors = blobs(per_blob=500, spread=2)
     stream = Stream(vectors, size=77)

@@ -56,7 +56,7 @@ def test_a_run_becomes_codebook_and_plot(tmp_path: Path, capsys: pytest.CaptureF
         assert len(np.unique(np.asarray(plot.convert("L")))) > 10
     text = said(capsys)
     assert "on the CPU (faiss finds no GPU)" in text
-    assert "iteration 25: mean squared distance" in text
+    assert "iteration 1: mean squared distance" in text
     assert "clustered on 250 of 250 vectors" in text
     assert not list(tmp_path.glob("*.tmp")) + list(tmp_path.glob(".*"))
 
