@@ -45,11 +45,13 @@ def run(options: argparse.Namespace) -> None:
     tell = Console(stderr=True, markup=False, highlight=False, soft_wrap=True).print
     prepare(options.out)
     with working_in(options.out):
-        ids = make_samples(options.run, options.out, options.most, tell)
+        ids = make_samples(options.run, options.out, options.most, tell, options.decisions)
     print(f"{len(ids)} samples of {options.run} in {options.out}, their clips in {options.out / REAL}")
 
 
-def make_samples(run: str, out: Path, most: int | None = None, tell: Tell = untold) -> list[str]:
+def make_samples(
+    run: str, out: Path, most: int | None = None, tell: Tell = untold, decisions: str | None = None
+) -> list[str]:
     """Write samples of a run's clips, and the clips; returns the ids, of earlier runs too, up to `most`.
 
     Args:
@@ -57,11 +59,13 @@ def make_samples(run: str, out: Path, most: int | None = None, tell: Tell = unto
         out: directory of samples, made if need be.
         most: how many at most; None for all.
         tell: given a line for every clip that no sample can be made of.
+        decisions: the version of the run that says what is kept; None for the run's own index.
 
     Raises:
-        ValueError: no curated run, it has no clip with sound, or `out` holds samples of something else.
+        ValueError: no curated run, it has no such version or no clip with sound, or `out` holds samples of something
+            else.
     """
-    directory = open_run(run)
+    directory = open_run(run, decisions)
     rows = [row for row in read_clips(directory, COLUMNS).to_pylist() if row["audio_kept"] and not row["parent_key"]]
     if not rows:
         raise ValueError(f"{run} has no kept clip with sound")

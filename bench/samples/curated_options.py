@@ -16,5 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add_run(parser)
+    add("--decisions", metavar="NAME", help="clips that this version of the run keeps (default: that the run keeps)")
     add("--out", type=Path, required=True, metavar="DIR", help="where <id>.json, .png, .wav and real/<id>.mp4 go")
     add("--most", type=int, metavar="N", help="no more than N samples in all (default: every clip with sound)")

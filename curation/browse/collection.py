@@ -40,7 +40,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """As it was given."""
+        """As it was given; of a version, its folder."""
         return self.directory.run
 
 
@@ -89,13 +89,13 @@ def open_collection(run: str, read: Read) -> Collection:
     return Collection(runs=(opened,), table=read_described(opened, 0, read))
 
 
-def open_one(run: str) -> Run:
-    """A run, before its index is read.
+def open_one(run: str, decisions: str | None = None) -> Run:
+    """A run, or a version of it, before its index is read.
 
     Raises:
-        ConfigError: it is no run directory.
+        ConfigError: it is no run directory, or it has no such version.
     """
-    directory = open_run(run)
+    directory = open_run(run, decisions)
     return Run(directory=directory, failed=frozenset(directory.quarantined()))
 
 

@@ -1,4 +1,4 @@
-"""Two runs over the same videos: which clips changed sides between them, and by which rule."""
+"""Two runs over the same videos, or a run and a version of it: which clips changed sides, and by which rule."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OTHERS: Final = ("state", "rule", "audio_reason")
 """Columns of which a comparison has those of the second run too, as `other_…`."""
 
 
-def open_comparison(first: str, second: str, read: Callable[[str], Read]) -> Collection:
+def open_comparison(first: str, second: str, read: Callable[[str], Read], decisions: str | None = None) -> Collection:
     """Read two runs' indices and match their clips by key.
 
     Rows are those of the first run, then those that only the second one has. Beside the columns of a single run they
@@ -39,11 +39,12 @@ def open_comparison(first: str, second: str, read: Callable[[str], Read]) -> Col
         first: a run directory.
         second: another.
         read: given a run's name, makes what is told how much of it has been read.
+        decisions: the version of the second that is meant; None for its own index.
 
     Raises:
-        ConfigError: one is no run directory, its index is damaged, or both are the same.
+        ConfigError: one is no run directory, its index is damaged, there is no such version, or both are the same.
     """
-    runs = (open_one(first), open_one(second))
+    runs = (open_one(first), open_one(second, decisions))
     if runs[0].name == runs[1].name:
         raise ConfigError(f"{first} is compared with itself: name another run")
     before, now = (read_described(run, number, read(run.name)) for number, run in enumerate(runs))

@@ -12,7 +12,6 @@ from curation.media.with_sound import with_sound
 from curation.report.record import Record, record_of
 from curation.shards.clip_table import read_shard
 from curation.shards.run_directory import files_by_extension
-from infra.storage.files import join
 from infra.storage.tar_members import TarMember, tar_members
 
 THUMBNAIL_BYTES: Final = 64 << 20
@@ -82,7 +81,7 @@ class ShardFiles:
         return {row["key"]: row["thumbnail"] for row in rows if row.get("thumbnail")}
 
     def _read_members(self, shard: str) -> Mapping[str, TarMember]:
-        path = join(self.run.directory.shards, f"{shard}.tar")
+        path = self.run.directory.tar(shard)
         try:
             return tar_members(path)
         except FileNotFoundError as error:

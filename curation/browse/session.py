@@ -19,18 +19,24 @@ from curation.browse.server import LOOPBACK, listen, serve
 from curation.report.page import span
 
 
-def browse(runs: Sequence[str], host: str, port: int) -> None:
+def browse(runs: Sequence[str], decisions: str | None, host: str, port: int) -> None:
     """Serve the page until ctrl-C or SIGTERM.
 
+    Args:
+        runs: a run, or two that are compared.
+        decisions: a version of the last one, which is meant in its place; one run is compared with its version.
+        host: address to listen on.
+        port: 0 for any free one.
+
     Raises:
-        ConfigError: no run directory, a damaged index, or an address that is taken.
+        ConfigError: no run directory, no such version, a damaged index, or an address that is taken.
         KeyboardInterrupt: the process was interrupted.
     """
     console = _console()
     address = f"[{host}]" if ":" in host else host
     try:
         with listen(host, port) as taken:
-            collection = _read(runs, console)
+            collection = _read(runs, decisions, console)
             if host not in LOOPBACK:
                 console.print(f"listening on {host}: whoever reaches this machine there sees every clip of the run")
             console.print(f"browse  http://{address}:{taken.getsockname()[1]}/  (ctrl-C ends it)")
@@ -39,14 +45,22 @@ def browse(runs: Sequence[str], host: str, port: int) -> None:
         raise KeyboardInterrupt("the page is closed") from None
 
 
-def export(runs: Sequence[str], directory: Path, filtered: str, most: int) -> None:
+def export(runs: Sequence[str], decisions: str | None, directory: Path, filtered: str, most: int) -> None:
     """Write the page with the rows of a query into a folder.
 
+    Args:
+        runs: a run, or two that are compared.
+        decisions: as `browse` takes them.
+        directory: the folder.
+        filtered: the query.
+        most: rows at most.
+
     Raises:
-        ConfigError: no run directory, a damaged index, a query that cannot be answered, or a folder that is in use.
+        ConfigError: no run directory, no such version, a damaged index, a query that cannot be answered, or a folder
+            that is in use.
     """
     console = _console()
-    collection = _read(runs, console)
+    collection = _read(runs, decisions, console)
     query = Query.parse(filtered, collection.table.schema)
     with _progress(console) as begin:
         done = write_export(select(collection, query), query, directory, most=most, written=begin("exporting"))
@@ -56,16 +70,16 @@ def export(runs: Sequence[str], directory: Path, filtered: str, most: int) -> No
     console.print(f"page  {directory / 'index.html'}  ({held})")
 
 
-def _read(runs: Sequence[str], console: Console) -> Collection:
+def _read(runs: Sequence[str], decisions: str | None, console: Console) -> Collection:
     began_s = time.monotonic()
     with _progress(console) as begin:
-        if len(runs) == 1:
+        if len(runs) == 1 and decisions is None:
             collection = open_collection(runs[0], begin(f"reading {runs[0]}"))
         else:
-            collection = open_comparison(runs[0], runs[1], lambda run: begin(f"reading {run}"))
+            collection = open_comparison(runs[0], runs[-1], lambda run: begin(f"reading {run}"), decisions)
     rows, size_mb = collection.table.num_rows, collection.table.nbytes / 1e6
     took = f"read in {span(time.monotonic() - began_s)}, {size_mb:,.0f} MB in memory"
-    console.print(f"{rows:,} rows of {' and '.join(runs)}, {took}")
+    console.print(f"{rows:,} rows of {' and '.join(run.name for run in collection.runs)}, {took}")
     return collection
 
 

@@ -22,6 +22,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run directory or URI; given twice, the second is compared with the first "
         "(default: runs/PROFILE; runs/sample where only the sample bucket has been curated)",
     )  # fmt: skip
+    add(
+        "--decisions", metavar="NAME",
+        help="compare the run with this version of it (`curation decide`); of two runs, the second as this version of "
+        "it decides",
+    )  # fmt: skip
     add("--profile", default="local", help="whose run directory is meant without --run (default: local)")
     add("--port", type=_port, default=PORT, help=f"0 takes any free one (default: {PORT})")
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)")
@@ -42,7 +47,7 @@ def run(options: argparse.Namespace) -> None:
     """Read the index, then serve until ctrl-C or SIGTERM, or export.
 
     Raises:
-        ConfigError: no run directory, a damaged index, an address that is taken, or nothing to export.
+        ConfigError: no run directory, no such version, a damaged index, an address that is taken, or nothing to export.
     """
     runs = options.runs or [default_run(options.profile, None)]
     if len(runs) > 2:
@@ -54,9 +59,9 @@ def run(options: argparse.Namespace) -> None:
     from curation.browse.session import browse, export  # noqa: PLC0415 (Arrow and the server take half a second)
 
     if options.export is not None:
-        export(runs, options.export, options.filter, options.most)
+        export(runs, options.decisions, options.export, options.filter, options.most)
     else:
-        browse(runs, options.host, options.port)
+        browse(runs, options.decisions, options.host, options.port)
 
 
 def _port(text: str) -> int:

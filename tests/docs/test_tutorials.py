@@ -22,6 +22,7 @@ ENDING_S = 120
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_own_videos_are_curated_trained_on_distilled_and_a_model_is_served(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

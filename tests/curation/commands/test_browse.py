@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from curation.__main__ import main
+from curation.shards.run_directory import RunDirectory
+from curation.shards.versions import Version
 from tests.worlds.browsed import ask
 from tests.worlds.fresh_process import FreshPython
+from tests.worlds.scripted_curation import BASE, scripted_run, source_of
 from tests.worlds.synthetic_run import sources, write_run
 from tests.worlds.waiting import until
 
@@ -28,6 +31,7 @@ def run(tmp_path: Path) -> str:
         (["--run", "/nowhere"], "is not a run directory"),
         (["--run", "RUN", "--run", "RUN", "--run", "RUN"], "two runs can be compared"),
         (["--run", "RUN", "--run", "RUN"], "compared with itself"),
+        (["--run", "RUN", "--decisions", "strict"], "has no decisions 'strict'"),
         (["--run", "RUN", "--port", "70000"], "'70000' is not a port"),
         (["--run", "RUN", "--host", "256.1.1.1"], "cannot listen on 256.1.1.1"),
         (["--run", "RUN", "--filter", "q=x"], "--filter is for --export"),
@@ -52,6 +56,23 @@ def test_an_export_says_what_it_holds(run: str, tmp_path: Path, capsys: pytest.C
     said = capsys.readouterr().err
     assert "10 rows of" in said
     assert re.search(rf"page  {re.escape(str(out))}/index\.html  \(3 rows, 0 clips to play, ", said)
+
+
+def test_a_run_is_compared_with_its_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, out = str(tmp_path / "run"), tmp_path / "out"
+    scripted_run(run, BASE, [source_of(number) for number in range(40)])
+    assert main(["decide", "--run", run, "--set", "stages.quality.min_score=80", "--apply", "strict"]) == 0
+    own, version = (
+        {row["key"] for row in directory.index(["key", "kept"]).to_pylist() if row["kept"]}
+        for directory in (RunDirectory(run), Version(run, "strict"))
+    )
+    assert version < own
+    assert (
+        main(["browse", "--run", run, "--decisions", "strict", "--export", str(out), "--filter", "is.change=lost"]) == 0
+    )
+    said = capsys.readouterr().err
+    assert f"{run} and {run}/decisions/strict, read in" in said
+    assert f"({len(own - version):,} rows, " in said
 
 
 def test_a_session_answers_and_ends_at_ctrl_c(run: str) -> None:
