@@ -20,6 +20,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from shutil import copyfile
 from typing import Self
 
@@ -133,9 +134,10 @@ class Checkout:
         return re.findall(r"^\+\+\+ b/(\S+)$", diff, re.MULTILINE)
 
     def run(self, commands: str) -> str:
-        """Type commands at the root of the copy; returns what they print."""
+        """Type commands at the root of the copy; returns what they print. Variables are kept, as in a terminal."""
+        kept = quote(str(self.root.with_name(f"{self.root.name}.variables")))
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", commands],
+            ["bash", "-euo", "pipefail", "-c", f"test ! -e {kept} || . {kept}\nset -a\n{commands}\nexport -p > {kept}"],
             cwd=self.root, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LONGEST_S,
             env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"COLUMNS": "120"},
         )  # fmt: skip
