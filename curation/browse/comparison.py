@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.browse.collection import KEPT, SOUND_DROPPED, Collection, Read, open_one, read_described
+from curation.shards.versions import TO_COMPUTE
 from infra.config import ConfigError
 
 CHANGES: Final[Mapping[str, str]] = {
@@ -18,6 +19,7 @@ CHANGES: Final[Mapping[str, str]] = {
     "other_rule": "rejected by another rule",
     "sound_lost": "kept, and lost its sound",
     "sound_gained": "kept, and has its sound now",
+    "to_compute": "decided once it is computed",
     "only_first": "only in the first run",
     "only_second": "only in the second run",
     "same": "decided alike",
@@ -78,8 +80,10 @@ def _changes(before: pa.Table, others: Mapping[str, Any], is_shared: Any) -> tup
     rules_differ = ~_truth(pc.equal(before["rule"], others["rule"]))
     both = pc.binary_join_element_wise(before["rule"], others["rule"], " → ")
     none = pa.scalar(None, pa.string())
+    waits = _truth(pc.ends_with(others["rule"], f"/{TO_COMPUTE}"))
     cases = (
         ("only_first", ~shared, before["rule"]),
+        ("to_compute", waits, others["rule"]),
         ("lost", was & ~is_, others["rule"]),
         ("gained", ~was & is_, before["rule"]),
         ("other_rule", ~was & ~is_ & rules_differ, both),

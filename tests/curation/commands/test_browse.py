@@ -11,7 +11,7 @@ import pytest
 
 from curation.__main__ import main
 from curation.shards.run_directory import RunDirectory
-from curation.shards.versions import Version
+from curation.shards.versions import State, Version
 from tests.worlds.browsed import ask
 from tests.worlds.fresh_process import FreshPython
 from tests.worlds.scripted_curation import BASE, scripted_run, source_of
@@ -73,6 +73,19 @@ def test_a_run_is_compared_with_its_version(tmp_path: Path, capsys: pytest.Captu
     said = capsys.readouterr().err
     assert f"{run} and {run}/decisions/strict, read in" in said
     assert f"({len(own - version):,} rows, " in said
+
+
+def test_what_a_version_has_yet_to_compute_is_not_told_as_rejected(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = str(tmp_path / "run"), tmp_path / "out"
+    scripted_run(run, BASE, [source_of(number) for number in range(40)])
+    assert main(["decide", "--run", run, "--set", "stages.quality.min_score=20", "--apply", "loose"]) == 0
+    waiting = Version(run, "loose").decisions["state"].to_pylist().count(State.TO_COMPUTE)
+    assert waiting
+    words = ["browse", "--run", run, "--decisions", "loose", "--export", str(out), "--filter", "is.change=to_compute"]
+    assert main(words) == 0
+    assert f"({waiting:,} rows, " in capsys.readouterr().err
 
 
 def test_a_session_answers_and_ends_at_ctrl_c(run: str) -> None:
