@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -42,6 +43,8 @@ if __name__ == "__main__":
     sys.exit(main())  # ahead of the imports that take seconds
 
 import torch
+from rich.console import Console
+from rich.progress import track
 
 from bench.studies.drift_figure import draw_figure
 from bench.studies.drift_scores import DRIFTS, ClipStatistics, Comparison, clip_statistics, compare, verdict
@@ -115,14 +118,15 @@ def measure_drift(
         raise ValueError("the model has no codebook.safetensors: there is nothing to clamp with")
     statistics: dict[str, list[list[ClipStatistics]]] = {}
     shown: dict[str, Generated] = {}
-    for percentile in percentiles:
+    console = Console(stderr=True)
+    work = list(product(percentiles, scenes))
+    for percentile, scene in track(work, "making videos", console=console, disable=not console.is_terminal):
         name = UNTREATED if percentile is None else f"{percentile:g} %"
         # Without a codebook the pipeline does not clamp.
         pipeline.codebook = None if percentile is None else codebook
-        for scene in scenes:
-            video = generate(pipeline, scene, sampling, percentile=percentile)
-            statistics.setdefault(name, []).append([clip_statistics(clip, codebook) for clip in video.clips])
-            shown.setdefault(name, video)
+        video = generate(pipeline, scene, sampling, percentile=percentile)
+        statistics.setdefault(name, []).append([clip_statistics(clip, codebook) for clip in video.clips])
+        shown.setdefault(name, video)
     pipeline.codebook = codebook
     return statistics, shown
 
