@@ -118,7 +118,7 @@ def measure_drift(
         raise ValueError("the model has no codebook.safetensors: there is nothing to clamp with")
     statistics: dict[str, list[list[ClipStatistics]]] = {}
     shown: dict[str, Generated] = {}
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     work = list(product(percentiles, scenes))
     for percentile, scene in track(work, "making videos", console=console, disable=not console.is_terminal):
         name = UNTREATED if percentile is None else f"{percentile:g} %"

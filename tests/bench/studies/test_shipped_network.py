@@ -41,6 +41,7 @@ def test_noise_has_no_edges_of_blocks() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_one_command_makes_it_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     run, out, results = tmp_path / "run", tmp_path / "model", tmp_path / "results.json"
     small = (
