@@ -67,7 +67,8 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self.attempts: Counter[tuple[str, str]] = Counter()  # by pool and unit
+        self.attempts: Counter[tuple[str, str]] = Counter()  # by pool and unit; those that have not returned
+        self.results: Counter[tuple[str, str]] = Counter()  # results that were returned and have not come further
         self.in_hand: set[tuple[str, str]] = set()
         self.returned: dict[str, str] = {}  # unit → the pool that has returned it, until its result has come further
         self.in_work: Counter[str] = Counter()
@@ -90,7 +91,9 @@ class Ledger:
     def begin(self, pool: str, unit: str) -> int:
         """Note that a worker of `pool` takes up `unit`; returns how many attempts that makes.
 
-        Only what comes after a pool shows that its result got there: a worker may die while it passes one on.
+        Only what comes after a pool shows that its result got there: a worker may die while it passes one on. Lost
+        results and lost work are counted apart, and the larger number holds: a result may be lost because the worker
+        died over the next unit, which is no reason to give up one that was tried anew for another's fault before.
         """
         self.sign()
         self._forget(unit)
@@ -99,7 +102,7 @@ class Ledger:
         self.begun.add(unit)
         self.in_hand.add((pool, unit))
         self.attempts[pool, unit] += 1
-        return self.attempts[pool, unit]
+        return max(self.attempts[pool, unit], self.results[pool, unit] + 1)
 
     def sign(self) -> None:
         """Note that a worker is alive."""
@@ -107,7 +110,7 @@ class Ledger:
 
     def num_attempts(self, pool: str, unit: str) -> int:
         """How many workers of `pool` have taken up `unit` without a result that got further."""
-        return self.attempts[pool, unit]
+        return self.attempts[pool, unit] + self.results[pool, unit]
 
     def is_committed(self, unit: str) -> bool:
         """Whether nothing is left to do of a unit that is handed out again."""
@@ -118,7 +121,7 @@ class Ledger:
         self.sign()
         self._forget(unit)
         self.in_hand.discard((pool, unit))
-        self.attempts.pop((pool, unit), None)
+        self._forgive(pool, unit)
         self.waiting[unit] = reason
 
     def note(self, line: str) -> None:
@@ -134,6 +137,8 @@ class Ledger:
         self.sign()
         self.in_hand.discard((pool, unit))
         self.returned[unit] = pool
+        self.attempts[pool, unit] -= 1
+        self.results[pool, unit] += 1
         if unit in self.done:
             self._arrived(unit)
         if finished:
@@ -193,7 +198,12 @@ class Ledger:
         """The result of the pool that has returned the unit last has come further."""
         pool = self.returned.pop(unit, None)
         if pool is not None:
-            self.attempts.pop((pool, unit), None)
+            self._forgive(pool, unit)
+
+    def _forgive(self, pool: str, unit: str) -> None:
+        """No attempt counts any more."""
+        self.attempts.pop((pool, unit), None)
+        self.results.pop((pool, unit), None)
 
     def _forget(self, unit: str) -> None:
         """Of a unit that begins anew or is done with."""

@@ -42,14 +42,23 @@ def test_attempts_are_counted_for_each_pool_and_forgotten_when_the_result_has_co
     ledger = Ledger()
     assert [ledger.begin("cuts", "a"), ledger.begin("looks", "a"), ledger.begin("cuts", "a")] == [1, 1, 2]
     ledger.end("cuts", "a", finished=False)
-    assert ledger.begin("cuts", "a") == 3, "its worker died over passing it on"
-    ledger.end("cuts", "a", finished=False)
     assert ledger.begin("looks", "a") == 2
     assert ledger.num_attempts("cuts", "a") == 0
     ledger.end("looks", "a", finished=True)
     assert ledger.num_attempts("looks", "a") == 2
     ledger.committed(["a"], Progress())
     assert ledger.num_attempts("looks", "a") == 0
+
+
+def test_lost_work_and_lost_results_are_counted_apart() -> None:
+    ledger = Ledger()
+    ledger.begin("all", "a")
+    assert ledger.begin("all", "a") == 2, "its worker died in work"
+    ledger.end("all", "a", finished=True)
+    assert ledger.begin("all", "a") == 2, "its worker died before the result had come further, for the first time"
+    ledger.end("all", "a", finished=True)
+    assert ledger.begin("all", "a") == 3, "and for the second"
+    assert ledger.num_attempts("all", "a") == 4
 
 
 def test_nothing_is_kept_of_units_that_their_last_pool_commits() -> None:
@@ -62,6 +71,7 @@ def test_nothing_is_kept_of_units_that_their_last_pool_commits() -> None:
         ledger.end(pool, "a", finished=False)
     assert ledger.is_committed("a")
     assert not ledger.attempts
+    assert not ledger.results
     assert not ledger.returned
     assert not ledger.in_hand
 
