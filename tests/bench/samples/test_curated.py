@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
 import pytest
 import soundfile
 
@@ -17,6 +19,7 @@ from bench.samples.samples import read_samples, read_videos
 from curation.encoding.encoded import held_out_order
 from curation.media import iter_frames, probe
 from curation.shards.run_directory import RunDirectory
+from curation.shards.versions import SCHEMA, State, Version, VersionInfo
 from tests.worlds.moving_mouth import RATE_HZ, frames, syllables, voice, write_video
 from tests.worlds.synthetic_run import write_playable_run
 
@@ -59,6 +62,25 @@ def test_samples_keep_their_numbers_when_more_are_taken(run: str, tmp_path: Path
     assert main(["samples", "--run", run, "--out", str(out)]) == 0
     assert len(list(out.glob("*.json"))) == 2
     assert (first.read_text(), first.stat().st_mtime_ns) == before
+
+
+def test_a_version_of_the_run_says_what_is_kept(run: str, tmp_path: Path) -> None:
+    copy, (taken, left) = str(tmp_path / "run"), (tmp_path / "taken", tmp_path / "left")
+    shutil.copytree(run, copy)
+    assert main(["samples", "--run", copy, "--out", str(taken), "--most", "1"]) == 0
+    (sample,) = taken.glob("*.json")
+    rejected = json.loads(sample.read_text())["clip"]
+    directory = RunDirectory(copy)
+    rows = [row | {"shard": shard} for shard in directory.names() for row in directory.rows_of(shard).to_pylist()]
+    for row in rows:
+        row["kept"], row["audio_kept"] = (row[name] and row["key"] != rejected for name in ("kept", "audio_kept"))
+        row["state"] = State.KEPT if row["kept"] else State.REJECTED
+    info = VersionInfo(config_hash="strict", settings={}, changes={}, written="", counts={})
+    Version(copy, "strict").write(pa.Table.from_pylist(rows, SCHEMA), info)
+    assert main(["samples", "--run", copy, "--decisions", "strict", "--out", str(left)]) == 0
+    clips = {json.loads(path.read_text())["clip"] for path in left.glob("*.json")}
+    assert clips
+    assert rejected not in clips
 
 
 def test_sources_that_are_held_out_come_first_and_each_once_before_any_twice() -> None:

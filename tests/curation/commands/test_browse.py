@@ -67,9 +67,8 @@ def test_a_run_is_compared_with_its_version(tmp_path: Path, capsys: pytest.Captu
         for directory in (RunDirectory(run), Version(run, "strict"))
     )
     assert version < own
-    assert (
-        main(["browse", "--run", run, "--decisions", "strict", "--export", str(out), "--filter", "is.change=lost"]) == 0
-    )
+    words = ["browse", "--run", run, "--decisions", "strict", "--export", str(out), "--filter", "is.change=lost"]
+    assert main(words) == 0
     said = capsys.readouterr().err
     assert f"{run} and {run}/decisions/strict, read in" in said
     assert f"({len(own - version):,} rows, " in said

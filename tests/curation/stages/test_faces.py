@@ -104,10 +104,7 @@ def test_the_main_track_is_scored_and_a_clip_at_both_limits_is_kept(pool: Pool) 
     [
         (FacesConfig(min_presence=0.6), Decision(stage="faces", rule="presence", value=0.5, threshold=0.6)),
         (FacesConfig(min_confidence=0.6), Decision(stage="faces", rule="confidence", value=0.5, threshold=0.6)),
-        (
-            FacesConfig(min_height=0.3),
-            Decision(stage="faces", rule="small", value=0.25, threshold=0.3),
-        ),
+        (FacesConfig(min_height=0.3), Decision(stage="faces", rule="small", value=0.25, threshold=0.3)),
         (
             FacesConfig(min_presence=0.6, min_confidence=0.6),
             Decision(stage="faces", rule="presence", value=0.5, threshold=0.6),
