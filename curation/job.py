@@ -86,6 +86,9 @@ class CurationJob:
             progress.merge(progress_of(unit))
         return progress
 
+    def tidy(self) -> None:
+        """Nothing: shards stay as they are."""
+
 
 def progress_of(source: Source) -> Progress:
     """What a source that has passed the last stage adds to the totals."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import math
 import time
 import traceback
@@ -14,12 +13,9 @@ from curation.clip.schema import Media, Source
 from curation.media import MediaError, probe
 from curation.sources.node_copies import NodeCopies
 from curation.stage import Stage
-from infra.jobs.machine_fault import MachineFaultError
+from infra.jobs.machine_fault import machine_fault
 from infra.storage.files import NotAFileError, local_copy
 
-MACHINES_FAULT = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}  # no video is to blame
-)
 RULES: dict[type[OSError], str] = {
     FileNotFoundError: "missing",
     NotADirectoryError: "missing",
@@ -64,8 +60,7 @@ class StageRunner:
             after_stage: called with the source after each stage.
 
         Raises:
-            OSError: the machine has no space or memory left.
-            MachineFaultError: a stage cannot go on, and the source is not to blame.
+            Exception: the machine is at fault (`machine_fault`), and the source is not judged.
         """
         if not source.active:
             return source
@@ -73,7 +68,7 @@ class StageRunner:
             with self._local(source) as path:
                 return self._run_stages(source, path, after_stage)
         except OSError as error:
-            if error.errno in MACHINES_FAULT:
+            if machine_fault(error) is not None:
                 raise
             rule = next((rule for kind, rule in RULES.items() if isinstance(error, kind)), "unreadable")
             return source.fail("probe", rule, str(error))
@@ -103,11 +98,11 @@ class StageRunner:
         try:
             return stage(source)
         except MediaError as error:
+            if machine_fault(error) is not None:
+                raise
             return source.fail(name, error.rule, error.detail)
-        except MachineFaultError:
-            raise  # the source is not judged, and stays to be done
-        except Exception:  # one source's bug must not end a run over a million
-            if self.raise_bugs:
+        except Exception as error:  # one source's bug must not end a run over a million
+            if self.raise_bugs or machine_fault(error) is not None:
                 raise
             return source.fail(name, "internal_error", traceback.format_exc())
 
@@ -116,6 +111,8 @@ def _open(source: Source, path: str) -> Source:
     try:
         return replace(source, media=Media(path=path, info=probe(path)))
     except MediaError as error:
+        if machine_fault(error) is not None:
+            raise
         return source.fail("probe", error.rule, error.detail)
 
 

@@ -224,6 +224,9 @@ class EvaluationJob:
             progress.rejected.update(f"{metric}/{reason} (to be tried again)" for metric, reason in unit.postponed)
         return progress
 
+    def tidy(self) -> None:
+        """Nothing: all rows are in one file."""
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluationWorker:

@@ -81,6 +81,9 @@ class GenerationJob:
                 progress.rejected[f"{unit.sample.id}: {unit.problem}"] += 1
         return progress
 
+    def tidy(self) -> None:
+        """Nothing: each video is a file of its own."""
+
 
 @dataclass(kw_only=True, slots=True)
 class GenerationWorker:

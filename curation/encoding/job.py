@@ -148,6 +148,9 @@ class EncodeJob:
             progress.merge(_progress_of(unit.rows))
         return progress
 
+    def tidy(self) -> None:
+        """Nothing: shards stay as they are."""
+
 
 class EncodeWorker:
     """Holds the encoders and takes shards through them."""

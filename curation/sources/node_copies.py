@@ -137,10 +137,11 @@ class NodeCopies:
                     raise
                 fetch(uri, str(partial))
             partial.replace(copy)
-        except OSError as error:
+        except BaseException as error:
             partial.unlink(missing_ok=True)
-            if error.errno in NO_SPACE:
-                raise OSError(error.errno, f"{os.strerror(error.errno or 0)}, fetching {uri}", str(copy)) from error
+            if isinstance(error, OSError) and error.errno in NO_SPACE:
+                told = f"{os.strerror(error.errno or 0)}, fetching {uri}"
+                raise OSError(error.errno, told, str(self.folder)) from error
             raise
         self._make_room(self.config.max_bytes)
 

@@ -75,13 +75,6 @@ def ray_session(
         try:
             _start(name, num_cpus=num_cpus, dashboard=dashboard, log_to_driver=log_to_driver)
             arm()  # Ray has set a handler of its own for SIGTERM
-            context = ray.data.DataContext.get_current()
-            context.enable_progress_bars = False
-            context.print_on_execution_start = False
-            context.execution_options.preserve_order = False
-            # Ray's log files have these lines too, and what ends a run is an exception. The context has set a level of
-            # its own.
-            logging.getLogger("ray.data").setLevel(logging.CRITICAL)
             yield _dashboard()
         finally:
             started = started_here()

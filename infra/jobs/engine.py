@@ -1,17 +1,16 @@
 """Running a job: over a Ray cluster, or in this process for debugging.
 
 A job's units pass through pools of actors and are committed one or a few at a time. A unit that kills or hangs its
-worker is retried a bounded number of times; after that the job decides what becomes of it. A unit for which the machine
-is to blame is left to the next run.
+worker is retried a bounded number of times; after that the job decides what becomes of it. A fault of the machine is
+waited out for a while; a unit for which it persists is left to the next run.
 """
 
 from __future__ import annotations
 
-import pickle
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from types import FunctionType
+from functools import partial
 from typing import Any, TypeVar
 
 import ray
@@ -19,20 +18,23 @@ import ray
 from infra.config import ConfigError
 from infra.jobs import notes
 from infra.jobs.cluster import given_address
-from infra.jobs.environments import Versions, runtime_env
+from infra.jobs.driver import Driver, placed_pools
+from infra.jobs.ending import sigterm_told
+from infra.jobs.environments import runtime_env
 from infra.jobs.job import Job
 from infra.jobs.ledger import Progress, start_ledger
 from infra.jobs.machine_fault import MachineFaultError
-from infra.jobs.placement import NodeResources, PlacedPool, PoolConfig, resolve_pools
-from infra.jobs.pool_worker import PoolWorker, write_batch
-from infra.jobs.waiting import check_none_waits
-from infra.jobs.watch import Report, not_started, watched
-
-MAX_BLOCKS = 4096
-"""Up to this many units, Ray Data gets a block for each. Beyond it, a block has several, which are retried together."""
+from infra.jobs.persistence import persistently
+from infra.jobs.placement import PoolConfig
+from infra.jobs.tidying import tidy
+from infra.jobs.waiting import check_none_left
+from infra.jobs.watch import Report, not_started
+from infra.storage.settings import StorageSettings
 
 U = TypeVar("U")
 T = TypeVar("T")
+
+SIGTERM = "SIGTERM"
 
 
 def run_inline(units: Sequence[U], job: Job[U], report: Report) -> None:
@@ -49,6 +51,7 @@ def run_inline(units: Sequence[U], job: Job[U], report: Report) -> None:
     """
     job.open()
     progress, batch = Progress(), list[U]()
+    num_done, ending = 0, list[str]()
     reporting = threading.Lock()
 
     def tell() -> None:
@@ -63,32 +66,41 @@ def run_inline(units: Sequence[U], job: Job[U], report: Report) -> None:
         progress.notes.append(line)
         tell()
 
-    with notes.heard_by(note):
+    with notes.heard_by(note), sigterm_told(lambda: ending.append(SIGTERM)):
         worker = job.worker(job.stages, debug=True)
         for number, unit in enumerate(units, start=1):
             progress.units_in_work, before = 1, progress.in_work
             tell()
             try:
-                batch.append(worker.run(unit, alive))
+                batch.append(persistently(partial(worker.run, unit, alive), job.execution.patience_s))
             except MachineFaultError as error:
                 progress.waiting[str(error)] += 1
                 progress.in_work = before
+                if error.is_for_all:
+                    ending.append(str(error))
             progress.units_in_work, progress.units_finished = 0, len(batch)
-            if batch and (len(batch) == job.units_per_commit or number == len(units)):
-                progress.merge(job.commit(batch))
+            if batch and (len(batch) == job.units_per_commit or number == len(units) or ending):
+                progress.merge(persistently(lambda: job.commit(batch), job.execution.patience_s))
+                num_done += len(batch)
                 progress.in_work = progress.units_finished = 0
                 batch.clear()
             tell()
-    check_none_waits(progress)
+            if ending:
+                break
+    tidy(job)
+    check_none_left(
+        progress, len(units) - num_done, ending=ending[0] if ending else None, is_signal=SIGTERM in ending[:1]
+    )
 
 
 def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
     """Stream the units through pools of actors into committing tasks; needs `cluster.ray_session`.
 
-    A worker that dies is replaced and its unit is retried, a bounded number of times.
+    A worker that dies is replaced and its unit is retried, a bounded number of times. A node that leaves takes nothing
+    along but what was in work there. The first SIGTERM lets nothing begin any more; what is in work is committed.
 
     Args:
-        units: what is to be done.
+        units: what is to be done; they are pickled one by one, when their turn comes.
         job: the kind of work; remote workers must reach its directories too.
         report: called with the totals every second and at the end.
 
@@ -98,55 +110,18 @@ def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
         UnitsWaitError: units are left to the next run.
         ray.exceptions.RayError: the run cannot go on (another run took the directory over, say).
     """
-    pools = _pools(job)
-    options = [_options(pool.config) for pool in pools]
+    pools = placed_pools(job)
+    options = {pool.name: _options(pool.config) for pool in pools}
     job.open()
     if not units:
+        tidy(job)
         return
     ledger = start_ledger(job.name)
-    rows = [{"unit": pickle.dumps(unit)} for unit in units]
-    dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_BLOCKS))
-    for pool, reserved in zip(pools, options, strict=True):
-        dataset = dataset.map_batches(
-            # Ray Data names its actors, and its metrics, after the class that it is given.
-            type(f"{job.name}/{pool.name}", (PoolWorker,), {"__doc__": PoolWorker.__doc__}),
-            # Units that are committed one by one are committed by the actor that finishes them: another process would
-            # have to import all that the job needs, which can include torch.
-            fn_constructor_kwargs={
-                "job": ray.cloudpickle.dumps(job),
-                "pool": pool.config,
-                "ledger": ledger,
-                "versions": Versions.here(),
-                "is_last": pool is pools[-1],
-            },
-            batch_size=1,
-            batch_format="pyarrow",
-            compute=_actor_pool(pool, len(units)),
-            **reserved,
-        )
-    if job.units_per_commit > 1:
-        dataset = dataset.map_batches(
-            _named(write_batch, f"{job.name}/commit"),
-            fn_kwargs={"job": job, "ledger": ledger},
-            batch_size=job.units_per_commit,
-            batch_format="pyarrow",
-            num_cpus=job.execution.writer_cpus,
-        )
-    dataset.set_name(job.name)
     try:
-        with watched(ledger, report, job.execution, [pool.config for pool in pools]):
-            # Read in this thread, which ctrl-C and the watch can interrupt; `iter_rows` waits in another thread.
-            for _ in dataset.iter_internal_ref_bundles():
-                pass
-        check_none_waits(ray.get(ledger.snapshot.remote()))
-    except ray.exceptions.RayError as error:
-        with suppress(ray.exceptions.RayError):
-            if (mistake := ray.get(ledger.refusal.remote())) is not None:
-                raise ConfigError(mistake) from error
-        raise
+        Driver(units, job, ledger, pools, lambda pool: options[pool.name]).run(report)
     finally:
         with suppress(ray.exceptions.RayError):
-            ray.kill(ledger)  # the dataset's plan still refers to it
+            ray.kill(ledger)
 
 
 def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:
@@ -156,11 +131,12 @@ def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:
         ConfigError: the function raises it, or as `run_on_ray`.
         TimeoutError: it takes longer than an actor may take to start.
     """
-    pool = _pools(job)[0].config
+    pool = placed_pools(job)[0].config
     task = ray.remote(**_options(pool), max_retries=0)(_call).options(name=f"{job.name}/{pool.name}/first")
     try:
         result: T
-        result, told = ray.get(task.remote(function), timeout=job.execution.start_timeout_s)
+        settings = StorageSettings.here()
+        result, told = ray.get(task.remote(function, settings), timeout=job.execution.start_timeout_s)
     except ray.exceptions.GetTimeoutError as error:
         raise TimeoutError(not_started(pool, job.execution.start_timeout_s)) from error
     except ray.exceptions.RayTaskError as error:
@@ -170,11 +146,6 @@ def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:
     for line in told:
         notes.tell(line)
     return result
-
-
-def _pools(job: Job[Any]) -> list[PlacedPool]:
-    nodes = [NodeResources.from_ray(node["Resources"]) for node in ray.nodes() if node["Alive"]]
-    return resolve_pools(job.execution.pools, job.stages, nodes)
 
 
 def _options(pool: PoolConfig) -> dict[str, Any]:
@@ -189,28 +160,9 @@ def _options(pool: PoolConfig) -> dict[str, Any]:
     return options
 
 
-def _actor_pool(pool: PlacedPool, num_units: int) -> ray.data.ActorPoolStrategy:
-    """Ray Data's pool of actors; none that would find no unit."""
-    in_flight = pool.config.units_in_flight
-    smallest = min(pool.actors.min, num_units)
-    return ray.data.ActorPoolStrategy(
-        min_size=smallest,
-        max_size=max(smallest, min(pool.actors.max, num_units)),
-        # As many units again lie ready at an actor as it works on.
-        max_tasks_in_flight_per_actor=2 * in_flight,
-        max_concurrent_calls_per_actor=in_flight,
-        enable_true_multi_threading=in_flight > 1,
-    )
-
-
-def _call(function: Callable[[], T]) -> tuple[T, list[str]]:
+def _call(function: Callable[[], T], settings: StorageSettings) -> tuple[T, list[str]]:
     """The function's result, and what it had to tell."""
+    settings.apply()
     told: list[str] = []
     with notes.heard_by(told.append):
         return function(), told
-
-
-def _named(function: Callable[..., T], name: str) -> Callable[..., T]:
-    """The same function under another name: Ray Data names its tasks after the function."""
-    assert isinstance(function, FunctionType)
-    return FunctionType(function.__code__, function.__globals__, name)

@@ -75,3 +75,7 @@ class Job(Protocol[U]):
     def commit(self, units: Sequence[U]) -> Progress:
         """Publish finished units and count them."""
         ...
+
+    def tidy(self) -> None:
+        """Put what is committed in order, such as many small files into few: it is called in a thread of the driver,
+        while workers commit, and once when all is committed. It does nothing, soon, where there is nothing to do."""

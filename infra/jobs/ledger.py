@@ -1,13 +1,18 @@
-"""The ledger of a run: one actor that counts attempts at each unit and adds up what all workers did and told."""
+"""The ledger of a run: one actor that hears from all workers what they do, and adds up what is committed.
+
+It lives on the driver's node and as long as the driver, so no other node can end a run, and a killed driver does not
+count against the files that were in work.
+"""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from infra.jobs.cluster import free_name, logs_directory
 
@@ -54,29 +59,29 @@ class Silence:
 
     seconds: float
     """Since the last sign of life."""
-    in_hand: tuple[str, ...]
-    """Units that a worker has taken up, or that are being committed."""
+    in_hand: Mapping[str, float]
+    """Units that a worker has taken up, or that are being committed → seconds since their own last sign."""
     ready: frozenset[str]
     """Pools in which a worker has started."""
 
 
-class Ledger:
-    """Counts attempts at each unit within this run, and collects progress.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Left:
+    """What a worker that is gone has left behind of the units that it was given."""
 
-    It lives as long as the driver, so a killed driver does not count against the files it was working on.
-    """
+    begun: frozenset[str]
+    """Those that it had taken up and not handed on."""
+    committed: frozenset[str]
+    """Those of which nothing is left to do."""
+
+
+class Ledger:
+    """Hears of every unit from the worker that takes it up until it is committed."""
 
     def __init__(self) -> None:
-        self.attempts: Counter[tuple[str, str]] = Counter()  # by pool and unit; those that have not returned
-        self.results: Counter[tuple[str, str]] = Counter()  # results that were returned and have not come further
-        self.in_hand: set[tuple[str, str]] = set()
-        self.returned: dict[str, str] = {}  # unit → the pool that has returned it, until its result has come further
-        self.in_work: Counter[str] = Counter()
-        self.begun: set[str] = set()
-        self.finished: set[str] = set()
-        self.writing: set[str] = set()
+        self.in_hand: dict[str, float] = {}  # unit → when it gave its last sign of life
+        self.clips: Counter[str] = Counter()  # by unit that is not committed
         self.ready: set[str] = set()
-        self.waiting: dict[str, str] = {}
         self.done: set[str] = set()
         self.mistake: str | None = None
         self.notes: dict[str, None] = {}
@@ -88,41 +93,45 @@ class Ledger:
         self.sign()
         self.ready.add(pool)
 
-    def begin(self, pool: str, unit: str) -> int:
-        """Note that a worker of `pool` takes up `unit`; returns how many attempts that makes.
+    def begin(self, units: Sequence[str]) -> None:
+        """Note that a worker takes units up, or begins to commit them."""
+        self.sign(*units)
 
-        Only what comes after a pool shows that its result got there: a worker may die while it passes one on. Lost
-        results and lost work are counted apart, and the larger number holds: a result may be lost because the worker
-        died over the next unit, which is no reason to give up one that was tried anew for another's fault before.
-        """
-        self.sign()
-        self._forget(unit)
-        if self.returned.get(unit, pool) != pool:
-            self._arrived(unit)
-        self.begun.add(unit)
-        self.in_hand.add((pool, unit))
-        self.attempts[pool, unit] += 1
-        return max(self.attempts[pool, unit], self.results[pool, unit] + 1)
-
-    def sign(self) -> None:
-        """Note that a worker is alive."""
+    def sign(self, *units: str) -> None:
+        """Note that a worker is alive, and that it works on these units."""
         self._last_sign_s = time.monotonic()
+        self.in_hand.update(dict.fromkeys(units, self._last_sign_s))
 
-    def num_attempts(self, pool: str, unit: str) -> int:
-        """How many workers of `pool` have taken up `unit` without a result that got further."""
-        return self.attempts[pool, unit] + self.results[pool, unit]
+    def advance(self, unit: str) -> None:
+        """Note one more clip of the unit."""
+        self.sign(unit)
+        self.clips[unit] += 1
 
-    def is_committed(self, unit: str) -> bool:
-        """Whether nothing is left to do of a unit that is handed out again."""
-        return unit in self.done
-
-    def wait(self, pool: str, unit: str, reason: str) -> None:
-        """Note that a worker of `pool` cannot go on with `unit`, so that it is left to the next run."""
+    def end(self, units: Sequence[str]) -> None:
+        """Note that a worker has done with units, which go on elsewhere."""
         self.sign()
-        self._forget(unit)
-        self.in_hand.discard((pool, unit))
-        self._forgive(pool, unit)
-        self.waiting[unit] = reason
+        for unit in units:
+            self.in_hand.pop(unit, None)
+
+    def committed(self, units: Sequence[str], progress: Progress) -> None:
+        """Add the totals of units that are committed together; once, if a worker died before it could say so."""
+        self.forget(units)
+        if not self.done.issuperset(units):
+            self.progress.merge(progress)
+            self.done.update(units)
+
+    def forget(self, units: Sequence[str]) -> None:
+        """Note that units are done with for this run, or will begin anew: their clips no longer count."""
+        self.end(units)
+        for unit in units:
+            self.clips.pop(unit, None)
+
+    def left(self, units: Sequence[str]) -> Left:
+        """What became of the units of a worker that is gone."""
+        begun = frozenset(unit for unit in units if unit in self.in_hand)
+        committed = self.done.intersection(units)
+        self.forget(units)
+        return Left(begun=begun - committed, committed=frozenset(committed))
 
     def note(self, line: str) -> None:
         """Keep what a worker has to tell."""
@@ -132,41 +141,6 @@ class Ledger:
         elif line not in self.notes:
             self.notes[f"more notes of the workers are in {logs_directory()}"] = None
 
-    def end(self, pool: str, unit: str, *, finished: bool) -> None:
-        """Note that the worker has returned, and whether the unit now waits only for its commit."""
-        self.sign()
-        self.in_hand.discard((pool, unit))
-        self.returned[unit] = pool
-        self.attempts[pool, unit] -= 1
-        self.results[pool, unit] += 1
-        if unit in self.done:
-            self._arrived(unit)
-        if finished:
-            self.begun.discard(unit)
-            self.finished.add(unit)
-
-    def advance(self, unit: str) -> None:
-        """Note one more clip of the unit."""
-        self.sign()
-        self.in_work[unit] += 1
-
-    def write(self, units: Sequence[str]) -> None:
-        """Note that units are being committed."""
-        self.sign()
-        self.writing.update(units)
-
-    def committed(self, units: Sequence[str], progress: Progress) -> None:
-        """Add the totals of units that are committed together; once, if a worker died before it could say so."""
-        self.sign()
-        for unit in units:
-            self._forget(unit)
-            self._arrived(unit)
-            self.finished.discard(unit)
-            self.writing.discard(unit)
-        if not self.done.issuperset(units):
-            self.progress.merge(progress)
-            self.done.update(units)
-
     def refuse(self, mistake: str) -> None:
         """Note a person's mistake that a worker finds when it starts: of its error, Ray passes on only the text."""
         self.mistake = self.mistake or mistake
@@ -175,43 +149,24 @@ class Ledger:
         """The first such mistake."""
         return self.mistake
 
-    def snapshot(self) -> Progress:
-        """Totals so far."""
-        return replace(
-            self.progress,
-            in_work=self.in_work.total(),
-            units_in_work=len(self.begun),
-            units_finished=len(self.finished),
-            waiting=Counter(self.waiting.values()),
-            notes=list(self.notes),
-        )
+    def snapshot(self, settled: Sequence[str] = ()) -> tuple[Progress, Silence]:
+        """Totals so far, without what the driver alone knows, and how long nothing has happened.
 
-    def silence(self) -> Silence:
-        """How long nothing has happened."""
-        return Silence(
-            seconds=time.monotonic() - self._last_sign_s,
-            in_hand=tuple(sorted({unit for _, unit in self.in_hand} | self.writing)),
+        Args:
+            settled: committed units of which the driver knows: nobody will ask for them any more.
+        """
+        self.done.difference_update(settled)
+        now_s = time.monotonic()
+        silence = Silence(
+            seconds=now_s - self._last_sign_s,
+            in_hand={unit: now_s - last_s for unit, last_s in self.in_hand.items()},
             ready=frozenset(self.ready),
         )
-
-    def _arrived(self, unit: str) -> None:
-        """The result of the pool that has returned the unit last has come further."""
-        pool = self.returned.pop(unit, None)
-        if pool is not None:
-            self._forgive(pool, unit)
-
-    def _forgive(self, pool: str, unit: str) -> None:
-        """No attempt counts any more."""
-        self.attempts.pop((pool, unit), None)
-        self.results.pop((pool, unit), None)
-
-    def _forget(self, unit: str) -> None:
-        """Of a unit that begins anew or is done with."""
-        self.in_work.pop(unit, None)
-        self.begun.discard(unit)
-        self.waiting.pop(unit, None)
+        return replace(self.progress, in_work=self.clips.total(), notes=list(self.notes)), silence
 
 
 def start_ledger(job: str) -> ray.actor.ActorHandle:
-    """Start a ledger; it reserves no CPU."""
-    return ray.remote(num_cpus=0)(Ledger).options(name=free_name(f"{job}/ledger")).remote()
+    """Start a ledger on this process's node, where nothing but the end of the driver ends it; it reserves no CPU."""
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    options = {"name": free_name(f"{job}/ledger"), "scheduling_strategy": here}
+    return ray.remote(num_cpus=0)(Ledger).options(**options).remote()

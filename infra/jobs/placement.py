@@ -87,10 +87,16 @@ class ExecutionConfig:
     """A run in which no worker has started, or started again, for this long is broken off. This time includes loading
     weights and, on a shared cluster, waiting for machines."""
 
+    patience_s: float = 60.0
+    """A unit that meets a fault of the machine (a store that throttles, fails or denies access, no space, no memory) is
+    tried again for this long, with growing pauses. If the fault persists, the unit is left to the next run."""
+
     def __post_init__(self) -> None:
         """Refuse limits under which nothing could run."""
-        if self.max_attempts < 1 or min(self.unit_timeout_s, self.start_timeout_s) <= 0:
-            raise ValueError("max_attempts must be at least 1, unit_timeout_s and start_timeout_s above 0")
+        if self.max_attempts < 1 or min(self.unit_timeout_s, self.start_timeout_s) <= 0 or self.patience_s < 0:
+            raise ValueError(
+                "max_attempts must be at least 1, unit_timeout_s and start_timeout_s above 0, patience_s 0 or more"
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,30 +5,58 @@ from __future__ import annotations
 import pickle
 import sys
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import ray
 
 from infra.config import ConfigError
 from infra.jobs import notes
-from infra.jobs.company import Company
 from infra.jobs.deadlines import deadline
 from infra.jobs.environments import Versions
 from infra.jobs.job import Job
+from infra.jobs.ledger import Progress
 from infra.jobs.machine_fault import MachineFaultError
+from infra.jobs.persistence import persistently
 from infra.jobs.placement import PoolConfig
-from infra.jobs.waiting import WaitingUnit
+from infra.storage.settings import StorageSettings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What the driver hears of a unit that comes back, or of a commit."""
+
+    fault: str | None = None
+    """Why the unit is left to the next run; None if it was done."""
+    is_for_all: bool = False
+    """Whether every other unit would meet the same fault."""
+
+    @classmethod
+    def of(cls, error: MachineFaultError) -> Outcome:
+        """That of a unit whose machine is at fault."""
+        return cls(fault=str(error), is_for_all=error.is_for_all)
+
+
+DONE = Outcome()
 
 
 class PoolWorker:
     """An actor that takes units through its pool's stages, one at a time or several in threads.
 
-    An actor of the last pool also commits the unit, if units are committed one by one.
+    An actor of the last pool also commits the unit, if units are committed one by one: another process would have to
+    import all that the job needs, which can include torch.
     """
 
     def __init__(
-        self, job: bytes, pool: PoolConfig, ledger: ray.actor.ActorHandle, versions: Versions, *, is_last: bool
+        self,
+        job: bytes,
+        pool: PoolConfig,
+        ledger: ray.actor.ActorHandle,
+        versions: Versions,
+        settings: StorageSettings,
+        *,
+        is_last: bool,
     ) -> None:
         """Load what the stages need.
 
@@ -37,17 +65,17 @@ class PoolWorker:
             pool: with its stages.
             ledger: of the run.
             versions: the driver's.
+            settings: by which the driver reaches its stores.
             is_last: whether no other pool takes the units further.
 
         Raises:
             ConfigError: the actor's environment does not fit the driver's, or the job finds a person's mistake.
         """
         self.pool = pool
-        self.is_last = is_last
         self.ledger = ledger
-        self.company = Company()
         self.committing = threading.Lock()
         notes.listen(teller(ledger))
+        settings.apply()
         try:
             self.job: Job[Any] = unpickled(job, pool, versions)
             self.worker = self.job.worker(pool.stages, debug=False, units_in_flight=pool.units_in_flight)
@@ -57,59 +85,47 @@ class PoolWorker:
         self.commits = is_last and self.job.units_per_commit == 1
         ray.get(ledger.started.remote(pool.name))
 
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        """Take a pickled unit; return it as it is after the pool's stages, or its key if it is committed."""
-        units = [self._process(pickle.loads(data)) for data in batch["unit"].to_pylist()]
-        if self.commits:
-            return keys_table([unit.key if isinstance(unit, WaitingUnit) else self.job.key(unit) for unit in units])
-        return pa.table({"unit": pa.array([pickle.dumps(unit) for unit in units], pa.large_binary())})
+    def node(self) -> str:
+        """Where this actor runs. It answers when everything is loaded."""
+        return str(ray.get_runtime_context().get_node_id())
 
-    @property
-    def max_attempts(self) -> int:
-        """How often a unit is tried. Where there is company, the last try is alone, so there are two at least."""
-        return max(self.job.execution.max_attempts, 2 if self.pool.units_in_flight > 1 else 1)
+    def work(self, data: bytes, key: str, give_up: str | None) -> tuple[Outcome, bytes]:
+        """Take a unit through the stages; returns it as it is then, or nothing if it is committed or left.
 
-    def _process(self, unit: Any) -> Any:
-        if isinstance(unit, WaitingUnit):
-            return unit
-        key, pool = self.job.key(unit), self.pool.name
-        if self.commits and ray.get(self.ledger.is_committed.remote(key)):
-            return unit  # the worker that committed it died before it could say so
-        with self.company.joined(alone=self._must_be_alone(key)):
-            attempt = ray.get(self.ledger.begin.remote(pool, key))
-            try:
-                result = self._give_up(unit) if attempt > self.max_attempts else self._work(unit, key)
-            except MachineFaultError as error:
-                ray.get(self.ledger.wait.remote(pool, key, str(error)))
-                return WaitingUnit(key=key)
+        Args:
+            data: the unit, pickled.
+            key: the unit's.
+            give_up: why no further worker is to try it, for the record; None to try.
+        """
+        ray.get(self.ledger.begin.remote([key]))
+        try:
+            unit = pickle.loads(data)
+            result = self._try(unit, key) if give_up is None else self.job.give_up(unit, give_up)
             if self.commits:
                 with self.committing:
-                    ray.get(self.ledger.committed.remote([key], self.job.commit([result])))
-            ray.get(self.ledger.end.remote(pool, key, finished=self.is_last and not self.commits))
-        return result
+                    committed = commit(self.job, [result])
+                ray.get(self.ledger.committed.remote([key], committed))
+                return DONE, b""
+            passed_on = pickle.dumps(result)
+        except MachineFaultError as error:
+            ray.get(self.ledger.forget.remote([key]))
+            return Outcome.of(error), b""
+        ray.get(self.ledger.end.remote([key]))
+        return DONE, passed_on
 
-    def _must_be_alone(self, key: str) -> bool:
-        """Whether a worker that may have had company has died over the unit."""
-        in_company = self.pool.units_in_flight > 1
-        return in_company and ray.get(self.ledger.num_attempts.remote(self.pool.name, key)) > 0
+    def _try(self, unit: Any, key: str) -> Any:
+        execution = self.job.execution
 
-    def _give_up(self, unit: Any) -> Any:
-        alone = ", the last time with no other unit in work" if self.pool.units_in_flight > 1 else ""
-        return self.job.give_up(
-            unit, f"its worker in pool {self.pool.name!r} died or hung {self.max_attempts} times{alone}"
-        )
-
-    def _work(self, unit: Any, key: str) -> Any:
         def sign() -> None:
-            self.ledger.sign.remote()
+            self.ledger.sign.remote(key)
 
-        with deadline(self.job.execution.unit_timeout_s, sign) as start_anew:
+        with deadline(execution.unit_timeout_s, sign) as start_anew:
 
             def alive() -> None:
                 start_anew()
                 self.ledger.advance.remote(key)
 
-            return self.worker.run(unit, alive)
+            return persistently(lambda: self.worker.run(unit, alive), execution.patience_s)
 
 
 def unpickled(job: bytes, pool: PoolConfig, versions: Versions) -> Job[Any]:
@@ -131,24 +147,40 @@ def unpickled(job: bytes, pool: PoolConfig, versions: Versions) -> Job[Any]:
     return unpacked
 
 
-def write_batch(batch: pa.Table, job: Job[Any], ledger: Any) -> pa.Table:
-    """Commit finished units; returns their keys."""
+def write_group(job: bytes, ledger: Any, settings: StorageSettings, keys: list[str], *units: bytes) -> Outcome:
+    """Commit finished units together: a task of its own.
+
+    Args:
+        job: pickled.
+        ledger: of the run.
+        settings: by which the driver reaches its stores.
+        keys: of the units.
+        units: pickled; Ray fetches them from where they were made.
+    """
     notes.listen(teller(ledger))
-    taken = [pickle.loads(data) for data in batch["unit"].to_pylist()]
-    units = [unit for unit in taken if not isinstance(unit, WaitingUnit)]
-    keys = [job.key(unit) for unit in units]
-    if units:
-        ray.get(ledger.write.remote(keys))
-        ray.get(ledger.committed.remote(keys, job.commit(units)))
-    return keys_table(keys)
+    settings.apply()
+    unpacked: Job[Any] = ray.cloudpickle.loads(job)
+    ray.get(ledger.begin.remote(keys))
+    try:
+        with deadline(unpacked.execution.unit_timeout_s, lambda: ledger.sign.remote(*keys)):
+            committed = commit(unpacked, [pickle.loads(unit) for unit in units])
+    except MachineFaultError as error:
+        ray.get(ledger.forget.remote(keys))
+        return Outcome.of(error)
+    ray.get(ledger.committed.remote(keys, committed))
+    return DONE
 
 
-def keys_table(keys: list[str]) -> pa.Table:
-    """What a run yields: nobody reads it."""
-    return pa.table({"unit": pa.array(keys, pa.string())})
+def commit(job: Job[Any], units: list[Any]) -> Progress:
+    """Publish finished units, tried again while the store cannot take them.
+
+    Raises:
+        MachineFaultError: it does not take them for too long; nothing of them is published.
+    """
+    return persistently(lambda: job.commit(units), job.execution.patience_s)
 
 
-def teller(ledger: Any) -> notes.Listener:
+def teller(ledger: Any) -> Callable[[str], None]:
     """Passes notes to the person who watches the run, and into this process's log."""
 
     def tell(line: str) -> None:

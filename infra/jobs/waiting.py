@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from typing import ClassVar, Final
 
 from infra.command_line import CommandFailedError
 from infra.jobs.ledger import Progress
 
-MAX_NAMED_REASONS = 3
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WaitingUnit:
-    """Takes the place of a unit in the pools that are left, and is not committed."""
-
-    key: str
+MAX_NAMED_REASONS: Final = 3
 
 
 class UnitsWaitError(CommandFailedError):
     """All that could be done is committed, and units are left whose turn is another run's."""
 
 
-def check_none_waits(progress: Progress) -> None:
+class EndedBySignalError(UnitsWaitError):
+    """The run was told to end."""
+
+    status: ClassVar[int] = 143
+    """As of a process that SIGTERM has ended."""
+
+
+def check_none_left(progress: Progress, num_left: int, *, ending: str | None = None, is_signal: bool = False) -> None:
     """End a run that has left units.
 
+    Args:
+        progress: its totals.
+        num_left: units that are not committed.
+        ending: why it let nothing begin any more; None if it did all that it could.
+        is_signal: whether that was a signal.
+
     Raises:
-        UnitsWaitError: it has; the message says how many, and why.
+        UnitsWaitError: units are left; the message says how many, and why.
     """
-    number = progress.waiting.total()
-    if not number:
+    if not num_left:
         return
-    reasons = [
-        f"{reason} ({count})" if len(progress.waiting) > 1 else reason
-        for reason, count in progress.waiting.most_common(MAX_NAMED_REASONS)
-    ]
-    more = "; …" if len(progress.waiting) > MAX_NAMED_REASONS else ""
-    raise UnitsWaitError(
-        f"{number} unit{'s are' if number > 1 else ' is'} not done and not judged: {'; '.join(reasons)}{more}; "
-        "the same command goes on"
-    )
+    number = progress.waiting.total()
+    waiting = f"{number} unit{'s are' if number > 1 else ' is'} not done and not judged: {reasons(progress.waiting)}"
+    units = f"{num_left} unit{'s are' if num_left > 1 else ' is'}"
+    if is_signal:
+        more = f" ({waiting})" if number else ""
+        raise EndedBySignalError(
+            f"ended by SIGTERM: what was in work is committed, {units} left{more}; the same command goes on"
+        )
+    if ending is not None:
+        raise UnitsWaitError(f"the run stopped: {ending}; {units} not done and not judged; the same command goes on")
+    raise UnitsWaitError(f"{waiting}; the same command goes on")
+
+
+def reasons(waiting: Mapping[str, int]) -> str:
+    """Why units wait, the most frequent reasons first, with their numbers if there are several."""
+    ordered = sorted(waiting.items(), key=lambda item: -item[1])
+    named = [f"{reason} ({count})" if len(ordered) > 1 else reason for reason, count in ordered[:MAX_NAMED_REASONS]]
+    return "; ".join(named) + ("; …" if len(ordered) > MAX_NAMED_REASONS else "")

@@ -168,6 +168,7 @@ def fetch(uri: str, path: str) -> None:
 
     Raises:
         OSError: it cannot be copied, or the store does not allow such a name.
+        Exception: of the store's client, such as one about credentials, which does not concern this file alone.
     """
     fs, plain = filesystem(uri)
     try:
@@ -175,8 +176,7 @@ def fetch(uri: str, path: str) -> None:
     except OSError:
         raise
     except Exception as error:
-        # The stores' clients check names themselves and raise exceptions of their own. Their other errors, such as
-        # those about credentials, do not concern this file alone.
+        # The stores' clients check names themselves and raise exceptions of their own.
         if isinstance(error, ValueError) or type(error).__name__ == "ParamValidationError":
             raise OSError(f"{uri}: {' '.join(str(error).split())}") from error
         raise

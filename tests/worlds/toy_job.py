@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import ray
+
 from infra.config import ConfigError
 from infra.jobs import notes
 from infra.jobs.job import Alive
@@ -63,8 +65,6 @@ class ToyJob:
         self.out.mkdir(parents=True, exist_ok=True)
 
     def key(self, unit: Unit) -> str:
-        if unit.name == "late" and unit.stages:
-            os.kill(os.getpid(), signal.SIGKILL)
         return unit.name
 
     def worker(self, stages: Sequence[str], *, debug: bool, units_in_flight: int = 1) -> ToyWorker:
@@ -81,8 +81,13 @@ class ToyJob:
     def commit(self, units: Sequence[Unit]) -> Progress:
         append_lines(self.out / COMMITS, [" ".join(sorted(unit.name for unit in units))])
         append_lines(self.out / "units", [f"{unit.name}: {unit.problem or ' '.join(unit.stages)}" for unit in units])
+        if any(unit.name == "late" for unit in units):
+            threading.Thread(target=die_when_counted, args=(self.name,)).start()
         kept = sum(not unit.problem for unit in units)
         return Progress(units=len(units), clips=len(units), kept=kept)
+
+    def tidy(self) -> None:
+        append_lines(self.out / "tidied", ["."])
 
     def results(self) -> dict[str, str]:
         """The stages that each unit has been through, or its problem, by name; each must have been committed once."""
@@ -115,6 +120,14 @@ class ToyWorker:
         alive()
         result = replace(unit, stages=(*unit.stages, *self.stages))
         return HeavyUnit(name=result.name, stages=result.stages) if unit.name == "heavy" else result
+
+
+def die_when_counted(job: str) -> None:
+    """Kill this process as soon as the ledger has the first commit."""
+    ledger = ray.get_actor(f"{job}/ledger/0")
+    while not ray.get(ledger.snapshot.remote())[0].units:
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def refuse() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import pytest
 
 from infra.command_line import CommandFailedError
 from infra.jobs.ledger import Progress
-from infra.jobs.waiting import check_none_waits
+from infra.jobs.waiting import check_none_left
 
 
 @pytest.mark.parametrize(
@@ -19,13 +20,23 @@ from infra.jobs.waiting import check_none_waits
         ({"a": 1, "b": 5}, "6 units are not done and not judged: b (5); a (1); the same command goes on"),
         (
             {"a": 4, "b": 3, "c": 2, "d": 1},
-            "10 units are .* a \\(4\\); b \\(3\\); c \\(2\\); …; the same command goes on",
+            "10 units are not done and not judged: a (4); b (3); c (2); …; the same command goes on",
         ),
     ],
 )
 def test_units_that_are_left_end_the_command_with_one_line(waiting: dict[str, int], line: str) -> None:
-    check_none_waits(Progress(units=3))
-    pattern = line if "\\" in line else line.replace("(", r"\(").replace(")", r"\)")
-    with pytest.raises(CommandFailedError, match=rf"\A{pattern}\Z") as told:
-        check_none_waits(Progress(waiting=Counter(waiting)))
+    check_none_left(Progress(units=3), 0)
+    with pytest.raises(CommandFailedError, match=rf"\A{re.escape(line)}\Z") as told:
+        check_none_left(Progress(waiting=Counter(waiting)), sum(waiting.values()))
     assert told.value.status == 1
+
+
+def test_a_run_that_stopped_says_why_and_one_that_was_ended_says_so_with_the_signals_status() -> None:
+    line = "the run stopped: no space left for /scratch; 9 units are not done and not judged; the same command goes on"
+    with pytest.raises(CommandFailedError, match=rf"\A{re.escape(line)}\Z") as told:
+        check_none_left(Progress(waiting=Counter(full=2)), 9, ending="no space left for /scratch")
+    assert told.value.status == 1
+    line = "ended by SIGTERM: what was in work is committed, 9 units are left; the same command goes on"
+    with pytest.raises(CommandFailedError, match=rf"\A{re.escape(line)}\Z") as told:
+        check_none_left(Progress(), 9, ending="SIGTERM", is_signal=True)
+    assert told.value.status == 143

@@ -13,7 +13,7 @@ POOLS = (PoolConfig(name="cuts", stages=("scenes", "split")), PoolConfig(name="l
 
 
 def silence(seconds: float, *, in_hand: tuple[str, ...] = (), ready: tuple[str, ...] = ()) -> Silence:
-    return Silence(seconds=seconds, in_hand=in_hand, ready=frozenset(ready))
+    return Silence(seconds=seconds, in_hand=dict.fromkeys(in_hand, 0.0), ready=frozenset(ready))
 
 
 def test_a_pool_that_does_not_start_is_named_with_what_it_loads() -> None:

@@ -1,0 +1,456 @@
+"""The driver of a run on Ray: it hands units to actors one by one, hears what becomes of each, and mends what is lost.
+
+A million units are a queue here and nothing else: no unit waits for another, whatever the size of the plan. When a
+worker dies or a node leaves, what it had in work is done anew, and only that.
+"""
+
+from __future__ import annotations
+
+import pickle
+import queue
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Final, Generic, TypeVar
+
+import ray
+from ray.exceptions import (
+    ActorDiedError,
+    NodeDiedError,
+    ObjectFetchTimedOutError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+    WorkerCrashedError,
+)
+
+from infra.config import ConfigError
+from infra.jobs.actor_pool import ActorPool, PoolActor
+from infra.jobs.ending import sigterm_told
+from infra.jobs.environments import Versions
+from infra.jobs.flow import Flow, Group, Passage
+from infra.jobs.job import Job
+from infra.jobs.ledger import Progress, Silence
+from infra.jobs.placement import NodeResources, PlacedPool, PoolConfig, resolve_pools
+from infra.jobs.pool_worker import Outcome, PoolWorker, write_group
+from infra.jobs.tidying import Tidying
+from infra.jobs.waiting import check_none_left
+from infra.jobs.watch import LEDGER_TIMEOUT_S, REPORT_INTERVAL_S, Report, complaint_of, ledger_is_silent
+from infra.storage.settings import StorageSettings
+
+U = TypeVar("U")
+
+POLL_S: Final = 0.2
+NODES_INTERVAL_S: Final = 5.0
+"""Between two looks at which nodes there are."""
+OVERDUE_S: Final = 30.0
+"""How much longer than `unit_timeout_s` a worker may be silent before it is ended from here: it ends itself unless its
+whole machine stands still."""
+MAX_LOST: Final = 20
+"""Nodes that may leave with one unit, or tasks that may die over one commit, before it is left to the next run."""
+MIN_FAULTS: Final = 10
+"""Units in a row, from all actors together, that fail for a fault of the machine before a run ends; more where more
+are in work at once."""
+NO_MEMORY: Final = "low on memory"
+"""What Ray says of a worker that it has ended because its node runs out of memory."""
+LOST_DATA: Final = (ObjectLostError, ObjectFetchTimedOutError)
+
+
+class Driver(Generic[U]):
+    """One run of a job's units over pools of actors."""
+
+    def __init__(
+        self,
+        units: Sequence[U],
+        job: Job[U],
+        ledger: ray.actor.ActorHandle,
+        pools: Sequence[PlacedPool],
+        options: Callable[[PoolConfig], dict[str, Any]],
+    ) -> None:
+        """Args:
+        units: what is to be done.
+        job: the kind of work.
+        ledger: of the run.
+        pools: where it is done.
+        options: what Ray is told of a pool's actors.
+        """
+        self.num_units = len(units)
+        self.job = job
+        self.ledger = ledger
+        self.pools = [ActorPool(number, pool, self._start_actor) for number, pool in enumerate(pools)]
+        self.commits_in_pool = job.units_per_commit == 1
+        self.flow = Flow(self._plan(units), len(pools), job.units_per_commit)
+        self.tidying = Tidying(job)
+        self.writing: set[Group] = set()
+        self.waiting: Counter[str] = Counter()
+        self.num_done = 0
+        self.ending: str | None = None
+        """Why nothing begins any more; None while units do."""
+        self.is_ended_by_signal = False
+        self.faults_in_a_row = 0
+        self.settled: list[str] = []
+        self._options = options
+        self._packed = ray.cloudpickle.dumps(job)
+        self._shared = ray.put(self._packed)
+        self._settings = StorageSettings.here()
+        commit = ray.remote(num_cpus=job.execution.writer_cpus, max_retries=0)(write_group)
+        self._write_task = commit.options(name=f"{job.name}/commit")
+        self._events: queue.SimpleQueue[tuple[Callable[[Future[Any]], None], Future[Any]]] = queue.SimpleQueue()
+        self._nodes: frozenset[str] = frozenset()
+        self._next_look_s = self._next_nodes_s = 0.0
+
+    def run(self, report: Report) -> None:
+        """Do the units; returns when all are committed or left to the next run.
+
+        Args:
+            report: called with the totals every second and at the end.
+
+        Raises:
+            ConfigError: a worker finds a person's mistake.
+            TimeoutError: no worker starts, or nothing happens any more.
+            UnitsWaitError: units are left to the next run.
+            RayError: the run cannot go on.
+        """
+        self._nodes = alive_nodes()
+        with self.tidying, sigterm_told(self._told_to_end):
+            try:
+                while not self._is_over():
+                    if self.is_ended_by_signal:
+                        self.end("SIGTERM")
+                    self._hand_out()
+                    self._hear()
+                    self._look_around(report)
+            except RayError as error:
+                with suppress(RayError):
+                    if (mistake := ray.get(self.ledger.refusal.remote())) is not None:
+                        raise ConfigError(mistake) from error
+                raise
+            finally:
+                for pool in self.pools:
+                    for actor in list(pool.actors):
+                        pool.end(actor)
+        progress, _ = self._snapshot()
+        report(progress)
+        check_none_left(progress, self.num_units - self.num_done, ending=self.ending, is_signal=self.is_ended_by_signal)
+
+    def end(self, reason: str) -> None:
+        """Let nothing begin any more: what is in work is finished and committed, the rest is left to the next run."""
+        if self.ending is None:
+            self.ending = reason
+            self.flow.begin_nothing()
+
+    # Handing out.
+
+    def _plan(self, units: Sequence[U]) -> Iterator[Passage]:
+        for unit in units:
+            planned = pickle.dumps(unit)
+            yield Passage(key=self.job.key(unit), planned=planned, data=planned)
+
+    def _hand_out(self) -> None:
+        """Give actors and committing tasks what there is for them; what is furthest on goes first."""
+        if not self._has_earlier_work():
+            self.flow.flush()
+        while self.flow.ready and len(self.writing) < self._max_writing:
+            self._write(self.flow.ready.popleft())
+        for pool in reversed(self.pools):
+            number = pool.number
+            pool.fill(most=max(1, self.num_units - self.num_done))
+            suspects = self.flow.suspects[number]
+            while suspects and (actor := pool.empty()) is not None:
+                self._give(actor, suspects.popleft())
+            while self.flow.has_waiting(number) and self._has_room_behind(number):
+                free = pool.free(ahead=self._num_waiting(number) > pool.num_places)
+                if free is None:
+                    pool.grow()
+                    break
+                if (passage := self.flow.next_for(number)) is not None:
+                    self._give(free, passage)
+
+    def _give(self, actor: PoolActor, passage: Passage) -> None:
+        give_up = self._given_up(actor.pool.config, passage)
+        actor.pool.took(actor, passage)
+        outcome, data = actor.handle.work.options(num_returns=2).remote(passage.data, passage.key, give_up)
+        self._when(outcome, lambda future: self._returned(actor, passage, data, future))
+
+    def _write(self, group: Group) -> None:
+        self.writing.add(group)
+        members = list(group.members.values())
+        outcome = self._write_task.remote(
+            self._shared, self.ledger, self._settings, [each.key for each in members], *(each.data for each in members)
+        )
+        self._when(outcome, lambda future: self._written(group, future))
+
+    def _start_actor(self, pool: ActorPool) -> PoolActor:
+        # Ray names its actors after the class that it is given.
+        kind = type(f"{self.job.name}/{pool.config.name}", (PoolWorker,), {"__doc__": PoolWorker.__doc__})
+        options = self._options(pool.config)
+        handle = ray.remote(**options, max_restarts=0, max_concurrency=pool.config.units_in_flight)(kind).remote(
+            self._packed, pool.config, self.ledger, Versions.here(), self._settings, is_last=pool is self.pools[-1]
+        )
+        actor = PoolActor(handle=handle, pool=pool)
+        self._when(handle.node.remote(), lambda future: self._started(actor, future))
+        return actor
+
+    def _when(self, ref: ray.ObjectRef, handler: Callable[[Future[Any]], None]) -> None:
+        """Have an answer heard in this thread when it is there."""
+        ref.future().add_done_callback(lambda future: self._events.put((handler, future)))
+
+    # Hearing.
+
+    def _hear(self) -> None:
+        """Wait a moment for answers, and take in all that are there."""
+        with suppress(queue.Empty):
+            handler, future = self._events.get(timeout=POLL_S)
+            while True:
+                handler(future)
+                handler, future = self._events.get_nowait()
+
+    def _started(self, actor: PoolActor, future: Future[Any]) -> None:
+        if actor.is_gone:
+            return
+        try:
+            actor.node = future.result()
+            actor.idle_since_s = time.monotonic()
+        except RayActorError as error:
+            if isinstance(error, ActorDiedError) and error.actor_init_failed:
+                raise
+            actor.pool.lost(actor)  # another one is started
+
+    def _returned(self, actor: PoolActor, passage: Passage, data: Any, future: Future[Any]) -> None:
+        if actor.is_gone:
+            return  # its units have been seen to
+        try:
+            outcome: Outcome = future.result()
+        except RayActorError as error:
+            self._lost(actor, error)
+            return
+        except LOST_DATA:
+            actor.pool.gave_back(actor, passage, at_fault=False)
+            self._begin_anew(passage, from_start=True)
+            return
+        actor.pool.gave_back(actor, passage, at_fault=outcome.fault is not None)
+        if outcome.fault is not None:
+            self._leave([passage], outcome)
+            return
+        self.faults_in_a_row = 0
+        if self.commits_in_pool and actor.pool is self.pools[-1]:
+            self._settle([passage])
+        else:
+            self.flow.passed(passage, data, actor.node)
+
+    def _written(self, group: Group, future: Future[Any]) -> None:
+        self.writing.discard(group)
+        try:
+            outcome: Outcome = future.result()
+        except (WorkerCrashedError, NodeDiedError, OutOfMemoryError, *LOST_DATA) as error:
+            self._write_again(group, error)
+            return
+        if outcome.fault is not None:
+            self._leave(list(group.members.values()), outcome)
+        else:
+            self.faults_in_a_row = 0
+            self._settle(list(group.members.values()))
+
+    # What is lost.
+
+    def _lost(self, actor: PoolActor, error: RayActorError) -> None:
+        """See to the units of an actor that is gone."""
+        passages = actor.pool.lost(actor)
+        with suppress(RayError):
+            ray.kill(actor.handle)  # one that is only out of reach must not come back
+        left = ray.get(self.ledger.left.remote([each.key for each in passages]))
+        self._nodes = alive_nodes()
+        is_lost = not isinstance(error, ActorDiedError)  # out of reach: nobody knows how far its units are
+        for passage in passages:
+            if passage.key in left.committed:
+                self._settle([passage])
+            elif passage.key not in left.begun:
+                self._hand_back(passage)
+            elif is_lost or actor.node not in self._nodes:
+                self._begin_anew(passage)
+            else:
+                self._died_over(actor, passage, is_alone=len(left.begun) == 1, told=str(error))
+
+    def _died_over(self, actor: PoolActor, passage: Passage, *, is_alone: bool, told: str) -> None:
+        """See to a unit whose worker has died, and its node has not."""
+        assert actor.node is not None
+        pool = actor.pool.config
+        passage.died_on.append(actor.node)
+        passage.is_alone = pool.units_in_flight > 1
+        attempts = self._num_attempts(passage)
+        if NO_MEMORY in told and is_alone and attempts >= self._max_attempts(pool):
+            fault = f"no memory: Ray ended its worker in pool {pool.name!r} {attempts} times"
+            self._leave([passage], Outcome(fault=fault))
+        else:
+            self._hand_back(passage)
+
+    def _hand_back(self, passage: Passage) -> None:
+        """Let a unit pass its pool again, with the data that it came with if that is still there."""
+        if passage.node is None or passage.node in self._nodes:
+            self.flow.again(passage)
+        else:
+            self._begin_anew(passage, from_start=True)
+
+    def _begin_anew(self, passage: Passage, *, from_start: bool = False) -> None:
+        """Let a unit that a node has taken along pass its pool again, or all of them if its data is lost."""
+        passage.num_lost += 1
+        if passage.num_lost > MAX_LOST:
+            self._leave([passage], Outcome(fault=f"its node was lost {MAX_LOST} times"))
+        elif from_start or (passage.node is not None and passage.node not in self._nodes):
+            self.flow.from_start(passage)
+        else:
+            self.flow.again(passage)
+
+    def _write_again(self, group: Group, error: RayError) -> None:
+        group.attempts += 1
+        if group.attempts > MAX_LOST:
+            raise error
+        self._nodes = alive_nodes()
+        gone = [each for each in group.members.values() if each.node is not None and each.node not in self._nodes]
+        if not gone and isinstance(error, LOST_DATA):
+            gone = list(group.members.values())  # nobody says which of them is lost
+        for passage in gone:
+            self._begin_anew(passage, from_start=True)
+        self.flow.put_back(group)
+
+    def _settle(self, passages: Sequence[Passage]) -> None:
+        self.num_done += len(passages)
+        self.settled.extend(each.key for each in passages)
+        for passage in passages:
+            self.flow.settled(passage)
+
+    def _leave(self, passages: Sequence[Passage], outcome: Outcome) -> None:
+        """Leave units to the next run; and all others too, if they would only meet the same."""
+        assert outcome.fault is not None
+        self.waiting[outcome.fault] += len(passages)
+        for passage in passages:
+            self.flow.settled(passage)
+        self.faults_in_a_row += 1
+        if outcome.is_for_all:
+            self.end(outcome.fault)
+        elif self.faults_in_a_row >= max(MIN_FAULTS, 2 * sum(pool.num_places for pool in self.pools)):
+            self.end(f"{outcome.fault}, {self.faults_in_a_row} times in a row")
+
+    def _given_up(self, pool: PoolConfig, passage: Passage) -> str | None:
+        """Why no further worker is to try a unit; None if one is."""
+        attempts = self._num_attempts(passage)
+        if attempts < self._max_attempts(pool):
+            return None
+        alone = ", the last time with no other unit in work" if pool.units_in_flight > 1 else ""
+        return f"its worker in pool {pool.name!r} died or hung {attempts} times{alone}"
+
+    def _num_attempts(self, passage: Passage) -> int:
+        """Workers that have died over a unit. Those on a node that has left by now died with it, though it may have
+        seemed to be alive for a moment longer."""
+        return sum(node in self._nodes for node in passage.died_on)
+
+    def _max_attempts(self, pool: PoolConfig) -> int:
+        """How often a unit is tried. Where there is company, the last try is alone, so there are two at least."""
+        return max(self.job.execution.max_attempts, 2 if pool.units_in_flight > 1 else 1)
+
+    # Looking around.
+
+    def _look_around(self, report: Report) -> None:
+        now_s = time.monotonic()
+        if now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + REPORT_INTERVAL_S
+        if now_s >= self._next_nodes_s:
+            self._next_nodes_s = now_s + NODES_INTERVAL_S
+            self._look_at_nodes()
+        progress, silence = self._snapshot()
+        report(progress)
+        self.tidying.committed(self.num_done)
+        complaint = complaint_of(silence, self.job.execution, [pool.config for pool in self.pools])
+        if complaint:
+            raise TimeoutError(complaint)
+        self._end_overdue(silence)
+        for pool in self.pools:
+            if not self.flow.has_waiting(pool.number):
+                pool.shrink()
+
+    def _snapshot(self) -> tuple[Progress, Silence]:
+        """The ledger's totals with what only the driver knows."""
+        settled, self.settled = self.settled, []
+        progress: Progress
+        silence: Silence
+        try:
+            progress, silence = ray.get(self.ledger.snapshot.remote(settled), timeout=LEDGER_TIMEOUT_S)
+        except ray.exceptions.GetTimeoutError as error:
+            raise TimeoutError(ledger_is_silent()) from error
+        being_written = {key for group in self.writing for key in group.members}
+        between_pools = sum(map(len, (*self.flow.queues[1:], *self.flow.suspects[1:])))
+        in_work = len(silence.in_hand.keys() & self.flow.open.keys() - being_written) + between_pools
+        finished = self.flow.num_finished + len(being_written)
+        return replace(progress, units_in_work=in_work, units_finished=finished, waiting=self.waiting.copy()), silence
+
+    def _look_at_nodes(self) -> None:
+        """Have as many actors as the nodes hold that are there now."""
+        nodes = alive_nodes()
+        if nodes == self._nodes:
+            return
+        self._nodes = nodes
+        with suppress(ConfigError):  # too few for the profile: what is there goes on, and others may come
+            placed = placed_pools(self.job)
+            for pool, now in zip(self.pools, placed, strict=True):
+                pool.resize(now.actors)
+
+    def _end_overdue(self, silence: Silence) -> None:
+        """End actors that work on a unit and have been silent for longer than a living machine would let them."""
+        limit_s = self.job.execution.unit_timeout_s + OVERDUE_S
+        overdue = {unit for unit, seconds in silence.in_hand.items() if seconds > limit_s}
+        for pool in self.pools if overdue else ():
+            for actor in [each for each in pool.actors if overdue & each.in_hand.keys()]:
+                ray.kill(actor.handle)
+
+    def _told_to_end(self) -> None:
+        self.is_ended_by_signal = True
+
+    # Bounds.
+
+    @property
+    def _max_writing(self) -> int:
+        """Commits at once: as many as can be fed."""
+        return max(2, self.pools[-1].num_places)
+
+    def _has_room_behind(self, number: int) -> bool:
+        """Whether what a pool would finish has a place: units that wait with their data fill memory."""
+        if number + 1 < len(self.pools):
+            return len(self.flow.queues[number + 1]) < 2 * self.pools[number + 1].num_places
+        if self.commits_in_pool:
+            return True
+        uncommitted = self.flow.num_finished + sum(len(group.members) for group in self.writing)
+        return uncommitted < self.pools[number].num_places + 4 * self.job.units_per_commit
+
+    def _num_waiting(self, number: int) -> int:
+        """Units that wait for a pool."""
+        waiting = len(self.flow.queues[number])
+        if number == 0 and not self.flow.is_exhausted:
+            waiting += self.num_units - self.num_done - len(self.flow.open)
+        return waiting
+
+    def _has_earlier_work(self) -> bool:
+        """Whether units may still come to be committed."""
+        return self.flow.is_passing or any(actor.in_hand for pool in self.pools for actor in pool.actors)
+
+    def _is_over(self) -> bool:
+        return not (self._has_earlier_work() or self.writing or self.flow.num_finished)
+
+
+def alive_nodes() -> frozenset[str]:
+    """The nodes that the cluster has now."""
+    return frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
+
+
+def placed_pools(job: Job[Any]) -> list[PlacedPool]:
+    """The job's pools on the cluster as it is now.
+
+    Raises:
+        ConfigError: they do not fit the stages or the cluster.
+    """
+    nodes = [NodeResources.from_ray(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    return resolve_pools(job.execution.pools, job.stages, nodes)
