@@ -1,4 +1,8 @@
-"""The actors of one pool, as the driver sees them: what each has in hand, and which takes the next unit."""
+"""The actors of one pool, as the driver sees them: what each has in hand, and which takes the next unit.
+
+Those that commit are a pool too, whose units are groups. (Tasks will not do: when a node stands still, Ray tells of its
+actors, and not of tasks that it was given.)
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import Any, Final
 
 import ray
 
-from infra.jobs.flow import Passage
+from infra.jobs.flow import Group, Passage
 from infra.jobs.placement import ActorRange, PlacedPool
 
 IDLE_S: Final = 60.0
@@ -25,8 +29,8 @@ class PoolActor:
 
     handle: Any
     pool: ActorPool = field(repr=False)
-    in_hand: dict[str, Passage] = field(default_factory=dict)
-    """Units that were given to it and have not come back."""
+    in_hand: dict[str, Passage | Group] = field(default_factory=dict)
+    """What was given to it and have not come back."""
     node: str | None = None
     """Where it runs; None while it starts."""
     faults: int = 0
@@ -35,6 +39,13 @@ class PoolActor:
     """Whether it gets nothing until it is empty, for a unit that must be alone."""
     is_gone: bool = False
     idle_since_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def keys(self) -> set[str]:
+        """Keys of the units that it has in hand, also of those in groups."""
+        return {
+            key for unit in self.in_hand.values() for key in (unit.members if isinstance(unit, Group) else [unit.key])
+        }
 
     @property
     def is_ready(self) -> bool:
@@ -109,29 +120,29 @@ class ActorPool:
             min(usable, key=lambda actor: len(actor.in_hand)).is_reserved = True
         return empty
 
-    def took(self, actor: PoolActor, passage: Passage) -> None:
+    def took(self, actor: PoolActor, unit: Passage | Group) -> None:
         """Note that an actor has been given a unit."""
-        actor.in_hand[passage.key] = passage
-        actor.is_reserved = passage.is_alone
+        actor.in_hand[unit.key] = unit
+        actor.is_reserved = unit.is_alone
 
-    def gave_back(self, actor: PoolActor, passage: Passage, *, at_fault: bool) -> None:
+    def gave_back(self, actor: PoolActor, unit: Passage | Group, *, at_fault: bool) -> None:
         """Note that a unit has come back, and whether the actor's machine was at fault."""
-        actor.in_hand.pop(passage.key, None)
+        actor.in_hand.pop(unit.key, None)
         actor.faults = actor.faults + 1 if at_fault else 0
         actor.idle_since_s = time.monotonic()
-        if passage.is_alone:
+        if unit.is_alone:
             actor.is_reserved = False
         if actor.is_retiring and not actor.in_hand:
             self.end(actor)
 
-    def lost(self, actor: PoolActor) -> list[Passage]:
+    def lost(self, actor: PoolActor) -> list[Passage | Group]:
         """Note that an actor is gone; returns what it had in hand."""
         actor.is_gone = True
         if actor in self.actors:
             self.actors.remove(actor)
-        passages = list(actor.in_hand.values())
+        units = list(actor.in_hand.values())
         actor.in_hand.clear()
-        return passages
+        return units
 
     def end(self, actor: PoolActor) -> None:
         """End an actor that has nothing in hand."""

@@ -19,13 +19,10 @@ from typing import Any, Final, Generic, TypeVar
 import ray
 from ray.exceptions import (
     ActorDiedError,
-    NodeDiedError,
     ObjectFetchTimedOutError,
     ObjectLostError,
-    OutOfMemoryError,
     RayActorError,
     RayError,
-    WorkerCrashedError,
 )
 
 from infra.config import ConfigError
@@ -35,8 +32,8 @@ from infra.jobs.environments import Versions
 from infra.jobs.flow import Flow, Group, Passage
 from infra.jobs.job import Job
 from infra.jobs.ledger import Progress, Silence
-from infra.jobs.placement import NodeResources, PlacedPool, PoolConfig, resolve_pools
-from infra.jobs.pool_worker import Outcome, PoolWorker, write_group
+from infra.jobs.placement import ActorRange, NodeResources, PlacedPool, PoolConfig, resolve_pools
+from infra.jobs.pool_worker import Outcome, PoolWorker, Writer
 from infra.jobs.tidying import Tidying
 from infra.jobs.waiting import check_none_left
 from infra.jobs.watch import LEDGER_TIMEOUT_S, REPORT_INTERVAL_S, Report, complaint_of, ledger_is_silent
@@ -55,6 +52,8 @@ MAX_LOST: Final = 20
 MIN_FAULTS: Final = 10
 """Units in a row, from all actors together, that fail for a fault of the machine before a run ends; more where more
 are in work at once."""
+MIN_WRITERS: Final = 2
+"""Actors that commit at once at most; more where there are more nodes."""
 NO_MEMORY: Final = "low on memory"
 """What Ray says of a worker that it has ended because its node runs out of memory."""
 LOST_DATA: Final = (ObjectLostError, ObjectFetchTimedOutError)
@@ -83,6 +82,10 @@ class Driver(Generic[U]):
         self.ledger = ledger
         self.pools = [ActorPool(number, pool, self._start_actor) for number, pool in enumerate(pools)]
         self.commits_in_pool = job.units_per_commit == 1
+        commit = PoolConfig(name="commit", num_cpus=job.execution.writer_cpus)
+        self.writers = ActorPool(
+            len(pools), PlacedPool(config=commit, actors=ActorRange(min=1, max=MIN_WRITERS)), self._start_writer
+        )
         self.flow = Flow(self._plan(units), len(pools), job.units_per_commit)
         self.tidying = Tidying(job)
         self.writing: set[Group] = set()
@@ -95,10 +98,7 @@ class Driver(Generic[U]):
         self.settled: list[str] = []
         self._options = options
         self._packed = ray.cloudpickle.dumps(job)
-        self._shared = ray.put(self._packed)
         self._settings = StorageSettings.here()
-        commit = ray.remote(num_cpus=job.execution.writer_cpus, max_retries=0)(write_group)
-        self._write_task = commit.options(name=f"{job.name}/commit")
         self._events: queue.SimpleQueue[tuple[Callable[[Future[Any]], None], Future[Any]]] = queue.SimpleQueue()
         self._nodes: frozenset[str] = frozenset()
         self._next_look_s = self._next_nodes_s = 0.0
@@ -116,6 +116,7 @@ class Driver(Generic[U]):
             RayError: the run cannot go on.
         """
         self._nodes = alive_nodes()
+        self.writers.resize(ActorRange(min=1, max=max(MIN_WRITERS, len(self._nodes))))
         with self.tidying, sigterm_told(self._told_to_end):
             try:
                 while not self._is_over():
@@ -130,7 +131,7 @@ class Driver(Generic[U]):
                         raise ConfigError(mistake) from error
                 raise
             finally:
-                for pool in self.pools:
+                for pool in (*self.pools, self.writers):
                     for actor in list(pool.actors):
                         pool.end(actor)
         progress, _ = self._snapshot()
@@ -154,8 +155,13 @@ class Driver(Generic[U]):
         """Give actors and committing tasks what there is for them; what is furthest on goes first."""
         if not self._has_earlier_work():
             self.flow.flush()
-        while self.flow.ready and len(self.writing) < self._max_writing:
-            self._write(self.flow.ready.popleft())
+        if not self.commits_in_pool:
+            self.writers.fill(most=1)
+        while self.flow.ready:
+            if (writer := self.writers.free(ahead=False)) is None:
+                self.writers.grow()
+                break
+            self._write(writer, self.flow.ready.popleft())
         for pool in reversed(self.pools):
             number = pool.number
             pool.fill(most=max(1, self.num_units - self.num_done))
@@ -176,13 +182,12 @@ class Driver(Generic[U]):
         outcome, data = actor.handle.work.options(num_returns=2).remote(passage.data, passage.key, give_up)
         self._when(outcome, lambda future: self._returned(actor, passage, data, future))
 
-    def _write(self, group: Group) -> None:
+    def _write(self, writer: PoolActor, group: Group) -> None:
         self.writing.add(group)
+        self.writers.took(writer, group)
         members = list(group.members.values())
-        outcome = self._write_task.remote(
-            self._shared, self.ledger, self._settings, [each.key for each in members], *(each.data for each in members)
-        )
-        self._when(outcome, lambda future: self._written(group, future))
+        outcome = writer.handle.write.remote([each.key for each in members], *(each.data for each in members))
+        self._when(outcome, lambda future: self._written(writer, group, future))
 
     def _start_actor(self, pool: ActorPool) -> PoolActor:
         # Ray names its actors after the class that it is given.
@@ -191,8 +196,18 @@ class Driver(Generic[U]):
         handle = ray.remote(**options, max_restarts=0, max_concurrency=pool.config.units_in_flight)(kind).remote(
             self._packed, pool.config, self.ledger, Versions.here(), self._settings, is_last=pool is self.pools[-1]
         )
-        actor = PoolActor(handle=handle, pool=pool)
-        self._when(handle.node.remote(), lambda future: self._started(actor, future))
+        return self._announced(PoolActor(handle=handle, pool=pool))
+
+    def _start_writer(self, pool: ActorPool) -> PoolActor:
+        kind = type(f"{self.job.name}/{pool.config.name}", (Writer,), {"__doc__": Writer.__doc__})
+        handle = ray.remote(num_cpus=pool.config.num_cpus, max_restarts=0)(kind).remote(
+            self._packed, self.ledger, self._settings
+        )
+        return self._announced(PoolActor(handle=handle, pool=pool))
+
+    def _announced(self, actor: PoolActor) -> PoolActor:
+        """The actor, of which is heard when it has started."""
+        self._when(actor.handle.node.remote(), lambda future: self._started(actor, future))
         return actor
 
     def _when(self, ref: ray.ObjectRef, handler: Callable[[Future[Any]], None]) -> None:
@@ -242,13 +257,20 @@ class Driver(Generic[U]):
         else:
             self.flow.passed(passage, data, actor.node)
 
-    def _written(self, group: Group, future: Future[Any]) -> None:
-        self.writing.discard(group)
+    def _written(self, writer: PoolActor, group: Group, future: Future[Any]) -> None:
+        if writer.is_gone:
+            return  # its group has been seen to
         try:
             outcome: Outcome = future.result()
-        except (WorkerCrashedError, NodeDiedError, OutOfMemoryError, *LOST_DATA) as error:
-            self._write_again(group, error)
+        except RayActorError as error:
+            self._lost_writer(writer, error)
             return
+        except LOST_DATA as error:
+            self.writers.gave_back(writer, group, at_fault=False)
+            self._write_again(group, error, is_data_lost=True)
+            return
+        self.writers.gave_back(writer, group, at_fault=outcome.fault is not None)
+        self.writing.discard(group)
         if outcome.fault is not None:
             self._leave(list(group.members.values()), outcome)
         else:
@@ -259,9 +281,7 @@ class Driver(Generic[U]):
 
     def _lost(self, actor: PoolActor, error: RayActorError) -> None:
         """See to the units of an actor that is gone."""
-        passages = actor.pool.lost(actor)
-        with suppress(RayError):
-            ray.kill(actor.handle)  # one that is only out of reach must not come back
+        passages = [unit for unit in self._ended(actor) if isinstance(unit, Passage)]
         left = ray.get(self.ledger.left.remote([each.key for each in passages]))
         self._nodes = alive_nodes()
         is_lost = not isinstance(error, ActorDiedError)  # out of reach: nobody knows how far its units are
@@ -305,14 +325,32 @@ class Driver(Generic[U]):
         else:
             self.flow.again(passage)
 
-    def _write_again(self, group: Group, error: RayError) -> None:
+    def _lost_writer(self, writer: PoolActor, error: RayActorError) -> None:
+        for group in self._ended(writer):
+            assert isinstance(group, Group)
+            left = ray.get(self.ledger.left.remote(list(group.members)))
+            if left.committed:  # units of a group are committed together
+                self.writing.discard(group)
+                self._settle(list(group.members.values()))
+            else:
+                self._write_again(group, error)
+
+    def _ended(self, actor: PoolActor) -> list[Passage | Group]:
+        """What an actor had in hand that is gone, or out of reach: then it must not come back."""
+        with suppress(RayError):
+            ray.kill(actor.handle)
+        return actor.pool.lost(actor)
+
+    def _write_again(self, group: Group, error: RayError, *, is_data_lost: bool = False) -> None:
+        self.writing.discard(group)
         group.attempts += 1
         if group.attempts > MAX_LOST:
             raise error
         self._nodes = alive_nodes()
-        gone = [each for each in group.members.values() if each.node is not None and each.node not in self._nodes]
-        if not gone and isinstance(error, LOST_DATA):
-            gone = list(group.members.values())  # nobody says which of them is lost
+        members = list(group.members.values())
+        gone = [each for each in members if each.node is not None and each.node not in self._nodes]
+        if not gone and is_data_lost:
+            gone = members  # nobody says which of them is lost
         for passage in gone:
             self._begin_anew(passage, from_start=True)
         self.flow.put_back(group)
@@ -398,24 +436,20 @@ class Driver(Generic[U]):
             placed = placed_pools(self.job)
             for pool, now in zip(self.pools, placed, strict=True):
                 pool.resize(now.actors)
+        self.writers.resize(ActorRange(min=1, max=max(MIN_WRITERS, len(nodes))))
 
     def _end_overdue(self, silence: Silence) -> None:
         """End actors that work on a unit and have been silent for longer than a living machine would let them."""
         limit_s = self.job.execution.unit_timeout_s + OVERDUE_S
         overdue = {unit for unit, seconds in silence.in_hand.items() if seconds > limit_s}
-        for pool in self.pools if overdue else ():
-            for actor in [each for each in pool.actors if overdue & each.in_hand.keys()]:
+        for pool in (*self.pools, self.writers) if overdue else ():
+            for actor in [each for each in pool.actors if overdue & each.keys]:
                 ray.kill(actor.handle)
 
     def _told_to_end(self) -> None:
         self.is_ended_by_signal = True
 
     # Bounds.
-
-    @property
-    def _max_writing(self) -> int:
-        """Commits at once: as many as can be fed."""
-        return max(2, self.pools[-1].num_places)
 
     def _has_room_behind(self, number: int) -> bool:
         """Whether what a pool would finish has a place: units that wait with their data fill memory."""

@@ -6,10 +6,11 @@ what was in work: a unit is handed out alone, and counts as done when its commit
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -42,12 +43,15 @@ class Group:
     what an earlier try, or a machine that was thought to be dead, has written.
     """
 
+    key: str = ""
+    """Tells it from other groups of the run."""
     members: dict[str, Passage] = field(default_factory=dict)
     """Units that are finished, by key."""
     missing: set[str] = field(default_factory=set)
     """Keys of members whose data was lost, and which are computed anew."""
     attempts: int = 0
-    """Tasks that have died over its commit."""
+    """Writers that have died over its commit."""
+    is_alone: ClassVar[bool] = False
 
 
 class Flow:
@@ -65,7 +69,8 @@ class Flow:
         """By pool, those that wait for it."""
         self.suspects: list[deque[Passage]] = [deque() for _ in range(num_pools)]
         """By pool, those that wait to be alone in it: they hold up nobody."""
-        self.forming = Group()
+        self._numbers = itertools.count()
+        self.forming = self._new_group()
         self.ready: deque[Group] = deque()
         self.incomplete: set[Group] = set()
         """Groups that wait for members which are computed anew."""
@@ -145,7 +150,7 @@ class Flow:
         """Let finished units be committed though they may be fewer than belong together."""
         if self.forming.members:
             self.ready.append(self.forming)
-            self.forming = Group()
+            self.forming = self._new_group()
 
     def put_back(self, group: Group) -> None:
         """Let a group be committed anew, as soon as all of its members are there."""
@@ -172,6 +177,9 @@ class Flow:
         group.missing.discard(passage.key)
         if group in self.incomplete and not group.missing:
             self._complete(group)
+
+    def _new_group(self) -> Group:
+        return Group(key=f"group {next(self._numbers)}")
 
     def _complete(self, group: Group) -> None:
         self.incomplete.discard(group)

@@ -46,7 +46,7 @@ class PoolConfig:
     weight: float = 1.0
     """Share of the GPUs or CPUs among the pools whose number of actors is None."""
     num_cpus: float = 0.8
-    """CPUs an actor reserves; below 1 so that the tasks that write shards always find room."""
+    """CPUs an actor reserves; below 1 so that those that write shards always find room."""
     num_gpus: float = 0.0
     """GPUs an actor reserves; 0.25 puts four actors on each."""
     memory_gb: float | None = None
@@ -76,7 +76,7 @@ class ExecutionConfig:
 
     pools: tuple[PoolConfig, ...] = (PoolConfig(name="all"),)
     writer_cpus: float = 0.2
-    """CPUs of a task that writes a shard."""
+    """CPUs of an actor that commits units together."""
     max_attempts: int = 3
     """A unit that killed or hung its worker this many times, at work or while its result was passed on, is given up:
     recorded as a failure. One that was not alone in its worker is tried alone from then on, at least once."""

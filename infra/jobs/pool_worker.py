@@ -1,4 +1,4 @@
-"""What runs on the cluster: the actor of a pool, and the task that commits."""
+"""What runs on the cluster: the actors of a pool, and those that commit."""
 
 from __future__ import annotations
 
@@ -147,28 +147,40 @@ def unpickled(job: bytes, pool: PoolConfig, versions: Versions) -> Job[Any]:
     return unpacked
 
 
-def write_group(job: bytes, ledger: Any, settings: StorageSettings, keys: list[str], *units: bytes) -> Outcome:
-    """Commit finished units together: a task of its own.
+class Writer:
+    """An actor that commits finished units together."""
 
-    Args:
+    def __init__(self, job: bytes, ledger: ray.actor.ActorHandle, settings: StorageSettings) -> None:
+        """Args:
         job: pickled.
         ledger: of the run.
         settings: by which the driver reaches its stores.
-        keys: of the units.
-        units: pickled; Ray fetches them from where they were made.
-    """
-    notes.listen(teller(ledger))
-    settings.apply()
-    unpacked: Job[Any] = ray.cloudpickle.loads(job)
-    ray.get(ledger.begin.remote(keys))
-    try:
-        with deadline(unpacked.execution.unit_timeout_s, lambda: ledger.sign.remote(*keys)):
-            committed = commit(unpacked, [pickle.loads(unit) for unit in units])
-    except MachineFaultError as error:
-        ray.get(ledger.forget.remote(keys))
-        return Outcome.of(error)
-    ray.get(ledger.committed.remote(keys, committed))
-    return DONE
+        """
+        notes.listen(teller(ledger))
+        settings.apply()
+        self.ledger = ledger
+        self.job: Job[Any] = ray.cloudpickle.loads(job)
+
+    def node(self) -> str:
+        """Where this actor runs."""
+        return str(ray.get_runtime_context().get_node_id())
+
+    def write(self, keys: list[str], *units: bytes) -> Outcome:
+        """Commit units.
+
+        Args:
+            keys: of the units.
+            units: pickled; Ray fetches them from where they were made.
+        """
+        ray.get(self.ledger.begin.remote(keys))
+        try:
+            with deadline(self.job.execution.unit_timeout_s, lambda: self.ledger.sign.remote(*keys)):
+                committed = commit(self.job, [pickle.loads(unit) for unit in units])
+        except MachineFaultError as error:
+            ray.get(self.ledger.forget.remote(keys))
+            return Outcome.of(error)
+        ray.get(self.ledger.committed.remote(keys, committed))
+        return DONE
 
 
 def commit(job: Job[Any], units: list[Any]) -> Progress:

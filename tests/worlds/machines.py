@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +20,15 @@ PATIENT = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "h
 """A node that does not answer for a few seconds is taken to be dead; by default it takes a minute."""
 
 
+UNPACKED = """
+import ray
+from infra.jobs.cluster import ray_session
+from infra.jobs.ledger import start_ledger
+with ray_session("first"):
+    ray.get(start_ledger("first").snapshot.remote())
+"""
+
+
 class Machines:
     """The nodes of a cluster. The first one has no place for work; drivers that join it count as running there."""
 
@@ -28,6 +39,8 @@ class Machines:
             initialize_head=True,
             head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": settings},
         )
+        # Nodes on one machine share the folder into which each unpacks the code: let one do so before the others look.
+        subprocess.run([sys.executable, "-c", UNPACKED], env=joining(self.address), check=True)
         self.nodes = [self.add(cpus) for cpus in num_cpus]
         self.frozen: list[psutil.Process] = []
 

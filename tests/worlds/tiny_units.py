@@ -17,11 +17,12 @@ from infra.jobs.placement import ExecutionConfig, PoolConfig
 from infra.storage.commits import CommitDirectory
 
 PER_COMMIT = 8
-POOLS = (
+ONE_POOL = (PoolConfig(name="all", actors=2, num_cpus=0.3, units_in_flight=2),)
+TWO_POOLS = (
     PoolConfig(name="first", stages=("first",), actors=2, num_cpus=0.2, units_in_flight=2),
     PoolConfig(name="second", stages=("second",), actors=2, num_cpus=0.2),
 )
-NUM_ACTORS = sum(int(str(pool.actors)) for pool in POOLS)
+POOLS = {1: ONE_POOL, 2: TWO_POOLS}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +39,7 @@ class TinyJob:
 
     out: Path
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
-    execution: ExecutionConfig = ExecutionConfig(pools=POOLS, writer_cpus=0.1, max_attempts=5)
+    execution: ExecutionConfig = ExecutionConfig(pools=TWO_POOLS, writer_cpus=0.1, max_attempts=5)
     units_per_commit: int = PER_COMMIT
     name: str = "tiny"
     stages: tuple[str, ...] = ("first", "second")
