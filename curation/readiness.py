@@ -18,9 +18,9 @@ from ray._private.accelerators import NvidiaGPUAcceleratorManager
 from curation.backends.settings import ModelSettings
 from curation.pipeline import CurationConfig, Use, methods_in_use
 from infra.config import ConfigError
-from infra.jobs.cluster import given_address
 from infra.jobs.environments import Versions, environment_python
 from infra.jobs.placement import PoolConfig
+from infra.jobs.reach import given_address
 
 ASK_VERSIONS: Final = """\
 import importlib.metadata, json, sys

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, NoReturn
+from typing import ClassVar, Final, NoReturn
 
 from infra.config import ConfigError
 from infra.default_run import default_run
@@ -32,6 +32,9 @@ TRAINING_MODULES = frozenset(
     | {"fastapi", "fastapi_offline", "python_multipart"}
 )
 """What an environment that was built for curation alone does not have (the extra `train` of pyproject.toml)."""
+
+
+SHARED_PATHS: Final = "--shared-paths"
 
 
 class CommandFailedError(Exception):
@@ -290,6 +293,15 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         default="ray",
         help="inline: in this process, for debugging (default: ray)",
     )
+    add_shared_paths(parser)
+
+
+def add_shared_paths(parser: argparse._ActionsContainer) -> None:
+    """Add the option by which a person says that the nodes of a cluster share a file system."""
+    parser.add_argument(
+        SHARED_PATHS, action="store_true",
+        help="with RAY_ADDRESS: paths that are no URIs mean the same files on every node (a shared file system)",
+    )  # fmt: skip
 
 
 def existing_file(text: str) -> Path:

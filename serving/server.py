@@ -16,8 +16,9 @@ from ray.serve.config import AutoscalingConfig
 from ray.serve.schema import ApplicationStatus
 
 from infra.command_line import CommandFailedError
-from infra.jobs.cluster import given_address, ray_session
+from infra.jobs.cluster import ray_session
 from infra.jobs.notes import tell
+from infra.jobs.reach import given_address
 from serving.api_config import ApiConfig
 from serving.door import Door
 from serving.replica import Replica, ReplicaConfig

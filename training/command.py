@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from infra.command_line import add_profile, add_run, check_run
+from infra.command_line import add_profile, add_run, add_shared_paths, check_run
 from infra.config import ConfigError, layered, profile_section
 from model.weights.source import model_source
 from training.recipes import stages
@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--ray", type=int, metavar="N",
         help="train in N processes on the Ray cluster that RAY_ADDRESS names (or one started here), a GPU each",
     )  # fmt: skip
+    add_shared_paths(parser)
     add("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
 
 
@@ -78,11 +79,13 @@ def _reads_another_run(options: argparse.Namespace) -> bool:
 def _run_on_ray(options: argparse.Namespace) -> None:
     # Ray takes seconds to import, and most trainings do not use it.
     from infra.jobs.cluster import ray_session, telling_why_it_stopped  # noqa: PLC0415
+    from infra.jobs.reach import check_reach  # noqa: PLC0415
     from training.distributed.ray_launch import train_on_ray  # noqa: PLC0415
     from training.recipes.recipe import load_recipe  # noqa: PLC0415
 
     if options.ray < 1:
         raise ConfigError(f"--ray takes a number of processes, got {options.ray}")
+    check_reach({"RUN": options.run}, shared=options.shared_paths)
     load_recipe(options.stage, options.profile, options.overrides)
     arguments = ["--stage", options.stage, "--run", str(Path(options.run).resolve()), "--profile", options.profile]
     arguments += ["--model", options.model] if options.model else []

@@ -34,6 +34,8 @@ def run(options: argparse.Namespace) -> None:
     """
     # Paths and messages of exceptions are shown as they are, even where they look like markup.
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    workers = Workers.from_options(options)
+    workers.check_reach({"--samples": options.samples, "--out": options.out})
     samples = read_samples(options.samples, console.print)
     directories = named_directories(options.videos)
     methods = {name: read_videos(path, samples, console.print) for name, path in directories.items()}
@@ -50,7 +52,6 @@ def run(options: argparse.Namespace) -> None:
     merge_results(options.out, options.merge, console)
     units = plan.units(RowStore(options.out))
     console.print(f"{sum(len(unit.work) for unit in units)} rows to compute on {len(units)} videos")
-    workers = Workers.from_options(options)
     job = EvaluationJob(
         out=options.out.resolve(),
         metrics=config,

@@ -28,6 +28,7 @@ def run(options: argparse.Namespace) -> None:
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     parts, sampling = ModelParts.from_options(options), Sampling.from_options(options)
     workers = Workers.from_options(options)
+    workers.check_reach({"--samples": options.samples, "--out": options.out})
     samples = list(read_samples(options.samples, console.print).values())[: options.most]
     prepare(options.out)
     requests = plan_requests(samples, options.out.resolve(), parts, sampling)

@@ -21,6 +21,7 @@ from curation.shards.versions import Version
 from infra.config import ConfigError, load_section
 from infra.jobs.console import Words, announced_ray, display
 from infra.jobs.engine import run_in_pool, run_inline, run_on_ray
+from infra.jobs.reach import check_reach
 from infra.jobs.watch import Report
 
 WORDS = Words(doing="encoding", counts="clips", kept="encoded", rejected="skipped")
@@ -34,6 +35,8 @@ def encode(options: argparse.Namespace) -> None:
         ConfigError: no curated shards, no such stage or model, or other settings than before.
     """
     console = Console(markup=False)
+    if options.engine == "ray":
+        check_reach({"RUN": options.run}, shared=options.shared_paths)
     config = load_section(EncodeConfig, options.profile, "encode", options.overrides)
     config.target(options.stage)
     job = EncodeJob(

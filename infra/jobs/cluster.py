@@ -20,6 +20,7 @@ import ray
 from ray.job_config import JobConfig
 
 from infra.command_line import CommandFailedError
+from infra.jobs.reach import given_address
 from infra.terminal import off_the_terminal
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
@@ -130,12 +131,6 @@ def dashboard_hint() -> str:
     if given_address() is not None or os.environ.get("RAY_AUTH_MODE", "").lower() != "token":
         return ""
     return f" (it asks for the token that `{Path(sys.executable).parent / 'ray'} get-auth-token` prints)"
-
-
-def given_address() -> str | None:
-    """The address of the cluster that `RAY_ADDRESS` names; None if one is to be started here."""
-    address = os.environ.get("RAY_ADDRESS", "")
-    return None if address in ("", "local") else address
 
 
 def free_name(prefix: str) -> str:

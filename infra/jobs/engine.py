@@ -17,7 +17,6 @@ import ray
 
 from infra.config import ConfigError
 from infra.jobs import notes
-from infra.jobs.cluster import given_address
 from infra.jobs.driver import Driver, placed_pools
 from infra.jobs.ending import sigterm_told
 from infra.jobs.environments import runtime_env
@@ -26,6 +25,7 @@ from infra.jobs.ledger import Progress, start_ledger
 from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.persistence import persistently
 from infra.jobs.placement import PoolConfig
+from infra.jobs.reach import given_address
 from infra.jobs.tidying import tidy
 from infra.jobs.waiting import check_none_left
 from infra.jobs.watch import Report, not_started

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import ray
@@ -16,6 +17,7 @@ from infra.jobs.console import Words, announced_ray, display
 from infra.jobs.engine import run_inline, run_on_ray
 from infra.jobs.job import Job
 from infra.jobs.placement import ExecutionConfig, PoolConfig
+from infra.jobs.reach import check_reach
 from infra.jobs.worker_options import WORKER_CPUS
 
 
@@ -31,11 +33,29 @@ class Workers:
     """CPUs an actor reserves; below 1 so that Ray's own tasks find room."""
     gpus: float = 0.0
     """GPUs an actor reserves."""
+    shared_paths: bool = False
+    """Whether paths mean the same files on every node of a cluster that is joined."""
 
     @classmethod
     def from_options(cls, options: argparse.Namespace) -> Self:
         """What was typed; `infra.jobs.worker_options.add_worker_options` adds the options."""
-        return cls(on_ray=options.ray, actors=options.workers, cpus=options.worker_cpus, gpus=options.worker_gpus)
+        return cls(
+            on_ray=options.ray,
+            actors=options.workers,
+            cpus=options.worker_cpus,
+            gpus=options.worker_gpus,
+            shared_paths=options.shared_paths,
+        )
+
+    def check_reach(self, places: Mapping[str, Path | None]) -> None:
+        """Refuse places that not all workers reach.
+
+        Raises:
+            ConfigError: one of them is a path of this machine, and the work is done elsewhere too.
+        """
+        if self.on_ray:
+            named = {what: None if place is None else str(place) for what, place in places.items()}
+            check_reach(named, shared=self.shared_paths)
 
     def execution(self, timeout_s: float) -> ExecutionConfig:
         """The placement of a job on these actors: one pool of them.

@@ -18,8 +18,9 @@ import aiohttp
 
 from infra.command_line import CommandFailedError
 from infra.config import ConfigError
-from infra.jobs.cluster import given_address, logs_directory, ray_session
+from infra.jobs.cluster import logs_directory, ray_session
 from infra.jobs.notes import tell
+from infra.jobs.reach import given_address
 from infra.servers.config import ServerConfig
 from infra.servers.process import ServerProcess, free_port
 

@@ -18,16 +18,6 @@ from infra.jobs import cluster
 from tests.paths import ROOT
 
 
-def test_only_an_address_that_names_a_cluster_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    assert cluster.given_address() is None
-    for own in ("", "local"):
-        monkeypatch.setenv("RAY_ADDRESS", own)
-        assert cluster.given_address() is None
-    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
-    assert cluster.given_address() == "10.0.0.1:6379"
-
-
 def test_a_token_is_spoken_of_where_one_is_needed_and_the_command_exists(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
