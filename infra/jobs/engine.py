@@ -7,10 +7,8 @@ waited out for a while; a unit for which it persists is left to the next run.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 
 import ray
@@ -18,23 +16,18 @@ import ray
 from infra.config import ConfigError
 from infra.jobs import notes
 from infra.jobs.driver import Driver, placed_pools
-from infra.jobs.ending import sigterm_told
 from infra.jobs.environments import runtime_env
+from infra.jobs.inline import InlineRun
 from infra.jobs.job import Job
-from infra.jobs.ledger import Progress, start_ledger
-from infra.jobs.machine_fault import MachineFaultError
-from infra.jobs.persistence import persistently
+from infra.jobs.ledger import start_ledger
 from infra.jobs.placement import PoolConfig
 from infra.jobs.reach import given_address
 from infra.jobs.tidying import tidy
-from infra.jobs.waiting import check_none_left
 from infra.jobs.watch import Report, not_started
 from infra.storage.settings import StorageSettings
 
 U = TypeVar("U")
 T = TypeVar("T")
-
-SIGTERM = "SIGTERM"
 
 
 def run_inline(units: Sequence[U], job: Job[U], report: Report) -> None:
@@ -42,55 +35,14 @@ def run_inline(units: Sequence[U], job: Job[U], report: Report) -> None:
 
     Args:
         units: what is to be done.
-        job: the kind of work; its placement and limits do not apply.
+        job: the kind of work; its placement and its limits on dead and silent workers do not apply.
         report: called with the totals after every unit and commit, and whenever the worker says that it is alive or
             has something to tell.
 
     Raises:
         UnitsWaitError: units are left to the next run.
     """
-    job.open()
-    progress, batch = Progress(), list[U]()
-    num_done, ending = 0, list[str]()
-    reporting = threading.Lock()
-
-    def tell() -> None:
-        with reporting:
-            report(progress)
-
-    def alive() -> None:
-        progress.in_work += 1
-        tell()
-
-    def note(line: str) -> None:
-        progress.notes.append(line)
-        tell()
-
-    with notes.heard_by(note), sigterm_told(lambda: ending.append(SIGTERM)):
-        worker = job.worker(job.stages, debug=True)
-        for number, unit in enumerate(units, start=1):
-            progress.units_in_work, before = 1, progress.in_work
-            tell()
-            try:
-                batch.append(persistently(partial(worker.run, unit, alive), job.execution.patience_s))
-            except MachineFaultError as error:
-                progress.waiting[str(error)] += 1
-                progress.in_work = before
-                if error.is_for_all:
-                    ending.append(str(error))
-            progress.units_in_work, progress.units_finished = 0, len(batch)
-            if batch and (len(batch) == job.units_per_commit or number == len(units) or ending):
-                progress.merge(persistently(lambda: job.commit(batch), job.execution.patience_s))
-                num_done += len(batch)
-                progress.in_work = progress.units_finished = 0
-                batch.clear()
-            tell()
-            if ending:
-                break
-    tidy(job)
-    check_none_left(
-        progress, len(units) - num_done, ending=ending[0] if ending else None, is_signal=SIGTERM in ending[:1]
-    )
+    InlineRun(units, job, report).run()
 
 
 def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:

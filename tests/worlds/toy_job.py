@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -30,7 +31,8 @@ GIVEN_UP: Final = "given up"
 class Unit:
     """A name, and the stages that it has been through. Units named `crash` or `hang` do that to their worker, the
     latter only the first time; one named `heavy` kills it when it is passed on, one named `late` when it has just been
-    committed; one named `wait` needs a server that is away."""
+    committed. Those whose names begin with `wait` need a server that is away; a store has no time for one named `busy`
+    at first, and the scratch disk no space for one named `full`."""
 
     name: str
     stages: tuple[str, ...] = ()
@@ -111,7 +113,11 @@ class ToyWorker:
             self.meeting.wait()
         elif unit.name != "crash":
             time.sleep(0.3)  # so that one that crashes at once hits whoever is in work beside it
-        if unit.name == "wait":
+        if unit.name == "busy" and read_lines(self.out / ATTEMPTS).count("busy") == 1:
+            raise OSError(errno.EBUSY, "please reduce your request rate")
+        if unit.name == "full":
+            raise OSError(errno.ENOSPC, "No space left on device", "/scratch")
+        if unit.name.startswith("wait"):
             raise MachineFaultError("the server is away")
         if unit.name == "crash":
             os.kill(os.getpid(), signal.SIGKILL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,40 @@ def test_inline_a_unit_that_waits_is_left_too(tmp_path: Path) -> None:
         run_inline(units("a", "b", "c", "wait"), job, seen.append)
     assert job.results() == dict.fromkeys("abc", "first second")
     assert (seen[-1].units, seen[-1].in_work, seen[-1].notes) == (3, 0, ["1 at a time"])
+
+
+def test_a_store_that_is_busy_for_a_moment_costs_no_unit(ray_cluster: None, tmp_path: Path) -> None:
+    job = ToyJob(out=tmp_path, execution=ExecutionConfig(pools=(ONE_ACTOR,)))
+    run_on_ray(units("busy", "good"), job, nothing)
+    assert job.results() == dict.fromkeys(("busy", "good"), "first second")
+    assert read_lines(tmp_path / ATTEMPTS).count("busy") == 2
+
+
+@pytest.mark.parametrize("run", [run_inline, run_on_ray])
+def test_a_full_disk_ends_the_run_with_what_is_done_committed(
+    ray_cluster: None, tmp_path: Path, run: Callable[..., None]
+) -> None:
+    job = ToyJob(out=tmp_path, execution=ExecutionConfig(pools=(ONE_ACTOR,), patience_s=0.0))
+    line = r"\Athe run stopped: no space left for /scratch; \d+ units are not done and not judged; the same command "
+    with pytest.raises(UnitsWaitError, match=line):
+        run(units("a", "full", *(f"later {number}" for number in range(20))), job, nothing)
+    assert job.results()["a"] == "first second"
+    assert len(job.results()) < 6
+
+
+def test_a_run_whose_units_all_wait_for_the_same_ends(ray_cluster: None, tmp_path: Path) -> None:
+    job = ToyJob(out=tmp_path, execution=ExecutionConfig(pools=(ONE_ACTOR,)))
+    line = r"\Athe run stopped: the server is away, 10 times in a row; \d\d units are not done and not judged; the same"
+    with pytest.raises(UnitsWaitError, match=line):
+        run_on_ray(units("a", *(f"wait {number}" for number in range(30))), job, nothing)
+    assert job.results() == {"a": "first second"}
+    assert len(read_lines(tmp_path / ATTEMPTS)) < 20
+
+
+def test_what_is_committed_is_put_in_order_at_the_end(ray_cluster: None, tmp_path: Path) -> None:
+    job = ToyJob(out=tmp_path, execution=ExecutionConfig(pools=(ONE_ACTOR,)))
+    run_on_ray(units("a"), job, nothing)
+    assert len(read_lines(tmp_path / "tidied")) == 1
 
 
 def test_workers_that_do_not_start_end_the_run(ray_cluster: None, tmp_path: Path) -> None:

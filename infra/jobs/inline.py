@@ -1,0 +1,102 @@
+"""A run in this process: one unit after the other, for debugging and for small jobs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from functools import partial
+from typing import Generic, TypeVar
+
+from infra.jobs import notes
+from infra.jobs.ending import sigterm_told
+from infra.jobs.job import Job
+from infra.jobs.ledger import Progress
+from infra.jobs.machine_fault import MachineFaultError
+from infra.jobs.persistence import persistently
+from infra.jobs.tidying import tidy
+from infra.jobs.waiting import check_none_left
+from infra.jobs.watch import Report
+
+U = TypeVar("U")
+
+
+class InlineRun(Generic[U]):
+    """One run of a job's units."""
+
+    def __init__(self, units: Sequence[U], job: Job[U], report: Report) -> None:
+        """Args:
+        units: what is to be done.
+        job: the kind of work; its placement does not apply.
+        report: called with the totals after every unit and commit, and whenever the worker says that it is alive or has
+            something to tell.
+        """
+        self.units = units
+        self.job = job
+        self.progress = Progress()
+        self.num_done = 0
+        self.ending: str | None = None
+        """Why no further unit begins; None while units do."""
+        self.is_ended_by_signal = False
+        self._report = report
+        self._reporting = threading.Lock()
+        self._finished: list[U] = []
+
+    def run(self) -> None:
+        """Do the units; an unexpected exception is a traceback.
+
+        Raises:
+            UnitsWaitError: units are left to the next run.
+        """
+        self.job.open()
+        with notes.heard_by(self._note), sigterm_told(self._told_to_end):
+            worker = self.job.worker(self.job.stages, debug=True)
+            for number, unit in enumerate(self.units, start=1):
+                self._try(partial(worker.run, unit, self._alive))
+                is_over = number == len(self.units) or self.ending is not None or self.is_ended_by_signal
+                if self._finished and (is_over or len(self._finished) == self.job.units_per_commit):
+                    self._commit()
+                self._tell()
+                if is_over:
+                    break
+        tidy(self.job)
+        num_left = len(self.units) - self.num_done
+        check_none_left(self.progress, num_left, ending=self.ending, is_signal=self.is_ended_by_signal)
+
+    def _try(self, work: partial[U]) -> None:
+        self.progress.units_in_work, before = 1, self.progress.in_work
+        self._tell()
+        try:
+            self._finished.append(persistently(work, self.job.execution.patience_s))
+        except MachineFaultError as error:
+            self._leave(error, 1)
+            self.progress.in_work = before
+        self.progress.units_in_work, self.progress.units_finished = 0, len(self._finished)
+
+    def _commit(self) -> None:
+        units, self._finished = self._finished, []
+        try:
+            self.progress.merge(persistently(partial(self.job.commit, units), self.job.execution.patience_s))
+            self.num_done += len(units)
+        except MachineFaultError as error:
+            self._leave(error, len(units))
+        self.progress.in_work = self.progress.units_finished = 0
+
+    def _leave(self, error: MachineFaultError, num: int) -> None:
+        self.progress.waiting[str(error)] += num
+        if error.is_for_all:
+            self.ending = str(error)
+
+    def _tell(self) -> None:
+        with self._reporting:
+            self._report(self.progress)
+
+    def _alive(self) -> None:
+        self.progress.in_work += 1
+        self._tell()
+
+    def _note(self, line: str) -> None:
+        self.progress.notes.append(line)
+        self._tell()
+
+    def _told_to_end(self) -> None:
+        self.is_ended_by_signal = True
