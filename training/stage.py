@@ -12,8 +12,9 @@ from infra.config import persons_mistakes
 from model.generation.codebook import Codebook
 from model.weights.directory import CODEBOOK_FILE, fingerprint
 from training.data.batch_plan import BatchPlan
-from training.data.index import SampleIndex, read_index
+from training.data.index import SampleIndex
 from training.data.loader import SampleReader
+from training.data.node_index import read_index_once
 from training.distributed.checkpoints import Checkpoints
 from training.distributed.ema import full_state_dict
 from training.distributed.lock import locked
@@ -82,7 +83,7 @@ def build_trainer(recipe: Recipe, run: Path, folder: Path, ranks: Ranks, *, star
     directory = _encoded(recipe, run)
     display.announce(f"loading  the data {directory.path}")
     data = recipe.data
-    samples = read_index(directory, held_out_fraction=data.held_out_fraction, of_sources=data.sources)
+    samples = read_index_once(directory, ranks, held_out_fraction=data.held_out_fraction, of_sources=data.sources)
     display.announce(describe_samples(samples))
     plan = BatchPlan(samples=samples, weights=data.pools, batch_size=recipe.batch_size, seed=recipe.seed)
     reader = SampleReader(directory, samples)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Final
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +29,10 @@ COLUMNS: Final = (
 
 _NAMES: Final = {"key": "no key", "source": "no source", "pool": "human", "tar": ""}
 """Columns without which a row is damaged, and the values that replace missing ones."""
+
+IS_HELD_OUT: Final = "is_held_out"
+"""Column of the samples of sources that are never trained on."""
+CHUNK_ROWS: Final = 1 << 16
 
 Integers = npt.NDArray[np.int64]
 
@@ -48,18 +55,68 @@ class Location:
     """Offset, size and SHA-256 of its sound."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class SampleIndex:
     """The encoded samples of a stage, in an order that depends only on their keys."""
 
     table: pa.Table = field(repr=False)
-    """A row for each sample."""
-    pools: Mapping[str, Integers] = field(repr=False)
-    """Rows to train on, by pool."""
-    held_out: Integers = field(repr=False)
-    """Rows that are kept for validation."""
-    fingerprint: str
-    """Changes when samples are added or removed."""
+    """A row for each sample, with `COLUMNS` and `IS_HELD_OUT`."""
+    file: Path | None = None
+    """The file that the table is mapped from: another process gets its name and maps it too; None for a table in
+    this process's own memory."""
+
+    @cached_property
+    def pools(self) -> Mapping[str, Integers]:
+        """Rows to train on, by pool."""
+        pools = self.table["pool"].combine_chunks().dictionary_encode()
+        codes, trained = pools.indices.to_numpy(), ~self._is_held_out
+        names = pools.dictionary.to_pylist()
+        return {name: np.flatnonzero((codes == names.index(name)) & trained) for name in sorted(names)}
+
+    @cached_property
+    def held_out(self) -> Integers:
+        """Rows that are kept for validation."""
+        # A clip made under the negative prompt shows nothing that one wants to validate.
+        is_human = pc.equal(self.table["pool"], "human").to_numpy()
+        return np.flatnonzero(self._is_held_out & is_human)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes when samples are added or removed."""
+        keys = hashlib.sha256()
+        for number, chunk in enumerate(self.table["key"].chunks):
+            keys.update((b"|" if number else b"") + "|".join(chunk.to_pylist()).encode())
+        return keys.hexdigest()[:12]
+
+    @property
+    def _is_held_out(self) -> npt.NDArray[np.bool_]:
+        return np.asarray(self.table[IS_HELD_OUT].to_numpy(), np.bool_)
+
+    def save(self, file: Path) -> None:
+        """Write a file from which processes can map the index; it is whole or not there."""
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        partial = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, self.table.schema) as writer:
+                writer.write_table(self.table, max_chunksize=CHUNK_ROWS)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def mapped(cls, file: Path) -> Self:
+        """The index in a file. Its pages are shared by all processes of the node that map it, and read when used.
+
+        Raises:
+            OSError: there is no such file, or it is damaged.
+        """
+        with pa.memory_map(str(file)) as source:
+            return cls(table=pa.ipc.open_file(source).read_all(), file=file)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.file is not None:
+            return type(self).mapped, (self.file,)
+        return _unmapped, (self.table,)
 
     @property
     def num_unchecked(self) -> int:
@@ -77,6 +134,10 @@ class SampleIndex:
         """Where the sample of a row lies."""
         columns = [name for name in COLUMNS if name in self.table.column_names]
         return location_of({name: self.table[name][row].as_py() for name in columns})
+
+
+def _unmapped(table: pa.Table) -> SampleIndex:
+    return SampleIndex(table=table)
 
 
 def location_of(row: Mapping[str, Any]) -> Location:
@@ -106,23 +167,16 @@ def read_index(directory: EncodedDirectory, *, held_out_fraction: float, of_sour
         raise ConfigError(f"{directory.path} holds no encoded samples; run `make encode` first")
     table = _placed(directory, table)
     if of_sources:
-        meant = [any(fnmatchcase(source, glob) for glob in of_sources) for source in table["source"].to_pylist()]
-        table = table.filter(pa.array(meant))
+        sources = table["source"].unique().to_pylist()
+        meant = [source for source in sources if any(fnmatchcase(source, glob) for glob in of_sources)]
+        table = table.filter(pc.is_in(table["source"], pa.array(meant, pa.string())))
         if not table.num_rows:
             raise ConfigError(f"{directory.path} holds no sample of {', '.join(of_sources)} (data.sources)")
     table = table.sort_by([("key", "ascending"), ("shard", "ascending")])
     _check_tars(directory, table)
-    held_out = _held_out_sources(table["source"].to_pylist(), held_out_fraction)
-    is_held_out = np.array([source in held_out for source in table["source"].to_pylist()])
-    pools = np.array(table["pool"].to_pylist())
-    rows = np.arange(table.num_rows)
-    # A clip made under the negative prompt shows nothing that one wants to validate.
-    return SampleIndex(
-        table=table,
-        pools={str(pool): rows[(pools == pool) & ~is_held_out] for pool in np.unique(pools)},
-        held_out=rows[is_held_out & (pools == "human")],
-        fingerprint=hashlib.sha256("|".join(table["key"].to_pylist()).encode()).hexdigest()[:12],
-    )
+    held_out = _held_out_sources(table["source"].unique().to_pylist(), held_out_fraction)
+    is_held_out = pc.is_in(table["source"], pa.array(sorted(held_out), pa.string()))
+    return SampleIndex(table=table.append_column(IS_HELD_OUT, is_held_out))
 
 
 def _held_out_sources(sources: Sequence[str], fraction: float) -> set[str]:
@@ -151,7 +205,7 @@ def _placed(directory: EncodedDirectory, table: pa.Table) -> pa.Table:
 
 def _check_tars(directory: EncodedDirectory, table: pa.Table) -> None:
     """Name missing shards now rather than in the middle of an epoch."""
-    named = set(table["tar"].to_pylist()) - {_NAMES["tar"]}
+    named = set(table["tar"].unique().to_pylist()) - {_NAMES["tar"]}
     folders = {tar.rpartition("/")[0] for tar in named}
     there = {f"{folder}/{name}" for folder in folders for name in list_files(join(directory.path, folder), ".tar")}
     missing = sorted(named - there)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -70,19 +71,24 @@ class Ranks:
             ConfigError, CommandFailedError: raised by the action. They are raised on all ranks, so that none waits for
                 one that has failed. An OSError of the action becomes a CommandFailedError.
         """
-        done: list[T] = []
-        problem: Exception | None = None
-        if self.is_main:
-            try:
-                done.append(action())
-            except (ConfigError, CommandFailedError) as error:
-                problem = error
-            except OSError as error:
-                problem = CommandFailedError(str(error))
-        value, problem = self.broadcast((done, problem))
+        value, problem = self.broadcast(_attempt(action) if self.is_main else ([], None))
         if problem is not None:
             raise problem
         return value[0]
+
+    def once_a_node(self, action: Callable[[], T]) -> T:
+        """Do something on the first process of each node; all get the result of their own node.
+
+        Raises:
+            ConfigError, CommandFailedError: as `on_main`, if the action fails on any node.
+        """
+        nodes = self.gather(platform.node())
+        first = nodes.index(nodes[self.rank])
+        answers = self.gather(_attempt(action) if self.rank == first else ([], None))
+        for _, problem in answers:
+            if problem is not None:
+                raise problem
+        return answers[first][0][0]
 
     def sharing(self, sequence_parallel: int) -> Ranks:
         """The same ranks, of which so many share every clip; all ranks call it.
@@ -105,6 +111,16 @@ class Ranks:
     def barrier(self) -> None:
         """Wait for all ranks."""
         dist.barrier()
+
+
+def _attempt(action: Callable[[], T]) -> tuple[list[T], Exception | None]:
+    """The action's result in a list, or none and the error that all ranks are to raise."""
+    try:
+        return [action()], None
+    except (ConfigError, CommandFailedError) as error:
+        return [], error
+    except OSError as error:
+        return [], CommandFailedError(str(error))
 
 
 def join_ranks() -> Ranks:

@@ -10,7 +10,7 @@ from curation.encoding.encoded import EncodedDirectory
 from infra.config import ConfigError
 from tests.worlds.encoded_run import GENERAL, NEGATIVE, WIDE, SampleSpec, make_encoded_run
 from training.data.batch_plan import BatchPlan
-from training.data.index import SampleIndex, read_index
+from training.data.index import IS_HELD_OUT, SampleIndex, read_index
 from training.data.loader import DataConfig, MicroBatch, SampleReader, Share, load_steps
 
 TALL = SampleSpec(latent_height=6)
@@ -105,18 +105,15 @@ def large_index(**pools: int) -> SampleIndex:
     import pyarrow as pa  # noqa: PLC0415
 
     rows = [(pool, index) for pool, count in pools.items() for index in range(count)]
-    table = pa.table(
-        {
-            "key": [f"{pool}-{index}" for pool, index in rows],
-            "bucket": [f"109x{704 + 32 * (index % 3)}x1280" for _, index in rows],
-        }
-    )
-    names = np.array([pool for pool, _ in rows])
     return SampleIndex(
-        table=table,
-        pools={pool: np.flatnonzero(names == pool) for pool in pools},
-        held_out=np.array([], dtype=np.int64),
-        fingerprint="",
+        table=pa.table(
+            {
+                "key": [f"{pool}-{index}" for pool, index in rows],
+                "pool": [pool for pool, _ in rows],
+                "bucket": [f"109x{704 + 32 * (index % 3)}x1280" for _, index in rows],
+                IS_HELD_OUT: [False] * len(rows),
+            }
+        )
     )
 
 
@@ -190,7 +187,7 @@ def test_a_pool_without_samples_or_weight_is_one_clear_line(tmp_path: Path, unev
         plan_of(uneven, human=0.8, general=0.2)
     with pytest.raises(ConfigError, match=r"^no pool has a weight above 0 \(data\.pools\)$"):
         plan_of(uneven, human=0.0)
-    for pools, there in (({"human": 2, "general": 1, "empty": 0}, "human 2, general 1"), ({"human": 0}, "none")):
+    for pools, there in (({"human": 2, "general": 1, "empty": 0}, "general 1, human 2"), ({"human": 0}, "none")):
         with pytest.raises(ConfigError) as raised:
             BatchPlan(samples=large_index(**pools), weights={"negative": 0.5, "human": 0.0}, batch_size=2, seed=1)
         assert str(raised.value) == (
