@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from moto.server import ThreadedMotoServer
 
-from curation import planning
+from curation.sources import header_readers
 from infra.jobs.cluster import ray_session
 from tests.worlds.bench_samples import write_method, write_samples
 from tests.worlds.fresh_process import fresh_processes
@@ -47,7 +47,7 @@ def own_linear_layer(monkeypatch: pytest.MonkeyPatch) -> None:
 def forked_readers() -> Iterator[None]:
     """Headers are read by fresh processes: two spawned ones take more than what most tests of a plan or run do else."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "get_context", lambda _: fresh_processes())
+        patch.setattr(header_readers, "get_context", lambda _: fresh_processes())
         yield
 
 

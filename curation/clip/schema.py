@@ -25,6 +25,8 @@ from curation.clip.observations import Box, FaceTrack, FrameStats, Keyframe
 from curation.clip.people import ClipPerson
 from curation.clip.replies import ModelReply
 
+_NONE_YET: Mapping[str, Any] = MappingProxyType({})
+"""What a source begins with: a million of them share it."""
 INTERLACED = frozenset({"tt", "bb", "tb", "bt"})
 """Orders of fields: which one is coded first, and which is shown first, the top or the bottom one."""
 Score = float | str | bool | tuple[float, ...] | None
@@ -286,8 +288,14 @@ class Source:
     """Path or URI as given."""
     pool: Pool = Pool.HUMAN
     segment: int = 0
+    num_segments: int | None = None
+    """Into how many units of work the video is cut; None before that is planned."""
     segment_start_s: float = 0.0
     segment_end_s: float = float("inf")
+    size: int | None = None
+    """Bytes, as listed; None where a manifest names the video."""
+    stamp: str | None = None
+    """The store's tag of the content, or when the file was changed, as listed; None as for `size`."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """Further columns of the manifest, carried into every clip's JSON."""
     media: Media | None = None
@@ -299,17 +307,17 @@ class Source:
     """Keys of the clips that are to be computed, where the others have been before; None for all of them."""
     others: tuple[OtherClip, ...] = field(default=(), repr=False)
     """Those of the others whose sound was examined."""
-    scores: Mapping[str, Score] = field(default_factory=lambda: MappingProxyType({}))
+    scores: Mapping[str, Score] = field(default_factory=lambda: _NONE_YET)
     """What stages measured on the source as a whole: scores of each of its clips, or of itself where it has none."""
     rejection: Decision | None = None
     """Set when the whole source is rejected before it has clips (by `resolution`, for example)."""
     failure: Failure | None = None
-    stage_seconds: Mapping[str, float] = field(default_factory=dict)
+    stage_seconds: Mapping[str, float] = field(default_factory=lambda: _NONE_YET)
     """Wall seconds that each stage spent on it."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         values = {name: getattr(self, name) for name in self.__slots__}
-        return _restore_source, ({**values, "scores": dict(self.scores)},)
+        return _restore_source, ({**values, "scores": dict(self.scores), "stage_seconds": dict(self.stage_seconds)},)
 
     @property
     def key(self) -> str:

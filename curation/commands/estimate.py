@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from curation.commands.prepare import Prepared
 from curation.pipeline import STAGES
-from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
 from infra.jobs.placement import ExecutionConfig, NodeResources, PlacedPool, resolve_pools
 
@@ -22,7 +18,7 @@ def tell_cost(prepared: Prepared) -> None:
         ConfigError: the profile's pools do not run the stages.
     """
     config, plan = prepared.config, prepared.plan
-    measured = stage_cost(RunDirectory(prepared.run))
+    measured = prepared.stage_cost
     rate = sum(measured.values()) if measured else config.planning.cost_worker_s_per_video_s
     basis = "measured on what this run has committed" if measured else "the profile's estimate"
     busy_s = plan.duration_s * rate
@@ -33,22 +29,6 @@ def tell_cost(prepared: Prepared) -> None:
     ]
     for line in lines:
         prepared.console.print(line, soft_wrap=True, highlight=False)
-
-
-def stage_cost(run: RunDirectory) -> dict[str, float]:
-    """Wall seconds of a worker that a second of video has taken so far, by stage; empty before anything is committed.
-
-    They are not CPU seconds: a stage may use several cores, or wait for a disk or a GPU.
-    """
-    table = run.index(["source_key", "source_duration_s", "stage_seconds"])
-    if not table.num_rows:
-        return {}
-    units: list[dict[str, Any]] = list({row["source_key"]: row for row in table.to_pylist()}.values())
-    video_s = sum(unit["source_duration_s"] or 0.0 for unit in units)
-    spent: Counter[str] = Counter()
-    for unit in units:
-        spent.update(json.loads(unit["stage_seconds"] or "{}"))
-    return {stage: seconds / video_s for stage, seconds in spent.items()} if video_s > 0 else {}
 
 
 def wall_seconds(

@@ -25,12 +25,45 @@ def add_input(parser: argparse.ArgumentParser) -> None:
     add_profile(parser, "stages.sync.min_confidence=0.3")
 
 
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Which of the videos are taken up, and in which order."""
+    parser.add_argument(
+        "--limit", metavar="N", type=_count,
+        help="at most N videos of those that still have work to do; what is done does not count, nor what cannot be "
+        "reached",
+    )  # fmt: skip
+    parser.add_argument(
+        "--shuffle", action="store_true",
+        help="in a random order, which stays the same while videos are added, so that a limit takes a fair sample",
+    )  # fmt: skip
+    parser.add_argument("--seed", metavar="N", type=int, default=0, help="of the order of --shuffle (default: 0)")
+    parser.add_argument(
+        "--slice", metavar="I/N", type=_part,
+        help="only the I-th of N parts, counted from 1: a video's name decides which part it is of, so that N machines "
+        "or clusters share a bucket, each with a RUN of its own",
+    )  # fmt: skip
+
+
 def add_decisions(parser: argparse.ArgumentParser) -> None:
     """Which decisions are meant, where a run has several versions."""
     parser.add_argument(
         "--decisions", metavar="NAME",
         help="the clips as this version of the run decides them (`curation decide`; default: as the run decided them)",
     )  # fmt: skip
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of videos: give a whole number from 1 on")
+    return int(text)
+
+
+def _part(text: str) -> tuple[int, int]:
+    index, slash, count = text.partition("/")
+    numbers = all(each.isascii() and each.isdigit() for each in (index, count))
+    if not slash or not numbers or not 1 <= int(index) <= int(count):
+        raise argparse.ArgumentTypeError(f"{text!r} is no part: 1/3, 2/3 and 3/3 are the three parts of three")
+    return int(index), int(count)
 
 
 def _input(text: str) -> str:

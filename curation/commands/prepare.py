@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from curation.clip.schema import Pool, Source
+from curation.commands.cost import COST_COLUMNS, stage_cost
 from curation.commands.methods import LesserMethod, lesser_methods
 from curation.commands.sample_run import BUCKET, check_none_of_sample, check_not_mixed
 from curation.decisions.applying import units_to_compute, version_of
 from curation.pipeline import CurationConfig, methods_in_use
-from curation.planning import CurationPlan, plan_units
+from curation.planning import CurationPlan, Selection, plan_units
 from curation.sample import make_bucket
+from curation.shards.done_units import DONE_COLUMNS, Done
 from curation.shards.run_directory import RunDirectory
 from curation.shards.versions import Version
 from curation.sources import list_sources
+from curation.sources.header_cache import HeaderCache
+from curation.sources.header_readers import HeaderFile, read_headers
+from curation.sources.headers import Header
 from curation.sources.inputs import other_inputs
 from infra.config import ConfigError, load_section
+from infra.jobs.waiting import MAX_NAMED_REASONS
 from infra.storage.files import is_local
+
+LEDGER_COLUMNS = (*DONE_COLUMNS, "config_hash")
+"""What every command needs of the ledger, which is read once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,23 +47,26 @@ class Prepared:
     console: Console
     version: Version | None = None
     """The version of the run's index that the work is for; None for the run itself."""
+    stage_cost: Mapping[str, float] = field(default_factory=dict)
+    """Wall seconds of a worker for a second of video, by stage, where that was asked for and has been measured."""
 
 
-def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) -> Prepared:
+def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None, engine: str | None = None) -> Prepared:
     """Check what was asked for, plan the work and tell what there is to do.
 
     Args:
         options: those of `plan` or `run`.
         allow_local_methods: whether to go on where the profile asks for models that are not there; with None they are
-            only named.
+            only named, and what is committed is measured.
+        engine: that will do the work, and reads headers on its cluster; None where nothing will be done.
 
     Raises:
         ConfigError: a profile, an input or a run directory is not what it should be, or models are missing.
     """
-    console = Console(markup=False)
+    console, only_looks = Console(markup=False), allow_local_methods is None
     config = load_section(CurationConfig, options.profile, "curation", options.overrides)
     _check_methods(console, options.profile, config, allow=allow_local_methods)
-    if allow_local_methods is not None:
+    if not only_looks:
         _check_models(console, options.profile, config)
     check_not_mixed(options.run, options.input)
     location = options.input if options.input is not None else _sample(console, options.run)
@@ -60,65 +74,95 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None) ->
     def say(line: str) -> None:
         _print(console, f"note: {line}")
 
-    sources = list_sources(location, Pool(options.pool), options.path_column, config.sources, say)
+    with console.status("Listing videos ...") as status:
+        sources = list_sources(
+            location, Pool(options.pool), options.path_column, config.sources,
+            note=say, progress=lambda count: status.update(f"Listing videos: {count}"),
+        )  # fmt: skip
     check_none_of_sample(options.run, sources)
-    others = other_inputs(options.run, location, remember=allow_local_methods is not None)
+    others = other_inputs(options.run, location, remember=not only_looks)
     if others is not None:
         say(others)
-    version = _version(options.run, config)
-    if version is not None:
-        return _prepare_version(console, options.run, config, version, sources)
     directory = RunDirectory(options.run)
-    committed = directory.committed()
-    _warn_of_other_configurations(console, directory, config)
-    with console.status("Reading headers ...") as status:
-        plan = plan_units(
-            sources, committed, config.planning, lambda count: status.update(f"Reading headers: {count}/{len(sources)}")
-        )
-    _tell(console, location, plan)
-    return Prepared(run=options.run, config=config, plan=plan, console=console)
+    ledger = directory.index([*LEDGER_COLUMNS, *(COST_COLUMNS if only_looks else ())])
+    cost = stage_cost(ledger) if only_looks else {}
+    hashes = set(ledger["config_hash"].unique().to_pylist()) if ledger.num_rows else set()
+    version = version_of(options.run, config) if hashes and config.hash not in hashes else None
+    planner = _Planner(console=console, config=config, options=options, engine=engine, say=say)
+    if version is None:
+        if hashes - {config.hash}:
+            say(
+                f"{directory.run} already holds clips decided under other settings "
+                f"({', '.join(sorted(hashes - {config.hash}))}; now {config.hash}); they stay as they are. Use another "
+                "--run to decide everything anew."
+            )
+        plan = planner.plan(sources, Done.of(ledger, directory.shards))
+        _tell(console, location, plan)
+    else:
+        plan = _plan_version(planner, version, sources, Done.of(ledger, directory.shards))
+    _tell_what_waits(console, plan)
+    return Prepared(run=options.run, config=config, plan=plan, console=console, version=version, stage_cost=cost)
 
 
-def _version(run: str, config: CurationConfig) -> Version | None:
-    """The version of the run that has these settings, where the run itself was decided by others."""
-    hashes = RunDirectory(run).index(["config_hash"])
-    if hashes.num_rows and config.hash not in set(hashes["config_hash"].to_pylist()):
-        return version_of(run, config)
-    return None
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Planner:
+    """Plans with what was asked for."""
+
+    console: Console
+    config: CurationConfig
+    options: argparse.Namespace
+    engine: str | None
+    say: Callable[[str], None]
+
+    def plan(self, sources: Sequence[Source], done: Done) -> CurationPlan:
+        """The plan of these sources."""
+        options = self.options
+        with self.console.status("Reading headers ...") as status:
+            return plan_units(
+                sources,
+                done,
+                self.config.planning,
+                lambda count, total: status.update(f"Reading headers: {count}/{total}"),
+                selection=Selection(
+                    part=options.slice, seed=options.seed if options.shuffle else None, limit=options.limit
+                ),
+                cache=HeaderCache(options.run, self.say),
+                read=self._read,
+            )
+
+    def _read(self, files: Sequence[HeaderFile]) -> Iterator[tuple[HeaderFile, Header]]:
+        """On the cluster that will do the work, where there is one and it is worth it; else here."""
+        helpers, timeout_s = self.config.planning.num_processes, self.config.planning.probe_timeout_s
+        if self.engine == "ray" and os.environ.get("RAY_ADDRESS", "") not in {"", "local"}:
+            from curation.sources.header_tasks import BATCH_FILES, read_headers_on_ray  # noqa: PLC0415 (imports Ray)
+
+            if len(files) > BATCH_FILES:
+                return read_headers_on_ray(files, num_helpers=helpers, timeout_s=timeout_s)
+        return read_headers(files, num_helpers=helpers, timeout_s=timeout_s)
 
 
-def _prepare_version(
-    console: Console, run: str, config: CurationConfig, version: Version, sources: Sequence[Source]
-) -> Prepared:
+def _plan_version(planner: _Planner, version: Version, sources: Sequence[Source], done: Done) -> CurationPlan:
     """Plan what a version still waits for, and nothing else."""
-    work = version.work()
+    console, work = planner.console, version.work()
     waited_for = {each.source for each in work.values()}
     given = [source for source in sources if source.uri in waited_for]
-    with console.status("Reading headers ...") as status:
-        planned = plan_units(
-            given, set(), config.planning, lambda count: status.update(f"Reading headers: {count}/{len(given)}")
-        )
+    planned = planner.plan(given, done.cut_as_before())
     units = units_to_compute(version, planned.units)
     lengths = {unit.key: seconds for unit, seconds in zip(planned.units, planned.seconds, strict=True)}
-    plan = replace(
-        planned,
-        units=tuple(units),
-        num_sources=len(given),
-        num_done=0,
-        duration_s=sum(lengths[unit.key] for unit in units),
-        seconds=tuple(lengths[unit.key] for unit in units),
-    )
+    seconds = tuple(lengths[unit.key] for unit in units)
+    plan = replace(planned, units=tuple(units), num_done=0, duration_s=sum(seconds), seconds=seconds)
     clips = sum(len(unit.wanted) for unit in units if unit.wanted is not None)
     _print(
         console,
         f"these are the settings of decisions {version.name}: {len(units)} units have something to compute for it "
-        f"({clips} clips, and {sum(unit.wanted is None for unit in units)} units as a whole); nothing else is done",
+        f"({clips} clips, and {sum(unit.wanted is None for unit in units)} units as a whole)"
+        f"{_left_out(plan)}; nothing else is done",
     )
     if missing := len(waited_for - {source.uri for source in given}):
-        _print(console, f"note: {missing} sources that it waits for are not in INPUT")
+        planner.say(f"{missing} sources that it waits for are not in INPUT")
     if newer := version.newer_shards():
-        _print(console, f"note: {len(newer)} shards are newer than {version.name}; `decide --apply` takes them in")
-    return Prepared(run=run, config=config, plan=plan, console=console, version=version)
+        planner.say(f"{len(newer)} shards are newer than {version.name}; `decide --apply` takes them in")
+    return plan
 
 
 def make_sample(console: Console, directory: Path) -> None:
@@ -176,24 +220,35 @@ def _shortfall(profile: str, lesser: list[LesserMethod]) -> str:
     return f"{profile} asks for the paper's models, and {len(lesser)} stages choose a lesser method"
 
 
-def _warn_of_other_configurations(console: Console, directory: RunDirectory, config: CurationConfig) -> None:
-    table = directory.index(["config_hash"])
-    others = set(table["config_hash"].to_pylist()) - {config.hash} if table.num_rows else set()
-    if others:
-        _print(
-            console,
-            f"note: {directory.run} already holds clips decided under other settings ({', '.join(sorted(others))}; now "
-            f"{config.hash}); they stay as they are. Use another --run to decide everything anew.",
-        )
-
-
 def _tell(console: Console, location: str, plan: CurationPlan) -> None:
     unknown = f", {plan.num_unknown} of them with an unreadable header" if plan.num_unknown else ""
     _print(
         console,
-        f"{plan.num_sources} sources in {location}: {len(plan.units)} units to do{unknown}, {plan.num_done} done; "
-        f"{plan.duration_s / 60:.1f} min of video",
+        f"{plan.num_sources} sources in {location}{_of_part(plan)}: {len(plan.units)} units to do{unknown}, "
+        f"{plan.num_done} done; {plan.duration_s / 60:.1f} min of video{_left_out(plan)}",
     )
+
+
+def _of_part(plan: CurationPlan) -> str:
+    if not plan.num_in_other_parts:
+        return ""
+    return f" ({plan.num_in_other_parts} more are of other slices)"
+
+
+def _left_out(plan: CurationPlan) -> str:
+    return f"; {plan.num_beyond_limit} more sources are left out by --limit" if plan.num_beyond_limit else ""
+
+
+def _tell_what_waits(console: Console, plan: CurationPlan) -> None:
+    """Say which sources could not be reached, and why: they are neither done nor judged."""
+    number = sum(plan.unreachable.values())
+    if not number:
+        return
+    named = list(islice(plan.unreachable.items(), MAX_NAMED_REASONS))
+    reasons = "; ".join(f"{reason} ({count})" if len(plan.unreachable) > 1 else reason for reason, count in named)
+    more = "; …" if len(plan.unreachable) > len(named) else ""
+    sources = "source" if number == 1 else "sources"
+    _print(console, f"{number} {sources} could not be reached: {reasons}{more}; the same command goes on")
 
 
 def _print(console: Console, line: str) -> None:

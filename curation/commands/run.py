@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from curation.commands.options import add_input
+from curation.commands.options import add_input, add_selection
 from infra.command_line import add_engine
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     add_input(parser)
+    add_selection(parser)
     parser.add_argument(
         "--allow-local-methods",
         action="store_true",
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
     """
     from curation.commands.prepare import prepare  # noqa: PLC0415 (the header reader takes a second)
 
-    prepared = prepare(options, allow_local_methods=options.allow_local_methods)
+    prepared = prepare(options, allow_local_methods=options.allow_local_methods, engine=options.engine)
     # The options are in order, so it is now worth the seconds that Ray takes to import.
     from curation.commands.curating import curate  # noqa: PLC0415
 

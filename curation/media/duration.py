@@ -17,6 +17,14 @@ DEFAULT_RATE: Final = Fraction(25)
 """Frames a second where a file says nothing."""
 MAX_CLAIMED_S: Final = 48 * 3600.0
 """A header that says more is damaged: it would be planned as thousands of units without a picture."""
+BUFFER_BYTES: Final = 4096
+"""What FFmpeg asks a file object for at a time: where it goes from box to box, each place costs as much."""
+BRIEF: Final = {"probesize": "1000000", "fpsprobesize": "1"}
+"""FFmpeg's options that let it look at few packets. It otherwise reads up to 5 MB of them to guess rates, which no
+duration depends on."""
+_OWN_DURATIONS: Final = ("mov,mp4", "mpegts")
+"""How FFmpeg's names of formats begin in which each stream's duration is stored or is seen at the end of the file."""
+_SAME_S: Final = 1e-3
 
 
 def duration_s(file: str | BinaryIO) -> float:
@@ -30,9 +38,35 @@ def duration_s(file: str | BinaryIO) -> float:
     """
     # FFmpeg takes what stands before a colon for a protocol.
     opened = os.path.abspath(file) if isinstance(file, str) else file  # noqa: PTH100 (the path is a string)
-    with av.open(opened, metadata_errors="replace") as container:
+    claimed = _briefly_claimed_s(opened)
+    if claimed is not None:
+        return claimed
+    _rewind(opened)
+    with av.open(opened, metadata_errors="replace", buffer_size=BUFFER_BYTES) as container:
         claimed = claimed_duration_s(container)
         return measured_duration_s(container) if claimed is None else claimed
+
+
+def _briefly_claimed_s(file: str | BinaryIO) -> float | None:
+    """What the header says, found by reading little; None where more must be read to tell."""
+    try:
+        with av.open(file, metadata_errors="replace", options=BRIEF, buffer_size=BUFFER_BYTES) as container:
+            stream = choose_video(container)
+            claimed = claimed_duration_s(container)
+            if claimed is None or not stream.duration or not container.format.name.startswith(_OWN_DURATIONS):
+                return None
+            others = [each for each in container.streams if each.index != stream.index]
+            # A stream of which FFmpeg has seen no packet yet gets the duration of the whole file.
+            is_whole = abs(claimed - (container.duration or 0) / av.time_base) < _SAME_S
+            sized = all(each.codec_context.width for each in container.streams.video if each.codec_context is not None)
+            return claimed if sized and not (others and is_whole) else None
+    except (MediaError, av.error.FFmpegError, ValueError):
+        return None
+
+
+def _rewind(file: str | BinaryIO) -> None:
+    if not isinstance(file, str):
+        file.seek(0)
 
 
 def claimed_duration_s(container: av.container.InputContainer) -> float | None:

@@ -12,6 +12,7 @@ MEANINGS: Final = {
     "source": "the video that it comes from, as the run was given it",
     "source_key": "the source, or segment of a long one",
     "segment": "number of the segment of a long source",
+    "num_segments": "into how many segments the source was cut",
     "source_duration_s": "length of the source or segment",
     "stage_seconds": "JSON: seconds that each stage took for the source",
     "pool": "`human`, or `general`: animals, animation and scenery, whose sound is dropped",

@@ -160,6 +160,7 @@ def _common(source: Source, decided_by: DecidedBy) -> dict[str, Any]:
         "source": source.uri,
         "source_key": source.key,
         "segment": source.segment,
+        "num_segments": source.num_segments,
         "source_duration_s": max(0.0, min(source.segment_end_s, media_s) - source.segment_start_s),
         **_format(source),
         "stage_seconds": json.dumps({name: round(seconds, 4) for name, seconds in source.stage_seconds.items()}),

@@ -18,6 +18,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "source": pa.string(),
     "source_key": pa.string(),
     "segment": pa.int64(),
+    "num_segments": pa.int64(),
     "source_duration_s": pa.float64(),
     "stage_seconds": pa.string(),
     "pool": pa.string(),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import heapq
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Self
 
+from curation.sources.object_pages import ListedObject, object_pages
 from infra.storage.commits import SESSION_FILE
 
 TRASH = frozenset(
@@ -38,6 +39,24 @@ class Found:
 
     path: str
     problem: OSError | None = None
+    size: int | None = None
+    """Bytes; None where the listing does not say."""
+    stamp: str | None = None
+    """The store's tag of its content, or when it was changed; None where the listing does not say."""
+
+    @classmethod
+    def of(cls, listed: ListedObject) -> Self:
+        """An object of a store."""
+        return cls(listed.path, size=listed.size, stamp=listed.stamp)
+
+    @classmethod
+    def here(cls, path: str, status: Callable[[], os.stat_result]) -> Self:
+        """A file of this machine."""
+        try:
+            found = status()
+        except OSError:  # a link to nothing, or a file that has just gone
+            return cls(path)
+        return cls(path, size=found.st_size, stamp=str(found.st_mtime_ns))
 
 
 def files_below(root: str, runs: set[str]) -> Iterator[Found]:
@@ -59,7 +78,9 @@ def files_below(root: str, runs: set[str]) -> Iterator[Found]:
                 raise entries
             yield Found(f"{directory}/", entries)
         else:
-            yield from (Found(entry.path) for entry in entries if may_be_video(entry.name) and is_file(entry))
+            for entry in entries:
+                if may_be_video(entry.name) and is_file(entry):
+                    yield Found.here(entry.path, entry.stat)
 
 
 def directories_below(root: str, runs: set[str]) -> Iterator[str]:
@@ -124,26 +145,31 @@ def is_file(entry: os.DirEntry[str]) -> bool:
         return True
 
 
-def objects_below(fs: Any, root: str, runs: set[str], *, max_depth: int | None = None) -> Iterator[str]:
-    """Keys below a prefix of an object store, without folders, trash and runs, as the store spells them.
+def objects_below(
+    fs: Any, root: str, runs: set[str], wanted: Callable[[str], bool], *, max_depth: int | None = None
+) -> Iterator[Found]:
+    """Objects below a prefix of an object store, without folders, trash and runs, under the keys that the store gives.
 
     Args:
         fs: the store.
         root: the prefix.
         runs: gets the run directories below it.
+        wanted: whether a key is asked for; of the others, nothing is kept in memory.
         max_depth: of the keys.
     """
-    fs.invalidate_cache()
-    objects = fs.find(root, maxdepth=max_depth, detail=True)
-    below_root = {path.removesuffix(f"/{SESSION}") for path in objects if path.endswith(f"/{SESSION}")}
+    below_root, found = set[str](), list[Found]()
+    for each in object_pages(fs, root, max_depth=max_depth):
+        if each.path.endswith(f"/{SESSION}"):
+            below_root.add(each.path.removesuffix(f"/{SESSION}"))
+        below = each.path.removeprefix(root).lstrip("/")
+        if each.path.endswith(("/", FOLDER_MARK)) or not below or any(is_skipped(name) for name in below.split("/")):
+            continue
+        if wanted(each.path):
+            found.append(Found.of(each))
+    # A run shows itself by one of its last keys.
     runs |= below_root
     made = tuple(f"{run}/{name}/" for run in below_root for name in MADE_BY_RUNS)
-    for path, info in sorted(objects.items()):
-        below = path.removeprefix(root).lstrip("/")
-        if info["type"] != "file" or path.endswith(("/", FOLDER_MARK)) or path.startswith(made) or not below:
-            continue
-        if not any(is_skipped(name) for name in below.split("/")):
-            yield path
+    yield from (each for each in found if not each.path.startswith(made))
 
 
 def may_be_video(path: str) -> bool:

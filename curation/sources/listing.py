@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from urllib.parse import unquote
 
 from curation.clip.schema import Pool, Source
 from curation.sources.folders import Found, files_below, may_be_video, objects_below
 from curation.sources.manifest import MANIFESTS, Entry, read_manifest
+from curation.sources.object_pages import found_object, is_prefix
 from curation.sources.patterns import has_wildcard, matching_files, matching_objects
 from curation.sources.plain import spelled_out
 from curation.sources.schemes import SourcesConfig, canonical, check_scheme
 from infra.config import ConfigError
 from infra.storage.files import filesystem, is_local, scheme_of, store_errors
 
+PROGRESS_EVERY = 1000
+"""Videos after which it is said how many have been found: a page of a store's listing."""
 LIST_STAGE = "probe"
 """The stage under which a source is recorded that was found but cannot be named or reached."""
 
@@ -25,7 +28,9 @@ def list_sources(
     pool: Pool = Pool.HUMAN,
     path_column: str | None = None,
     config: SourcesConfig | None = None,
+    *,
     note: Callable[[str], None] = lambda _: None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> list[Source]:
     """Every video that `location` names, in a stable order, each file once however many names it has.
 
@@ -41,6 +46,7 @@ def list_sources(
         path_column: the manifest's column of paths.
         config: what may be read.
         note: called with what a person should know but does not have to act on.
+        progress: called with the number of videos found so far.
 
     Raises:
         ConfigError: nothing is there, or the manifest cannot be read.
@@ -50,34 +56,43 @@ def list_sources(
     runs: set[str] = set()
     is_folder = is_local(location) and os.path.isdir(local_path(location))  # noqa: PTH112 (plain strings throughout)
     if location.lower().endswith(MANIFESTS) and not is_folder:
-        sources = [_from_entry(entry, location, pool, config) for entry in read_manifest(location, path_column)]
+        found = (_from_entry(entry, location, pool, config) for entry in read_manifest(location, path_column))
     else:
-        sources = [_from_found(found, pool) for found in _expand(location, runs)]
+        found = (_from_found(each, pool) for each in _expand(location, runs))
+    unique, num_found = _unique(_counted(found, progress))
     if runs:
         note(f"what the run{'s' if len(runs) > 1 else ''} in {', '.join(sorted(runs))} made is no input: left out")
-    unique = _unique(sources)
     if not unique:
         raise ConfigError(f"no videos in {location}")
-    if len(unique) < len(sources):
+    if len(unique) < num_found:
         note(
-            f"{len(sources) - len(unique)} of {len(sources)} entries in {location} name a file that another one names: "
+            f"{num_found - len(unique)} of {num_found} entries in {location} name a file that another one names: "
             "it is one source, with what the first entry says of it"
         )
-    return sorted(unique.values(), key=lambda source: source.uri)
+    return sorted(unique, key=lambda source: source.uri)
 
 
-def _unique(sources: Sequence[Source]) -> dict[str, Source]:
-    """One source for each file: the first one, under the file's own name if any source has it (the others are
-    links)."""
+def _counted(sources: Iterable[Source], progress: Callable[[int], None]) -> Iterator[Source]:
+    for number, source in enumerate(sources, start=1):
+        if number % PROGRESS_EVERY == 0:
+            progress(number)
+        yield source
+
+
+def _unique(sources: Iterable[Source]) -> tuple[list[Source], int]:
+    """One source for each file, and how many there were: the first one of each, under the file's own name if any source
+    has it (the others are links)."""
     unique: dict[str, Source] = {}
     folders: dict[str, str] = {}
+    num_sources = 0
     for source in sources:
+        num_sources += 1
         identity = _identity(source, folders)
         if identity not in unique:
             unique[identity] = source
         elif source.uri == identity:
             unique[identity] = replace(unique[identity], uri=identity)
-    return unique
+    return list(unique.values()), num_sources
 
 
 def local_path(location: str) -> str:
@@ -90,44 +105,43 @@ def local_path(location: str) -> str:
     return lexical
 
 
-def _expand(location: str, runs: set[str]) -> list[Found]:
+def _expand(location: str, runs: set[str]) -> Iterator[Found]:
     try:
         with store_errors():
-            found = list(_local(local_path(location), runs) if is_local(location) else _remote(location, runs))
+            yield from _local(local_path(location), runs) if is_local(location) else _remote(location, runs)
     except (OSError, ImportError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"cannot list {location}: {' '.join(str(error).split())}") from error
-    return found
 
 
 def _local(path: str, runs: set[str]) -> Iterator[Found]:
     if os.path.isdir(path):  # noqa: PTH112
         yield from files_below(path, runs)
     elif os.path.lexists(path):
-        yield Found(path)
+        yield Found.here(path, lambda: os.stat(path))  # noqa: PTH116
     elif has_wildcard(path):
-        yield from (Found(match) for match in matching_files(path, runs))
+        yield from matching_files(path, runs)
     else:
         raise ConfigError(f"no such file or directory: {path}")
 
 
 def _remote(location: str, runs: set[str]) -> Iterator[Found]:
     fs, plain = filesystem(location)
-    if fs.isdir(plain):
-        paths: Iterator[str] = (path for path in objects_below(fs, plain, runs) if may_be_video(path))
+    if is_prefix(fs, plain):
+        objects = objects_below(fs, plain, runs, may_be_video)
     elif fs.exists(plain):
-        paths = iter([plain])
+        objects = iter([Found.of(found_object(fs.info(plain), plain))])
     elif has_wildcard(plain):
-        paths = matching_objects(fs, plain, runs)
+        objects = matching_objects(fs, plain, runs)
     else:
         raise ConfigError(f"no such file or directory: {location}")
-    for path in paths:
-        yield Found(fs.unstrip_protocol(path))
+    for each in objects:
+        yield Found(fs.unstrip_protocol(each.path), size=each.size, stamp=each.stamp)
 
 
 def _from_found(found: Found, pool: Pool) -> Source:
-    source = Source(uri=spelled_out(found.path), pool=pool)
+    source = Source(uri=spelled_out(found.path), pool=pool, size=found.size, stamp=found.stamp)
     if source.uri != found.path:
         return _unwritable(source)
     if found.problem is None:

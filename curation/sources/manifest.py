@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +24,8 @@ PATH_COLUMNS = ("path", "uri", "url", "file", "video")
 POOL_COLUMN = "pool"
 DELIMITERS = {".csv": ",;\t|", ".tsv": "\t,;|"}
 """Delimiters that a text file may have: the first with which its header has a column of paths is taken."""
+BATCH_ROWS = 10_000
+"""Rows of a Parquet file that are in memory at a time."""
 OTHER_ENCODINGS = ((codecs.BOM_UTF32_LE, "UTF-32"), (codecs.BOM_UTF16_LE, "UTF-16"), (codecs.BOM_UTF16_BE, "UTF-16"))
 KINDS = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object", str: "text"}
 
@@ -59,8 +62,8 @@ class _Row:
     values: dict[str, Any]
 
 
-def read_manifest(location: str, path_column: str | None = None) -> list[Entry]:
-    """Every row of a manifest.
+def read_manifest(location: str, path_column: str | None = None) -> Iterator[Entry]:
+    """The rows of a manifest, one after the other: a million of them at once would take gigabytes.
 
     Args:
         location: its path or URI.
@@ -70,27 +73,40 @@ def read_manifest(location: str, path_column: str | None = None) -> list[Entry]:
         ConfigError: it cannot be read, or a row is wrong; one line names the row.
     """
     try:
-        data = read_bytes(location)
-        if location.lower().endswith(".parquet"):
-            rows = list(_parquet_rows(data))
-        elif location.lower().endswith(tuple(DELIMITERS)):
-            rows = list(_csv_rows(_text(data), DELIMITERS[location[-4:].lower()], path_column))
-        else:
-            rows = list(_json_rows(_text(data)))
+        rows = _rows(location, path_column)
+        first = next(rows, None)
+        if first is None:
+            return
+        column = _path_column(location, list(first.values), path_column)
+        for row in chain([first], rows):
+            try:
+                entry = _entry(row, column)
+            except ValueError as error:
+                raise ConfigError(f"{location}: {error}") from error
+            yield entry
+    except ConfigError:
+        raise
     except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
         raise ConfigError(f"cannot read manifest {location}: {' '.join(str(error).split())}") from error
-    if not rows:
-        return []
-    names = list(rows[0].values)
+
+
+def _path_column(location: str, names: Sequence[str], path_column: str | None) -> str:
     column = _column(names, (path_column,) if path_column else PATH_COLUMNS)
     if column is None:
         raise ConfigError(
             f"{location}: no column {path_column or ' or '.join(PATH_COLUMNS)}; it has {', '.join(names)}"
         )
-    try:
-        return [_entry(row, column) for row in rows]
-    except ValueError as error:
-        raise ConfigError(f"{location}: {error}") from error
+    return column
+
+
+def _rows(location: str, path_column: str | None) -> Iterator[_Row]:
+    data = read_bytes(location)
+    if location.lower().endswith(".parquet"):
+        yield from _parquet_rows(data)
+    elif location.lower().endswith(tuple(DELIMITERS)):
+        yield from _csv_rows(_text(data), DELIMITERS[location[-4:].lower()], path_column)
+    else:
+        yield from _json_rows(_text(data))
 
 
 def _entry(row: _Row, column: str) -> Entry:
@@ -257,18 +273,20 @@ def _parquet_rows(data: bytes) -> Iterator[_Row]:
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"it has the column {twice!r} twice")
-    table: pa.Table = file.read(use_threads=False)
-    columns = [_values(name, table[name]) for name in names]
-    for number, values in enumerate(zip(*columns, strict=True), start=1):
-        yield _Row(Place(number), dict(zip(names, values, strict=True)))
+    first = 1
+    for batch in file.iter_batches(BATCH_ROWS, use_threads=False):
+        columns = [_values(name, batch.column(index), first) for index, name in enumerate(names)]
+        for number, values in enumerate(zip(*columns, strict=True), start=first):
+            yield _Row(Place(number), dict(zip(names, values, strict=True)))
+        first += batch.num_rows
 
 
-def _values(name: str, column: pa.ChunkedArray) -> list[Any]:
+def _values(name: str, column: pa.Array, first: int) -> list[Any]:
     """A column's values in Python's types, which hold fewer dates than Arrow's, and no text that is not UTF-8."""
     try:
         values: list[Any] = column.to_pylist()
     except (ValueError, OverflowError):
-        for number, value in enumerate(column, start=1):
+        for number, value in enumerate(column, start=first):
             try:
                 value.as_py()
             except (ValueError, OverflowError) as error:

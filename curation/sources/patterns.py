@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from curation.sources.folders import (
+    Found,
     directories_below,
     is_directory,
     is_file,
@@ -26,7 +27,7 @@ def has_wildcard(path: str) -> bool:
     return WILDCARD.search(path) is not None
 
 
-def matching_files(pattern: str, runs: set[str]) -> Iterator[str]:
+def matching_files(pattern: str, runs: set[str]) -> Iterator[Found]:
     """Files of this machine that a pattern names: `*`, `?`, `[a-z]`, and `**` for directories of any depth.
 
     Args:
@@ -39,12 +40,12 @@ def matching_files(pattern: str, runs: set[str]) -> Iterator[str]:
     yield from _below("/", [part for part in pattern.split("/") if part], runs)
 
 
-def _below(directory: str, parts: Sequence[str], runs: set[str]) -> Iterator[str]:
+def _below(directory: str, parts: Sequence[str], runs: set[str]) -> Iterator[Found]:
     part, rest = parts[0], parts[1:]
     path = os.path.join(directory, part)  # noqa: PTH118 (names that are no text stay plain strings)
     if os.path.lexists(path):
         if not rest and os.path.isfile(path):  # noqa: PTH113
-            yield path
+            yield Found.here(path, lambda: os.stat(path))  # noqa: PTH116
         elif rest and os.path.isdir(path):  # noqa: PTH112
             yield from _below(path, rest, runs)
     elif part == ANY_DEPTH:
@@ -56,23 +57,25 @@ def _below(directory: str, parts: Sequence[str], runs: set[str]) -> Iterator[str
                 yield from _matched(entry, rest, runs)
 
 
-def _matched(entry: os.DirEntry[str], rest: Sequence[str], runs: set[str]) -> Iterator[str]:
+def _matched(entry: os.DirEntry[str], rest: Sequence[str], runs: set[str]) -> Iterator[Found]:
     if is_directory(entry):
         yield from _below(entry.path, rest, runs) if rest else ()
     elif not rest and is_file(entry):
-        yield entry.path
+        yield Found.here(entry.path, entry.stat)
 
 
-def matching_objects(fs: Any, pattern: str, runs: set[str]) -> Iterator[str]:
-    """Keys of an object store that a pattern names; `runs` as in `objects_below`."""
+def matching_objects(fs: Any, pattern: str, runs: set[str]) -> Iterator[Found]:
+    """Objects of a store that a pattern names; `runs` as in `objects_below`."""
     parts = pattern.split("/")
     fixed = 1
     while fixed < len(parts) and (not has_wildcard(parts[fixed]) or fs.exists("/".join(parts[: fixed + 1]))):
         fixed += 1
     root, rest = "/".join(parts[:fixed]), parts[fixed:]
-    for path in objects_below(fs, root, runs, max_depth=None if ANY_DEPTH in rest else len(rest)):
-        if _matches(path.removeprefix(root).lstrip("/").split("/"), rest):
-            yield path
+
+    def wanted(path: str) -> bool:
+        return _matches(path.removeprefix(root).lstrip("/").split("/"), rest)
+
+    yield from objects_below(fs, root, runs, wanted, max_depth=None if ANY_DEPTH in rest else len(rest))
 
 
 def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:

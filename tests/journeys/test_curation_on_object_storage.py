@@ -40,7 +40,7 @@ def write_bucket(folder: Path) -> Path:
 
 
 def plan(location: str, run: str, config: CurationConfig) -> tuple[Source, ...]:
-    return plan_units(list_sources(location), RunDirectory(run).committed(), config.planning).units
+    return tuple(plan_units(list_sources(location), RunDirectory(run).committed(), config.planning).units)
 
 
 def fill_store(bucket: Path) -> s3fs.S3FileSystem:

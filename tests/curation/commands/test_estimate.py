@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from curation.__main__ import main
-from curation.commands.estimate import span, stage_cost, wall_seconds
+from curation.commands.cost import COST_COLUMNS, stage_cost
+from curation.commands.estimate import span, wall_seconds
 from curation.pipeline import STAGES
 from curation.shards.run_directory import RunDirectory
 from infra.jobs.placement import ActorRange, PlacedPool, PoolConfig
@@ -46,11 +47,11 @@ def test_wall_time_is_the_slowest_pools(
 
 def test_stages_are_measured_on_what_is_committed(tmp_path: Path) -> None:
     run = str(tmp_path)
-    assert stage_cost(RunDirectory(run)) == {}
+    assert stage_cost(RunDirectory(run).index(COST_COLUMNS)) == {}
     units = [source(f"/in/{name}.mp4", 640, 480, 10.0) for name in "ab"]
     times = {"probe": 1.0, "faces": 4.0}
     write_run(run, [replace(unit.fail("scenes", "undecodable", ""), stage_seconds=times) for unit in units])
-    assert stage_cost(RunDirectory(run)) == pytest.approx({"probe": 0.1, "faces": 0.4})
+    assert stage_cost(RunDirectory(run).index(COST_COLUMNS)) == pytest.approx({"probe": 0.1, "faces": 0.4})
 
 
 @pytest.mark.parametrize(

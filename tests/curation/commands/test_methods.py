@@ -67,7 +67,7 @@ def test_run_refuses_what_plan_tells(bucket: Path, tmp_path: Path, capsys: pytes
     assert printed.err.count("\n") == 1
     assert "scenes: colour_edges in place of DINOv2" in printed.err
     assert "--allow-local-methods" in printed.err
-    assert not run.exists()
+    assert [path.name for path in run.iterdir()] == ["plan"], "the headers that `plan` has read"
 
     assert main(["run", *words, "--engine", "inline", "--allow-local-methods"]) == 0
     assert "sync: mouth_motion in place of SyncNet" in capsys.readouterr().out

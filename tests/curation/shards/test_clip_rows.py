@@ -59,6 +59,7 @@ OF_THE_SEGMENT = {
     "source": "/in/b.mp4",
     "source_key": SEGMENT.key,
     "segment": 2,
+    "num_segments": None,
     "source_duration_s": 4.0,
     "field_order": "tt",
     "color_range": "full",

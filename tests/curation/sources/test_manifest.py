@@ -102,7 +102,7 @@ def test_parquet_types_become_plain_json(tmp_path: Path) -> None:
         }
     )
     pq.write_table(table, tmp_path / "list.parquet")
-    (entry,) = read_manifest(str(tmp_path / "list.parquet"))
+    (entry,) = list(read_manifest(str(tmp_path / "list.parquet")))
     assert entry.path == "a.mp4"
     assert entry.metadata == {
         "day": "2024-01-02",
@@ -200,7 +200,7 @@ def latin(*texts: str) -> pa.Array:
 def test_a_wrong_parquet_manifest_is_one_line_too(tmp_path: Path, table: pa.Table, message: str) -> None:
     pq.write_table(table, tmp_path / "list.parquet")
     with pytest.raises(ConfigError, match=message) as told:
-        read_manifest(str(tmp_path / "list.parquet"))
+        list(read_manifest(str(tmp_path / "list.parquet")))
     assert "\n" not in str(told.value)
 
 
@@ -257,7 +257,7 @@ def made_by_people(shared: Path) -> Path:
 
 @pytest.mark.parametrize("name", READ)
 def test_manifests_that_people_made(made_by_people: Path, name: str) -> None:
-    entries = read_manifest(str(made_by_people / name))
+    entries = list(read_manifest(str(made_by_people / name)))
     assert len(entries) == READ[name]
     json.dumps([entry.metadata for entry in entries], allow_nan=False)
 
@@ -265,4 +265,4 @@ def test_manifests_that_people_made(made_by_people: Path, name: str) -> None:
 @pytest.mark.parametrize("name", REFUSED)
 def test_wrong_manifests_that_people_made(made_by_people: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=REFUSED[name]):
-        read_manifest(str(made_by_people / name))
+        list(read_manifest(str(made_by_people / name)))

@@ -20,8 +20,9 @@ from curation.clip.schema import Source
 from curation.job import CurationJob
 from curation.pipeline import CurationConfig
 from curation.sources import node_copies_cleanup as cleanup
-from curation.sources.headers import BLOCK_BYTES, header_duration
+from curation.sources.headers import header_duration
 from curation.sources.node_copies import FetchConfig, NodeCopies
+from curation.sources.small_reads import HEAD_BYTES, LARGE_BYTES
 from tests.worlds.counting_store import Traffic, counted
 from tests.worlds.fresh_process import FreshPython
 from tests.worlds.videos import write_video
@@ -61,6 +62,7 @@ def user(folder: Path, then: str) -> str:
     return f"""
         import time
         from curation.sources.node_copies import FetchConfig, NodeCopies
+from curation.sources.small_reads import HEAD_BYTES, LARGE_BYTES
         copies = NodeCopies(FetchConfig(directory={str(folder)!r}), "run")
         with copies.open({uri("a")!r}) as path:
             print(len(open(path, "rb").read()), flush=True)
@@ -295,4 +297,4 @@ def test_a_header_in_a_bucket_costs_a_few_blocks_of_a_long_video(door: Traffic, 
     door.clear()
     assert header_duration("s3://fetched/long.mp4") == pytest.approx(1)
     assert door.num_gets <= 4
-    assert door.num_bytes <= 4 * BLOCK_BYTES
+    assert door.num_bytes <= HEAD_BYTES + LARGE_BYTES
