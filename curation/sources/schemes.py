@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import fsspec
 
@@ -37,6 +38,8 @@ def check_scheme(path: str, config: SourcesConfig) -> None:
     if scheme is None and "://" in path and "::" in path:
         raise ConfigError(f"{path} is a chain of file systems, which is never followed: unpack it and name the files")
     scheme = canonical(scheme or "file")
+    if _is_read(scheme, config.schemes):
+        return
     allowed = {canonical(name) for name in config.schemes}
     if scheme not in allowed:
         setting = f"[{','.join((*config.schemes, scheme))}]"
@@ -49,6 +52,15 @@ def check_scheme(path: str, config: SourcesConfig) -> None:
         fsspec.get_filesystem_class(scheme)
     except (ValueError, ImportError) as error:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from error
+
+
+@cache
+def _is_read(scheme: str, schemes: tuple[str, ...]) -> bool:
+    """Whether a run reads a scheme: asked for each of a million paths."""
+    try:
+        return scheme in map(canonical, schemes) and bool(fsspec.get_filesystem_class(scheme))
+    except (ValueError, ImportError):
+        return False
 
 
 def canonical(scheme: str) -> str:
