@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+PAGE_KEYS: Final = 1000
+"""Keys of a page: as many as S3 gives."""
 
 
 class ListedObject(NamedTuple):
@@ -46,7 +49,12 @@ def object_pages(fs: Any, root: str, *, max_depth: int | None = None) -> Iterato
     waiting = [(f"{key.rstrip('/')}/" if key else "", max_depth)]
     while waiting:
         prefix, depth = waiting.pop()
-        asked = {"Bucket": bucket, "Prefix": prefix, **({"Delimiter": "/"} if depth is not None else {})}
+        asked = {
+            "Bucket": bucket,
+            "Prefix": prefix,
+            "MaxKeys": PAGE_KEYS,
+            **({"Delimiter": "/"} if depth is not None else {}),
+        }
         page: Mapping[str, Any] = {"IsTruncated": True}
         while page.get("IsTruncated"):
             page = fs.call_s3("list_objects_v2", **asked)

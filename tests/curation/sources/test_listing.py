@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from hashlib import md5
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 import s3fs
 
 from curation.clip.schema import Pool
-from curation.sources import SourcesConfig, list_sources
+from curation.sources import SourcesConfig, list_sources, listing, object_pages
 from infra.config import ConfigError
 from tests.worlds.unprivileged import run_as_nobody
 
@@ -297,6 +298,37 @@ def test_keys_are_literal_and_folders_are_no_videos(store: s3fs.S3FileSystem) ->
     assert below("s3://listed/in", "s3://listed/in/**/?.mp4") == ["A [1]/a.mp4", "d//e.mp4"]
     with pytest.raises(ConfigError, match="no such file"):
         list_sources("s3://listed/nothing")
+
+
+def test_a_store_is_listed_page_by_page(store: s3fs.S3FileSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_pages, "PAGE_KEYS", 2)
+    monkeypatch.setattr(listing, "PROGRESS_EVERY", 2)
+    keys = ["a.mp4", "b.mp4", "c.mp4", "d/a.mp4", "d/b.mp4", "d/c.mp4", "d/e/f/a.mp4", "g.txt"]
+    for key in keys:
+        store.pipe_file(f"listed/pages/{key}", key.encode())
+    counts: list[int] = []
+    sources = list_sources("s3://listed/pages", progress=counts.append)
+    assert [source.uri.removeprefix("s3://listed/pages/") for source in sources] == keys[:-1]
+    assert counts == [2, 4, 6]
+    assert below("s3://listed/pages", "s3://listed/pages/*/*.mp4") == keys[3:6]
+    assert below("s3://listed/pages", "s3://listed/pages/**/a.mp4") == ["a.mp4", "d/a.mp4", "d/e/f/a.mp4"]
+    assert not store.dircache, "a kilobyte an object"
+
+
+def test_a_listing_says_how_large_a_video_is_and_which_content_it_has(store: s3fs.S3FileSystem, bucket: Path) -> None:
+    for content in (b"one", b"other"):
+        store.pipe_file("listed/told/a.mp4", content)
+        tag = md5(content, usedforsecurity=False).hexdigest()
+        for location in ("s3://listed/told", "s3://listed/told/a.mp4", "s3://listed/told/*.mp4"):
+            (source,) = list_sources(location)
+            assert (source.size, source.stamp) == (len(content), tag)
+    os.utime(bucket / "b.mp4", ns=(0, 5))
+    for location in (f"{bucket}/b.mp4", f"{bucket}/b*", str(bucket)):
+        source = next(each for each in list_sources(location) if each.uri.endswith("b.mp4"))
+        assert (source.size, source.stamp) == (1, "5")
+    (bucket / "list.csv").write_text("path\nb.mp4\n")
+    (named,) = list_sources(str(bucket / "list.csv"))
+    assert (named.size, named.stamp) == (None, None)
 
 
 def test_what_runs_have_made_in_a_store_is_left_out_and_told(store: s3fs.S3FileSystem) -> None:
