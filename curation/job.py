@@ -55,6 +55,15 @@ class CurationJob:
         RunDirectory(self.run).open_session(self.session)
         remember_settings(self.run, self.config.hash, self.config.deciding)
 
+    def tidy(self) -> None:
+        """Bring the index of the shards up to date; next to nothing when there is nothing to do.
+
+        Raises:
+            TakenOverError: another run has started on the directory.
+            OSError: the store or the disk fails; nothing is lost by that.
+        """
+        RunDirectory(self.run).tidy(self.session)
+
     def key(self, unit: Source) -> str:
         """The source's own key."""
         return unit.key

@@ -6,8 +6,9 @@ import time
 
 from curation.commands.prepare import Prepared
 from curation.job import CurationJob
-from curation.report import write_report
-from curation.report.summary import print_summary, summarise
+from curation.report import write_report_of
+from curation.report.summary import print_summary, summarise_directory
+from curation.shards.versions import open_clips
 from infra.jobs.cluster import telling_why_it_stopped
 from infra.jobs.console import Words, announced_ray, display
 from infra.jobs.engine import run_inline, run_on_ray
@@ -27,7 +28,8 @@ def curate(prepared: Prepared, engine: str) -> None:
     decisions = version.name if version else None
     # What is computed for a version lies beside the run's own shards.
     target = version.run if version else run
-    before = summarise(run, decisions) if plan.num_done or version else None
+    clips = open_clips(run, decisions).remembering()
+    before = summarise_directory(clips) if plan.num_done or version else None
     start, job = time.monotonic(), CurationJob(run=target, config=prepared.config)
     left: UnitsWaitError | None = None
     try:
@@ -42,8 +44,8 @@ def curate(prepared: Prepared, engine: str) -> None:
     except UnitsWaitError as error:
         left = error
     elapsed_s = time.monotonic() - start if plan.units and version is None else None
-    print_summary(summarise(run, decisions), console, elapsed_s, before)
+    print_summary(summarise_directory(clips), console, elapsed_s, before)
     console.print(f"shards  {join(target, 'shards')}", soft_wrap=True, highlight=False)
-    console.print(f"report  {write_report(run, decisions=decisions)}", soft_wrap=True, highlight=False)
+    console.print(f"report  {write_report_of(clips)}", soft_wrap=True, highlight=False)
     if left is not None:
         raise left

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.decisions.decide import columns_needed
 from curation.decisions.steps import differences, thresholds
@@ -19,9 +19,14 @@ from infra.config import ConfigError, build
 class DecidedIndex:
     """What a run has decided, and by what."""
 
-    run: str
+    directory: RunDirectory
     settings: dict[str, CurationConfig]
     """Those that decided its rows, by hash; the ones that decided most come first."""
+
+    @property
+    def run(self) -> str:
+        """The run directory's path."""
+        return self.directory.run
 
     @property
     def config(self) -> CurationConfig:
@@ -35,7 +40,7 @@ class DecidedIndex:
             ConfigError: the settings differ from those of some rows in more than thresholds.
         """
         self.check(config)
-        return RunDirectory(self.run).index(columns_needed(config.stages))
+        return self.directory.index(columns_needed(config.stages))
 
     def check(self, config: CurationConfig) -> None:
         """Refuse settings under which scores would be others, or clips.
@@ -58,12 +63,18 @@ def decided_index(run: str) -> DecidedIndex:
     Raises:
         ConfigError: it is empty, or nothing says by which settings it was decided.
     """
-    rows = RunDirectory(run).index(["config_hash"])
+    return decided_index_of(RunDirectory(run))
+
+
+def decided_index_of(directory: RunDirectory) -> DecidedIndex:
+    """The index of a run that is open; see `decided_index`."""
+    run, rows = directory.run, directory.index(["config_hash"])
     if not rows.num_rows:
         raise ConfigError(f"{run} holds no curated shards; run `make curate` first")
     remembered = remembered_settings(run)
     settings = {}
-    for config_hash, _ in Counter(rows["config_hash"].to_pylist()).most_common():
+    counts = {each["values"]: each["counts"] for each in pc.value_counts(rows["config_hash"]).to_pylist()}
+    for config_hash in sorted(counts, key=lambda each: -counts[each]):
         if config_hash not in remembered:
             raise ConfigError(
                 f"{run} does not say by which settings its clips were decided ({config_hash}): it is older than "
@@ -75,4 +86,4 @@ def decided_index(run: str) -> DecidedIndex:
                 f"{run} was decided by settings ({config_hash}) that this Soul does not have; curate into another --run"
             )
         settings[config_hash] = config
-    return DecidedIndex(run=run, settings=settings)
+    return DecidedIndex(directory=directory, settings=settings)

@@ -7,15 +7,18 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from curation.encoding.config import EncodeConfig, ModelConfig
-from curation.encoding.curated_clips import kept_clips
 from curation.encoding.encoded import EncodedDirectory
 from curation.encoding.job import EncodeJob
 from curation.encoding.networks import is_light
+from curation.shards.columns import numbers, strings
 from curation.shards.run_directory import RunDirectory
 from curation.shards.versions import Version
 from infra.config import ConfigError, load_section
@@ -52,7 +55,7 @@ def encode(options: argparse.Namespace) -> None:
         # Light encoders are loaded here, so that another model is refused before Ray starts.
         job.describe()
     units = job.pending()
-    clips = sum(len(kept_clips(curated, unit.name)) for unit in units)
+    clips = job.num_clips(units)
     console.print(
         f"{len(shards)} curated shards: {len(units)} to encode with {clips} clips, {len(shards) - len(units)} done",
         soft_wrap=True, highlight=False,
@@ -73,18 +76,21 @@ def encode(options: argparse.Namespace) -> None:
 def print_summary(directory: EncodedDirectory, console: Console, clips_per_s: float | None) -> None:
     """Print totals of all that is committed."""
     table = directory.index(COLUMNS)
-    rows = table.to_pylist() if "encoded" in table.column_names else []
-    encoded = [row for row in rows if row["encoded"]]
-    reasons = Counter(row["reason"].partition(":")[0] for row in rows if not row["encoded"])
-    buckets = Counter(row["bucket"] for row in encoded)
-    num_bytes = sum(row["size"] + (row["wav_size"] or 0) for row in encoded)
-    hours = sum(row["num_frames"] / row["fps"] for row in encoded) / 3600
+    if "encoded" not in table.column_names:
+        table = pa.table({name: pa.array([], pa.string()) for name in COLUMNS})
+    is_encoded = pc.fill_null(table["encoded"].cast(pa.bool_()), fill_value=False)
+    encoded, skipped = table.filter(is_encoded), table.filter(pc.invert(is_encoded))
+    reasons = Counter(reason.partition(":")[0] for reason in strings(skipped, "reason"))
+    buckets, pools = (Counter(strings(encoded, name).tolist()) for name in ("bucket", "pool"))
+    num_bytes = np.nansum(numbers(encoded, "size")) + np.nansum(numbers(encoded, "wav_size"))
+    hours = float(np.nansum(numbers(encoded, "num_frames") / numbers(encoded, "fps"))) / 3600
+    num_heard = int(np.nansum(numbers(encoded, "has_audio")))
     grid = Table(title="Encoding", show_header=False, box=None)
     lines: list[tuple[str, str, str]] = [
-        ("clips", str(len(encoded)), f"{sum(row['has_audio'] for row in encoded)} with sound"),
+        ("clips", str(encoded.num_rows), f"{num_heard} with sound"),
         *(("  skipped", str(count), reason) for reason, count in reasons.most_common()),
         *(("  bucket", str(count), bucket) for bucket, count in buckets.most_common()),
-        *(("  pool", str(count), pool) for pool, count in Counter(row["pool"] for row in encoded).most_common()),
+        *(("  pool", str(count), pool) for pool, count in pools.most_common()),
         ("size", f"{num_bytes / 1e9:.3g}", "GB"),
         ("hours", f"{hours:.3g}", "of clips, crops beside those that they were made from"),
     ]

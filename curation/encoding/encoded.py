@@ -18,7 +18,7 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -220,6 +220,9 @@ class EncodedClip:
 
 class EncodedDirectory(CommitDirectory):
     """`RUN/encoded/<stage>`: encoded shards and what they have in common."""
+
+    left_out: ClassVar = frozenset({"codebook_vectors"})
+    planned_with: ClassVar = ("encoded", "bucket", "pool")
 
     def describe(self, encoding: Encoding, unconditional: Tensor) -> None:
         """Write what all samples share: the encoding, and the empty prompt's text states (L, D).

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from curation.encoding.config import EncodeConfig
 from curation.encoding.encode_shard import encode_shard, skip_all
 from curation.encoding.encoded import EncodedDirectory, EncodedShardWriter, encoded_path
@@ -79,6 +82,14 @@ class EncodeJob:
         done = set(self.directory.names())
         return [ShardUnit(name=name) for name in self.clips().names() if name not in done]
 
+    def num_clips(self, units: Sequence[ShardUnit]) -> int:
+        """How many kept clips are in some shards."""
+        if not units:
+            return 0
+        rows = self.clips().index(["shard", "kept"])
+        of_units = pc.is_in(rows["shard"], value_set=pa.array([unit.name for unit in units], pa.string()))
+        return pc.sum(pc.and_(of_units, rows["kept"])).as_py() or 0
+
     def check(self) -> list[str]:
         """See, before anything is loaded, whether the directory can be added to.
 
@@ -119,6 +130,15 @@ class EncodeJob:
     def open(self) -> None:
         """Take the encoded directory over."""
         self.directory.open_session(self.session)
+
+    def tidy(self) -> None:
+        """Bring the index of the encoded directory up to date; next to nothing when there is nothing to do.
+
+        Raises:
+            TakenOverError: another run has started on the directory.
+            OSError: the store or the disk fails; nothing is lost by that.
+        """
+        self.directory.tidy(self.session)
 
     def key(self, unit: ShardUnit) -> str:
         """The shard's name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from curation.shards.run_directory import RunDirectory
 THUMBNAIL: Final = "thumbnail"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Index:
     """All rows of a run.
 
@@ -46,9 +47,19 @@ class Index:
         own = [name for name in self.table.column_names if name != "shard"]
         return [*own, THUMBNAIL] if self.thumbnails else own
 
+    @cached_property
+    def _places(self) -> dict[str, tuple[int, int]]:
+        """Where the rows of each shard begin, and how many there are: they stand together."""
+        runs = pc.run_end_encode(self.table["shard"].combine_chunks())
+        ends = runs.run_ends.to_pylist()
+        starts = [0, *ends[:-1]]
+        found = zip(runs.values.to_pylist(), starts, ends, strict=True)
+        return {shard: (start, end - start) for shard, start, end in found}
+
     def file_of(self, shard: str) -> bytes:
         """The Parquet file of one shard."""
-        rows = self.table.filter(pc.equal(self.table["shard"], shard)).drop_columns(["shard"])
+        first, count = self._places[shard]
+        rows = self.table.slice(first, count).drop_columns(["shard"])
         if self.thumbnails:
             own = self.directory.rows_of(shard, [THUMBNAIL])
             pictures: Any = own[THUMBNAIL] if own.num_columns else pa.nulls(rows.num_rows)

@@ -1,5 +1,5 @@
 """The HTML report of a run: funnel, distributions, thumbnails and speed in one file."""
 
-from curation.report.page import ReportConfig, write_report
+from curation.report.page import ReportConfig, write_report, write_report_of
 
-__all__ = ["ReportConfig", "write_report"]
+__all__ = ["ReportConfig", "write_report", "write_report_of"]

@@ -15,7 +15,9 @@ import pyarrow.compute as pc
 
 from curation.report.summary import UNKNOWN
 from curation.shards.clip_table import read_shard
+from curation.shards.columns import distinct
 from curation.shards.run_directory import RunDirectory
+from infra.storage.parallel import in_parallel, requests_at_once
 
 GALLERY_COLUMNS = (
     *("key", "source", "source_key", "start_s", "end_s", "shard", "kept", "reject_stage", "reject_rule"),
@@ -88,8 +90,8 @@ def gallery(
         num_per_rule: cards of each rejecting rule at most.
         seed: of the draw.
     """
-    names = _group_names(table)
-    unique, codes, counts = np.unique(names, return_inverse=True, return_counts=True)
+    unique, codes = _group_names(table)
+    counts = np.bincount(codes, minlength=len(unique))
     limits = np.where(unique == KEPT, num_kept, num_per_rule)
     # Drawn from the rows in order of their keys, so that the draw does not depend on how they are packed into shards.
     by_key = pc.sort_indices(table, sort_keys=[("key", "ascending")]).to_numpy()
@@ -97,7 +99,7 @@ def gallery(
     rows = table.take(np.sort(chosen)).to_pylist()
     images = _thumbnails(directory, rows)
     cards: dict[str, list[Card]] = defaultdict(list)
-    for name, row in zip(names[np.sort(chosen)], rows, strict=True):
+    for name, row in zip(unique[codes[np.sort(chosen)]], rows, strict=True):
         cards[name].append(Card(group=name, row=row, image=images.get(row["key"])))
     groups = [
         Group(name=name, count=int(count), cards=tuple(sorted(cards[name], key=lambda card: str(card.row["key"]))))
@@ -116,22 +118,31 @@ def draw(codes: npt.NDArray[np.int64], limits: npt.NDArray[np.int64], seed: int)
     return np.asarray(grouped[np.arange(len(own)) - first < limits[own]], np.int64)
 
 
-def _group_names(table: pa.Table) -> npt.NDArray[np.str_]:
+def _group_names(table: pa.Table) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64]]:
+    """The groups that there are, sorted, and the place of each row's among them."""
     reason = pc.binary_join_element_wise(
         pc.fill_null(table["reject_stage"], UNKNOWN), pc.fill_null(table["reject_rule"], UNKNOWN), "/"
     )
     names = pc.if_else(pc.fill_null(table["kept"], fill_value=False), KEPT, reason)
-    return np.asarray(names.to_pylist(), np.str_)
+    values, codes = distinct(names)
+    order = np.argsort(values[:-1].astype(str), kind="stable")
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    return values[:-1][order], ranks[codes]
 
 
 def _thumbnails(directory: RunDirectory, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Base64 JPEGs by key, one shard in memory at a time."""
+    """Base64 JPEGs by key; no more shards in memory than are read at once."""
     wanted: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         wanted[row["shard"]].add(row["key"])
-    return {
-        row["key"]: base64.b64encode(row["thumbnail"]).decode()
-        for shard, keys in wanted.items()
-        for row in read_shard(directory, shard, ("key", "thumbnail"))
-        if row["key"] in keys and row.get("thumbnail")
-    }
+
+    def read(shard: str) -> dict[str, str]:
+        return {
+            row["key"]: base64.b64encode(row["thumbnail"]).decode()
+            for row in read_shard(directory, shard, ("key", "thumbnail"))
+            if row["key"] in wanted[shard] and row.get("thumbnail")
+        }
+
+    found = in_parallel(read, list(wanted), requests_at_once(directory.path))
+    return {key: image for images in found for key, image in images.items()}

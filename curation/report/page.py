@@ -23,6 +23,7 @@ from curation.report.gallery import GALLERY_COLUMNS, gallery
 from curation.report.scores import scores_data
 from curation.report.summary import SUMMARY_COLUMNS, Summary, is_source, percent, summarise_table
 from curation.shards.clip_table import open_run, read_clips
+from curation.shards.run_directory import RunDirectory
 from infra.storage.files import join, read_bytes, write_atomically
 
 HERE = Path(__file__).parent
@@ -61,13 +62,17 @@ def write_report(run: str, config: ReportConfig = ReportConfig(), decisions: str
     """Write `RUN/report.html` from the shard index and the quarantine files; returns its path. The report of a version
     lies in the version's folder.
 
-    Memory: the columns of all rows that the figures need (about a kilobyte a row), and the thumbnails of the drawn
-    rows alone.
+    Memory: the columns of all rows that the figures need (a kilobyte a row [bench/speed/ledger.py]), and the thumbnails
+    of the drawn rows alone.
 
     Raises:
         ConfigError: `run` is not a run directory, or has no such version.
     """
-    directory = open_run(run, decisions)
+    return write_report_of(open_run(run, decisions).remembering(), config)
+
+
+def write_report_of(directory: RunDirectory, config: ReportConfig = ReportConfig()) -> str:
+    """Write the report of a run that is open, or of a version of it; see `write_report`."""
     failed = directory.quarantined()
     columns = tuple(dict.fromkeys(SUMMARY_COLUMNS + DISTRIBUTION_COLUMNS + GALLERY_COLUMNS))
     table = read_clips(directory, columns)
@@ -149,12 +154,13 @@ def words(name: str | None) -> str:
 
 
 def _kept_clips(table: pa.Table) -> pa.Table:
-    return table.filter(pc.and_(pc.fill_null(table["kept"], fill_value=False), pc.invert(is_source(table))))
+    kept = pc.and_(pc.fill_null(table["kept"], fill_value=False), pc.invert(is_source(table)))
+    return table.select(DISTRIBUTION_COLUMNS).filter(kept)
 
 
 def _quarantine(table: pa.Table, failed: Mapping[str, str], limit: int) -> dict[str, Any]:
     """The quarantine files of committed failures: how many there are, and the first `limit` of them."""
-    keys = sorted(set(table.filter(is_source(table))["key"].to_pylist()) & set(failed))
+    keys = sorted(set(table["key"].filter(is_source(table)).to_pylist()) & set(failed))
     documents = [json.loads(read_bytes(failed[key])) for key in keys[:limit]]
     return {"count": len(keys), "documents": documents}
 

@@ -10,10 +10,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from markupsafe import Markup
 
 from curation.decisions.decide import columns_needed, steps_reached
-from curation.decisions.index import decided_index
+from curation.decisions.index import decided_index_of
 from curation.decisions.steps import SOUND, Step, steps
 from curation.pipeline import CurationConfig
 from curation.rules.rule import Limit, Rule
@@ -44,12 +45,15 @@ def scores_data(directory: RunDirectory, *, max_rows: int, seed: int) -> Markup 
         config = _settings(directory)
     except ConfigError as error:
         return str(error)
-    table = directory.index(list(dict.fromkeys([*columns_needed(config.stages), *SOUND_SCORES])))
-    drawn = table
-    if table.num_rows > max_rows:
-        rows = np.random.default_rng(seed).permutation(table.num_rows)[:max_rows]
-        drawn = table.take(np.sort(rows))
-    data = {"total": table.num_rows, "command": _command(directory), **_described(drawn, config)}
+    keys = directory.index(["key"])["key"]
+    columns = list(dict.fromkeys([*columns_needed(config.stages), *SOUND_SCORES]))
+    if len(keys) > max_rows:
+        rows = np.random.default_rng(seed).permutation(len(keys))[:max_rows]
+        chosen = keys.take(pa.array(np.sort(rows))).combine_chunks()
+        drawn = directory.index(columns, where=lambda table: pc.is_in(table["key"], value_set=chosen))
+    else:
+        drawn = directory.index(columns)
+    data = {"total": len(keys), "command": _command(directory), **_described(drawn, config)}
     # A page ends a script at the first closing tag in it, whatever it is a part of.
     return Markup(json.dumps(data, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c"))
 
@@ -57,7 +61,7 @@ def scores_data(directory: RunDirectory, *, max_rows: int, seed: int) -> Markup 
 def _settings(directory: RunDirectory) -> CurationConfig:
     if isinstance(directory, Version):
         return build(CurationConfig, directory.info.settings, directory.run)
-    return decided_index(directory.run).config
+    return decided_index_of(directory).config
 
 
 def _command(directory: RunDirectory) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from curation.shards.clip_table import open_run, read_clips
 from curation.shards.columns import covered_seconds, numbers
+from curation.shards.run_directory import RunDirectory
 
 SUMMARY_COLUMNS = (
     *("key", "source", "source_key", "source_duration_s", "stage_seconds", "config_hash", "start_s", "end_s"),
@@ -24,7 +26,15 @@ SUMMARY_COLUMNS = (
     *("audio_kept", "audio_reason"),
 )
 """What `summarise_table` needs of the index."""
+UNIT_COLUMNS = ("source", "source_duration_s", "config_hash")
+ROW_COLUMNS = (
+    *("source", "start_s", "end_s", "parent_key", "kept", "reject_stage", "reject_rule", "reject_value"),
+    *("reject_threshold", "audio_kept", "audio_reason"),
+)
+"""Columns of which copies are made: the longest texts of a large index are not among them."""
 UNKNOWN = "unknown"
+RECORDS_AT_ONCE = 10_000
+"""Times of units that are in memory as Python objects, several kilobytes each."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +101,11 @@ def summarise(run: str, decisions: str | None = None) -> Summary:
     Raises:
         ConfigError: it is not a run directory, or has no such version.
     """
-    directory = open_run(run, decisions)
+    return summarise_directory(open_run(run, decisions))
+
+
+def summarise_directory(directory: RunDirectory) -> Summary:
+    """Count the committed rows of a run that is open, or of a version of it."""
     return summarise_table(read_clips(directory, SUMMARY_COLUMNS), directory.quarantined())
 
 
@@ -102,10 +116,12 @@ def summarise_table(table: pa.Table, failed: Collection[str]) -> Summary:
         table: has at least `SUMMARY_COLUMNS`.
         failed: keys of the quarantined units. A failure that has no row yet was never committed and is not counted.
     """
-    units = table.take(_first_rows(table["source_key"]))
-    stages, stage_seconds = _stage_times(units["stage_seconds"])
+    first_rows = _first_rows(table["source_key"])
+    stages, stage_seconds = _stage_times(table["stage_seconds"], first_rows)
+    units = table.select(UNIT_COLUMNS).take(first_rows)
     whole = is_source(table)
-    sources, clips = table.filter(whole), table.filter(pc.invert(whole))
+    rows = table.select(ROW_COLUMNS)
+    sources, clips = rows.filter(whole), rows.filter(pc.invert(whole))
     is_kept = pc.fill_null(clips["kept"], fill_value=False)
     kept = clips.filter(is_kept)
     has_audio = pc.fill_null(kept["audio_kept"], fill_value=False)
@@ -114,7 +130,7 @@ def summarise_table(table: pa.Table, failed: Collection[str]) -> Summary:
     return Summary(
         num_sources=pc.count_distinct(table["source"]).as_py(),
         num_units=units.num_rows,
-        num_failed=len(set(sources["key"].to_pylist()) & set(failed)),
+        num_failed=len(set(table["key"].filter(whole).to_pylist()) & set(failed)),
         unit_seconds=float(np.nansum(numbers(units, "source_duration_s"))),
         num_clips=clips.num_rows,
         clip_seconds=float(np.nansum(_lengths(clips))),
@@ -199,18 +215,24 @@ def _first_rows(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
     return np.sort(np.unique(codes, return_index=True)[1])
 
 
-def _stage_times(column: pa.ChunkedArray) -> tuple[tuple[str, ...], dict[str, float]]:
+def _stage_times(
+    column: pa.ChunkedArray, first_rows: npt.NDArray[np.int64]
+) -> tuple[tuple[str, ...], dict[str, float]]:
     """Stages in the order in which they ran, and their total seconds.
 
     A unit's record lists its stages in order and ends where the unit was rejected or failed, so the longest record has
     all stages. Stages that only other records have, as after a change of the pipeline, come behind them.
     """
-    records: list[dict[str, float]] = [json.loads(text) for text in column.to_pylist() if text]
-    totals = {stage: 0.0 for record in sorted(records, key=len, reverse=True) for stage in record}
-    for record in records:
-        for stage, seconds in record.items():
-            totals[stage] += seconds
-    return tuple(totals), totals
+    orders: dict[tuple[str, ...], None] = {}
+    sums: dict[str, float] = defaultdict(float)
+    for start in range(0, len(first_rows), RECORDS_AT_ONCE):
+        for text in column.take(pa.array(first_rows[start : start + RECORDS_AT_ONCE])).to_pylist():
+            record: dict[str, float] = json.loads(text) if text else {}
+            orders[tuple(record)] = None
+            for stage, seconds in record.items():
+                sums[stage] += seconds
+    stages = tuple(dict.fromkeys(stage for order in sorted(orders, key=len, reverse=True) for stage in order))
+    return stages, {stage: sums[stage] for stage in stages}
 
 
 def _video_times(units: pa.Table, kept: pa.Table) -> tuple[float, float]:

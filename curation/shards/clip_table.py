@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
 from curation.shards.run_directory import RunDirectory
 from curation.shards.versions import open_clips
 from infra.config import ConfigError
-from infra.storage.files import filesystem, is_local
+from infra.storage.files import exists
 
 COLUMNS: dict[str, pa.DataType] = {
     "key": pa.string(),
@@ -54,9 +53,6 @@ COLUMNS: dict[str, pa.DataType] = {
 }
 """Columns that every row has, and the shard that it was read from; any other column is a score."""
 
-NUM_READERS: Final = 8
-"""Index files of a store that are read at once: each takes a request."""
-
 
 def open_run(run: str, decisions: str | None = None) -> RunDirectory:
     """A run directory to read from, or one of its versions.
@@ -65,9 +61,7 @@ def open_run(run: str, decisions: str | None = None) -> RunDirectory:
         ConfigError: nothing has ever been curated into it, or it has no such version.
     """
     directory = RunDirectory(run)
-    fs, plain = filesystem(directory.shards)
-    fs.invalidate_cache()
-    if not fs.exists(plain):
+    if not exists(directory.shards):
         raise ConfigError(f"{run} is not a run directory: it has no shards/")
     return open_clips(run, decisions)
 
@@ -91,21 +85,7 @@ def read_scored_clips(
     Raises:
         ConfigError: a shard's index is damaged, or has values of other types than another's.
     """
-    names, tables = directory.names(), []
-    with ThreadPoolExecutor(1 if is_local(directory.shards) else NUM_READERS) as readers:
-        contents = readers.map(lambda name: directory.rows_of(name, without=without), names)
-        try:
-            for done, (name, rows) in enumerate(zip(names, contents, strict=True), start=1):
-                tables.append(rows.append_column("shard", pa.array([name] * rows.num_rows, pa.string())))
-                read(done, len(names))
-        except BaseException:
-            # Ctrl-C does not wait for the shards that nobody reads any more.
-            readers.shutdown(cancel_futures=True)
-            raise
-    try:
-        table = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
-    except pa.ArrowException as error:
-        raise ConfigError(f"the shards in {directory.shards} do not go together: {error}") from error
+    table = directory.index(without=without, told=read)
     known = [name for name in COLUMNS if name not in without]
     scores = [field.name for field in table.schema if field.name not in COLUMNS and not pa.types.is_null(field.type)]
     return pa.table({name: _column(table, name) for name in known} | {name: table[name] for name in scores})

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,9 +26,19 @@ def numbers(table: pa.Table, name: str) -> Floats:
 
 def strings(table: pa.Table, name: str) -> npt.NDArray[np.object_]:
     """A column of a table as texts: None where it is null, and throughout where there is no such column."""
-    if name not in table.column_names:
+    if name not in table.column_names or pa.types.is_null(table[name].type):
         return np.full(table.num_rows, None, object)
-    return np.array(table[name].to_pylist() or [], object)
+    values, codes = distinct(table[name])
+    # Equal texts are one object: a million rows have few reasons and types.
+    return values[codes]
+
+
+def distinct(column: Any) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64]]:
+    """The different values of a column of texts with None at the end, and the place of each row's among them."""
+    encoded = column.dictionary_encode()
+    encoded = encoded.unify_dictionaries().combine_chunks() if isinstance(encoded, pa.ChunkedArray) else encoded
+    values = np.array([*encoded.dictionary.to_pylist(), None], object)
+    return values, pc.fill_null(encoded.indices, len(values) - 1).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 def covered_seconds(sources: npt.NDArray[np.int64], starts: Floats, ends: Floats, num_sources: int) -> Floats:

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from curation.clip.schema import Clip, Source
 from curation.shards.clip_rows import DecidedBy, index_rows, sample_json
@@ -39,6 +43,9 @@ class ShardsConfig:
 class RunDirectory(CommitDirectory):
     """The shards and quarantine of one curation run, on any file system that fsspec reaches."""
 
+    left_out: ClassVar = frozenset({"thumbnail"})
+    planned_with: ClassVar = ("source_key", "config_hash")
+
     def __init__(self, run: str) -> None:
         self.run = run.rstrip("/")
         self.shards = join(self.run, "shards")
@@ -54,11 +61,17 @@ class RunDirectory(CommitDirectory):
         table = self.index(["source_key", "shard"])
         if not table.num_rows:
             return set()
-        pairs = set(zip(table["source_key"].to_pylist(), table["shard"].to_pylist(), strict=True))
-        keys = {key for key, _ in pairs}
-        if len(keys) != len(pairs):
+        pairs = table.group_by(["source_key", "shard"]).aggregate([])
+        keys = set(pairs["source_key"].to_pylist())
+        if len(keys) != pairs.num_rows:
             raise ConfigError(f"{self.shards}: some sources are in more than one shard; start a new run directory")
         return keys
+
+    def shards_of(self, keys: Collection[str]) -> dict[str, str]:
+        """The shards that have the rows of some keys now; keys that no shard has are left out."""
+        wanted = pa.array(sorted(keys), pa.string())
+        table = self.index(["key", "shard"], where=lambda rows: pc.is_in(rows["key"], value_set=wanted))
+        return dict(zip(table["key"].to_pylist(), table["shard"].to_pylist(), strict=True)) if table.num_rows else {}
 
     def quarantined(self) -> dict[str, str]:
         """The quarantine files, by the key of the unit of work."""

@@ -14,11 +14,10 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Final, Self
 
 import pyarrow as pa
@@ -27,6 +26,7 @@ import pyarrow.parquet as pq
 
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
+from infra.storage.commits import chosen
 from infra.storage.files import join, list_files, list_folders, read_bytes, write_atomically
 
 FOLDER: Final = "decisions"
@@ -123,7 +123,7 @@ class Version(RunDirectory):
             raise ConfigError(f"{run} has no decisions {name!r}; there are {known}")
         return cls(run, name)
 
-    @property
+    @cached_property
     def own(self) -> RunDirectory:
         """What was computed for this version alone."""
         return RunDirectory(self.run)
@@ -154,34 +154,72 @@ class Version(RunDirectory):
         write_atomically(join(self.run, FILE), sink.getvalue())
         self.__dict__.pop("decisions", None)
 
+    def remembering(self) -> Self:
+        """This version; what is read of the run and of its own shards is kept."""
+        self.base.remembering()
+        self.own.remembering()
+        return self
+
     def names(self) -> list[str]:
-        """The shards that it has seen of the run, and its own."""
-        return [*self._rows_by_shard, *self.own.names()]
+        """The shards of the run that have rows it has seen, and its own."""
+        return [*self._seen_shards(), *self.own.names()]
+
+    def index(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        without: Collection[str] = (),
+        where: Callable[[pa.Table], Any] | None = None,
+        told: Callable[[int, int], None] = lambda _done, _of: None,
+    ) -> pa.Table:
+        """All rows as this version decides them: those of the run that it has seen, then those of its own shards.
+
+        Raises:
+            ConfigError: a file is damaged.
+        """
+        asked = None if columns is None else list(dict.fromkeys([*columns, "key"]))
+        base = self._decided(self.base.index(asked, without=without, told=told), columns, without)
+        own = self.own.index(asked, without=without)
+        tables = [table for table in (base, own) if table.num_rows]
+        table = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
+        if where is not None and table.num_rows:
+            table = table.filter(where(table))
+        return chosen(table, columns, without)
 
     def rows_of(self, name: str, columns: Sequence[str] | None = None, *, without: Collection[str] = ()) -> pa.Table:
         """The rows of one shard, as this version decides them; those that it has computed anew are in its own shards.
 
         Raises:
+            FileNotFoundError: there is no such shard.
             ConfigError: the file is damaged.
         """
-        if name not in self._rows_by_shard:
+        if name not in self._shards and name in self.own.names():
             return self.own.rows_of(name, columns, without=without)
-        asked = None if columns is None else [*columns, "key", "source_key"]
-        rows = self.base.rows_of(name, asked, without=without)
-        decided = self._rows_by_shard[name]
-        assert rows["key"].to_pylist() == decided["key"].to_pylist(), "a shard is never changed"
+        asked = None if columns is None else [*columns, "key"]
+        rows = self._decided(self.base.rows_of(name, asked, without=without), columns, without)
+        return rows if columns is None else rows.select([each for each in columns if each in rows.column_names])
+
+    def _decided(self, rows: pa.Table, columns: Sequence[str] | None, without: Collection[str]) -> pa.Table:
+        """Rows of the run as this version decides them: without those that it has not seen or has computed anew.
+
+        Rows are found by their keys: which shard they are in changes when small shards are merged.
+        """
+        if not rows.num_rows:
+            return rows
+        keys, units = self._computed
+        places = pc.index_in(rows["key"], value_set=self._keys)
+        anew = pc.or_(pc.is_in(rows["key"], keys), pc.is_in(rows["key"], units))
+        mine = pc.and_(pc.is_valid(places), pc.invert(anew))
+        rows, places = rows.filter(mine), places.filter(mine)
         for column in OVERLAID:
-            if columns is None or column in columns:
+            if (columns is None or column in columns) and column not in without:
                 place = rows.column_names.index(column) if column in rows.column_names else None
-                new = decided[column]
+                new = self.decisions[column].take(places)
                 rows = rows.append_column(column, new) if place is None else rows.set_column(place, column, new)
         if "config_hash" in rows.column_names:
             decided_by = pa.array([self.info.config_hash] * rows.num_rows, pa.string())
             rows = rows.set_column(rows.column_names.index("config_hash"), "config_hash", decided_by)
-        keys, units = self._computed
-        anew = pc.or_(pc.is_in(rows["key"], keys), pc.is_in(rows["key"], units))
-        rows = rows.filter(pc.invert(anew))
-        return rows if columns is None else rows.select([each for each in columns if each in rows.column_names])
+        return rows
 
     def quarantined(self) -> dict[str, str]:
         """The run's quarantine files, and its own."""
@@ -189,11 +227,25 @@ class Version(RunDirectory):
 
     def tar(self, shard: str) -> str:
         """Where a shard's tar is: the run's, or the version's own."""
-        return self.base.tar(shard) if shard in self._rows_by_shard else super().tar(shard)
+        mine = shard not in self._shards and shard in self.own.names()
+        return super().tar(shard) if mine else self.base.tar(shard)
 
     def newer_shards(self) -> list[str]:
         """Shards that the run has got since the version was made."""
-        return sorted(set(self.base.names()) - self._rows_by_shard.keys())
+        if not (others := set(self.base.names()) - self._shards):
+            return []
+        rows = self.base.index(["key", "shard"])
+        unseen = rows.filter(pc.invert(pc.is_in(rows["key"], value_set=self._keys)))
+        return sorted(others & set(unseen["shard"].unique().to_pylist()))
+
+    def _seen_shards(self) -> list[str]:
+        """The shards of the run that have rows it has seen."""
+        names = set(self.base.names())
+        if names >= self._shards:
+            return sorted(self._shards)
+        # Some were merged.
+        rows = self.base.index(["key", "shard"])
+        return sorted(rows.filter(pc.is_in(rows["key"], value_set=self._keys))["shard"].unique().to_pylist())
 
     def work(self) -> dict[str, Work]:
         """What is still to be computed, by the key of the unit of work."""
@@ -215,12 +267,13 @@ class Version(RunDirectory):
         }
 
     @cached_property
-    def _rows_by_shard(self) -> dict[str, pa.Table]:
-        table = self.decisions
-        shards = table["shard"].to_pylist()
-        starts = [0, *(index for index in range(1, len(shards)) if shards[index] != shards[index - 1]), len(shards)]
-        pairs = pairwise(starts) if shards else ()
-        return {shards[start]: table.slice(start, end - start) for start, end in pairs}
+    def _shards(self) -> frozenset[str]:
+        """The shards of the run as they were when the version was made."""
+        return frozenset(self.decisions["shard"].unique().to_pylist())
+
+    @cached_property
+    def _keys(self) -> pa.Array:
+        return self.decisions["key"].combine_chunks()
 
     @cached_property
     def _computed(self) -> tuple[pa.Array, pa.Array]:

@@ -2,6 +2,9 @@
 
 A directory of commits has a `<name>.parquet` for each commit and tars beside it or one level below. A tar that no
 commit names was never committed and is removed when the next run opens the directory. All paths go through fsspec.
+
+Its `_ledger/` has the rows of many commits in one file (see `index_parts`), so that the index of a large run is read
+with few requests.
 """
 
 from __future__ import annotations
@@ -10,16 +13,17 @@ import io
 import os
 import tarfile
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Final, Self
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from infra.config import ConfigError
 from infra.storage.files import (
+    exists,
+    file_sizes,
     filesystem,
     is_local,
     join,
@@ -30,8 +34,26 @@ from infra.storage.files import (
     remove,
     write_atomically,
 )
+from infra.storage.index_parts import (
+    MOST_ROWS,
+    SHARD,
+    TAIL_COMMITS,
+    Rows,
+    commits_of,
+    groups_to_merge,
+    joined,
+    part_file,
+    parts_of,
+    read_part,
+    together,
+)
+from infra.storage.kept_columns import KeptColumns
+from infra.storage.parallel import in_parallel, requests_at_once
+from infra.storage.parquet_files import parquet_bytes, read_parquet
 
 SESSION_FILE = "_session"
+NUM_LISTINGS: Final = 5
+"""How often a reader lists a directory anew because what it had listed was replaced meanwhile."""
 
 
 class TakenOverError(RuntimeError):
@@ -41,11 +63,29 @@ class TakenOverError(RuntimeError):
 class CommitDirectory:
     """Commits of one job on any file system that fsspec reaches."""
 
+    left_out: ClassVar[frozenset[str]] = frozenset()
+    """Large columns that nobody reads of all commits at once: they are only in the commits' own files."""
+    planned_with: ClassVar[tuple[str, ...]] = ()
+    """Columns that every run reads: they stand side by side in the index' parts."""
+
     def __init__(self, path: str) -> None:
         self.path = path.rstrip("/")
+        self._kept: KeptColumns | None = None
+
+    def remembering(self) -> Self:
+        """This directory; from now on it keeps the columns of the index that it has read, and reads only what is new.
+
+        What one command asks one after the other (plan, totals, report) is then read once.
+        """
+        self._kept = self._kept or KeptColumns()
+        return self
 
     def open_session(self, session: str) -> int:
-        """Take the directory over and remove what earlier runs left uncommitted; returns how many files it removed."""
+        """Take the directory over, remove what earlier runs left uncommitted, and bring its index up to date.
+
+        Returns:
+            How many files were removed.
+        """
         write_atomically(join(self.path, SESSION_FILE), session.encode())
         committed = set(self.names())
         orphans = [
@@ -56,6 +96,7 @@ class CommitDirectory:
         ]
         for name in orphans:
             remove(join(self.path, name))
+        self.tidy(session)
         return len(orphans)
 
     def check_session(self, session: str) -> None:
@@ -69,44 +110,52 @@ class CommitDirectory:
 
     def names(self) -> list[str]:
         """Names of the commits, sorted."""
-        return [name.removesuffix(".parquet") for name in list_files(self.path, ".parquet")]
+        return list(self._sizes())
 
-    def index(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All committed rows; `columns` that a commit lacks are null. An empty table when there are none.
+    def index(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        without: Collection[str] = (),
+        where: Callable[[pa.Table], Any] | None = None,
+        told: Callable[[int, int], None] = lambda _done, _of: None,
+    ) -> pa.Table:
+        """All committed rows, in the order of the commits' names. An empty table when there are none.
 
         The column `shard`, if asked for or if all are, is the name of the commit.
+
+        Args:
+            columns: those wanted: what a commit lacks is null, what all lack is left out. None for all.
+            without: columns that are left out.
+            where: given rows with these columns, tells which of them are wanted; None for all.
+            told: how many of how many commits have been read.
 
         Raises:
             ConfigError: a file is damaged, or its values are of other types than those of the other commits.
         """
-        tables = []
-        for name in self.names():
-            table = self.rows_of(name, columns)
-            if columns is None or "shard" in columns:
-                table = table.append_column("shard", pa.array([name] * table.num_rows))
-            tables.append(table)
-        try:
-            return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
-        except pa.ArrowException as error:
-            raise ConfigError(f"the commits in {self.path} do not go together: {error}") from error
+        for last in reversed(range(NUM_LISTINGS)):
+            try:
+                if self._kept is not None and columns is not None and where is None and not without:
+                    return chosen(self._kept.read(columns, self._sizes(), self._rows), columns)
+                table = self._rows(self._sizes(), columns, without=without, where=where, told=told)
+            except FileNotFoundError:
+                # What a listing named can be replaced before it is read; the next one names what replaced it.
+                if not last:
+                    raise
+            except pa.ArrowException as error:
+                raise ConfigError(f"the commits in {self.path} do not go together: {error}") from error
+            else:
+                return chosen(table, columns, without)
+        raise AssertionError("the last listing raises")
 
     def rows_of(self, name: str, columns: Sequence[str] | None = None, *, without: Collection[str] = ()) -> pa.Table:
         """The rows of one commit; a column of `columns` that it lacks is left out, and so are those of `without`.
 
         Raises:
+            FileNotFoundError: there is no such commit.
             ConfigError: the file is damaged.
         """
-        path = join(self.path, f"{name}.parquet")
-        content = io.BytesIO(read_bytes(path))
-        try:
-            # Arrow's threads can abort the interpreter if they still run when it ends. Commits are small, so none is
-            # needed.
-            file = pq.ParquetFile(content, pre_buffer=False, page_checksum_verification=True)
-            names = [name for name in file.schema_arrow.names if name not in without]
-            wanted = [name for name in names if columns is None or name in columns]
-            return file.read(wanted, use_threads=False)
-        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
-            raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        return read_parquet(self._file(name), columns, without=without)
 
     def commit(self, name: str, rows: Sequence[Mapping[str, Any]], session: str) -> None:
         """Publish the rows. All files that they name must be in place by now.
@@ -114,10 +163,133 @@ class CommitDirectory:
         Raises:
             TakenOverError: another run has started on the directory.
         """
-        sink = io.BytesIO()
-        pq.write_table(_table(rows), sink, write_page_checksum=True)
+        content = parquet_bytes(_table(rows))
         self.check_session(session)
-        write_atomically(join(self.path, f"{name}.parquet"), sink.getvalue())
+        is_repeated = exists(self._file(name))
+        write_atomically(self._file(name), content)
+        if is_repeated:
+            # A second attempt at the same work, whose first one had come so far. A part has the rows of the first.
+            for part in parts_of(self.path):
+                with suppress(FileNotFoundError):
+                    if name in (commits_of(part) or ()):
+                        remove(part.path)
+
+    def tidy(self, session: str) -> None:
+        """Bring the parts of the index up to date with the commits; next to nothing when there is nothing to do.
+
+        It may run beside workers that commit, but not twice at a time. Whatever it is interrupted at, the same rows
+        are read afterwards, and the next call finishes.
+
+        Raises:
+            TakenOverError: another run has started on the directory.
+            OSError: the store or the disk fails; nothing is lost by that.
+        """
+        with suppress(ConfigError, pa.ArrowException):
+            # A commit that is damaged, or does not go with the others, is told to whoever reads it.
+            self._tidy_parts(self._sizes(), session)
+
+    def _tidy_parts(self, sizes: Mapping[str, int], session: str) -> None:
+        covered: set[str] = set()
+        for part in parts_of(self.path):
+            own = (commits_of(part) or frozenset()) & sizes.keys() - covered
+            if not own:
+                # Damaged, or of commits that a larger part has too, or that are gone.
+                self.check_session(session)
+                remove(part.path)
+            covered |= own
+        tail = {name: size for name, size in sizes.items() if name not in covered}
+        if len(tail) >= TAIL_COMMITS:
+            for rows in self._packed(tail):
+                self._write_part(rows, session)
+        while group := next(groups_to_merge(parts_of(self.path)), None):
+            found = (read_part(part, None) for part in group)
+            self._write_part(joined([rows for rows in found if rows is not None], among=sizes.keys()), session)
+            for part in group:
+                remove(part.path)
+
+    def _sizes(self) -> dict[str, int]:
+        """Bytes of the commits' own files, by the commits' names."""
+        return {name.removesuffix(".parquet"): size for name, size in file_sizes(self.path, ".parquet").items()}
+
+    def _file(self, name: str) -> str:
+        return join(self.path, f"{name}.parquet")
+
+    def _rows(
+        self,
+        sizes: Mapping[str, int],
+        columns: Sequence[str] | None,
+        *,
+        without: Collection[str] = (),
+        where: Callable[[pa.Table], Any] | None = None,
+        told: Callable[[int, int], None] = lambda _done, _of: None,
+    ) -> pa.Table:
+        """Rows of some commits with `shard`, out of the parts as far as these have them.
+
+        Raises:
+            FileNotFoundError: something has been replaced since it was listed.
+            ConfigError: a commit's file is damaged.
+            pa.ArrowException: a column's values are of types that do not go together.
+        """
+        wanted = None if columns is None else {*columns, SHARD}
+        asked = (self.left_out if wanted is None else self.left_out & wanted) - frozenset(without)
+        parts = [] if asked or len(sizes) < 2 else parts_of(self.path)
+        num_threads = requests_at_once(self.path)
+        tables: list[pa.Table] = []
+        rest = dict(sizes)
+
+        def wanted_of(table: pa.Table) -> pa.Table:
+            return table if where is None else table.filter(where(table))
+
+        for rows in in_parallel(lambda part: read_part(part, wanted, without=without), parts, num_threads):
+            if rows is not None and (own := rows.only(rest.keys())).commits:
+                tables.append(wanted_of(own.table))
+                for name in own.commits:
+                    del rest[name]
+                told(len(sizes) - len(rest), len(sizes))
+        done = len(sizes) - len(rest)
+        for table in in_parallel(lambda item: self._own_rows(*item, wanted, without), rest.items(), num_threads):
+            tables.append(wanted_of(table))
+            told(done := done + 1, len(sizes))
+        return together(tables)
+
+    def _own_rows(
+        self, name: str, size: int, columns: Collection[str] | None, without: Collection[str] = ()
+    ) -> pa.Table:
+        """The rows of one commit out of its own file, with `shard`."""
+        table = read_parquet(self._file(name), columns, without=without, size=size)
+        return table.append_column(SHARD, pa.array([name] * table.num_rows, pa.string()))
+
+    def _packed(self, sizes: Mapping[str, int]) -> Iterator[Rows]:
+        """Rows of commits that are in no part, as many at a time as a part holds."""
+        names: list[str] = []
+        tables: list[pa.Table] = []
+        read = in_parallel(
+            lambda item: self._own_rows(*item, None, self.left_out), sizes.items(), requests_at_once(self.path)
+        )
+        num_rows = 0
+        for name, table in zip(sizes, read, strict=True):
+            names.append(name)
+            tables.append(table)
+            num_rows += table.num_rows
+            if num_rows >= MOST_ROWS:
+                yield Rows(frozenset(names), together(tables))
+                names, tables, num_rows = [], [], 0
+        if names:
+            yield Rows(frozenset(names), together(tables))
+
+    def _write_part(self, rows: Rows, session: str) -> None:
+        if not rows.commits:
+            return
+        name, content = part_file(rows, self.planned_with)
+        self.check_session(session)
+        write_atomically(join(self.path, name), content)
+
+
+def chosen(table: pa.Table, columns: Sequence[str] | None, without: Collection[str] = ()) -> pa.Table:
+    """Some columns of a table in the order asked for, all for None; an empty table if it has none of them."""
+    asked = table.column_names if columns is None else list(dict.fromkeys(columns))
+    found = [name for name in asked if name in table.column_names and name not in without]
+    return table.select(found) if found else pa.table({})
 
 
 class StagedTar:

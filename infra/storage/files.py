@@ -99,24 +99,44 @@ def read_bytes(path: str) -> bytes:
     return data
 
 
+def exists(path: str) -> bool:
+    """Whether there is a file or folder."""
+    fs, plain = filesystem(path)
+    fs.invalidate_cache()
+    return bool(fs.exists(plain))
+
+
 def list_files(directory: str, suffix: str = "") -> list[str]:
     """Names of the files directly in a directory whose name ends in `suffix`, sorted; [] when there is none."""
-    return [name for name in _names(directory, "file") if name.endswith(suffix)]
+    return list(file_sizes(directory, suffix))
+
+
+def file_sizes(directory: str, suffix: str = "") -> dict[str, int]:
+    """Bytes of the files directly in a directory whose name ends in `suffix`, by name, sorted; {} for no directory."""
+    return {name: size for name, size in _entries(directory, "file") if name.endswith(suffix)}
 
 
 def list_folders(directory: str) -> list[str]:
     """Names of the folders directly in a directory, sorted; [] when there is none."""
-    return _names(directory, "directory")
+    return [name for name, _ in _entries(directory, "directory")]
 
 
-def _names(directory: str, kind: str) -> list[str]:
+def _entries(directory: str, kind: str) -> list[tuple[str, int]]:
     fs, plain = filesystem(directory)
     fs.invalidate_cache()
     try:
         entries = fs.ls(plain, detail=True)
     except FileNotFoundError:
         return []
-    return sorted(entry["name"].rstrip("/").rsplit("/", 1)[-1] for entry in entries if entry["type"] == kind)
+    found = (
+        (entry["name"].rstrip("/").rsplit("/", 1)[-1], int(entry["size"] or 0))
+        for entry in entries
+        if entry["type"] == kind
+    )
+    listed = sorted(found)
+    # A store's client keeps a kilobyte for every file that it has listed.
+    fs.invalidate_cache()
+    return listed
 
 
 def remove(path: str) -> None:
