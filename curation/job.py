@@ -16,8 +16,8 @@ from curation.shards.settings import remember_settings
 from curation.sources.node_copies import NodeCopies
 from curation.stage import Stage
 from infra.jobs.job import Alive
-from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig
+from infra.jobs.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,9 +94,6 @@ class CurationJob:
         for unit in units:
             progress.merge(progress_of(unit))
         return progress
-
-    def tidy(self) -> None:
-        """Nothing: shards stay as they are."""
 
 
 def progress_of(source: Source) -> Progress:

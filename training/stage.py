@@ -14,11 +14,11 @@ from model.weights.directory import CODEBOOK_FILE, fingerprint
 from training.data.batch_plan import BatchPlan
 from training.data.index import SampleIndex
 from training.data.loader import SampleReader
-from training.data.node_index import read_index_once
 from training.distributed.checkpoints import Checkpoints
 from training.distributed.ema import full_state_dict
 from training.distributed.lock import locked
 from training.distributed.ranks import Ranks
+from training.distributed.shared_index import read_index_once
 from training.initial import Initial, initial_directory, initial_source
 from training.memory.sharing import settle
 from training.memory.subject import encoded_buckets

@@ -23,9 +23,9 @@ from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import CRASHED, Row, RowKey, RowStore
 from bench.samples.samples import Sample
 from infra.jobs.job import Alive
-from infra.jobs.ledger import Progress
 from infra.jobs.machine_fault import machine_fault
 from infra.jobs.placement import ExecutionConfig
+from infra.jobs.progress import Progress
 from infra.jobs.workers import Workers
 from infra.served.endpoint import NotNowError
 from infra.storage.line_files import append_lines

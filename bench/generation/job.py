@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from bench.evaluation.trouble import LOG, outcome_of, traceback_of
 from bench.generation.request import Request
 from infra.jobs.job import Alive
-from infra.jobs.ledger import Progress
 from infra.jobs.machine_fault import machine_fault
 from infra.jobs.placement import ExecutionConfig
+from infra.jobs.progress import Progress
 from infra.jobs.workers import Workers
 from infra.storage.line_files import append_lines
 from model.generation.make_video import VideoInputs, make_video

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 from curation.commands.prepare import Prepared
 from curation.job import CurationJob
@@ -12,7 +13,8 @@ from curation.shards.versions import open_clips
 from infra.jobs.cluster import telling_why_it_stopped
 from infra.jobs.console import Words, announced_ray, display
 from infra.jobs.engine import run_inline, run_on_ray
-from infra.jobs.waiting import UnitsWaitError
+from infra.jobs.progress import Progress
+from infra.jobs.waiting import UnitsWaitError, check_none_left
 from infra.storage.files import join
 
 WORDS = Words(doing="curating", counts="units", kept="kept", rejected="rejected")
@@ -49,3 +51,4 @@ def curate(prepared: Prepared, engine: str) -> None:
     console.print(f"report  {write_report_of(clips)}", soft_wrap=True, highlight=False)
     if left is not None:
         raise left
+    check_none_left(Progress(waiting=Counter(plan.unreachable)), sum(plan.unreachable.values()))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from pathlib import Path
 
 from rich.console import Console
@@ -29,7 +27,8 @@ from curation.sources.header_readers import HeaderFile, read_headers
 from curation.sources.headers import Header
 from curation.sources.inputs import other_inputs
 from infra.config import ConfigError, load_section
-from infra.jobs.waiting import MAX_NAMED_REASONS
+from infra.jobs.reach import check_reach, given_address
+from infra.jobs.waiting import reasons
 from infra.storage.files import is_local
 
 LEDGER_COLUMNS = (*DONE_COLUMNS, "config_hash")
@@ -80,6 +79,9 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None, en
             note=say, progress=lambda count: status.update(f"Listing videos: {count}"),
         )  # fmt: skip
     check_none_of_sample(options.run, sources)
+    if engine == "ray" and given_address() is not None:
+        own = next((source.uri for source in sources if is_local(source.uri)), None)
+        check_reach({f"{location} names": own}, shared=options.shared_paths)
     others = other_inputs(options.run, location, remember=not only_looks)
     if others is not None:
         say(others)
@@ -133,7 +135,7 @@ class _Planner:
     def _read(self, files: Sequence[HeaderFile]) -> Iterator[tuple[HeaderFile, Header]]:
         """On the cluster that will do the work, where there is one and it is worth it; else here."""
         helpers, timeout_s = self.config.planning.num_processes, self.config.planning.probe_timeout_s
-        if self.engine == "ray" and os.environ.get("RAY_ADDRESS", "") not in {"", "local"}:
+        if self.engine == "ray" and given_address() is not None:
             from curation.sources.header_tasks import BATCH_FILES, read_headers_on_ray  # noqa: PLC0415 (imports Ray)
 
             if len(files) > BATCH_FILES:
@@ -244,11 +246,8 @@ def _tell_what_waits(console: Console, plan: CurationPlan) -> None:
     number = sum(plan.unreachable.values())
     if not number:
         return
-    named = list(islice(plan.unreachable.items(), MAX_NAMED_REASONS))
-    reasons = "; ".join(f"{reason} ({count})" if len(plan.unreachable) > 1 else reason for reason, count in named)
-    more = "; …" if len(plan.unreachable) > len(named) else ""
     sources = "source" if number == 1 else "sources"
-    _print(console, f"{number} {sources} could not be reached: {reasons}{more}; the same command goes on")
+    _print(console, f"{number} {sources} could not be reached: {reasons(plan.unreachable)}; the same command goes on")
 
 
 def _print(console: Console, line: str) -> None:

@@ -29,7 +29,11 @@ def run(options: argparse.Namespace) -> None:
         CommandFailedError: Ray ended the run.
     """
     from curation.commands.prepare import prepare  # noqa: PLC0415 (the header reader takes a second)
+    from infra.jobs.reach import check_reach, for_nodes  # noqa: PLC0415 (fsspec takes its time to import)
 
+    if options.engine == "ray":
+        check_reach({"RUN": options.run, "INPUT": options.input}, shared=options.shared_paths)
+        options.run = for_nodes(options.run)
     prepared = prepare(options, allow_local_methods=options.allow_local_methods, engine=options.engine)
     # The options are in order, so it is now worth the seconds that Ray takes to import.
     from curation.commands.curating import curate  # noqa: PLC0415

@@ -24,7 +24,7 @@ from curation.shards.versions import Version
 from infra.config import ConfigError, load_section
 from infra.jobs.console import Words, announced_ray, display
 from infra.jobs.engine import run_in_pool, run_inline, run_on_ray
-from infra.jobs.reach import check_reach
+from infra.jobs.reach import check_reach, for_nodes
 from infra.jobs.watch import Report
 
 WORDS = Words(doing="encoding", counts="clips", kept="encoded", rejected="skipped")
@@ -40,6 +40,7 @@ def encode(options: argparse.Namespace) -> None:
     console = Console(markup=False)
     if options.engine == "ray":
         check_reach({"RUN": options.run}, shared=options.shared_paths)
+        options.run = for_nodes(options.run)
     config = load_section(EncodeConfig, options.profile, "encode", options.overrides)
     config.target(options.stage)
     job = EncodeJob(

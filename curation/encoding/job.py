@@ -19,8 +19,8 @@ from curation.shards.run_directory import RunDirectory
 from curation.shards.versions import open_clips
 from infra.config import ConfigError
 from infra.jobs.job import Alive
-from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig
+from infra.jobs.progress import Progress
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,9 +167,6 @@ class EncodeJob:
             self.directory.commit(unit.name, unit.rows, self.session)
             progress.merge(_progress_of(unit.rows))
         return progress
-
-    def tidy(self) -> None:
-        """Nothing: shards stay as they are."""
 
 
 class EncodeWorker:

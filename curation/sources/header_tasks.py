@@ -11,6 +11,7 @@ import ray
 from curation.sources.header_readers import HeaderFile, read_headers
 from curation.sources.headers import Header
 from infra.jobs.cluster import ray_session
+from infra.storage.settings import StorageSettings
 
 BATCH_FILES: Final = 256
 """Files of a task: some seconds of work, which are done again where a node is lost."""
@@ -38,13 +39,17 @@ def read_headers_on_ray(
         # Helpers mostly wait for the store, so a task takes a CPU whatever their number.
         task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(_read_batch).options(name="curation/headers")
         batches = (files[first : first + BATCH_FILES] for first in range(0, len(files), BATCH_FILES))
-        running = [task.remote(batch, num_helpers, timeout_s) for batch in islice(batches, MAX_TASKS)]
+        settings = StorageSettings.here()
+        running = [task.remote(batch, num_helpers, timeout_s, settings) for batch in islice(batches, MAX_TASKS)]
         while running:
             ended, running = ray.wait(running, num_returns=1)
-            running += [task.remote(batch, num_helpers, timeout_s) for batch in islice(batches, len(ended))]
+            running += [task.remote(batch, num_helpers, timeout_s, settings) for batch in islice(batches, len(ended))]
             for each in ended:
                 yield from ray.get(each)
 
 
-def _read_batch(files: Sequence[HeaderFile], num_helpers: int, timeout_s: float) -> list[tuple[HeaderFile, Header]]:
+def _read_batch(
+    files: Sequence[HeaderFile], num_helpers: int, timeout_s: float, settings: StorageSettings
+) -> list[tuple[HeaderFile, Header]]:
+    settings.apply()
     return list(read_headers(files, num_helpers=num_helpers, timeout_s=timeout_s))

@@ -16,7 +16,7 @@ from rich.progress import Progress as Bar
 from rich.text import Text
 
 from infra.jobs.cluster import dashboard_hint, ray_session
-from infra.jobs.ledger import Progress
+from infra.jobs.progress import Progress
 
 PLAIN_INTERVAL_S = 60.0
 """Without a terminal (CI, a log file) a line is printed this often, the first when work begins."""

@@ -31,9 +31,9 @@ from infra.jobs.ending import sigterm_told
 from infra.jobs.environments import Versions
 from infra.jobs.flow import Flow, Group, Passage
 from infra.jobs.job import Job
-from infra.jobs.ledger import Progress, Silence
 from infra.jobs.placement import ActorRange, NodeResources, PlacedPool, PoolConfig, resolve_pools
 from infra.jobs.pool_worker import Outcome, PoolWorker, Writer
+from infra.jobs.progress import Progress, Silence
 from infra.jobs.tidying import Tidying
 from infra.jobs.waiting import check_none_left
 from infra.jobs.watch import LEDGER_TIMEOUT_S, REPORT_INTERVAL_S, Report, complaint_of, ledger_is_silent

@@ -10,9 +10,9 @@ from typing import Generic, TypeVar
 from infra.jobs import notes
 from infra.jobs.ending import sigterm_told
 from infra.jobs.job import Job
-from infra.jobs.ledger import Progress
 from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.persistence import persistently
+from infra.jobs.progress import Progress
 from infra.jobs.tidying import tidy
 from infra.jobs.waiting import check_none_left
 from infra.jobs.watch import Report

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig
+from infra.jobs.progress import Progress
 
 U = TypeVar("U")
 Alive = Callable[[], None]

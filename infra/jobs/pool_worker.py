@@ -16,10 +16,10 @@ from infra.jobs import notes
 from infra.jobs.deadlines import deadline
 from infra.jobs.environments import Versions
 from infra.jobs.job import Job
-from infra.jobs.ledger import Progress
 from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.persistence import persistently
 from infra.jobs.placement import PoolConfig
+from infra.jobs.progress import Progress
 from infra.storage.settings import StorageSettings
 
 

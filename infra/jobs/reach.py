@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from infra.command_line import SHARED_PATHS
 from infra.config import ConfigError
-from infra.storage.files import is_local
+from infra.storage.files import filesystem, is_local
 
 
 def given_address() -> str | None:
@@ -37,3 +37,11 @@ def check_reach(places: Mapping[str, str | None], *, shared: bool) -> None:
                 f"{what} {place} is a path of this machine, and RAY_ADDRESS={address} names a cluster: give a URI "
                 f"(s3://…), or {SHARED_PATHS} if all nodes see the same files there"
             )
+
+
+def for_nodes(place: str) -> str:
+    """A path or URI as every node takes it: workers of a cluster that is joined work in folders of their own."""
+    if given_address() is None or not is_local(place):
+        return place
+    _, plain = filesystem(place)
+    return plain

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from infra.command_line import CommandFailedError
-from infra.jobs.ledger import Progress
+from infra.jobs.progress import Progress
 
 MAX_NAMED_REASONS: Final = 3
 

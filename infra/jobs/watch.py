@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from infra.jobs.cluster import logs_directory
-from infra.jobs.ledger import Progress, Silence
 from infra.jobs.placement import ExecutionConfig, PoolConfig
+from infra.jobs.progress import Progress, Silence
 
 REPORT_INTERVAL_S: Final = 1.0
 LEDGER_TIMEOUT_S: Final = 300.0

@@ -12,7 +12,7 @@ from pathlib import Path
 from infra.command_line import exit_status
 from infra.jobs.cluster import ray_session
 from infra.jobs.engine import run_on_ray
-from infra.jobs.ledger import Progress
+from infra.jobs.progress import Progress
 from tests.worlds.tiny_units import POOLS, TinyJob, TinyUnit, expected
 
 

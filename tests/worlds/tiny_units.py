@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from infra.jobs.job import Alive
-from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig, PoolConfig
+from infra.jobs.progress import Progress
 from infra.storage.commits import CommitDirectory
 
 PER_COMMIT = 8

@@ -17,9 +17,9 @@ import ray
 from infra.config import ConfigError
 from infra.jobs import notes
 from infra.jobs.job import Alive
-from infra.jobs.ledger import Progress
 from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.placement import ExecutionConfig
+from infra.jobs.progress import Progress
 from infra.storage.line_files import append_lines, read_lines
 
 COMMITS: Final = "commits"

@@ -18,8 +18,8 @@ from bench.rows import Row, RowStore
 from bench.samples.samples import Sample, read_videos
 from curation.media import MediaError
 from infra.jobs.engine import run_inline, run_on_ray
-from infra.jobs.ledger import Progress
 from infra.jobs.machine_fault import machine_fault
+from infra.jobs.progress import Progress
 from infra.jobs.workers import Workers
 from tests.worlds.evaluations import CHEAP
 from tests.worlds.faulty_metrics import Fickle, FickleJob, write_orders

@@ -21,7 +21,7 @@ from curation.encoding.job import EncodeJob, EncodeWorker, ShardUnit
 from infra.config import ConfigError, build
 from infra.jobs.engine import run_in_pool, run_inline, run_on_ray
 from infra.jobs.job import Alive
-from infra.jobs.ledger import Progress
+from infra.jobs.progress import Progress
 from tests.curation.encoding.test_encoded import assert_equal
 from tests.worlds.curated_shards import Made, click, curate, flat, source_of, video
 

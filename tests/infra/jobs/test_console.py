@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from infra.jobs.console import Display, Words, display
-from infra.jobs.ledger import Progress
+from infra.jobs.progress import Progress
 
 CURATION = Words(doing="curating", counts="units", kept="kept", rejected="rejected")
 ENCODING = Words(doing="encoding", counts="clips", kept="encoded", rejected="skipped")

@@ -11,8 +11,8 @@ import pytest
 
 from infra.config import ConfigError
 from infra.jobs.engine import run_in_pool, run_inline, run_on_ray
-from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig, PoolConfig
+from infra.jobs.progress import Progress
 from infra.jobs.waiting import UnitsWaitError
 from infra.storage.line_files import read_lines
 from tests.worlds.toy_job import ATTEMPTS, COMMITS, ToyJob, Unit, refuse

@@ -15,8 +15,8 @@ from infra.config import ConfigError
 from infra.jobs import pool_worker
 from infra.jobs.engine import run_in_pool, run_on_ray
 from infra.jobs.environments import ROOT, VARIABLE, Versions, environment_python, runtime_env
-from infra.jobs.ledger import Progress
 from infra.jobs.placement import ExecutionConfig, PoolConfig
+from infra.jobs.progress import Progress
 from tests.worlds.toy_job import ToyJob, Unit
 
 POOL = PoolConfig(name="text", actors=1, num_cpus=0.5, environment="paddle")

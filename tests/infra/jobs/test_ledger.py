@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from infra.jobs.ledger import MAX_NOTES, Ledger, Left, Progress, Silence
+from infra.jobs.ledger import MAX_NOTES, Ledger
+from infra.jobs.progress import Left, Progress, Silence
 
 
 def totals(ledger: Ledger) -> Progress:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from infra.config import ConfigError
-from infra.jobs.reach import check_reach, given_address
+from infra.jobs.reach import check_reach, for_nodes, given_address
 
 PLACES = {"RUN": "runs/x", "INPUT": "s3://raw"}
 LINE = (
@@ -40,3 +42,11 @@ def test_with_a_cluster_a_path_of_this_machine_is_refused_unless_it_is_said_to_b
     check_reach({"RUN": "s3://out/run", "INPUT": None}, shared=False)
     with pytest.raises(ConfigError, match=r"INPUT /data/a\.csv is a path of this machine"):
         check_reach({"RUN": "s3://out/run", "INPUT": "/data/a.csv"}, shared=False)
+
+
+def test_for_nodes_a_path_is_whole_whatever_folder_they_work_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert for_nodes("runs/x") == "runs/x"
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert for_nodes("runs/x") == f"{Path.cwd()}/runs/x"
+    assert for_nodes("s3://out/run") == "s3://out/run"

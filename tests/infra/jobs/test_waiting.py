@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from infra.command_line import CommandFailedError
-from infra.jobs.ledger import Progress
+from infra.jobs.progress import Progress
 from infra.jobs.waiting import check_none_left
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from infra.jobs.ledger import Silence
 from infra.jobs.placement import ExecutionConfig, PoolConfig
+from infra.jobs.progress import Silence
 from infra.jobs.watch import complaint_of
 
 LIMITS = ExecutionConfig(start_timeout_s=60.0, unit_timeout_s=600.0)

@@ -14,7 +14,7 @@ from curation.encoding.encoded import EncodedDirectory
 from infra.config import ConfigError
 from tests.worlds.encoded_run import DEFAULT_SHARDS, make_encoded_run
 from training.data.index import SampleIndex, read_index
-from training.data.node_index import kept_index
+from training.distributed.shared_index import kept_index
 
 MORE = (*DEFAULT_SHARDS, DEFAULT_SHARDS[0])
 
