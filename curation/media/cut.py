@@ -185,7 +185,7 @@ class _Encoder:
 
     def add(self, raw: RawFrame) -> None:
         """Encode one frame of the span; the first one fixes the size."""
-        frame = to_written(_prepared(raw, self.cut.crop), self.scaler)
+        frame = written_frame(raw, self.cut.crop, self.scaler)
         if self.output is None:
             self._open(frame, raw.facts)
             self.first_ticks = raw.ticks
@@ -211,6 +211,11 @@ class _Encoder:
         context.time_base = facts.time_base
         context.thread_count = int(os.environ.get("OMP_NUM_THREADS", "0"))
         tag_output(context)
+
+
+def written_frame(raw: RawFrame, crop: Box | None, scaler: VideoReformatter) -> av.video.frame.VideoFrame:
+    """A frame as the encoder gets it: the part of the picture, upright, 8-bit 4:2:0, BT.709 of limited range."""
+    return to_written(_prepared(raw, crop), scaler)
 
 
 def _prepared(raw: RawFrame, crop: Box | None) -> av.video.frame.VideoFrame:
