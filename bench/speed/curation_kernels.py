@@ -34,7 +34,6 @@ import cv2
 import dlib
 import numpy as np
 import soxr
-from av.video.reformatter import VideoReformatter
 from rapidocr import RapidOCR
 from scenedetect import AdaptiveDetector
 
@@ -42,7 +41,7 @@ from curation.backends.faces import crops
 from curation.backends.lips import mouth_features
 from curation.clip.schema import Clip, Source
 from curation.media import iter_raw_frames
-from curation.media.colour import tag_output
+from curation.media.colour import Writing, tag_output
 from curation.media.cut import written_frame
 from curation.media.duration import DEFAULT_RATE
 from curation.media.facts import facts_of
@@ -199,7 +198,7 @@ def _decode(container: av.container.InputContainer, stream: av.stream.Stream) ->
 def encode_again(clip: Clip, export: ExportConfig) -> tuple[Cost, bytes]:
     """What encoding a clip's frames takes, and the mp4."""
     path, cost = clip.media.path, Cost()
-    facts, sink, scaler = facts_of(path), io.BytesIO(), VideoReformatter()
+    facts, sink, writing = facts_of(path), io.BytesIO(), Writing()
     output = av.open(sink, "w", format="mp4")
     options = {"crf": str(export.crf), "preset": export.preset}
     stream = output.add_stream("libx264", rate=facts.rate or DEFAULT_RATE, options=options)
@@ -211,7 +210,7 @@ def encode_again(clip: Clip, export: ExportConfig) -> tuple[Cost, bytes]:
             output.mux(stream.encode(frame))
 
     for raw in iter_raw_frames(path, clip.start_s, clip.end_s):
-        frame = written_frame(raw, clip.crop, scaler)
+        frame = written_frame(raw, clip.crop, writing)
         if first_ticks is None:
             first_ticks = raw.ticks
             stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"

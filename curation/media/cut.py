@@ -11,10 +11,9 @@ from fractions import Fraction
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from curation.clip.observations import Box
-from curation.media.colour import WRITTEN, Tags, tag_output, to_written
+from curation.media.colour import WRITTEN, Tags, Writing, tag_output
 from curation.media.duration import DEFAULT_RATE
 from curation.media.facts import Facts, facts_of
 from curation.media.frames import RawFrame, iter_raw_frames
@@ -180,12 +179,12 @@ class _Encoder:
         self.options = options
         self.sink = io.BytesIO()
         self.num_frames = 0
-        self.scaler = VideoReformatter()
+        self.writing = Writing()
         self.output: av.container.OutputContainer | None = None
 
     def add(self, raw: RawFrame) -> None:
         """Encode one frame of the span; the first one fixes the size."""
-        frame = written_frame(raw, self.cut.crop, self.scaler)
+        frame = written_frame(raw, self.cut.crop, self.writing)
         if self.output is None:
             self._open(frame, raw.facts)
             self.first_ticks = raw.ticks
@@ -213,9 +212,9 @@ class _Encoder:
         tag_output(context)
 
 
-def written_frame(raw: RawFrame, crop: Box | None, scaler: VideoReformatter) -> av.video.frame.VideoFrame:
+def written_frame(raw: RawFrame, crop: Box | None, writing: Writing) -> av.video.frame.VideoFrame:
     """A frame as the encoder gets it: the part of the picture, upright, 8-bit 4:2:0, BT.709 of limited range."""
-    return to_written(_prepared(raw, crop), scaler)
+    return writing.apply(_prepared(raw, crop))
 
 
 def _prepared(raw: RawFrame, crop: Box | None) -> av.video.frame.VideoFrame:

@@ -37,8 +37,9 @@ class RawFrame:
     frame: av.video.frame.VideoFrame
     facts: Facts
     damaged: bool
-    scalers: dict[tuple[int, int], VideoReformatter]
-    """One for each size, shared by the frames of a pass: setting one up costs as much as scaling."""
+    scalers: dict[tuple[int, int] | None, VideoReformatter]
+    """One for each size, and one for brightness, shared by the frames of a pass: setting one up costs as much as
+    scaling."""
 
     @property
     def as_stored(self) -> bool:
@@ -47,7 +48,8 @@ class RawFrame:
 
     def luma(self) -> npt.NDArray[np.uint8]:
         """`(H, W)` brightness at full size, rows as they are stored."""
-        return np.asarray(self.frame.to_ndarray(format="gray"), np.uint8)
+        scaler = self.scalers.setdefault(None, VideoReformatter())
+        return np.asarray(scaler.reformat(self.frame, format="gray").to_ndarray(), np.uint8)
 
     def image(self, short_edge: int | None = None) -> npt.NDArray[np.uint8]:
         """`(H, W, 3)` BGR, square-pixelled and upright, its short edge at most `short_edge` pixels."""
@@ -72,7 +74,7 @@ def iter_raw_frames(path: str, start_s: float = 0.0, end_s: float = float("inf")
         MediaError: as `timed_frames`.
     """
     facts = facts_of(path)
-    scalers: dict[tuple[int, int], VideoReformatter] = {}
+    scalers: dict[tuple[int, int] | None, VideoReformatter] = {}
     for timed in timed_frames(path, start_s, end_s):
         yield RawFrame(seconds(timed.ticks, facts), timed.ticks, timed.frame, facts, timed.damaged, scalers)
 
