@@ -7,6 +7,7 @@ wrong, so a single timestamp is not reliable. Samples are counted, and placed wh
 from __future__ import annotations
 
 import itertools
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -100,7 +101,7 @@ class _Stretch:
     """Sound of one format, decoded without interruption."""
 
     rate: int
-    counted: Fraction = Fraction(0)
+    counted: Fraction | int = 0
     """Samples so far, at `rate`."""
     stamped: list[float] = field(default_factory=list)
     """For each timestamp: how many samples of the stretch lie before it."""
@@ -152,7 +153,8 @@ def anchors_of(begins: Sequence[float], rate: int) -> list[tuple[int, float]]:
 
 
 def _median(values: Sequence[float]) -> float:
-    return float(np.median(values))
+    """The median of few values, for which numpy takes longer than for many: it is asked for at every packet."""
+    return statistics.median(values)
 
 
 class _Assembly:
@@ -161,6 +163,8 @@ class _Assembly:
     def __init__(self, stream: av.audio.stream.AudioStream, track: SoundTrack) -> None:
         self.rate = track.rate_hz
         self.time_base = Fraction(stream.time_base)
+        # Whole numbers are computed with several times as fast as fractions.
+        self.rate_base = self.time_base * self.rate
         self.channels = min(track.channels, 2)
         self.stretches: list[_Stretch] = []
         self._form: tuple[int, str, str] | None = None
@@ -170,7 +174,7 @@ class _Assembly:
     def add(self, frame: av.audio.frame.AudioFrame, *, interrupted: bool) -> None:
         """Take in the next frame; `interrupted` when something between it and the last one was lost."""
         told = frame.pts is not None and not self._reckoned(frame)
-        place = float(frame.pts * self.time_base * self.rate) if told else None
+        place = frame.pts * self.rate_base.numerator / self.rate_base.denominator if told else None
         form = (frame.sample_rate, frame.layout.name, frame.format.name)
         last = self.stretches[-1] if self.stretches else None
         apart = last is None or (place is not None and (interrupted or last.lies_apart(place)))
@@ -187,7 +191,8 @@ class _Assembly:
         if place is not None:
             stretch.stamp(place)
         self._last = frame
-        stretch.counted += Fraction(frame.samples * self.rate, frame.sample_rate)
+        same_rate = frame.sample_rate == self.rate
+        stretch.counted += frame.samples if same_rate else Fraction(frame.samples * self.rate, frame.sample_rate)
         self._append(frame)
 
     def _reckoned(self, frame: av.audio.frame.AudioFrame) -> bool:
@@ -198,9 +203,10 @@ class _Assembly:
         last = self._last
         if last is None or last.pts is None or frame.pts is None or not last.duration:
             return False
-        length = Fraction(last.samples, last.sample_rate) / self.time_base
-        follows = abs(frame.pts - last.pts - last.duration) <= _ROUNDED_TICKS
-        return bool(follows and abs(last.duration - length) > _ROUNDED_TICKS)
+        if abs(frame.pts - last.pts - last.duration) > _ROUNDED_TICKS:
+            return False
+        length = last.samples * self.time_base.denominator / (last.sample_rate * self.time_base.numerator)
+        return bool(abs(last.duration - length) > _ROUNDED_TICKS)
 
     def flush(self) -> None:
         """Take out what the resampler still holds."""
@@ -248,6 +254,7 @@ def _stretches(
 ) -> list[_Stretch] | None:
     """What is decoded from here to the end of the span; None when it begins only after `start_s`."""
     stream = container.streams[track.index]
+    time_base = Fraction(stream.time_base)
     assembly, interrupted = _Assembly(stream, track), False
     for frames in _decoded(container, stream):
         if frames is None:
@@ -257,7 +264,7 @@ def _stretches(
             if frame.sample_rate not in RATES_HZ:
                 interrupted = True
                 continue
-            time_s = None if frame.pts is None else float(frame.pts * stream.time_base - origin_s)
+            time_s = None if frame.pts is None else float(frame.pts * time_base - origin_s)
             if not assembly.stretches and start_s is not None and (time_s is None or time_s > start_s):
                 return None
             # Read a little further, because the time may be wrong.

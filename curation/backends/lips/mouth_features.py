@@ -110,44 +110,47 @@ def _fold(grid: npt.NDArray[np.float32], sign: int = 1) -> npt.NDArray[np.float3
 class HeadMotion:
     """The similarity transform (shift, turn, scale) that the upper face makes between two frames.
 
-    A head that nods or comes closer moves its lips too; subtracting its motion leaves that of the lips.
+    A head that nods or comes closer moves its lips too; subtracting its motion leaves that of the lips. Points and
+    flows are complex numbers x + iy from the crop's middle: the flow at z is then `shift + turned · z`, where the real
+    part of `turned` is growth and the imaginary part a turn.
     """
 
     def __init__(self) -> None:
         rows, columns = np.mgrid[0:CROP_SIZE, 0:CROP_SIZE].astype(np.float32) - CROP_SIZE / 2
-        self.design = self._design(columns[UPPER_FACE], rows[UPPER_FACE])
-        self.lower_design = self._design(columns[LOWER_FACE], rows[LOWER_FACE])
-        self.lower_shape = rows[LOWER_FACE].shape
-        x, y = (np.array([value - CROP_SIZE / 2], np.float32) for value in MOUTH_CENTRE)
-        self.mouth_design = self._design(x, y)
+        self.upper = (columns[UPPER_FACE] + 1j * rows[UPPER_FACE]).ravel().astype(np.complex128)
+        self.upper_squared = np.abs(self.upper) ** 2
+        self.lower_columns, self.lower_rows = columns[LOWER_FACE][:1], rows[LOWER_FACE][:, :1]
+        self.mouth = complex(*(value - CROP_SIZE / 2 for value in MOUTH_CENTRE))
 
-    @staticmethod
-    def _design(x: npt.NDArray[np.float32], y: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """`(2P, 4)`: x flow of all points, then y flow, linear in (shift x, shift y, scale, turn)."""
-        x, y = x.ravel(), y.ravel()
-        one, zero = np.ones_like(x), np.zeros_like(x)
-        design = np.concatenate([np.stack([one, zero, x, -y], 1), np.stack([zero, one, y, x], 1)])
-        return np.asarray(design, np.float32)
-
-    def fit(self, flow: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Robust least squares (Cauchy weights of 0.3 px: blinks and brows are outliers) over `(H, W, 2)`."""
-        target = flow[UPPER_FACE].reshape(-1, 2).T.ravel()
-        weights = np.ones(len(target) // 2, np.float32)
-        parameters = np.zeros(4)
+    def fit(self, flow: npt.NDArray[np.float32]) -> tuple[complex, complex]:
+        """`(shift, turned)` by robust least squares (Cauchy weights of 0.3 px: blinks and brows are outliers) over
+        `(H, W, 2)`."""
+        seen = flow[UPPER_FACE].reshape(-1, 2).astype(np.float64).view(np.complex128)[:, 0]
+        weights = np.ones(len(seen))
+        shift = turned = 0j
         for _ in range(3):
-            weighted = self.design * np.concatenate([weights, weights])[:, None]
-            parameters = np.linalg.solve(weighted.T @ self.design + 1e-3 * np.eye(4), weighted.T @ target).astype(
-                np.float64
-            )
-            error = (target - self.design @ parameters).reshape(2, -1)
-            weights = (1 / (1 + (error**2).sum(0) / 0.3**2)).astype(np.float32)
-        return parameters
+            # The normal equations of two complex unknowns, ridged.
+            total, second = weights.sum() + 1e-3, weights @ self.upper_squared + 1e-3
+            first = complex(weights @ self.upper)
+            weighted = weights * seen
+            at_one, at_z = complex(weighted.sum()), complex(self.upper.conj() @ weighted)
+            determinant = total * second - abs(first) ** 2
+            shift = (second * at_one - first * at_z) / determinant
+            turned = (total * at_z - first.conjugate() * at_one) / determinant
+            error = seen - shift - turned * self.upper
+            weights = 1 / (1 + (error.real**2 + error.imag**2) / 0.3**2)
+        return shift, turned
 
-    def at_lower_face(self, parameters: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    def at_lower_face(self, motion: tuple[complex, complex]) -> npt.NDArray[np.float32]:
         """The head's part of the flow over `LOWER_FACE`, `(56, 64, 2)`."""
-        flow = (self.lower_design @ parameters).reshape(2, *self.lower_shape)
-        return np.moveaxis(flow, 0, -1).astype(np.float32)
+        shift, turned = motion
+        flow = np.empty((self.lower_rows.size, self.lower_columns.size, 2), np.float32)
+        flow[..., 0] = shift.real + turned.real * self.lower_columns - turned.imag * self.lower_rows
+        flow[..., 1] = shift.imag + turned.real * self.lower_rows + turned.imag * self.lower_columns
+        return flow
 
-    def at_mouth(self, parameters: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def at_mouth(self, motion: tuple[complex, complex]) -> npt.NDArray[np.float64]:
         """The head's shift (x, y) at the middle of the mouth."""
-        return np.asarray(self.mouth_design @ parameters, np.float64)
+        shift, turned = motion
+        there = shift + turned * self.mouth
+        return np.array([there.real, there.imag])
