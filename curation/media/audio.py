@@ -7,6 +7,7 @@ wrong, so a single timestamp is not reliable. Samples are counted, and placed wh
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -254,7 +255,9 @@ def _stretches(
 ) -> list[_Stretch] | None:
     """What is decoded from here to the end of the span; None when it begins only after `start_s`."""
     stream = container.streams[track.index]
-    time_base = Fraction(stream.time_base)
+    # Seconds after the first picture are (pts · ticks − begin) / parts.
+    parts = math.lcm(Fraction(stream.time_base).denominator, origin_s.denominator)
+    ticks, begin = int(stream.time_base * parts), int(origin_s * parts)
     assembly, interrupted = _Assembly(stream, track), False
     for frames in _decoded(container, stream):
         if frames is None:
@@ -264,7 +267,7 @@ def _stretches(
             if frame.sample_rate not in RATES_HZ:
                 interrupted = True
                 continue
-            time_s = None if frame.pts is None else float(frame.pts * time_base - origin_s)
+            time_s = None if frame.pts is None else (frame.pts * ticks - begin) / parts
             if not assembly.stretches and start_s is not None and (time_s is None or time_s > start_s):
                 return None
             # Read a little further, because the time may be wrong.

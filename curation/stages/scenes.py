@@ -135,7 +135,7 @@ class _Scan:
         self._unchecked: list[tuple[int, CutWindow]] = []
         # The detector reports a cut a few frames late.
         self._recent: deque[tuple[int, npt.NDArray[np.uint8]]] = deque(maxlen=2 * checker.reach_frames + 6)
-        self._last_grey: npt.NDArray[np.float32] | None = None
+        self._last_grey: npt.NDArray[np.uint8] | None = None
         self._next_keyframe_s = -np.inf
 
     def add(self, frame: RawFrame) -> None:
@@ -165,9 +165,10 @@ class _Scan:
         self._next_keyframe_s = frame.time_s + period - (late if late < period else 0.0)
 
     def _measure(self, small: npt.NDArray[np.uint8]) -> None:
-        grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY).astype(np.float32)
-        change = 0.0 if self._last_grey is None else float(np.abs(grey - self._last_grey).mean())
-        self.luma.append((float(grey.mean()), float(grey.std()), change))
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+        change = 0.0 if self._last_grey is None else cv2.norm(grey, self._last_grey, cv2.NORM_L1) / grey.size
+        mean, spread = cv2.meanStdDev(grey)
+        self.luma.append((float(mean[0, 0]), float(spread[0, 0]), change))
         self._last_grey = grey
 
     def _gather(self, cut: int) -> None:
