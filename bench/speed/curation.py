@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> None:
     paths = sorted(path for path in options.videos.iterdir() if path.is_file())
     if not paths or options.runs < 1:
         raise ValueError(f"{options.videos} has no videos" if not paths else "--runs must be at least 1")
-    _print(measure(paths, options.runs))
+    report(measure(paths, options.runs))
 
 
 def measure(paths: Sequence[Path], runs: int) -> Measured:
@@ -152,7 +152,8 @@ def ffmpeg_decode(path: str) -> Cost:
     return Cost(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, here.wall_s)
 
 
-def _print(measured: Measured) -> None:
+def report(measured: Measured) -> None:
+    """Print medians over the repetitions: what the whole and its references took, the ratios, and each stage."""
     repetitions = measured.repetitions
     whole, bare, ffmpeg = (
         _median([each.whole for each in repetitions]),

@@ -6,6 +6,7 @@ the first frame after a seek is checked. While it lies after the span's start, d
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +27,9 @@ SAME_FRAME_S: Final = 1e-4
 _STEPS_BACK_S: Final = (0.0, 2.0, 10.0, 60.0)
 """How far before the span a seek is tried; then the file is read from its beginning."""
 
+_MAX_SKIPPED_S: Final = 1.0
+"""How much further on a span may begin for the last one's pass to be taken up: with more between them, a seek may land
+on a later key frame."""
 _MAX_JOINT_S: Final = 1.0
 """Times that step back by less than this are those of two recordings joined. After a larger step the order is
 unknown."""
@@ -46,21 +50,9 @@ def timed_frames(path: str, start_s: float = 0.0, end_s: float = float("inf")) -
         MediaError: the file cannot be opened, its pictures change size on the way, or their times go back or jump.
     """
     facts = facts_of(path)
-    span = _Span(facts, start_s, end_s)
-    # Times that are counted are counted from the first packet, so there is no seeking.
-    for step_s in _STEPS_BACK_S if start_s > 0 and not facts.counted else ():
-        with open_media(path) as container:
-            decoding = _Decoding(container, facts)
-            if not decoding.seek(start_s - step_s):
-                continue
-            frames = decoding.frames()
-            # Frames before the first key frame were decoded without the pictures that they refer to.
-            first = next((timed for timed in frames if timed.stands_alone), None)
-            if first is not None and span.covers_start(first):
-                yield from span.of(chain([first], frames))
-                return
-    with open_media(path) as container:
-        yield from span.of(_Decoding(container, facts).frames())
+    decoded = _left_off.taken_up(facts, start_s) or _Pass(path, facts, start_s)
+    yield from decoded.span(start_s, end_s)
+    _left_off.decoded = decoded if decoded.held is not None else None
 
 
 def frame_ticks(path: str) -> list[int]:
@@ -106,39 +98,94 @@ def seconds(ticks: int, facts: Facts) -> float:
     return ticks * facts.time_base.numerator / facts.time_base.denominator
 
 
-class _Span:
-    """Picks the frames of a span out of those that are decoded."""
+class _Pass:
+    """One decode of a file, of which spans are taken one after the other."""
 
-    def __init__(self, facts: Facts, start_s: float, end_s: float) -> None:
-        self.facts, self.start_s, self.end_s = facts, start_s, end_s
+    def __init__(self, path: str, facts: Facts, start_s: float) -> None:
+        self.facts = facts
+        self.held: TimedFrame | None = None
+        """The first frame after the last span; None as long as no span has ended before the file."""
+        self.end_s = 0.0
+        """Where the last span ended."""
+        self._frames = _from(path, facts, start_s)
 
-    def covers_start(self, first: TimedFrame) -> bool:
-        """Whether a frame is not after the span's start."""
-        return seconds(first.ticks, self.facts) <= self.start_s + SAME_FRAME_S
+    def span(self, start_s: float, end_s: float) -> Iterator[TimedFrame]:
+        """The frames of a span that does not begin before the end of the last one."""
+        while True:
+            timed = next(self._frames, None) if self.held is None else self.held
+            self.held = None
+            if timed is None:
+                return
+            time_s = seconds(timed.ticks, self.facts)
+            if time_s >= end_s - SAME_FRAME_S:
+                self.held, self.end_s = timed, end_s
+                return
+            if time_s >= start_s - SAME_FRAME_S:
+                yield timed
+
+
+class _LeftOff(threading.local):
+    """The pass in which a thread has last read a span to its end.
+
+    The clips of a source follow on one another, and a key frame comes only every few seconds: to begin each clip at the
+    key frame before it would decode half as many frames again.
+    """
+
+    decoded: _Pass | None = None
+
+    def taken_up(self, facts: Facts, start_s: float) -> _Pass | None:
+        """The pass, if it goes on to this span of the same file; it is forgotten otherwise."""
+        decoded, self.decoded = self.decoded, None
+        if decoded is None or decoded.facts is not facts:
+            return None
+        return decoded if 0 <= start_s - decoded.end_s + SAME_FRAME_S <= _MAX_SKIPPED_S else None
+
+
+_left_off = _LeftOff()
+
+
+def _from(path: str, facts: Facts, start_s: float) -> Iterator[TimedFrame]:
+    """All frames in order, from one that is not after a time on."""
+    order = _Order(facts)
+    # Times that are counted are counted from the first packet, so there is no seeking.
+    for step_s in _STEPS_BACK_S if start_s > 0 and not facts.counted else ():
+        with open_media(path) as container:
+            decoding = _Decoding(container, facts)
+            if not decoding.seek(start_s - step_s):
+                continue
+            frames = decoding.frames()
+            # Frames before the first key frame were decoded without the pictures that they refer to.
+            first = next((timed for timed in frames if timed.stands_alone), None)
+            if first is not None and seconds(first.ticks, facts) <= start_s + SAME_FRAME_S:
+                yield from order.of(chain([first], frames))
+                return
+    with open_media(path) as container:
+        yield from order.of(_Decoding(container, facts).frames())
+
+
+class _Order:
+    """Puts the frames that are decoded in order, and fails where they are not one sequence of pictures."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
 
     def of(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:
-        """The frames within the span, in order; fails where the stream is not one sequence of pictures.
+        """The frames in order of time, each once.
 
         Where two recordings are joined with overlapping times, the pictures of the second that fall into the time of
         the first are left out; the sound of the second is laid over that of the first.
         """
         latest, before = -1, -1
-        num_frames = num_steps_back = 0
-        for timed in Rendering(self.facts).apply(self._one_alone_put_back(frames)):
-            num_frames += 1
+        num_steps_back = 0
+        for num_frames, timed in enumerate(Rendering(self.facts).apply(self._one_alone_put_back(frames)), 1):
             if timed.ticks < before:
                 num_steps_back += 1
                 self._check_step_back(before, timed.ticks, num_steps_back, num_frames)
             elif num_frames > 1 and seconds(timed.ticks - before, self.facts) > _MAX_GAP_S:
                 raise MediaError("times_jump", self._step(before, timed.ticks))
             before = timed.ticks
-            if timed.ticks <= latest:
-                continue
-            latest = timed.ticks
-            time_s = seconds(timed.ticks, self.facts)
-            if time_s >= self.end_s - SAME_FRAME_S:
-                return
-            if time_s >= self.start_s - SAME_FRAME_S:
+            if timed.ticks > latest:
+                latest = timed.ticks
                 yield timed
 
     def _one_alone_put_back(self, frames: Iterator[TimedFrame]) -> Iterator[TimedFrame]:

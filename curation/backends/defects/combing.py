@@ -31,4 +31,4 @@ def combed_share(luma: npt.NDArray[np.uint8]) -> float:
     combed = stands_out
     for further in range(1, MIN_ROWS):
         combed = cv2.bitwise_and(combed[:-1], stands_out[further:])
-    return cv2.countNonZero(combed) / combed.size
+    return float(cv2.countNonZero(combed) / combed.size)

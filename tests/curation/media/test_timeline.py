@@ -12,7 +12,7 @@ import av
 import imageio_ffmpeg
 import pytest
 
-from curation.media import MediaError, duration_s, file_end_s, frame_times, iter_raw_frames, probe
+from curation.media import MediaError, duration_s, file_end_s, frame_times, iter_raw_frames, probe, timeline
 from tests.worlds.recordings import Recording, Track, delayed, exported_offsets_ms, numbers_seen, write_recording
 from tests.worlds.videos import frame_number, picture, write_video
 
@@ -46,8 +46,49 @@ def seekable(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 
 def test_segments_have_every_frame_once(seekable: Path) -> None:
-    segments = [numbers_seen(seekable, start, start + 2.6) for start in (0.0, 2.6, 5.2)]
-    assert segments == [list(range(65)), list(range(65, 130)), list(range(130, 165))]
+    expected = [list(range(65)), list(range(65, 130)), list(range(130, 165))]
+    # Each begins with a seek, because the one before does not lead up to it.
+    backwards = [numbers_seen(seekable, start, start + 2.6) for start in (5.2, 2.6, 0.0)]
+    assert backwards[::-1] == expected
+    in_turn = [numbers_seen(seekable, start, start + 2.6) for start in (0.0, 2.6, 5.2)]
+    assert in_turn == expected
+
+
+def opened(path: Path, *spans: tuple[float, float]) -> tuple[list[list[int]], int]:
+    """The pictures of each span, and how many decodes of the file were begun."""
+    begun = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(timeline, "_from", lambda *given: begun.append(given) or decode_from(*given))
+        return [numbers_seen(path, *span) for span in spans], len(begun)
+
+
+decode_from = timeline._from
+
+
+@pytest.mark.parametrize(
+    ("spans", "num_decodes"),
+    [
+        (((0.0, 1.0), (1.0, 2.0), (2.4, 3.0)), 1),
+        (((0.0, 1.0), (0.48, 2.0)), 2),
+        (((0.0, 1.0), (2.4, 3.0)), 2),
+        (((0.0, 9.0), (2.0, 3.0)), 2),
+    ],
+    ids=["one after the other", "overlapping", "far apart", "after the end"],
+)
+def test_a_span_that_follows_the_last_one_is_decoded_on(
+    tmp_path: Path, spans: tuple[tuple[float, float], ...], num_decodes: int
+) -> None:
+    path = write_recording(tmp_path / "a.mp4", Recording(gop=1000, seconds=4.0))
+    numbers, begun = opened(path, *spans)
+    assert numbers == [list(range(round(25 * start), min(round(25 * end), 100))) for start, end in spans]
+    assert begun == num_decodes
+
+
+def test_a_file_that_was_changed_is_opened_anew(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", size=SMALL, seconds=2.0)
+    assert numbers_seen(path, 0.0, 1.0) == list(range(25))
+    write_video(path, size=SMALL, times_s=[0.0, 1.0, 1.5])
+    assert numbers_seen(path, 1.0, 2.0) == [1, 2]
 
 
 def test_sound_and_picture_are_exported_together(seekable: Path) -> None:
