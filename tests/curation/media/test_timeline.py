@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,8 @@ import imageio_ffmpeg
 import pytest
 
 from curation.media import MediaError, duration_s, file_end_s, frame_times, iter_raw_frames, probe, timeline
+from curation.media.facts import Facts
+from curation.media.timed_frame import TimedFrame
 from tests.worlds.recordings import Recording, Track, delayed, exported_offsets_ms, numbers_seen, write_recording
 from tests.worlds.videos import frame_number, picture, write_video
 
@@ -56,9 +59,14 @@ def test_segments_have_every_frame_once(seekable: Path) -> None:
 
 def opened(path: Path, *spans: tuple[float, float]) -> tuple[list[list[int]], int]:
     """The pictures of each span, and how many decodes of the file were begun."""
-    begun = []
+    begun: list[float] = []
+
+    def noted(path: str, facts: Facts, start_s: float) -> Iterator[TimedFrame]:
+        begun.append(start_s)
+        return decode_from(path, facts, start_s)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(timeline, "_from", lambda *given: begun.append(given) or decode_from(*given))
+        patch.setattr(timeline, "_from", noted)
         return [numbers_seen(path, *span) for span in spans], len(begun)
 
 
