@@ -44,6 +44,11 @@ def test_every_difference_has_its_rule(mp4: bytes) -> None:
     assert rule(b"", TIMES) == "undecodable"
 
 
+def test_a_clip_without_a_picture_that_can_be_decoded_is_told(mp4: bytes) -> None:
+    start, end = mp4.index(b"mdat") + 4, mp4.rindex(b"moov") - 4
+    assert rule(mp4[:start] + bytes(end - start) + mp4[end:], TIMES) == "undecodable"
+
+
 def test_an_untagged_clip_is_told(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", size=(160, 128), seconds=1.0, tagged=False)
     assert rule(path.read_bytes(), TIMES) == "untagged"
