@@ -18,6 +18,7 @@ ABOUT: Final = {
     "doctor": "say whether a profile can run here: environments, packages, weights, servers",
     "run": "curate; goes on where an earlier run on the same RUN stopped",
     "decide": "apply other thresholds to the stored scores: what would change, and a version of the index",
+    "deduplicate": "find clips that show the same seconds as another, and leave them out in a version of the index",
     "report": "write RUN/report.html from what is committed",
     "show": "print the whole record of one clip or source",
     "browse": "a page on which clips are searched, filtered, compared between runs, and played",

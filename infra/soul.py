@@ -33,6 +33,9 @@ ENTRIES: Final = {
     "plan": _own("curation", "say what curating would do and how long it would take", "plan"),
     "curate": _own("curation", "raw videos -> annotated shards; without INPUT, a sample bucket", "run"),
     "decide": _own("curation", "what other thresholds would change, and a version of the index", "decide"),
+    "deduplicate": _own(
+        "curation", "clips that show the same seconds, and a version of the index without", "deduplicate"
+    ),
     "report": _own("curation", "write RUN/report.html again", "report"),
     "show": _own("curation", "the whole record of one clip or source", "show"),
     "browse": _own("curation", "a page on which clips are searched, compared and played", "browse"),

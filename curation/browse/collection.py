@@ -12,11 +12,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from curation.report.record import PRINTS
 from curation.report.summary import UNKNOWN, is_source
 from curation.shards.clip_table import open_run, read_scored_clips
 from curation.shards.run_directory import RunDirectory
 
-LEFT_OUT: Final = ("thumbnail", "stage_seconds", "backends")
+LEFT_OUT: Final = (*sorted(PRINTS), "stage_seconds", "backends")
 """Columns that stay on disk until a row of them is asked for: they are most of the index."""
 KEPT: Final = "kept"
 SOUND_DROPPED: Final = "sound_dropped"

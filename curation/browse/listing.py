@@ -13,7 +13,7 @@ from curation.browse.comparison import CHANGES, OTHERS
 from curation.browse.query import Query, is_numeric
 from curation.browse.selection import Selection
 from curation.report.gallery import GALLERY_COLUMNS, Card
-from curation.report.record import Record, flat, in_words
+from curation.report.record import PRINTS, Record, flat, in_words
 
 PER_PAGE: Final = 60
 SHOWN: Final = (*GALLERY_COLUMNS, "run", "state", "rule", "seconds")
@@ -21,7 +21,7 @@ SHOWN: Final = (*GALLERY_COLUMNS, "run", "state", "rule", "seconds")
 COMPARED: Final = ("change", "change_rule", *(f"other_{name}" for name in OTHERS), "span_differs")
 MEASURED: Final = ("camera_", "subject_", "face_", "speech_", "audio_", "sync_")
 """Prefixes of the scores that stand beside a caption, which speaks of the same things."""
-UNCOMPARED: Final = frozenset({"thumbnail", "stage_seconds", "shard", "config_hash"})
+UNCOMPARED: Final = PRINTS | {"stage_seconds", "shard", "config_hash"}
 """Columns that may differ between two runs without a clip's being another."""
 
 

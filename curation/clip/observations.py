@@ -95,6 +95,8 @@ class Keyframe:
     time_s: float
     jpeg: bytes = field(repr=False)
     faces: tuple[FaceBox, ...] = ()
+    embedding: bytes | None = field(default=None, repr=False)
+    """What a network makes of it, a signed byte for each dimension; None where the profile has no such network."""
 
     def image(self) -> npt.NDArray[np.uint8]:
         """`(H, W, 3)` BGR, read-only: stages that look at the same keyframe share it."""

@@ -90,6 +90,7 @@ def _rows(decided: Decided) -> pa.Table:
         # A clip that is kept has its files, and so its sound, unchanged.
         "audio_kept": pc.and_(pc.fill_null(table["audio_kept"], fill_value=False), pa.array(kept)),
         "audio_reason": decided.audio_reason,
+        "duplicate_of": pa.nulls(table.num_rows, pa.string()),
         "is_heard": decided.is_heard,
     }
     return pa.table({name: columns[name] for name in SCHEMA.names}, schema=None).cast(SCHEMA)

@@ -37,6 +37,11 @@ MEANINGS: Final = {
     "fps": "frames a second",
     "caption_brief": "the caption in a sentence; the whole caption is in the clip's JSON",
     "thumbnail": "a small JPEG of the middle",
+    "content_hash": "of the clip's mp4: equal where two clips are the same file",
+    "look_print": "what the clip looks like on average: 42 low frequencies, a signed byte each; null if it is blank",
+    "motion_print": "how motion, brightness and contrast go, 12.5 steps a second: three rows of signed bytes",
+    "sound_print": "how loudness goes, 12.5 steps a second: signed bytes; null without sound",
+    "embedding_print": "DINOv2 on its keyframes, 128 random projections, a signed byte each; null if it did not run",
     "kept": "whether the clip's files are in the shard",
     "reject_stage": "the stage that rejected it",
     "reject_rule": "that stage's rule",
@@ -44,6 +49,7 @@ MEANINGS: Final = {
     "reject_threshold": "what it was compared with",
     "audio_reason": "`stage/rule` that dropped its sound; null where it has its sound, or never had any",
     "audio_kept": "whether the clip has its sound",
+    "duplicate_of": "of a duplicate that was left out: the key of the clip that was kept in its place",
 }
 """Of the columns that every row has."""
 

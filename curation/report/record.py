@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from curation.shards.clip_table import COLUMNS, read_shard
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
@@ -15,10 +17,12 @@ from infra.storage.tar_members import TarMember
 
 DECISION_COLUMNS = (
     *("kept", "reject_stage", "reject_rule", "reject_value", "reject_threshold"),
-    *("audio_kept", "audio_reason", "config_hash"),
+    *("audio_kept", "audio_reason", "duplicate_of", "config_hash"),
 )
-APART = frozenset({*DECISION_COLUMNS, "thumbnail", "stage_seconds", "shard"})
-"""Columns that are shown in a place of their own, or not at all (the thumbnail)."""
+PRINTS = frozenset(name for name, kind in COLUMNS.items() if pa.types.is_binary(kind))
+"""Columns of bytes: the thumbnail, and what clips are recognised by."""
+APART = frozenset({*DECISION_COLUMNS, *PRINTS, "stage_seconds", "shard"})
+"""Columns that are shown in a place of their own, or not at all (bytes)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

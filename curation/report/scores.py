@@ -65,7 +65,7 @@ def _settings(directory: RunDirectory) -> CurationConfig:
 
 
 def _command(directory: RunDirectory) -> str:
-    run = directory.base.run if isinstance(directory, Version) else directory.run
+    run = directory.of_run if isinstance(directory, Version) else directory.run
     return f"python -m curation decide --run {shlex.quote(run)}"
 
 

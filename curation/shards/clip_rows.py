@@ -9,11 +9,12 @@ from typing import Any
 
 import cv2
 
+from curation.clip import fingerprint
 from curation.clip.observations import Box, Keyframe
 from curation.clip.people import ClipPerson
 from curation.clip.schema import Clip, Decision, Source
 
-INDEX_ONLY = frozenset({"stage_seconds", "thumbnail"})
+INDEX_ONLY = frozenset({"stage_seconds", "thumbnail", *fingerprint.COLUMNS})
 """Columns of the index that a sample's JSON leaves out."""
 FORMAT = ("field_order", "color_range", "color_matrix", "color_primaries", "color_transfer")
 """Properties of a source's picture that have columns: they decide about whole sources, which have no JSON."""
@@ -123,6 +124,7 @@ def _source_row(source: Source, decided_by: DecidedBy) -> dict[str, Any]:
         "fps": info.fps if info else None,
         "caption_brief": None,
         "thumbnail": thumbnail(source.keyframes),
+        **dict.fromkeys(fingerprint.COLUMNS),
         **_decisions(decision, None),
         "audio_kept": False,
         **source.scores,
@@ -147,6 +149,7 @@ def _clip_row(source: Source, clip: Clip, decided_by: DecidedBy) -> dict[str, An
         "fps": clip.media.info.fps,
         "caption_brief": clip.caption.brief if clip.caption else None,
         "thumbnail": thumbnail(clip.keyframes),
+        **fingerprint.fingerprint(clip),
         **_decisions(clip.rejection, clip.audio_drop),
         "audio_kept": clip.kept and clip.payload is not None and clip.payload.wav is not None,
         **source.scores,

@@ -42,6 +42,11 @@ COLUMNS: dict[str, pa.DataType] = {
     "fps": pa.float64(),
     "caption_brief": pa.string(),
     "thumbnail": pa.binary(),
+    "content_hash": pa.string(),
+    "look_print": pa.binary(),
+    "motion_print": pa.binary(),
+    "sound_print": pa.binary(),
+    "embedding_print": pa.binary(),
     "kept": pa.bool_(),
     "reject_stage": pa.string(),
     "reject_rule": pa.string(),
@@ -49,6 +54,7 @@ COLUMNS: dict[str, pa.DataType] = {
     "reject_threshold": pa.float64(),
     "audio_reason": pa.string(),
     "audio_kept": pa.bool_(),
+    "duplicate_of": pa.string(),
     "shard": pa.string(),
 }
 """Columns that every row has, and the shard that it was read from; any other column is a score."""

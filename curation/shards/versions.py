@@ -1,4 +1,4 @@
-"""Versions of a run's index: the same clips by other thresholds, `RUN/decisions/NAME/`.
+"""Versions of a run's index: the same clips by other thresholds, or without duplicates, `RUN/decisions/NAME/`.
 
     decisions.parquet    a row for every row of the run as it was then: its state by these thresholds; the settings
                          are in its metadata, and its appearance is the commit
@@ -6,7 +6,8 @@
     quarantine/          sources that failed in that
 
 The run's own shards stay as they are. A version keeps a clip only where all of it is there, with the same files that a
-run by these settings would have made: what is still to be computed is not in it.
+run by these settings would have made: what is still to be computed is not in it. A version may be one of another
+version: it then decides about the rows as that one shows them.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class State(StrEnum):
 SCHEMA: Final = pa.schema(
     [
         *((name, pa.string()) for name in ("key", "source", "source_key", "parent_key", "shard", "state")),
-        *((name, pa.string()) for name in ("reject_stage", "reject_rule", "audio_reason")),
+        *((name, pa.string()) for name in ("reject_stage", "reject_rule", "audio_reason", "duplicate_of")),
         *((name, pa.float64()) for name in ("reject_value", "reject_threshold")),
         *((name, pa.bool_()) for name in ("kept", "audio_kept", "is_heard")),
     ]
@@ -56,7 +57,7 @@ SCHEMA: Final = pa.schema(
 """Columns of a version's decisions. `is_heard`: the sound of its shot is judged by it, among others."""
 OVERLAID: Final = (
     *("kept", "reject_stage", "reject_rule", "reject_value", "reject_threshold"),
-    *("audio_kept", "audio_reason"),
+    *("audio_kept", "audio_reason", "duplicate_of"),
 )
 """Columns of the index that a version gives anew."""
 
@@ -75,6 +76,8 @@ class VersionInfo:
     """Date and time."""
     counts: Mapping[str, int]
     """Rows by state."""
+    of: str | None = None
+    """The version that it is a version of; None where it is one of the run itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,9 +110,9 @@ class Version(RunDirectory):
     """A run's clips by other thresholds: what is asked of a run directory, answered by the version."""
 
     def __init__(self, run: str, name: str) -> None:
-        self.base = RunDirectory(run)
+        self.of_run = run.rstrip("/")
         self.name = check_name(name)
-        super().__init__(join(self.base.run, FOLDER, name))
+        super().__init__(join(self.of_run, FOLDER, name))
 
     @classmethod
     def existing(cls, run: str, name: str) -> Self:
@@ -122,6 +125,12 @@ class Version(RunDirectory):
             known = ", ".join(versions(run)) or "none; `python -m curation decide --apply NAME` makes one"
             raise ConfigError(f"{run} has no decisions {name!r}; there are {known}")
         return cls(run, name)
+
+    @cached_property
+    def base(self) -> RunDirectory:
+        """What it decides about: the run, or another version of it."""
+        other = self.info.of
+        return RunDirectory(self.of_run) if other is None else Version.existing(self.of_run, other)
 
     @cached_property
     def own(self) -> RunDirectory:
@@ -142,9 +151,14 @@ class Version(RunDirectory):
         """
         path = join(self.run, FILE)
         try:
-            return pq.ParquetFile(io.BytesIO(read_bytes(path)), pre_buffer=False).read(use_threads=False)
+            table = pq.ParquetFile(io.BytesIO(read_bytes(path)), pre_buffer=False).read(use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        # A version that is older than a column has none of it.
+        for name in SCHEMA.names:
+            if name not in table.column_names:
+                table = table.append_column(name, pa.nulls(table.num_rows, SCHEMA.field(name).type))
+        return table
 
     def write(self, decisions: pa.Table, info: VersionInfo) -> None:
         """Commit the version: the decisions (`SCHEMA`) with what they were made by."""
@@ -152,7 +166,8 @@ class Version(RunDirectory):
         metadata = {_METADATA: json.dumps(asdict(info), ensure_ascii=False, default=str).encode()}
         pq.write_table(decisions.cast(SCHEMA).replace_schema_metadata(metadata), sink)
         write_atomically(join(self.run, FILE), sink.getvalue())
-        self.__dict__.pop("decisions", None)
+        for known in ("decisions", "base", "_shards", "_keys"):
+            self.__dict__.pop(known, None)
 
     def remembering(self) -> Self:
         """This version; what is read of the run and of its own shards is kept."""
