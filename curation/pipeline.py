@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from curation.backends.models import ModelsConfig
+from curation.backends.picture.embedder import PictureEmbedder
 from curation.backends.registry import (
     CAMERA_ESTIMATORS,
     CAPTIONERS,
@@ -32,6 +33,7 @@ from curation.stage import EachClip, InOrder, Stage
 from curation.stages.caption import CaptionConfig, CaptionStage
 from curation.stages.consistency import ConsistencyConfig, ConsistencyFilter
 from curation.stages.defects import DefectConfig, DefectFilter
+from curation.stages.embedding import EmbedKeyframes
 from curation.stages.export import Export, ExportConfig
 from curation.stages.face_detection import FaceDetection
 from curation.stages.faces import FacesConfig, FacesFilter
@@ -166,10 +168,18 @@ def methods_in_use(config: StagesConfig) -> list[Use]:
     return uses
 
 
+def _scenes(config: StagesConfig, models: ModelsConfig) -> Stage:
+    """Scene detection; a network that checks cuts is there anyway, and also embeds the keyframes."""
+    detection = SceneDetection(config.scenes, models)
+    if isinstance(detection.checker, PictureEmbedder):
+        return InOrder(detection, EmbedKeyframes(detection.checker))
+    return detection
+
+
 STAGES: dict[str, Callable[[StagesConfig, ModelsConfig], Stage]] = {
     "format": lambda config, _: FormatFilter(config.format),
     "resolution": lambda config, _: ResolutionFilter(config.resolution),
-    "scenes": lambda config, models: SceneDetection(config.scenes, models),
+    "scenes": _scenes,
     "split": lambda config, models: InOrder(
         FaceDetection(FACE_DETECTORS.build(config.split.backend, models)), Split(config.split)
     ),

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="DIR", help="write duplicates.json there (default: RUN/bench)")
     add("--seconds", type=float, default=12.0, metavar="S", help="of each video (default: %(default)g)")
     add("--short-edge", type=int, default=480, metavar="PX", help="videos are scaled to this (default: %(default)s)")
+    add("--videos", type=int, default=100, metavar="N", help="labelled videos to take at most (default: %(default)s)")
     add("--workers", type=int, default=2, metavar="N", help="videos in work at a time (default: %(default)s)")
     parser.set_defaults(clips=default)
 
@@ -85,7 +86,11 @@ def run(options: argparse.Namespace) -> None:
         ConfigError: there are no labelled clips.
     """
     console = Console(markup=False, highlight=False)
-    videos = make_videos(options.clips, options.run / "videos", options.seconds, options.short_edge, options.workers)
+    folder = options.run / "videos"
+    videos = make_videos(
+        options.clips, folder, most=options.videos, most_s=options.seconds, short_edge_px=options.short_edge,
+        workers=options.workers,
+    )  # fmt: skip
     directory = curate(videos, options.run, options.workers, console)
     table = directory.index()
     table = table.filter(table["kept"])

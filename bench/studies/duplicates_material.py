@@ -74,12 +74,13 @@ KINDS: Final[Mapping[str, Kind]] = {
 }
 
 
-def make_videos(clips: Path, folder: Path, most_s: float, short_edge_px: int, workers: int) -> list[Path]:
+def make_videos(clips: Path, folder: Path, *, most: int, most_s: float, short_edge_px: int, workers: int) -> list[Path]:
     """Every kind of every labelled video of at least 4 s that is not itself made from another; those there are stay.
 
     Args:
         clips: the labelled clips.
         folder: where the videos lie, as `<video>--<kind>.mkv`.
+        most: labelled videos that are taken, the first ones.
         most_s: of each video.
         short_edge_px: larger ones are scaled down to this, for time's sake.
         workers: videos in work at a time.
@@ -93,7 +94,7 @@ def make_videos(clips: Path, folder: Path, most_s: float, short_edge_px: int, wo
     folder.mkdir(parents=True, exist_ok=True)
     entries = json.loads(labels.read_text())
     paths = [clips / each["file"] for each in entries if (each["duration_s"] or 0.0) >= LEAST_S]
-    paths = [path for path in paths if not path.name.startswith("derived")]
+    paths = [path for path in paths if not path.name.startswith("derived")][:most]
 
     def of_one(path: Path) -> list[Path]:
         original = folder / f"{path.stem}--{ORIGINAL}.mkv"

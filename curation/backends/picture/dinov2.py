@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from curation.backends.batches import Batched
 from curation.backends.picture.cut_checker import GAP_FRAMES, CutWindow, Picture
+from curation.backends.picture.embedder import projected
 from curation.backends.settings import PLACEMENT, require
 from infra.config import ConfigError
 
@@ -85,6 +86,10 @@ class Dinov2:
         """See `CutChecker`: 0 to 2."""
         tokens = self._embed([side for window in windows for side in (window.before, window.after)])
         return [float(1 - before @ after) for before, after in zip(tokens[::2], tokens[1::2], strict=True)]
+
+    def embed(self, pictures: Sequence[Picture]) -> list[bytes]:
+        """See `PictureEmbedder`."""
+        return [projected(token) for token in self._embed(pictures)]
 
     def _run(self, pictures: Sequence[Picture]) -> Sequence[npt.NDArray[np.float32]]:
         """`(H, W, 3)` BGR each → class tokens `(B, D)` of length 1."""
