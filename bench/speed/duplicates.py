@@ -4,7 +4,8 @@
 
 Fingerprints are made: recordings of twenty clips that look nearly the same, a twentieth of them there twice with noise
 and a shift; one studio with a fiftieth of all clips in files of a hundred; and blank clips. The copies that are found
-are counted. The reference compares random pairs in time, as many as a second allows, and is extrapolated to all pairs. Seconds are the processor's, so that other work on the machine does not count.
+are counted. The reference compares random pairs in time, as many as a second allows, and is extrapolated to all pairs.
+Seconds are the processor's, so that other work on the machine does not count.
 """
 
 from __future__ import annotations
