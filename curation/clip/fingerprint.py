@@ -104,7 +104,7 @@ def unit_bytes(vector: npt.NDArray[Any], least: float) -> Bytes | None:
     """A vector as bytes, of which the largest is 127; None for one that is shorter than `least`."""
     if float(np.linalg.norm(vector)) < least:
         return None
-    return np.rint(vector * (127.0 / np.abs(vector).max())).astype(np.int8)
+    return np.asarray(np.rint(vector * (127.0 / np.abs(vector).max())), np.int8)
 
 
 def motion_course(stats: FrameStats | None, start_s: float, end_s: float) -> Bytes | None:
@@ -180,7 +180,7 @@ def _deviations(channels: npt.NDArray[np.float64], least: npt.NDArray[np.float64
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=1)
     apart = channels - windows.mean(-1)
     typical = np.maximum(1.4826 * np.median(np.abs(apart), axis=1), least)[:, None]
-    return np.rint(np.clip(apart / typical, -MOST_DEVIATIONS, MOST_DEVIATIONS) * COURSE_UNIT).astype(np.int8)
+    return np.asarray(np.rint(np.clip(apart / typical, -MOST_DEVIATIONS, MOST_DEVIATIONS) * COURSE_UNIT), np.int8)
 
 
 def _stored(values: Bytes | None) -> bytes | None:

@@ -123,7 +123,7 @@ def _correlation(product: Floats, left: Floats, right: Floats, steps: Integers, 
 
     moves = of(slice(0, MOTION_CHANNELS))
     heard = of(slice(None))
-    return np.where(both, np.maximum(moves, heard), moves)
+    return np.asarray(np.where(both, np.maximum(moves, heard), moves), np.float32)
 
 
 def _scaled(prints: Prints, rows: Integers) -> Floats:

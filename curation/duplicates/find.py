@@ -54,7 +54,7 @@ class Found:
     @cached_property
     def is_left_out(self) -> Flags:
         """Whether a clip is left out."""
-        return self.kept != np.arange(len(self.kept))
+        return np.asarray(self.kept != np.arange(len(self.kept)))
 
     @cached_property
     def clusters(self) -> dict[int, list[int]]:
@@ -112,7 +112,9 @@ def near_pairs(prints: Prints, config: DuplicatesConfig, read: Read = lambda _do
 
     def wanted(first: Integers, second: Integers) -> Flags:
         others = prints.sources[first] != prints.sources[second]
-        return others & (prints.is_crop[first] == prints.is_crop[second]) & is_asked[first] & is_asked[second]
+        return np.asarray(
+            others & (prints.is_crop[first] == prints.is_crop[second]) & is_asked[first] & is_asked[second]
+        )
 
     least = 1 - config.max_distance
     narrow = partial(may_agree, prints, max_lag=config.max_lag, least=least)
@@ -122,23 +124,22 @@ def near_pairs(prints: Prints, config: DuplicatesConfig, read: Read = lambda _do
     found: list[tuple[npt.NDArray[Any], ...]] = []
     num_compared = 0
     for vectors, min_cosine in searches:
-        for ones, others in alike(vectors, min_cosine, wanted, narrow, read):
-            straight = ~is_mirrored(prints, ones, others)
-            first, second = ones[straight], others[straight]
-            score, lag = agreement(prints, first, second, config.max_lag)
-            num_compared += len(first)
+        for batch in alike(vectors, min_cosine, wanted, narrow, read):
+            straight = ~is_mirrored(prints, *batch)
+            ones, others = (rows[straight] for rows in batch)
+            score, lag = agreement(prints, ones, others, config.max_lag)
+            num_compared += len(ones)
             close = score >= least
-            found.append((first[close], second[close], 1.0 - score[close].astype(np.float64), lag[close]))
-    first, second, distance, lag = (
-        np.concatenate([part[place] for part in found]) if found else np.zeros(0) for place in range(4)
-    )
+            found.append((ones[close], others[close], 1.0 - score[close].astype(np.float64), lag[close]))
+    columns = [np.concatenate([part[place] for part in found]) if found else np.zeros(0) for place in range(4)]
     # Both searches may have found a pair.
-    _, once = np.unique(np.stack([first, second]), axis=1, return_index=True)
+    _, once = np.unique(np.stack(columns[:2]), axis=1, return_index=True)
+    first, second, distance, lag = (column[once] for column in columns)
     return Pairs(
-        first=first[once].astype(np.int64),
-        second=second[once].astype(np.int64),
-        distance=np.maximum(distance[once], 0.0),
-        shift_s=lag[once] / STEPS_PER_S,
+        first=first.astype(np.int64),
+        second=second.astype(np.int64),
+        distance=np.maximum(distance, 0.0),
+        shift_s=lag / STEPS_PER_S,
         num_compared=num_compared,
     )
 

@@ -210,7 +210,7 @@ class Version(RunDirectory):
         """
         if name not in self._shards and name in self.own.names():
             return self.own.rows_of(name, columns, without=without)
-        asked = None if columns is None else [*columns, "key"]
+        asked = None if columns is None else list(dict.fromkeys([*columns, "key"]))
         rows = self._decided(self.base.rows_of(name, asked, without=without), columns, without)
         return rows if columns is None else rows.select([each for each in columns if each in rows.column_names])
 

@@ -34,11 +34,8 @@ def left_out(result: Found) -> dict[str, tuple[str, str]]:
 
 
 def _short(key: str) -> str:
-    return (
-        f"{key.split('-', maxsplit=1)[0]}{int(key[-4:])}"
-        if not key.endswith("crop")
-        else f"{key.split('-', maxsplit=1)[0]}crop"
-    )
+    name = key.partition("-")[0]
+    return f"{name}crop" if key.endswith("crop") else f"{name}{int(key[-4:])}"
 
 
 def test_the_same_file_under_another_name_is_found(tmp_path: Path) -> None:

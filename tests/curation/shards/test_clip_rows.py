@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from curation.clip.caption import Caption
+from curation.clip.fingerprint import COLUMNS as PRINTS
+from curation.clip.fingerprint import fingerprint
 from curation.clip.observations import Box, FaceBox, FaceTrack, Keyframe
 from curation.clip.people import ClipPerson, Hands, Keypoint
 from curation.clip.replies import ModelReply
@@ -127,6 +129,7 @@ def test_all_that_is_known_of_a_clip_is_in_its_row() -> None:
             "fps": 25.0,
             "caption_brief": "A person sings.",
             "thumbnail": thumbnail(made.keyframes),
+            **fingerprint(made),
             "kept": True,
             "reject_stage": None,
             "reject_rule": None,
@@ -194,6 +197,7 @@ def test_all_that_is_known_of_a_source_without_clips_is_in_its_row(failed: bool)
         "fps": 25.0,
         "caption_brief": None,
         "thumbnail": thumbnail(SEGMENT.keyframes),
+        **dict.fromkeys(PRINTS),
         "kept": False,
         "reject_stage": "probe" if failed else "resolution",
         "reject_rule": "unreadable" if failed else "short_edge",

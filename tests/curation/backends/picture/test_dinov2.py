@@ -12,6 +12,7 @@ import transformers
 
 from curation.backends.picture.cut_checker import CutWindow
 from curation.backends.picture.dinov2 import Dinov2, Dinov2Config
+from curation.backends.picture.embedder import DIMENSIONS, PictureEmbedder
 from infra.config import ConfigError
 
 
@@ -55,6 +56,14 @@ def test_distances_are_those_of_each_cut_alone(weights: Path) -> None:
     alone = [checker.distances([each])[0] for each in windows]
     assert checker.distances(windows) == pytest.approx(alone, abs=1e-6)
     assert len(set(alone)) == 5
+
+
+def test_pictures_are_embedded_by_the_same_tokens(weights: Path) -> None:
+    network = Dinov2(Dinov2Config(weights=str(weights), device="cpu", batch_size=3))
+    first, same, other = network.embed([picture(1), picture(1), picture(2)])
+    assert first == same != other
+    assert len(first) == DIMENSIONS
+    assert isinstance(network, PictureEmbedder)
 
 
 def test_class_tokens_come_from_red_green_blue_in_imagenets_scale(weights: Path) -> None:
