@@ -133,7 +133,7 @@ def _scaled(prints: Prints, rows: Integers) -> Floats:
 
 def _lengths(courses: Floats, channels: slice) -> Floats:
     part = courses[:, channels]
-    return np.sqrt(np.square(part).sum((1, 2)) + 1e-6)
+    return np.asarray(np.sqrt(np.square(part).sum((1, 2)) + 1e-6), np.float32)
 
 
 def _product(one: Floats, other: Floats) -> Floats:

@@ -91,12 +91,12 @@ def recorded(
     )
     keyframes = tuple(Keyframe(time_s=made.start_s + 0.5 * n, jpeg=jpeg.tobytes()) for n in range(int(2 * seconds)))
     made = export(replace(made, keyframes=keyframes, stats=stats, **changes))  # type: ignore[arg-type]
-    assert made.payload is not None
+    payload = made.payload
+    assert payload is not None
     wav = sound(seed, start_s, start_s + seconds) if with_sound else None
-    if not with_sound:
-        made = made.drop_audio("sync", "persistent_mismatch")
     content = mp4 or f"{unit.uri}-{index}".encode()
-    return replace(made, payload=replace(made.payload, mp4=content, wav=wav))
+    made = replace(made, payload=replace(payload, mp4=content, wav=wav))
+    return made if with_sound else made.drop_audio("sync", "persistent_mismatch")
 
 
 def unit(name: str, width: int = 1280, height: int = 720) -> Source:

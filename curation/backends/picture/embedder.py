@@ -27,4 +27,5 @@ def projected(vector: npt.NDArray[np.float32]) -> bytes:
     """`(D,)` → 128 signed bytes, the largest 127; the same projections each time."""
     directions = np.random.default_rng(0).standard_normal((len(vector), DIMENSIONS), np.float32)
     low = vector @ directions
-    return np.rint(low * (127.0 / max(float(np.abs(low).max()), 1e-12))).astype(np.int8).tobytes()
+    scaled: npt.NDArray[np.int8] = np.asarray(np.rint(low * (127.0 / max(float(np.abs(low).max()), 1e-12))), np.int8)
+    return scaled.tobytes()

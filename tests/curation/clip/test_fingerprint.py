@@ -81,6 +81,7 @@ def test_a_course_does_not_depend_on_where_the_clip_lies_in_its_file() -> None:
     later = replace(stats, times_s=stats.times_s + 20)
     one, other = motion_course(stats, 10.0, 14.5), motion_course(later, 30.0, 34.5)
     assert one is not None
+    assert other is not None
     assert np.array_equal(one, other)
 
 

@@ -70,7 +70,7 @@ def test_a_crowd_that_looks_the_same_is_narrowed_down_and_what_is_not_wanted_is_
 
     def narrow(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         asked.append((len(rows), len(columns)))
-        return (rows[:, None] + 1) == columns[None]
+        return np.asarray((rows[:, None] + 1) == columns[None])
 
     pairs = [
         pair
