@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> None:
     left_out = np.flatnonzero(found.is_left_out)
     wrong = [int(row) for row in left_out if truth.is_other[row, found.kept[row]]]
     document = {
-        "videos": len(videos),
+        "videos": len({row["source"] for row in ordered}),
         "clips": len(ordered),
         "clips_without_course": int((prints.steps == 0).sum()),
         "bytes_of_a_print": float(np.mean([_size(row) for row in ordered])),

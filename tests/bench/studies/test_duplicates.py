@@ -39,7 +39,7 @@ def test_clips_of_one_file_and_half_overlaps_are_not_counted() -> None:
 
 
 def test_the_threshold_is_the_largest_with_99_percent_right() -> None:
-    same, other = np.linspace(0.0, 0.5, 200), np.array([0.4, 0.6, 0.61, 0.62])
+    same, other = np.linspace(0.0, 0.5, 150), np.array([0.4, 0.6, 0.61, 0.62])
     assert choose(same, other) == 0.5
     assert choose(same, np.full(50, 0.3)) < 0.3
     assert choose(np.array([0.5]), np.array([0.1])) == -1.0
