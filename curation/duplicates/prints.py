@@ -6,7 +6,6 @@ Legend: N clips, T steps of the longest course.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,11 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curation.clip.fingerprint import MOTION_CHANNELS
-from curation.shards.clip_table import NUM_READERS
 from curation.shards.columns import Floats, numbers, strings
 from curation.shards.run_directory import RunDirectory
-from infra.config import ConfigError
-from infra.storage.files import is_local
 
 NEEDED: Final = (
     *("key", "source", "parent_key", "kept", "start_s", "end_s", "width", "height", "quality_score", "audio_kept"),
@@ -75,20 +71,10 @@ def read_prints(directory: RunDirectory, read: Read = lambda _done, _of: None) -
     Raises:
         ConfigError: a shard's index is damaged.
     """
-    names, tables = directory.names(), []
-    with ThreadPoolExecutor(1 if is_local(directory.shards) else NUM_READERS) as readers:
-        contents = readers.map(lambda name: directory.rows_of(name, NEEDED), names)
-        try:
-            for done, rows in enumerate(contents, start=1):
-                tables.append(rows.filter(pc.fill_null(rows["kept"], fill_value=False)) if rows.num_rows else rows)
-                read(done, len(names))
-        except BaseException:
-            readers.shutdown(cancel_futures=True)
-            raise
-    try:
-        table = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({})
-    except pa.ArrowException as error:
-        raise ConfigError(f"the shards in {directory.shards} do not go together: {error}") from error
+    def kept(rows: pa.Table) -> Any:
+        return pc.fill_null(rows["kept"], fill_value=False)
+
+    table = directory.index(NEEDED, where=kept, told=read)
     return prints_of(table)
 
 

@@ -24,9 +24,8 @@ def groups(count: int, of: int, seed: int = 0) -> Vectors:
     """Groups of vectors near to one another."""
     random = np.random.default_rng(seed)
     centres = random.integers(-90, 90, (count, 42))
-    return np.clip(np.repeat(centres, of, axis=0) + random.integers(-15, 16, (count * of, 42)), -127, 127).astype(
-        np.int8
-    )
+    vectors = np.repeat(centres, of, axis=0) + random.integers(-15, 16, (count * of, 42))
+    return np.asarray(np.clip(vectors, -127, 127), np.int8)
 
 
 def found(vectors: Vectors, least: float) -> list[tuple[int, int]]:
