@@ -71,6 +71,7 @@ def read_prints(directory: RunDirectory, read: Read = lambda _done, _of: None) -
     Raises:
         ConfigError: a shard's index is damaged.
     """
+
     def kept(rows: pa.Table) -> Any:
         return pc.fill_null(rows["kept"], fill_value=False)
 

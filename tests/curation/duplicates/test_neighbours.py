@@ -23,9 +23,9 @@ def all_of_block(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) ->
 def groups(count: int, of: int, seed: int = 0) -> Vectors:
     """Groups of vectors near to one another."""
     random = np.random.default_rng(seed)
-    centres = random.integers(-90, 90, (count, 42))
-    vectors = np.repeat(centres, of, axis=0) + random.integers(-15, 16, (count * of, 42))
-    return np.asarray(np.clip(vectors, -127, 127), np.int8)
+    centres = np.repeat(random.integers(-90, 90, (count, 42)), of, axis=0)
+    made: Vectors = np.clip(centres + random.integers(-15, 16, centres.shape), -127, 127).astype(np.int8)
+    return made
 
 
 def found(vectors: Vectors, least: float) -> list[tuple[int, int]]:
