@@ -8,6 +8,7 @@ and knows no versions.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -26,6 +27,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
+
+from infra.command_line import run_alone
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 KEYS_PER_PAGE: Final = 1000
@@ -276,13 +279,18 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
 
-def main(folder: str) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("folder", type=Path, help="buckets are its folders")
+
+
+def run(options: argparse.Namespace) -> None:
     """Serve a folder until the process is ended."""
-    handler = type("Handler", (_Handler,), {"store": _Store(Path(folder))})
+    handler = type("Handler", (_Handler,), {"store": _Store(options.folder)})
     with _Server(("127.0.0.1", 0), handler) as server:
         print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
         server.serve_forever()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    sys.exit(run_alone("bench.speed.object_store", __doc__, add_arguments))

@@ -108,7 +108,10 @@ def denying(object_store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.mark.parametrize("size", [None, 1000])
 def test_a_store_that_denies_access_is_not_the_files_fault(denying: None, size: int | None) -> None:
-    assert read_header("s3://headers/a.mp4", size) == Header(fault="the store denies access")
+    header = read_header("s3://headers/a.mp4", size)
+    assert header.fault is not None
+    assert header.fault.startswith("the store denies access (")
+    assert header == Header(fault=header.fault)
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

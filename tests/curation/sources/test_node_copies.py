@@ -62,7 +62,6 @@ def user(folder: Path, then: str) -> str:
     return f"""
         import time
         from curation.sources.node_copies import FetchConfig, NodeCopies
-from curation.sources.small_reads import HEAD_BYTES, LARGE_BYTES
         copies = NodeCopies(FetchConfig(directory={str(folder)!r}), "run")
         with copies.open({uri("a")!r}) as path:
             print(len(open(path, "rb").read()), flush=True)
