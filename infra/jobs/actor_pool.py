@@ -71,6 +71,10 @@ class ActorPool:
         self.config = placed.config
         self.size = placed.actors
         self.actors: list[PoolActor] = []
+        self.has_started = False
+        """Whether any actor has ever loaded what it needs."""
+        self.num_failed_starts = 0
+        """Actors in a row that could not."""
         self._start = start
 
     @property

@@ -52,6 +52,8 @@ MAX_LOST: Final = 20
 MIN_FAULTS: Final = 10
 """Units in a row, from all actors together, that fail for a fault of the machine before a run ends; more where more
 are in work at once."""
+MAX_FAILED_STARTS: Final = 5
+"""Actors of a pool in a row that find a fault when they start, where others of it have started before."""
 MIN_WRITERS: Final = 2
 """Actors that commit at once at most; more where there are more nodes."""
 NO_MEMORY: Final = "low on memory"
@@ -227,13 +229,18 @@ class Driver(Generic[U]):
     def _started(self, actor: PoolActor, future: Future[Any]) -> None:
         if actor.is_gone:
             return
+        pool = actor.pool
         try:
             actor.node = future.result()
             actor.idle_since_s = time.monotonic()
+            pool.has_started, pool.num_failed_starts = True, 0
         except RayActorError as error:
+            pool.lost(actor)  # another one is started
             if isinstance(error, ActorDiedError) and error.actor_init_failed:
-                raise
-            actor.pool.lost(actor)  # another one is started
+                pool.num_failed_starts += 1
+                # A single node whose environment is broken must not end a run that others do.
+                if not pool.has_started or pool.num_failed_starts > MAX_FAILED_STARTS:
+                    raise
 
     def _returned(self, actor: PoolActor, passage: Passage, data: Any, future: Future[Any]) -> None:
         if actor.is_gone:
