@@ -17,13 +17,7 @@ from dataclasses import replace
 from typing import Any, Final, Generic, TypeVar
 
 import ray
-from ray.exceptions import (
-    ActorDiedError,
-    ObjectFetchTimedOutError,
-    ObjectLostError,
-    RayActorError,
-    RayError,
-)
+from ray.exceptions import ActorDiedError, RayActorError, RayError
 
 from infra.config import ConfigError
 from infra.jobs.actor_pool import ActorPool, PoolActor
@@ -34,6 +28,7 @@ from infra.jobs.job import Job
 from infra.jobs.placement import ActorRange, NodeResources, PlacedPool, PoolConfig, resolve_pools
 from infra.jobs.pool_worker import Outcome, PoolWorker, Writer
 from infra.jobs.progress import Progress, Silence
+from infra.jobs.recovery import LOST_DATA, Recovery
 from infra.jobs.tidying import Tidying
 from infra.jobs.waiting import check_none_left
 from infra.jobs.watch import LEDGER_TIMEOUT_S, REPORT_INTERVAL_S, Report, complaint_of, ledger_is_silent
@@ -47,8 +42,6 @@ NODES_INTERVAL_S: Final = 5.0
 OVERDUE_S: Final = 30.0
 """How much longer than `unit_timeout_s` a worker may be silent before it is ended from here: it ends itself unless its
 whole machine stands still."""
-MAX_LOST: Final = 20
-"""Nodes that may leave with one unit, or tasks that may die over one commit, before it is left to the next run."""
 MIN_FAULTS: Final = 10
 """Units in a row, from all actors together, that fail for a fault of the machine before a run ends; more where more
 are in work at once."""
@@ -56,9 +49,6 @@ MAX_FAILED_STARTS: Final = 5
 """Actors of a pool in a row that find a fault when they start, where others of it have started before."""
 MIN_WRITERS: Final = 2
 """Actors that commit at once at most; more where there are more nodes."""
-NO_MEMORY: Final = "low on memory"
-"""What Ray says of a worker that it has ended because its node runs out of memory."""
-LOST_DATA: Final = (ObjectLostError, ObjectFetchTimedOutError)
 
 
 class Driver(Generic[U]):
@@ -102,7 +92,8 @@ class Driver(Generic[U]):
         self._packed = ray.cloudpickle.dumps(job)
         self._settings = StorageSettings.here()
         self._events: queue.SimpleQueue[tuple[Callable[[Future[Any]], None], Future[Any]]] = queue.SimpleQueue()
-        self._nodes: frozenset[str] = frozenset()
+        self.recovery = Recovery(self.flow, ledger, job.execution, settle=self._settle, leave=self._leave)
+        self._sized_for: frozenset[str] = frozenset()
         self._next_look_s = self._next_nodes_s = 0.0
 
     def run(self, report: Report) -> None:
@@ -117,8 +108,7 @@ class Driver(Generic[U]):
             UnitsWaitError: units are left to the next run.
             RayError: the run cannot go on.
         """
-        self._nodes = alive_nodes()
-        self.writers.resize(ActorRange(min=1, max=max(MIN_WRITERS, len(self._nodes))))
+        self._look_at_nodes()
         with self.tidying, sigterm_told(self._told_to_end):
             try:
                 while not self._is_over():
@@ -179,7 +169,7 @@ class Driver(Generic[U]):
                     self._give(free, passage)
 
     def _give(self, actor: PoolActor, passage: Passage) -> None:
-        give_up = self._given_up(actor.pool.config, passage)
+        give_up = self.recovery.given_up(actor.pool.config, passage)
         actor.pool.took(actor, passage)
         outcome, data = actor.handle.work.options(num_returns=2).remote(passage.data, passage.key, give_up)
         self._when(outcome, lambda future: self._returned(actor, passage, data, future))
@@ -248,11 +238,11 @@ class Driver(Generic[U]):
         try:
             outcome: Outcome = future.result()
         except RayActorError as error:
-            self._lost(actor, error)
+            self.recovery.lost_actor(actor, error)
             return
         except LOST_DATA:
             actor.pool.gave_back(actor, passage, at_fault=False)
-            self._begin_anew(passage, from_start=True)
+            self.recovery.begin_anew(passage, from_start=True)
             return
         actor.pool.gave_back(actor, passage, at_fault=outcome.fault is not None)
         if outcome.fault is not None:
@@ -270,97 +260,23 @@ class Driver(Generic[U]):
         try:
             outcome: Outcome = future.result()
         except RayActorError as error:
-            self._lost_writer(writer, error)
+            self.writing.discard(group)
+            self.recovery.lost_writer(writer, error)
             return
         except LOST_DATA as error:
+            self.writing.discard(group)
             self.writers.gave_back(writer, group, at_fault=False)
-            self._write_again(group, error, is_data_lost=True)
+            self.recovery.write_again(group, error, is_data_lost=True)
             return
-        self.writers.gave_back(writer, group, at_fault=outcome.fault is not None)
         self.writing.discard(group)
+        self.writers.gave_back(writer, group, at_fault=outcome.fault is not None)
         if outcome.fault is not None:
             self._leave(list(group.members.values()), outcome)
         else:
             self.faults_in_a_row = 0
             self._settle(list(group.members.values()))
 
-    # What is lost.
-
-    def _lost(self, actor: PoolActor, error: RayActorError) -> None:
-        """See to the units of an actor that is gone."""
-        passages = [unit for unit in self._ended(actor) if isinstance(unit, Passage)]
-        left = ray.get(self.ledger.left.remote([each.key for each in passages]))
-        self._nodes = alive_nodes()
-        is_lost = not isinstance(error, ActorDiedError)  # out of reach: nobody knows how far its units are
-        for passage in passages:
-            if passage.key in left.committed:
-                self._settle([passage])
-            elif passage.key not in left.begun:
-                self._hand_back(passage)
-            elif is_lost or actor.node not in self._nodes:
-                self._begin_anew(passage)
-            else:
-                self._died_over(actor, passage, is_alone=len(left.begun) == 1, told=str(error))
-
-    def _died_over(self, actor: PoolActor, passage: Passage, *, is_alone: bool, told: str) -> None:
-        """See to a unit whose worker has died, and its node has not."""
-        assert actor.node is not None
-        pool = actor.pool.config
-        passage.died_on.append(actor.node)
-        passage.is_alone = pool.units_in_flight > 1
-        attempts = self._num_attempts(passage)
-        if NO_MEMORY in told and is_alone and attempts >= self._max_attempts(pool):
-            fault = f"no memory: Ray ended its worker in pool {pool.name!r} {attempts} times"
-            self._leave([passage], Outcome(fault=fault))
-        else:
-            self._hand_back(passage)
-
-    def _hand_back(self, passage: Passage) -> None:
-        """Let a unit pass its pool again, with the data that it came with if that is still there."""
-        if passage.node is None or passage.node in self._nodes:
-            self.flow.again(passage)
-        else:
-            self._begin_anew(passage, from_start=True)
-
-    def _begin_anew(self, passage: Passage, *, from_start: bool = False) -> None:
-        """Let a unit that a node has taken along pass its pool again, or all of them if its data is lost."""
-        passage.num_lost += 1
-        if passage.num_lost > MAX_LOST:
-            self._leave([passage], Outcome(fault=f"its node was lost {MAX_LOST} times"))
-        elif from_start or (passage.node is not None and passage.node not in self._nodes):
-            self.flow.from_start(passage)
-        else:
-            self.flow.again(passage)
-
-    def _lost_writer(self, writer: PoolActor, error: RayActorError) -> None:
-        for group in self._ended(writer):
-            assert isinstance(group, Group)
-            left = ray.get(self.ledger.left.remote(list(group.members)))
-            if left.committed:  # units of a group are committed together
-                self.writing.discard(group)
-                self._settle(list(group.members.values()))
-            else:
-                self._write_again(group, error)
-
-    def _ended(self, actor: PoolActor) -> list[Passage | Group]:
-        """What an actor had in hand that is gone, or out of reach: then it must not come back."""
-        with suppress(RayError):
-            ray.kill(actor.handle)
-        return actor.pool.lost(actor)
-
-    def _write_again(self, group: Group, error: RayError, *, is_data_lost: bool = False) -> None:
-        self.writing.discard(group)
-        group.attempts += 1
-        if group.attempts > MAX_LOST:
-            raise error
-        self._nodes = alive_nodes()
-        members = list(group.members.values())
-        gone = [each for each in members if each.node is not None and each.node not in self._nodes]
-        if not gone and is_data_lost:
-            gone = members  # nobody says which of them is lost
-        for passage in gone:
-            self._begin_anew(passage, from_start=True)
-        self.flow.put_back(group)
+    # Accounts.
 
     def _settle(self, passages: Sequence[Passage]) -> None:
         self.num_done += len(passages)
@@ -379,23 +295,6 @@ class Driver(Generic[U]):
             self.end(outcome.fault)
         elif self.faults_in_a_row >= max(MIN_FAULTS, 2 * sum(pool.num_places for pool in self.pools)):
             self.end(f"{outcome.fault}, {self.faults_in_a_row} times in a row")
-
-    def _given_up(self, pool: PoolConfig, passage: Passage) -> str | None:
-        """Why no further worker is to try a unit; None if one is."""
-        attempts = self._num_attempts(passage)
-        if attempts < self._max_attempts(pool):
-            return None
-        alone = ", the last time with no other unit in work" if pool.units_in_flight > 1 else ""
-        return f"its worker in pool {pool.name!r} died or hung {attempts} times{alone}"
-
-    def _num_attempts(self, passage: Passage) -> int:
-        """Workers that have died over a unit. Those on a node that has left by now died with it, though it may have
-        seemed to be alive for a moment longer."""
-        return sum(node in self._nodes for node in passage.died_on)
-
-    def _max_attempts(self, pool: PoolConfig) -> int:
-        """How often a unit is tried. Where there is company, the last try is alone, so there are two at least."""
-        return max(self.job.execution.max_attempts, 2 if pool.units_in_flight > 1 else 1)
 
     # Looking around.
 
@@ -435,10 +334,10 @@ class Driver(Generic[U]):
 
     def _look_at_nodes(self) -> None:
         """Have as many actors as the nodes hold that are there now."""
-        nodes = alive_nodes()
-        if nodes == self._nodes:
+        nodes = self.recovery.look()
+        if nodes == self._sized_for:
             return
-        self._nodes = nodes
+        self._sized_for = nodes
         with suppress(ConfigError):  # too few for the profile: what is there goes on, and others may come
             placed = placed_pools(self.job)
             for pool, now in zip(self.pools, placed, strict=True):
@@ -451,7 +350,10 @@ class Driver(Generic[U]):
         overdue = {unit for unit, seconds in silence.in_hand.items() if seconds > limit_s}
         for pool in (*self.pools, self.writers) if overdue else ():
             for actor in [each for each in pool.actors if overdue & each.keys]:
+                overdue -= actor.keys
                 ray.kill(actor.handle)
+        if overdue:  # of workers that had been given up, and came back for a moment
+            self.ledger.forget.remote(sorted(overdue))
 
     def _told_to_end(self) -> None:
         self.is_ended_by_signal = True
@@ -480,11 +382,6 @@ class Driver(Generic[U]):
 
     def _is_over(self) -> bool:
         return not (self._has_earlier_work() or self.writing or self.flow.num_finished)
-
-
-def alive_nodes() -> frozenset[str]:
-    """The nodes that the cluster has now."""
-    return frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
 
 
 def placed_pools(job: Job[Any]) -> list[PlacedPool]:

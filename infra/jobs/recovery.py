@@ -1,0 +1,155 @@
+"""What becomes of units whose worker, node or data is gone: only what was in work is done anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final
+
+import ray
+from ray.exceptions import ActorDiedError, ObjectFetchTimedOutError, ObjectLostError, RayActorError, RayError
+
+from infra.jobs.actor_pool import PoolActor
+from infra.jobs.flow import Flow, Group, Passage
+from infra.jobs.placement import ExecutionConfig, PoolConfig
+from infra.jobs.pool_worker import Outcome
+
+LOST_DATA: Final = (ObjectLostError, ObjectFetchTimedOutError)
+MAX_LOST: Final = 20
+"""Nodes that may leave with one unit before it is left to the next run, or writers that may die over one commit."""
+NO_MEMORY: Final = "low on memory"
+"""What Ray says of a worker that it has ended because its node runs out of memory."""
+
+
+class Recovery:
+    """Decides, by what the ledger has heard and which nodes there are, where the units of a lost worker go on."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        ledger: ray.actor.ActorHandle,
+        execution: ExecutionConfig,
+        *,
+        settle: Callable[[Sequence[Passage]], None],
+        leave: Callable[[Sequence[Passage], Outcome], None],
+    ) -> None:
+        """Args:
+        flow: where units go on.
+        ledger: of the run.
+        execution: with its limits.
+        settle: called with units that turn out to be committed.
+        leave: called with units that are left to the next run, and why.
+        """
+        self.flow = flow
+        self.ledger = ledger
+        self.execution = execution
+        self.nodes: frozenset[str] = frozenset()
+        """Those that the cluster has, as far as is known."""
+        self._settle = settle
+        self._leave = leave
+
+    def look(self) -> frozenset[str]:
+        """See which nodes there are now."""
+        self.nodes = frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
+        return self.nodes
+
+    def lost_actor(self, actor: PoolActor, error: RayActorError) -> None:
+        """See to the units of a pool's actor that is gone."""
+        passages = [unit for unit in _ended(actor) if isinstance(unit, Passage)]
+        left = ray.get(self.ledger.left.remote([each.key for each in passages]))
+        self.look()
+        is_lost = not isinstance(error, ActorDiedError)  # out of reach: nobody knows how far its units are
+        for passage in passages:
+            if passage.key in left.committed:
+                self._settle([passage])
+            elif passage.key not in left.begun:
+                self._hand_back(passage)
+            elif is_lost or actor.node not in self.nodes:
+                self.begin_anew(passage)
+            else:
+                self._died_over(actor, passage, is_alone=len(left.begun) == 1, told=str(error))
+
+    def lost_writer(self, writer: PoolActor, error: RayActorError) -> None:
+        """See to the group of an actor that was committing it and is gone."""
+        for group in _ended(writer):
+            assert isinstance(group, Group)
+            left = ray.get(self.ledger.left.remote(list(group.members)))
+            if left.committed:  # units of a group are committed together
+                self._settle(list(group.members.values()))
+            else:
+                self.write_again(group, error)
+
+    def write_again(self, group: Group, error: RayError, *, is_data_lost: bool = False) -> None:
+        """Let a group be committed anew, once members whose data is lost have been computed anew.
+
+        Raises:
+            RayError: its commit has failed too often.
+        """
+        group.attempts += 1
+        if group.attempts > MAX_LOST:
+            raise error
+        self.look()
+        members = list(group.members.values())
+        gone = [each for each in members if each.node is not None and each.node not in self.nodes]
+        if not gone and is_data_lost:
+            gone = members  # nobody says which of them is lost
+        for passage in gone:
+            self.begin_anew(passage, from_start=True)
+        self.flow.put_back(group)
+
+    def begin_anew(self, passage: Passage, *, from_start: bool = False) -> None:
+        """Let a unit that a node has taken along pass its pool again, or all of them if its data is lost."""
+        passage.num_lost += 1
+        if passage.num_lost > MAX_LOST:
+            self._leave([passage], Outcome(fault=f"its node was lost {MAX_LOST} times"))
+        elif from_start or not self._has_data(passage):
+            self.flow.from_start(passage)
+        else:
+            self.flow.again(passage)
+
+    def given_up(self, pool: PoolConfig, passage: Passage) -> str | None:
+        """Why no further worker of a pool is to try a unit; None if one is."""
+        attempts = self._num_attempts(passage)
+        if attempts < self._max_attempts(pool):
+            return None
+        alone = ", the last time with no other unit in work" if pool.units_in_flight > 1 else ""
+        return f"its worker in pool {pool.name!r} died or hung {attempts} times{alone}"
+
+    def _died_over(self, actor: PoolActor, passage: Passage, *, is_alone: bool, told: str) -> None:
+        """See to a unit whose worker has died, and its node has not."""
+        assert actor.node is not None
+        pool = actor.pool.config
+        passage.died_on.append(actor.node)
+        passage.is_alone = pool.units_in_flight > 1
+        attempts = self._num_attempts(passage)
+        if NO_MEMORY in told and is_alone and attempts >= self._max_attempts(pool):
+            fault = f"no memory: Ray ended its worker in pool {pool.name!r} {attempts} times"
+            self._leave([passage], Outcome(fault=fault))
+        else:
+            self._hand_back(passage)
+
+    def _hand_back(self, passage: Passage) -> None:
+        """Let a unit pass its pool again, with the data that it came with if that is still there."""
+        if self._has_data(passage):
+            self.flow.again(passage)
+        else:
+            self.begin_anew(passage, from_start=True)
+
+    def _has_data(self, passage: Passage) -> bool:
+        return passage.node is None or passage.node in self.nodes
+
+    def _num_attempts(self, passage: Passage) -> int:
+        """Workers that have died over a unit. Those on a node that has left by now died with it, though it may have
+        seemed to be alive for a moment longer."""
+        return sum(node in self.nodes for node in passage.died_on)
+
+    def _max_attempts(self, pool: PoolConfig) -> int:
+        """How often a unit is tried. Where there is company, the last try is alone, so there are two at least."""
+        return max(self.execution.max_attempts, 2 if pool.units_in_flight > 1 else 1)
+
+
+def _ended(actor: PoolActor) -> list[Passage | Group]:
+    """What an actor had in hand that is gone, or out of reach: then it must not come back."""
+    with suppress(RayError):
+        ray.kill(actor.handle)
+    return actor.pool.lost(actor)
