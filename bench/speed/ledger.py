@@ -173,7 +173,7 @@ def measure(name: str, address: str) -> Cost:
     """Run one of `MEASURED` in a process of its own."""
     counted(address)
     command = [sys.executable, "-m", "bench.speed.ledger", "--measure", name]
-    finished = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    finished = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     found = json.loads(finished.stdout.splitlines()[-1])
     return Cost(**found, requests=counted(address))
 
@@ -242,7 +242,7 @@ class MadeRun:
                 if (
                     self.num_commits % self.every == 0
                     or self.num_commits % LINKS == 0
-                    or num_sources - self.num_done - first < PER_COMMIT * TAIL
+                    or num_sources - self.num_done - first <= PER_COMMIT * TAIL
                 ):
                     pq.write_table(table.slice(first, PER_COMMIT), place, write_page_checksum=True)
                     self.template = place if self.num_commits % LINKS == 0 else self.template

@@ -38,6 +38,7 @@ from infra.storage.index_parts import (
     MOST_ROWS,
     SHARD,
     TAIL_COMMITS,
+    Part,
     Rows,
     commits_of,
     groups_to_merge,
@@ -240,15 +241,22 @@ class CommitDirectory:
         def wanted_of(table: pa.Table) -> pa.Table:
             return table if where is None else table.filter(where(table))
 
-        for rows in in_parallel(lambda part: read_part(part, wanted, without=without), parts, num_threads):
+        def part_rows(part: Part) -> Rows | None:
+            rows = read_part(part, wanted, without=without)
+            return None if rows is None else Rows(rows.commits, wanted_of(rows.table))
+
+        def own_rows(item: tuple[str, int]) -> pa.Table:
+            return wanted_of(self._own_rows(*item, wanted, without))
+
+        for rows in in_parallel(part_rows, parts, num_threads):
             if rows is not None and (own := rows.only(rest.keys())).commits:
-                tables.append(wanted_of(own.table))
+                tables.append(own.table)
                 for name in own.commits:
                     del rest[name]
                 told(len(sizes) - len(rest), len(sizes))
         done = len(sizes) - len(rest)
-        for table in in_parallel(lambda item: self._own_rows(*item, wanted, without), rest.items(), num_threads):
-            tables.append(wanted_of(table))
+        for table in in_parallel(own_rows, rest.items(), num_threads):
+            tables.append(table)
             told(done := done + 1, len(sizes))
         return together(tables)
 

@@ -51,6 +51,7 @@ class Traffic:
 
     address: str = ""
     num_gets: int = 0
+    num_heads: int = 0
     num_bytes: int = 0
     """Bytes in the bodies of the answers to GETs."""
     delay_s: float = 0.0
@@ -59,7 +60,7 @@ class Traffic:
 
     def clear(self) -> None:
         """Begin to count again."""
-        self.num_gets = self.num_bytes = 0
+        self.num_gets = self.num_heads = self.num_bytes = 0
 
 
 @contextmanager
@@ -86,6 +87,9 @@ def counted(store: str, faults: Faults | None = None) -> Iterator[Traffic]:
                     traffic.num_gets += 1
                     traffic.num_bytes += len(content)
                 threading.Event().wait(traffic.delay_s)
+            if self.command == "HEAD":
+                with traffic.lock:
+                    traffic.num_heads += 1
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in ("connection", "transfer-encoding", "content-length", "date", "server"):

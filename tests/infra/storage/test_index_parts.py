@@ -158,6 +158,7 @@ def test_many_commits_are_read_with_few_requests(object_store: str) -> None:
         check_of = Directory(place).index(["source", "shard"])
         assert check_of.num_rows == len(expected(range(32)))
         assert traffic.num_gets == len(parts_of(place)) + 2
+        assert traffic.num_heads == 0
     s3fs.S3FileSystem.clear_instance_cache()
 
 
