@@ -67,7 +67,7 @@ from curation.shards.settings import remember_settings
 from curation.sources import list_sources
 from infra.config import load_section
 from infra.storage.files import join, write_atomically
-from infra.storage.index_parts import SHARD, Rows, in_order, part_file
+from infra.storage.index_parts import SHARD, Rows, part_file, together
 
 SESSION: Final = "bench"
 MANIFEST: Final = "s3://bucket/manifest.parquet"
@@ -259,7 +259,7 @@ class MadeRun:
         """The part that the real code makes of some commits."""
         shards = pa.array(np.repeat(np.array(names, object), PER_COMMIT)[: table.num_rows], pa.string())
         rows = table.slice(0, len(shards)).drop_columns(["thumbnail"]).append_column(SHARD, shards)
-        name, content = part_file(Rows(frozenset(names), in_order(rows)), self.directory.planned_with)
+        name, content = part_file(Rows(frozenset(names), together([rows])), self.directory.planned_with)
         write_atomically(join(self.directory.path, name), content)
 
     def rows(self, numbers: range) -> pa.Table:

@@ -254,6 +254,8 @@ class CommitDirectory:
                 for name in own.commits:
                     del rest[name]
                 told(len(sizes) - len(rest), len(sizes))
+                del own
+            del rows
         done = len(sizes) - len(rest)
         for table in in_parallel(own_rows, rest.items(), num_threads):
             tables.append(table)

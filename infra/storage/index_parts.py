@@ -154,13 +154,26 @@ def part_file(rows: Rows, first: Sequence[str]) -> tuple[str, bytes]:
     return join(FOLDER, f"part-{table.num_rows}-{digest}.parquet"), content
 
 
-def together(tables: Sequence[pa.Table]) -> pa.Table:
+def together(tables: list[pa.Table]) -> pa.Table:
     """Tables with `shard` as one, in the order of the commits' names; columns that one lacks are null.
+
+    The list is emptied, so that no more than one column is in memory twice.
 
     Raises:
         pa.ArrowException: a column's values are of types that do not go together.
     """
-    return in_order(pa.concat_tables(tables, promote_options="permissive")) if tables else pa.table({})
+    if not tables:
+        return pa.table({})
+    table = pa.concat_tables(tables, promote_options="permissive")
+    tables.clear()
+    order = _order(table[SHARD])
+    if order is None:
+        return table
+    columns = {name: table[name] for name in table.column_names}
+    del table
+    for name in list(columns):
+        columns[name] = columns[name].take(order)
+    return pa.table(columns)
 
 
 def joined(parts: Sequence[Rows], among: Collection[str]) -> Rows:
@@ -182,20 +195,14 @@ def joined(parts: Sequence[Rows], among: Collection[str]) -> Rows:
     return Rows(frozenset(commits), together(tables))
 
 
-def in_order(table: pa.Table) -> pa.Table:
-    """The rows in the order of their commits' names; those of one commit as they are."""
-    shards = table[SHARD].combine_chunks().dictionary_encode()
+def _order(column: pa.ChunkedArray) -> pa.Array | None:
+    """The rows in the order of their commits' names, those of one commit as they are; None if they are so already."""
+    shards = column.combine_chunks().dictionary_encode()
     ranks = pc.array_sort_indices(pc.array_sort_indices(shards.dictionary))
     places = ranks.take(shards.indices)
     if len(places) < 2 or pc.all(pc.less_equal(places[:-1], places[1:])).as_py():
-        return table
-    order = pc.array_sort_indices(places)
-    # One column after the other, so that no more than one is in memory twice.
-    columns = {name: table[name] for name in table.column_names}
-    del table
-    for name in list(columns):
-        columns[name] = columns[name].take(order)
-    return pa.table(columns)
+        return None
+    return pc.array_sort_indices(places)
 
 
 def groups_to_merge(parts: Iterable[Part]) -> Iterator[list[Part]]:
