@@ -9,7 +9,6 @@ from curation.commands.prepare import Prepared
 from curation.job import CurationJob
 from curation.report import write_report_of
 from curation.report.summary import print_summary, summarise_directory
-from curation.shards.versions import open_clips
 from infra.jobs.cluster import telling_why_it_stopped
 from infra.jobs.console import Words, announced_ray, display
 from infra.jobs.engine import run_inline, run_on_ray
@@ -27,10 +26,9 @@ def curate(prepared: Prepared, engine: str) -> None:
         CommandFailedError: Ray ended the run, or units are left to the next one.
     """
     console, plan, run, version = prepared.console, prepared.plan, prepared.run, prepared.version
-    decisions = version.name if version else None
     # What is computed for a version lies beside the run's own shards.
     target = version.run if version else run
-    clips = open_clips(run, decisions).remembering()
+    clips = prepared.clips
     before = summarise_directory(clips) if plan.num_done or version else None
     start, job = time.monotonic(), CurationJob(run=target, config=prepared.config)
     left: UnitsWaitError | None = None

@@ -44,6 +44,8 @@ class Prepared:
     config: CurationConfig
     plan: CurationPlan
     console: Console
+    clips: RunDirectory
+    """The run's clips, or those of the version; what has been read of their index is kept."""
     version: Version | None = None
     """The version of the run's index that the work is for; None for the run itself."""
     stage_cost: Mapping[str, float] = field(default_factory=dict)
@@ -85,7 +87,7 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None, en
     others = other_inputs(options.run, location, remember=not only_looks)
     if others is not None:
         say(others)
-    directory = RunDirectory(options.run)
+    directory = RunDirectory(options.run).remembering()
     ledger = directory.index([*LEDGER_COLUMNS, *(COST_COLUMNS if only_looks else ())])
     cost = stage_cost(ledger) if only_looks else {}
     hashes = set(ledger["config_hash"].unique().to_pylist()) if ledger.num_rows else set()
@@ -103,7 +105,10 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None, en
     else:
         plan = _plan_version(planner, version, sources, Done.of(ledger, directory.shards))
     _tell_what_waits(console, plan)
-    return Prepared(run=options.run, config=config, plan=plan, console=console, version=version, stage_cost=cost)
+    clips = directory if version is None else version.remembering()
+    return Prepared(
+        run=options.run, config=config, plan=plan, console=console, clips=clips, version=version, stage_cost=cost
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

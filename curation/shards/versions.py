@@ -166,7 +166,7 @@ class Version(RunDirectory):
         metadata = {_METADATA: json.dumps(asdict(info), ensure_ascii=False, default=str).encode()}
         pq.write_table(decisions.cast(SCHEMA).replace_schema_metadata(metadata), sink)
         write_atomically(join(self.run, FILE), sink.getvalue())
-        for known in ("decisions", "base", "_shards", "_keys"):
+        for known in ("decisions", "base", "_shards", "_seen", "_keys"):
             self.__dict__.pop(known, None)
 
     def remembering(self) -> Self:
@@ -229,7 +229,7 @@ class Version(RunDirectory):
         for column in OVERLAID:
             if (columns is None or column in columns) and column not in without:
                 place = rows.column_names.index(column) if column in rows.column_names else None
-                new = self.decisions[column].take(places)
+                new = self._seen[column].take(places)
                 rows = rows.append_column(column, new) if place is None else rows.set_column(place, column, new)
         if "config_hash" in rows.column_names:
             decided_by = pa.array([self.info.config_hash] * rows.num_rows, pa.string())
@@ -287,8 +287,21 @@ class Version(RunDirectory):
         return frozenset(self.decisions["shard"].unique().to_pylist())
 
     @cached_property
+    def _seen(self) -> pa.Table:
+        """The decisions that still say something.
+
+        A clip that had yet to be computed, and that the version which this one decides about has computed since, is
+        newer than this one.
+        """
+        if not isinstance(self.base, Version):
+            return self.decisions
+        keys, _ = self.base._computed
+        waited = pc.equal(self.decisions["state"], State.TO_COMPUTE.value)
+        return self.decisions.filter(pc.invert(pc.and_(waited, pc.is_in(self.decisions["key"], value_set=keys))))
+
+    @cached_property
     def _keys(self) -> pa.Array:
-        return self.decisions["key"].combine_chunks()
+        return self._seen["key"].combine_chunks()
 
     @cached_property
     def _computed(self) -> tuple[pa.Array, pa.Array]:

@@ -12,17 +12,19 @@ from curation.pipeline import STAGES
 from curation.shards.run_directory import RunDirectory
 from curation.shards.versions import OVERLAID, State
 
+DECIDED = tuple(name for name in OVERLAID if name != "duplicate_of")
+"""Columns of a decision by thresholds; which clip a duplicate stands behind is no such."""
 EARLY = tuple(STAGES)[: tuple(STAGES).index(SOUND)]
 """Stages before sound: what a clip's row said of its sound is not undone by an earlier rejection."""
 
 
 def outcome(row: dict[str, Any]) -> tuple[Any, ...]:
     """The decision of a row; what is said of the sound of clips that never came to it means nothing."""
-    return tuple(row[name] for name in OVERLAID)
+    return tuple(row[name] for name in DECIDED)
 
 
 def rows_of(run: RunDirectory) -> dict[str, dict[str, Any]]:
-    return {row["key"]: row for row in run.index(["key", *OVERLAID]).to_pylist()}
+    return {row["key"]: row for row in run.index(["key", *DECIDED]).to_pylist()}
 
 
 def outcomes(decided: Decided) -> dict[str, tuple[Any, ...]]:
