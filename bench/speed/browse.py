@@ -156,6 +156,11 @@ def rows_of(random: np.random.Generator, numbers: range, thumbnail: bytes) -> pa
         "backends": [json.dumps({f"stage_{stage}": "backend" for stage in range(10)})] * count,
         "config_hash": ["47a29953a60c"] * count,
         "pool": ["human"] * count,
+        "content_hash": [random.bytes(16).hex() for _ in numbers],
+        "look_print": [random.bytes(42) for _ in numbers],
+        "motion_print": [random.bytes(170) for _ in numbers],
+        "sound_print": [random.bytes(56) for _ in numbers],
+        "embedding_print": [None] * count,
     }
     assert values.keys() <= COLUMNS.keys()
     assert set(LEFT_OUT) <= values.keys()

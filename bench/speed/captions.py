@@ -207,7 +207,7 @@ def marked(clips: Sequence[Clip]) -> list[Clip]:
     colour = tuple(secrets.token_bytes(3))
 
     def paint(keyframe: Keyframe) -> Keyframe:
-        image = keyframe.image()
+        image = keyframe.image().copy()
         image[:CORNER_PX, :CORNER_PX] = colour
         _, jpeg = cv2.imencode(".jpg", image)
         return replace(keyframe, jpeg=jpeg.tobytes())
