@@ -89,6 +89,8 @@ class CurationPlan:
     """Sources that are of another part than the one that was asked for."""
     num_beyond_limit: int = 0
     """Sources that were not looked at, because those before them are as many as were asked for."""
+    num_again: int = 0
+    """Units that have failed before and are done again. One that is cut into several now counts once."""
 
 
 class Units(Sequence[Source]):
@@ -136,6 +138,8 @@ class _Cut:
     """The segments that are not done."""
     lost: bool = False
     """Whether it was cut by a header that can no longer be read."""
+    replaces: Mapping[int, str] = field(default_factory=dict)
+    """The shards that have rows of segments that are done again."""
 
     @classmethod
     def of(cls, duration_s: float | None, max_segment_s: float) -> _Cut:
@@ -154,6 +158,7 @@ class _Cut:
             num_segments=self.num_segments,
             segment_start_s=self._edge_s(segment),
             segment_end_s=math.inf if is_last else self._edge_s(segment + 1),
+            replaces=self.replaces.get(segment),
         )
 
     def seconds(self, segment: int) -> float:
@@ -191,7 +196,7 @@ def plan_units(
         read: reads headers; by default helper processes here do.
     """
     selection, done = selection or Selection(), done if isinstance(done, Done) else Done(keys=done)
-    headers = _Headers(config, progress, cache, read)
+    headers = _Headers(config, progress, cache, read, again=done.again)
     chosen = [source for source in sources if selection.in_part(source.uri)]
     done_units = done.units_of([source.uri for source in chosen])
     num_done, looked_at = int(done_units.sum()), 0
@@ -224,6 +229,7 @@ def plan_units(
         unreachable=dict(headers.faults.most_common()),
         num_in_other_parts=len(sources) - len(chosen),
         num_beyond_limit=num_waiting - looked_at,
+        num_again=sum(len(cut.replaces) for cut in cuts),
     )
 
 
@@ -234,13 +240,12 @@ def _cut(source: Source, duration_s: float, done: Done, max_segment_s: float) ->
     part = done.parts.get(source.uri, DonePart(None, frozenset()))
     if part.num_segments is not None:
         cut = _Cut(known, part.num_segments, range(part.num_segments), lost=known is None and part.num_segments > 1)
-    if not part.units and not done.keys:
+    if not part.units and not done.keys and not done.again:
         return cut
-    left = [
-        segment for segment in cut.left
-        if (key := replace(source, segment=segment).key) not in part.units and key not in done.keys
-    ]  # fmt: skip
-    return replace(cut, left=left)
+    keys = {segment: replace(source, segment=segment).key for segment in cut.left}
+    left = [segment for segment, key in keys.items() if key not in part.units and key not in done.keys]
+    again = {segment: done.again[keys[segment]] for segment in left if keys[segment] in done.again}
+    return replace(cut, left=left, replaces=again)
 
 
 class _Headers:
@@ -252,11 +257,14 @@ class _Headers:
         progress: Callable[[int, int], None],
         cache: HeaderCache | None,
         read: ReadHeaders | None,
+        *,
+        again: Collection[str],
     ) -> None:
         self.faults: Counter[str] = Counter()
         """Why files could not be reached."""
         self._config, self._progress, self._cache = config, progress, cache
         self._read = read or self._read_here
+        self._again = again
 
     def of(self, sources: Sequence[Source]) -> Iterable[float | None]:
         """The duration of each in seconds; NaN where its header cannot be read, None where it cannot be reached.
@@ -268,6 +276,10 @@ class _Headers:
         if self._cache is not None:
             known, values = self._cache.find(files)
             durations = values.tolist()
+            if self._again:
+                # That a header could not be read is what is tried again.
+                for index in np.flatnonzero(known & np.isnan(values)).tolist():
+                    known[index] = replace(sources[index], segment=0).key not in self._again
         else:
             known = np.zeros(len(sources), bool)
         unread = [index for index in np.flatnonzero(~known).tolist() if sources[index].active]

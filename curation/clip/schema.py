@@ -307,6 +307,8 @@ class Source:
     """Keys of the clips that are to be computed, where the others have been before; None for all of them."""
     others: tuple[OtherClip, ...] = field(default=(), repr=False)
     """Those of the others whose sound was examined."""
+    replaces: str | None = None
+    """The shard that has its row from when it failed, where it is done again."""
     scores: Mapping[str, Score] = field(default_factory=lambda: _NONE_YET)
     """What stages measured on the source as a whole: scores of each of its clips, or of itself where it has none."""
     rejection: Decision | None = None

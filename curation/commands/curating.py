@@ -9,6 +9,7 @@ from curation.commands.prepare import Prepared
 from curation.job import CurationJob
 from curation.report import write_report_of
 from curation.report.summary import print_summary, summarise_directory
+from curation.shards.failed_units import FailedUnits
 from infra.jobs.cluster import telling_why_it_stopped
 from infra.jobs.console import Words, announced_ray, display
 from infra.jobs.engine import run_inline, run_on_ray
@@ -47,6 +48,13 @@ def curate(prepared: Prepared, engine: str) -> None:
     print_summary(summarise_directory(clips), console, elapsed_s, before)
     console.print(f"shards  {join(target, 'shards')}", soft_wrap=True, highlight=False)
     console.print(f"report  {write_report_of(clips)}", soft_wrap=True, highlight=False)
+    failed = FailedUnits.of(clips if version is None else version.own)
+    if failed.units:
+        are = "unit is" if len(failed.units) == 1 else "units are"
+        console.print(
+            f"{len(failed.units):,} {are} in quarantine: {failed}; --retry RULE, or --retry all, takes them up again",
+            soft_wrap=True, highlight=False,
+        )  # fmt: skip
     if left is not None:
         raise left
     check_none_left(Progress(waiting=Counter(plan.unreachable)), sum(plan.unreachable.values()))

@@ -42,6 +42,11 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         help="only the I-th of N parts, counted from 1: a video's name decides which part it is of, so that N machines "
         "or clusters share a bucket, each with a RUN of its own",
     )  # fmt: skip
+    parser.add_argument(
+        "--retry", metavar="RULE",
+        help="also take up again what is in quarantine by this rule (probe/unreadable, worker/crashed, ...), or `all` "
+        "of it; the new result replaces the old one, whatever it is (a run ends by naming the rules that there are)",
+    )  # fmt: skip
 
 
 def add_decisions(parser: argparse.ArgumentParser) -> None:

@@ -19,6 +19,7 @@ from curation.pipeline import CurationConfig, methods_in_use
 from curation.planning import CurationPlan, Selection, plan_units
 from curation.sample import make_bucket
 from curation.shards.done_units import DONE_COLUMNS, Done
+from curation.shards.failed_units import FailedUnits
 from curation.shards.run_directory import RunDirectory
 from curation.shards.versions import Version
 from curation.sources import list_sources
@@ -100,8 +101,10 @@ def prepare(options: argparse.Namespace, *, allow_local_methods: bool | None, en
                 f"({', '.join(sorted(hashes - {config.hash}))}; now {config.hash}); they stay as they are. Use another "
                 "--run to decide everything anew."
             )
-        plan = planner.plan(sources, Done.of(ledger, directory.shards))
+        again = _to_retry(directory, options.retry, say)
+        plan = planner.plan(sources, Done.of(ledger, directory.shards, again))
         _tell(console, location, plan)
+        _tell_retried(console, plan.num_again, again)
     else:
         plan = _plan_version(planner, version, sources, Done.of(ledger, directory.shards))
     _tell_what_waits(console, plan)
@@ -150,14 +153,18 @@ class _Planner:
 
 def _plan_version(planner: _Planner, version: Version, sources: Sequence[Source], done: Done) -> CurationPlan:
     """Plan what a version still waits for, and nothing else."""
-    console, work = planner.console, version.work()
+    again = _to_retry(version.own, planner.options.retry, planner.say)
+    console, work = planner.console, version.work(again)
     waited_for = {each.source for each in work.values()}
     given = [source for source in sources if source.uri in waited_for]
     planned = planner.plan(given, done.cut_as_before())
-    units = units_to_compute(version, planned.units)
+    units = units_to_compute(version, planned.units, again)
     lengths = {unit.key: seconds for unit, seconds in zip(planned.units, planned.seconds, strict=True)}
     seconds = tuple(lengths[unit.key] for unit in units)
-    plan = replace(planned, units=tuple(units), num_done=0, duration_s=sum(seconds), seconds=seconds)
+    num_again = sum(unit.replaces is not None for unit in units)
+    plan = replace(
+        planned, units=tuple(units), num_done=0, duration_s=sum(seconds), seconds=seconds, num_again=num_again
+    )
     clips = sum(len(unit.wanted) for unit in units if unit.wanted is not None)
     _print(
         console,
@@ -165,6 +172,7 @@ def _plan_version(planner: _Planner, version: Version, sources: Sequence[Source]
         f"({clips} clips, and {sum(unit.wanted is None for unit in units)} units as a whole)"
         f"{_left_out(plan)}; nothing else is done",
     )
+    _tell_retried(console, plan.num_again, again)
     if missing := len(waited_for - {source.uri for source in given}):
         planner.say(f"{missing} sources that it waits for are not in INPUT")
     if newer := version.newer_shards():
@@ -234,6 +242,26 @@ def _tell(console: Console, location: str, plan: CurationPlan) -> None:
         f"{plan.num_sources} sources in {location}{_of_part(plan)}: {len(plan.units)} units to do{unknown}, "
         f"{plan.num_done} done; {plan.duration_s / 60:.1f} min of video{_left_out(plan)}",
     )
+
+
+def _to_retry(directory: RunDirectory, rule: str | None, say: Callable[[str], None]) -> dict[str, str]:
+    """The units in quarantine that are to be done again, by their keys, with the shards that have them.
+
+    Raises:
+        ConfigError: none failed under this rule.
+    """
+    if rule is None:
+        return {}
+    found = FailedUnits.of(directory).by(rule)
+    if not found:
+        say(f"--retry {rule}: nothing is in quarantine in {directory.run}")
+    return found
+
+
+def _tell_retried(console: Console, number: int, asked: Mapping[str, str]) -> None:
+    if asked:
+        left = "" if number >= len(asked) else "; the others are not among the videos of this run"
+        _print(console, f"{number} of {len(asked)} units in quarantine that --retry names are done again{left}")
 
 
 def _of_part(plan: CurationPlan) -> str:

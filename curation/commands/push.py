@@ -65,8 +65,8 @@ def _files(index: Index, options: argparse.Namespace) -> Iterator[PushedFile]:
             yield tars[-1]
         yield PushedFile(name=f"shards/{shard}.parquet", content=partial(index.file_of, shard))
     if options.quarantine:
-        for name in list_files(directory.quarantine, ".json"):
-            yield PushedFile(name=f"quarantine/{name}", source=join(directory.quarantine, name))
+        for unit, path in directory.quarantined().items():
+            yield PushedFile(name=f"quarantine/{unit}.json", source=path)
     card = dataset_card(
         index,
         name=options.to if is_repository(options.to) else options.to.rstrip("/").rpartition("/")[2],

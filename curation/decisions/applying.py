@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -59,21 +59,34 @@ def version_of(run: str, config: CurationConfig) -> Version | None:
     return next((version for version in found if version.info.config_hash == config.hash), None)
 
 
-def units_to_compute(version: Version, planned: Sequence[Source]) -> list[Source]:
+def units_to_compute(
+    version: Version, planned: Sequence[Source], again: Mapping[str, str] | None = None
+) -> list[Source]:
     """The units of work that a version waits for, each with the clips that it wants.
 
     Args:
         version: of a run.
         planned: units as the plan lays them out anew.
+        again: units that failed when they were computed for it and are done again, by their keys: the shards that have
+            them.
 
     Raises:
         ConfigError: a source is laid out in other units than it was.
     """
-    work = version.work()
+    again = again or {}
+    work = version.work(again)
     wanted = [unit for unit in planned if unit.key in work]
     _check_same_units(version, planned, {each.source for each in work.values()})
     others = _others(version, {unit.key for unit in wanted})
-    return [replace(unit, wanted=work[unit.key].wanted, others=tuple(others.get(unit.key, ()))) for unit in wanted]
+    return [
+        replace(
+            unit,
+            wanted=work[unit.key].wanted,
+            others=tuple(others.get(unit.key, ())),
+            replaces=again.get(unit.key),
+        )
+        for unit in wanted
+    ]
 
 
 def _rows(decided: Decided) -> pa.Table:

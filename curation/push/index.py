@@ -57,8 +57,8 @@ class Index:
         return {shard: (start, end - start) for shard, start, end in found}
 
     def file_of(self, shard: str) -> bytes:
-        """The Parquet file of one shard."""
-        first, count = self._places[shard]
+        """The Parquet file of one shard; without rows where later shards have replaced them all."""
+        first, count = self._places.get(shard, (0, 0))
         rows = self.table.slice(first, count).drop_columns(["shard"])
         if self.thumbnails:
             own = self.directory.rows_of(shard, [THUMBNAIL])

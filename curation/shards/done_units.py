@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -38,14 +38,20 @@ class Done:
     """The other sources of which anything is done."""
     keys: Collection[str] = frozenset()
     """Keys of units that are done, of whatever source."""
+    again: Mapping[str, str] = field(default_factory=dict)
+    """Units that are not done although a shard has a row of them, by their keys: that shard."""
 
     @classmethod
-    def of(cls, rows: pa.Table, where: str) -> Self:
+    def of(cls, rows: pa.Table, where: str, again: Mapping[str, str] | None = None) -> Self:
         """What is done by a ledger's rows.
+
+        A unit that was cut otherwise than others of its source is one to do again: a source that had failed as a whole
+        was cut anew, and the run that did so was broken off.
 
         Args:
             rows: of the index, with at least `DONE_COLUMNS`, of which those that it lacks are null.
             where: names the ledger in messages.
+            again: units in quarantine that are to be done again, by their keys: the shards that have them.
 
         Raises:
             ConfigError: a unit is in two shards, so the directory was written by something else.
@@ -57,6 +63,9 @@ class Done:
         units = in_shards.aggregate([("num_segments", "max")]).rename_columns([*DONE_COLUMNS[:2], "shard", "cut_into"])
         if pc.count_distinct(units["source_key"]).as_py() < units.num_rows:
             raise ConfigError(f"{where}: some sources are in more than one shard; start a new run directory")
+        again = {**_cut_otherwise(units), **(again or {})}
+        is_again = pc.is_in(units["source_key"], value_set=pa.array(sorted(again), pa.string()))
+        units, undone = units.filter(pc.invert(is_again)), units.filter(is_again)
         by_source = units.group_by("source", use_threads=False)
         sources = by_source.aggregate([("source_key", "count"), ("cut_into", "max")])
         whole = pc.fill_null(pc.greater_equal(sources["source_key_count"], sources["cut_into_max"]), fill_value=False)
@@ -67,10 +76,12 @@ class Done:
         rest = units.filter(pc.is_in(units["source"], in_part["source"]))
         for source, key in zip(rest["source"].to_pylist(), rest["source_key"].to_pylist(), strict=True):
             keys[source].append(key)
+        parts = {source: DonePart(cut_into[source], frozenset(each)) for source, each in keys.items()}
+        for source, count in zip(undone["source"].to_pylist(), undone["cut_into"].to_pylist(), strict=True):
+            if (count or 1) > 1:
+                parts.setdefault(source, DonePart(count, frozenset()))
         return cls(
-            whole=done["source"].combine_chunks(),
-            num_units=done["cut_into_max"].to_numpy(),
-            parts={source: DonePart(cut_into[source], frozenset(each)) for source, each in keys.items()},
+            whole=done["source"].combine_chunks(), num_units=done["cut_into_max"].to_numpy(), parts=parts, again=again
         )
 
     def cut_as_before(self) -> Done:
@@ -86,6 +97,21 @@ class Done:
         places = pc.index_in(pa.array(sources, pa.string()), value_set=self.whole)
         index = places.fill_null(0).to_numpy(zero_copy_only=False)
         return np.where(places.is_valid().to_numpy(zero_copy_only=False), self.num_units[index], 0)
+
+
+def _cut_otherwise(units: pa.Table) -> dict[str, str]:
+    """Units of sources that were cut into more units since: their keys and shards."""
+    sources = units.group_by("source", use_threads=False).aggregate([("cut_into", "min"), ("cut_into", "max")])
+    mixed = sources.filter(pc.fill_null(pc.less(sources["cut_into_min"], sources["cut_into_max"]), fill_value=False))
+    if not mixed.num_rows:
+        return {}
+    now = dict(zip(mixed["source"].to_pylist(), mixed["cut_into_max"].to_pylist(), strict=True))
+    rows = units.filter(pc.is_in(units["source"], value_set=mixed["source"].combine_chunks())).to_pylist()
+    return {
+        row["source_key"]: row["shard"]
+        for row in rows
+        if row["cut_into"] is not None and row["cut_into"] < now[row["source"]]
+    }
 
 
 def _column(rows: pa.Table, name: str) -> Any:

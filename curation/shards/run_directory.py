@@ -3,6 +3,8 @@
 `soul-<id>.tar` holds the kept clips (`<key>.mp4`, `.wav`, `.json`); `soul-<id>.parquet` has a row for every clip of
 the same sources, kept or not. The index is written last and atomically. A tar without its index was never
 committed and is removed when the next run starts; a group of sources of which nothing was kept has no tar.
+
+A unit that was in quarantine and was done again is in a further shard, and its old row is left out (`retries.py`).
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ import pyarrow.compute as pc
 
 from curation.clip.schema import Clip, Source
 from curation.shards.clip_rows import DecidedBy, index_rows, sample_json
+from curation.shards.retries import Retries, mended, named
 from infra.config import ConfigError
-from infra.storage.commits import CommitDirectory, staged_tar
-from infra.storage.files import join, list_files, write_atomically
+from infra.storage.commits import CommitDirectory, chosen, staged_tar
+from infra.storage.files import join, list_files, remove, write_atomically
+from infra.storage.replaced_rows import ReplacedRows
 from infra.storage.tar_members import TarMember, tar_members
 
 
@@ -50,7 +54,52 @@ class RunDirectory(CommitDirectory):
         self.run = run.rstrip("/")
         self.shards = join(self.run, "shards")
         self.quarantine = join(self.run, "quarantine")
+        self.retries = Retries(self.shards)
         super().__init__(self.shards)
+
+    def open_session(self, session: str) -> int:
+        """Take the directory over, and remove what earlier runs left uncommitted or had no time to remove.
+
+        Returns:
+            How many files were removed.
+        """
+        num_removed = super().open_session(session)
+        committed = self._sizes()
+        never = [shard for shard in self.retries.shards_with_records() if shard not in committed]
+        left_over = self._quarantine_files().keys() & self._mended()
+        for shard in never:
+            self.retries.remove(shard)
+        for unit in left_over:
+            self.release(unit)
+        return num_removed + len(never) + len(left_over)
+
+    def rows_of(self, name: str, columns: Sequence[str] | None = None, *, without: Collection[str] = ()) -> pa.Table:
+        """The rows of one shard that count; a column of `columns` that it lacks is left out, and so are `without`.
+
+        Raises:
+            FileNotFoundError: there is no such shard.
+            ConfigError: the file is damaged.
+        """
+        units = self.retries.units_replaced_in(name)
+        if not units:
+            return super().rows_of(name, columns, without=without)
+        asked = None if columns is None else list(dict.fromkeys([*columns, "source_key"]))
+        rows = super().rows_of(name, asked, without=set(without) - {"source_key"})
+        replaced = pc.is_in(rows["source_key"], value_set=pa.array(sorted(units), pa.string()))
+        return chosen(rows.filter(pc.invert(replaced)), columns, without)
+
+    def _replaced(self, names: Collection[str]) -> ReplacedRows:
+        records = self.retries.of([shard for shard in self.retries.shards_with_records() if shard in names])
+        pairs = {(retry.unit, retry.replaces) for retries in records.values() for retry in retries}
+        return ReplacedRows.of("source_key", pairs)
+
+    def _mended(self) -> set[str]:
+        """Keys of the units that were in quarantine and no longer are."""
+        # The records are listed first: without any, which is the rule, the shards need not be.
+        if not (shards := self.retries.shards_with_records()):
+            return set()
+        committed = self._sizes()
+        return mended(self.retries.of([shard for shard in shards if shard in committed]))
 
     def committed(self) -> set[str]:
         """Keys of the units of work that are done.
@@ -75,6 +124,16 @@ class RunDirectory(CommitDirectory):
 
     def quarantined(self) -> dict[str, str]:
         """The quarantine files, by the key of the unit of work."""
+        files = self._quarantine_files()
+        # A run that was killed can have left files of units that are no longer in quarantine.
+        gone = self._mended() if files else set()
+        return {unit: path for unit, path in files.items() if unit not in gone}
+
+    def release(self, unit: str) -> None:
+        """Remove the quarantine file of a unit that was done again and has not failed."""
+        remove(join(self.quarantine, f"{unit}.json"))
+
+    def _quarantine_files(self) -> dict[str, str]:
         return {
             name.removesuffix(".json"): join(self.quarantine, name) for name in list_files(self.quarantine, ".json")
         }
@@ -144,16 +203,18 @@ class ShardWriter:
             yield group
 
     def _commit(self, sources: list[Source]) -> str:
-        # Some clips of a source are another shard than all of them.
-        keys = sorted("/".join([source.key, *sorted(source.wanted or ())]) for source in sources)
-        name = f"soul-{hashlib.sha256('|'.join(keys).encode()).hexdigest()[:16]}"
+        name = f"soul-{hashlib.sha256('|'.join(sorted(map(named, sources))).encode()).hexdigest()[:16]}"
         for source in sources:
             if source.failure is not None:
                 self._quarantine(source)
         if any(exported(source) for source in sources):
             self._write_tar(self.directory.tar(name), sources)
         rows = [row for source in sources for row in index_rows(source, self.decided_by)]
+        self.directory.retries.write(name, sources)
         self.directory.commit(name, rows, self.session)
+        for source in sources:
+            if source.replaces is not None and source.failure is None:
+                self.directory.release(source.key)
         return name
 
     def _write_tar(self, path: str, sources: list[Source]) -> None:

@@ -6,7 +6,8 @@
     quarantine/          sources that failed in that
 
 The run's own shards stay as they are. A version keeps a clip only where all of it is there, with the same files that a
-run by these settings would have made: what is still to be computed is not in it. A version may be one of another
+run by these settings would have made: what is still to be computed is not in it. Nor are the clips
+that the run has made since of a source that was in quarantine then: they are newer. A version may be one of another
 version: it then decides about the rows as that one shows them.
 """
 
@@ -262,9 +263,14 @@ class Version(RunDirectory):
         rows = self.base.index(["key", "shard"])
         return sorted(rows.filter(pc.is_in(rows["key"], value_set=self._keys))["shard"].unique().to_pylist())
 
-    def work(self) -> dict[str, Work]:
-        """What is still to be computed, by the key of the unit of work."""
+    def work(self, again: Collection[str] = ()) -> dict[str, Work]:
+        """What is still to be computed, by the key of the unit of work.
+
+        Args:
+            again: units that are computed once more.
+        """
         _, done = self._computed
+        done = done.filter(pc.invert(pc.is_in(done, value_set=pa.array(sorted(again), pa.string()))))
         rows = self.decisions.filter(pc.equal(self.decisions["state"], State.TO_COMPUTE.value))
         rows = rows.filter(pc.invert(pc.is_in(rows["source_key"], done)))
         wanted: dict[str, set[str] | None] = {}

@@ -51,6 +51,7 @@ from infra.storage.index_parts import (
 from infra.storage.kept_columns import KeptColumns
 from infra.storage.parallel import in_parallel, requests_at_once
 from infra.storage.parquet_files import parquet_bytes, read_parquet
+from infra.storage.replaced_rows import ReplacedRows
 
 SESSION_FILE = "_session"
 NUM_LISTINGS: Final = 5
@@ -136,9 +137,13 @@ class CommitDirectory:
         """
         for last in reversed(range(NUM_LISTINGS)):
             try:
-                if self._kept is not None and columns is not None and where is None and not without:
-                    return chosen(self._kept.read(columns, self._sizes(), self._rows), columns)
-                table = self._rows(self._sizes(), columns, without=without, where=where, told=told)
+                sizes = self._sizes()
+                replaced = self._replaced(sizes)
+                asked, unasked = replaced.asked(columns), set(without) - set(replaced.columns)
+                if self._kept is not None and asked is not None and where is None and not unasked:
+                    table = self._kept.read(asked, sizes, self._rows)
+                else:
+                    table = self._rows(sizes, asked, without=unasked, where=where, told=told)
             except FileNotFoundError:
                 # What a listing named can be replaced before it is read; the next one names what replaced it.
                 if not last:
@@ -146,7 +151,7 @@ class CommitDirectory:
             except pa.ArrowException as error:
                 raise ConfigError(f"the commits in {self.path} do not go together: {error}") from error
             else:
-                return chosen(table, columns, without)
+                return chosen(replaced.left_out_of(table), columns, without)
         raise AssertionError("the last listing raises")
 
     def rows_of(self, name: str, columns: Sequence[str] | None = None, *, without: Collection[str] = ()) -> pa.Table:
@@ -207,6 +212,10 @@ class CommitDirectory:
             self._write_part(joined([rows for rows in found if rows is not None], among=sizes.keys()), session)
             for part in group:
                 remove(part.path)
+
+    def _replaced(self, names: Collection[str]) -> ReplacedRows:  # noqa: ARG002 (for those that replace rows)
+        """The rows of some commits that no longer count, because others of these commits have newer ones."""
+        return ReplacedRows()
 
     def _sizes(self) -> dict[str, int]:
         """Bytes of the commits' own files, by the commits' names."""
