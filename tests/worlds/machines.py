@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from ray._private import ray_constants
 from ray.cluster_utils import Cluster
 
 from infra.jobs.cluster import LOCAL_SETTINGS, OWN_SETTINGS
@@ -40,7 +41,7 @@ class Machines:
             head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": settings},
         )
         # Nodes on one machine share the folder into which each unpacks the code: let one do so before the others look.
-        subprocess.run([sys.executable, "-c", UNPACKED], env=joining(self.address), check=True)
+        subprocess.run([sys.executable, "-c", UNPACKED], env=joining(self.address), check=True, timeout=100)
         self.nodes = [self.add(cpus) for cpus in num_cpus]
         self.frozen: list[psutil.Process] = []
 
@@ -101,14 +102,17 @@ class Machines:
 @contextmanager
 def machines(*num_cpus: float) -> Iterator[Machines]:
     """A cluster of such nodes."""
-    settings = {**OWN_SETTINGS, **LOCAL_SETTINGS, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
+    settings = {**OWN_SETTINGS, **LOCAL_SETTINGS}
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
+    # All nodes have this machine's loopback address, as a local cluster of this process, which other tests have, has.
+    known, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
     found = Machines(num_cpus)
     try:
         yield found
     finally:
         found.end()
+        ray_constants.ENABLE_RAY_CLUSTER = known
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
