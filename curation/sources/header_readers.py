@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from curation.sources.headers import Header, read_header
 from curation.sources.small_reads import Sign
+from infra.storage.settings import StorageSettings
 
 FILES_WORTH_A_HELPER: Final = 4
 """To start a helper takes as long as to read a few headers."""
@@ -117,7 +118,7 @@ class _Helper:
     def start(cls, read: Read, timeout_s: float) -> _Helper:
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, read, timeout_s), daemon=True)
+        process = context.Process(target=_serve, args=(theirs, read, timeout_s, StorageSettings.here()), daemon=True)
         process.start()
         theirs.close()
         return cls(process=process, pipe=ours, timeout_s=timeout_s)
@@ -169,10 +170,11 @@ class _Helper:
         self.pipe.close()
 
 
-def _serve(pipe: Connection[Any, Any], read: Read, timeout_s: float) -> None:
+def _serve(pipe: Connection[Any, Any], read: Read, timeout_s: float, settings: StorageSettings) -> None:
     """What a helper does: read a header after the other, until nobody asks for one any more."""
     # The process that asks ends the helpers itself, also after ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings.apply()
     silence = Path(os.devnull).open("w")  # noqa: SIM115 (for as long as the process lives)
     pipe.send(Sign.READY)
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):

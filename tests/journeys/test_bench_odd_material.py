@@ -227,7 +227,9 @@ def test_a_full_disk_is_one_line_and_the_same_command_goes_on(
 
     monkeypatch.setattr(os, "write", full)
     assert evaluate(samples_dir, videos_dir, tmp_path, metrics=("appearance",)) == 1
-    assert capsys.readouterr().err.splitlines()[-1].endswith("No space left on device; the same command goes on")
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("soul: the run stopped: no space left")
+    assert line.endswith("; the same command goes on")
     monkeypatch.undo()
     assert evaluate(samples_dir, videos_dir, tmp_path, metrics=("appearance",)) == 0
     assert table(tmp_path)[TALKING, "appearance"].reason is None

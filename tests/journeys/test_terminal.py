@@ -240,7 +240,7 @@ def test_a_library_that_fails_in_the_workers_ends_the_run_with_one_line(
 def test_a_start_of_ray_that_fails_is_one_line(
     bucket: Path, tmp_path: Path, setting: str, status: int, line: str
 ) -> None:
-    words = ("-m", "curation", "run", str(bucket), "--run", str(tmp_path / "run"))
+    words = ("-m", "curation", "run", str(bucket), "--run", str(tmp_path / "run"), "--shared-paths")
     run = FreshPython(*words, environment=dict([setting.split("=")]))
     assert run.wait() == status
     assert re.fullmatch(line + "\n", run.stderr)
