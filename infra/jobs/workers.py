@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import ray
 from rich.console import Console
@@ -19,6 +19,9 @@ from infra.jobs.job import Job
 from infra.jobs.placement import ExecutionConfig, PoolConfig
 from infra.jobs.reach import check_reach
 from infra.jobs.worker_options import WORKER_CPUS
+
+PATIENCE_S: Final = 5.0
+"""For how long a unit is tried again: its files lie on disks, where a fault that lasts so long will last."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +67,7 @@ class Workers:
             timeout_s: an actor that works on one unit this long without a sign of life is ended.
         """
         pool = PoolConfig(name="workers", actors=self.actors, num_cpus=self.cpus, num_gpus=self.gpus)
-        return ExecutionConfig(pools=(pool,), unit_timeout_s=timeout_s)
+        return ExecutionConfig(pools=(pool,), unit_timeout_s=timeout_s, patience_s=PATIENCE_S)
 
     def run(self, units: Sequence[Any], job: Job[Any], words: Words, console: Console) -> None:
         """Process the units of a job and show its progress.
