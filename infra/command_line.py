@@ -304,6 +304,18 @@ def add_shared_paths(parser: argparse._ActionsContainer) -> None:
     )  # fmt: skip
 
 
+def whole_number(of: str, *, least: int = 0) -> Callable[[str], int]:
+    """The type of an option that takes a number of things, from `least` on."""
+
+    def parsed(text: str) -> int:
+        number = int(text) if text.isascii() and text.isdigit() else -1
+        if number < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {of}, from {least} on")
+        return number
+
+    return parsed
+
+
 def existing_file(text: str) -> Path:
     """The type of an option that names a file to read."""
     path = Path(text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from curation.report.record import PRINTS
 from curation.report.summary import UNKNOWN, is_source
 from curation.shards.clip_table import open_run, read_scored_clips
 from curation.shards.run_directory import RunDirectory
+from infra.bars import Told
 
 LEFT_OUT: Final = (*sorted(PRINTS), "stage_seconds", "backends")
 """Columns that stay on disk until a row of them is asked for: they are most of the index."""
@@ -27,8 +28,6 @@ SOURCE: Final = "source"
 OTHER_SHARD: Final = "other_shard"
 """Of a row that two compared runs share, the shard of the second."""
 SEARCHED: Final = ("key", "caption_brief", "source")
-Read = Callable[[int, int], None]
-"""Told how many of how many shards have been read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +79,7 @@ class Collection:
         return {row["run"]: row["shard"]} | ({1: row[OTHER_SHARD]} if row.get(OTHER_SHARD) else {})
 
 
-def open_collection(run: str, read: Read) -> Collection:
+def open_collection(run: str, read: Told) -> Collection:
     """Read a run's index.
 
     Raises:
@@ -100,7 +99,7 @@ def open_one(run: str, decisions: str | None = None) -> Run:
     return Run(directory=directory, failed=frozenset(directory.quarantined()))
 
 
-def read_described(run: Run, number: int, read: Read) -> pa.Table:
+def read_described(run: Run, number: int, read: Told) -> pa.Table:
     """A run's rows in order of their keys, with the columns `run` (its number), `state`, `rule` and `seconds`."""
     table = read_scored_clips(run.directory, without=LEFT_OUT, read=read)
     columns = {

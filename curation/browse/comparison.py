@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from curation.browse.collection import KEPT, SOUND_DROPPED, Collection, Read, open_one, read_described
+from curation.browse.collection import KEPT, SOUND_DROPPED, Collection, open_one, read_described
 from curation.shards.versions import TO_COMPUTE
+from infra.bars import Told
 from infra.config import ConfigError
 
 CHANGES: Final[Mapping[str, str]] = {
@@ -30,7 +31,7 @@ OTHERS: Final = ("state", "rule", "audio_reason")
 """Columns of which a comparison has those of the second run too, as `other_…`."""
 
 
-def open_comparison(first: str, second: str, read: Callable[[str], Read], decisions: str | None = None) -> Collection:
+def open_comparison(first: str, second: str, read: Callable[[str], Told], decisions: str | None = None) -> Collection:
     """Read two runs' indices and match their clips by key.
 
     Rows are those of the first run, then those that only the second one has. Beside the columns of a single run they

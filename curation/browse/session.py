@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from curation.browse.collection import Collection, Read, open_collection
+from curation.browse.collection import Collection, open_collection
 from curation.browse.comparison import open_comparison
 from curation.browse.export import write_export
 from curation.browse.query import Query
 from curation.browse.selection import select
 from curation.browse.server import LOOPBACK, listen, serve
 from curation.report.page import span
+from infra.bars import bars
 
 
 def browse(runs: Sequence[str], decisions: str | None, host: str, port: int) -> None:
@@ -62,7 +61,7 @@ def export(runs: Sequence[str], decisions: str | None, directory: Path, filtered
     console = _console()
     collection = _read(runs, decisions, console)
     query = Query.parse(filtered, collection.table.schema)
-    with _progress(console) as begin:
+    with bars(console) as begin:
         done = write_export(select(collection, query), query, directory, most=most, written=begin("exporting"))
     for line in done.notes:
         console.print(line)
@@ -72,7 +71,7 @@ def export(runs: Sequence[str], decisions: str | None, directory: Path, filtered
 
 def _read(runs: Sequence[str], decisions: str | None, console: Console) -> Collection:
     began_s = time.monotonic()
-    with _progress(console) as begin:
+    with bars(console) as begin:
         if len(runs) == 1 and decisions is None:
             collection = open_collection(runs[0], begin(f"reading {runs[0]}"))
         else:
@@ -85,16 +84,3 @@ def _read(runs: Sequence[str], decisions: str | None, console: Console) -> Colle
 
 def _console() -> Console:
     return Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[str], Read]]:
-    """Makes a bar for each piece of work, on a terminal; the bars go away at the end."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-
-        def begin(what: str) -> Read:
-            task = progress.add_task(what, total=None)
-            return lambda done, of: progress.update(task, completed=done, total=of)
-
-        yield begin

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from infra.command_line import check_run
+from infra.command_line import check_run, whole_number
 from infra.config import ConfigError
 from infra.default_run import default_run
 
@@ -40,7 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="which rows are exported, in which order: what stands behind the # of the page's address, such as "
         "'state=kept&min.quality_score=0.6&sort=-quality_score'",
     )  # fmt: skip
-    add("--most", type=_count, default=MOST, help=f"rows that are exported at most (default: {MOST})")
+    add(
+        "--most",
+        type=whole_number("rows", least=1),
+        default=MOST,
+        help=f"rows that are exported at most (default: {MOST})",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -67,10 +72,4 @@ def run(options: argparse.Namespace) -> None:
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows from 1 on")
     return int(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from infra.command_line import add_run
+from infra.command_line import add_run, whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--list", action="store_true", dest="is_list", help="show the thresholds, and the versions that the run has"
     )
     parser.add_argument(
-        "--examples", type=_count, default=3, metavar="N", help="keys shown of each change (default: 3)"
+        "--examples", type=whole_number("keys"), default=3, metavar="N", help="keys shown of each change (default: 3)"
     )
 
 
@@ -45,10 +45,3 @@ def run(options: argparse.Namespace) -> None:
         deciding.list_decisions(console, options.run)
     else:
         deciding.decide(console, options)
-
-
-def _count(text: str) -> int:
-    number = int(text) if text.isdecimal() else -1
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of keys")
-    return number

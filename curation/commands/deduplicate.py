@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from infra.command_line import add_run
+from infra.command_line import add_run, whole_number
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how much later one copy may begin than the other, in seconds (default: 1.5)",
     )  # fmt: skip
     parser.add_argument(
-        "--clusters", type=_count, default=10, metavar="N", help="the N largest groups are shown (default: 10)"
+        "--clusters",
+        type=whole_number("groups"),
+        default=10,
+        metavar="N",
+        help="the N largest groups are shown (default: 10)",
     )
 
 
@@ -72,9 +76,3 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of groups")
-    return int(text)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from curation.duplicates.applying import check_free, write_without_duplicates
 from curation.duplicates.config import DuplicatesConfig
 from curation.duplicates.find import EXACT, NEAR, Found, find_duplicates
-from curation.duplicates.prints import Prints, Read, read_prints
+from curation.duplicates.prints import Prints, read_prints
 from curation.report.summary import percent
 from curation.shards.clip_table import open_run
+from infra.bars import bars
 from infra.config import ConfigError
 
 MEMBERS_SHOWN = 5
@@ -35,7 +33,7 @@ def deduplicate(console: Console, options: argparse.Namespace) -> None:
     if options.apply is not None:
         check_free(options.run, options.apply, directory, config)
     start = time.perf_counter()
-    with _progress(console) as begin:
+    with bars(console) as begin:
         prints = read_prints(directory, begin("reading the index"))
         if not len(prints.keys):
             raise ConfigError(f"{directory.run} keeps no clips: there is nothing to compare")
@@ -108,16 +106,3 @@ def _tell_uncompared(console: Console, prints: Prints) -> None:
             "found",
             style="yellow", soft_wrap=True,
         )  # fmt: skip
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[str], Read]]:
-    """Makes, for a piece of work, what is told how far it is; drawn on a terminal only."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-
-        def begin(what: str) -> Read:
-            task = progress.add_task(what, total=None)
-            return lambda done, of: progress.update(task, completed=done, total=of)
-
-        yield begin

@@ -9,6 +9,7 @@ from curation.commands.prepare import Prepared
 from curation.pipeline import STAGES
 from infra.config import ConfigError
 from infra.jobs.placement import ExecutionConfig, NodeResources, PlacedPool, resolve_pools
+from infra.jobs.reach import given_address
 
 
 def tell_cost(prepared: Prepared) -> None:
@@ -58,7 +59,7 @@ def wall_seconds(
 def _wall(
     execution: ExecutionConfig, measured: Mapping[str, float], rate: float, video_s: float, num_units: int
 ) -> str:
-    if os.environ.get("RAY_ADDRESS", "") not in {"", "local"}:
+    if given_address() is not None:
         return "as the cluster at RAY_ADDRESS has room for actors: the worker's time over their number"
     num_cpus = len(os.sched_getaffinity(0))
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from infra.command_line import add_profile, add_run
+from infra.command_line import add_profile, add_run, whole_number
 
 INPUT_HELP = (
     "a directory (searched through), a glob, a video, any of these as s3://…, or a .csv/.jsonl/.parquet manifest with "
@@ -28,7 +28,7 @@ def add_input(parser: argparse.ArgumentParser) -> None:
 def add_selection(parser: argparse.ArgumentParser) -> None:
     """Which of the videos are taken up, and in which order."""
     parser.add_argument(
-        "--limit", metavar="N", type=_count,
+        "--limit", metavar="N", type=whole_number("videos", least=1),
         help="at most N videos of those that still have work to do; what is done does not count, nor what cannot be "
         "reached",
     )  # fmt: skip
@@ -55,12 +55,6 @@ def add_decisions(parser: argparse.ArgumentParser) -> None:
         "--decisions", metavar="NAME",
         help="the clips as this version of the run decides them (`curation decide`; default: as the run decided them)",
     )  # fmt: skip
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of videos: give a whole number from 1 on")
-    return int(text)
 
 
 def _part(text: str) -> tuple[int, int]:

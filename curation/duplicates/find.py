@@ -18,7 +18,8 @@ from curation.clip.fingerprint import STEPS_PER_S
 from curation.duplicates.agreement import agreement, is_mirrored, may_agree
 from curation.duplicates.config import DuplicatesConfig
 from curation.duplicates.neighbours import alike
-from curation.duplicates.prints import Flags, Integers, Prints, Read
+from curation.duplicates.prints import Flags, Integers, Prints
+from infra.bars import Told
 
 EXACT, NEAR = "exact", "near"
 """Rules of the stage `deduplicate`."""
@@ -77,7 +78,7 @@ class Found:
         }
 
 
-def find_duplicates(prints: Prints, config: DuplicatesConfig, read: Read = lambda _done, _of: None) -> Found:
+def find_duplicates(prints: Prints, config: DuplicatesConfig, read: Told = lambda _done, _of: None) -> Found:
     """Find which clips are copies of which.
 
     Args:
@@ -102,7 +103,7 @@ def find_duplicates(prints: Prints, config: DuplicatesConfig, read: Read = lambd
     return Found(prints=prints, kept=kept, distance=distance, is_exact=is_exact, pairs=pairs)
 
 
-def near_pairs(prints: Prints, config: DuplicatesConfig, read: Read = lambda _done, _of: None) -> Pairs:
+def near_pairs(prints: Prints, config: DuplicatesConfig, read: Told = lambda _done, _of: None) -> Pairs:
     """Pairs of clips of different files that show the same seconds; of exact copies only the best is looked at.
 
     The clips of one file are stretches of it that follow one another, so they are not compared, nor is a crop with a

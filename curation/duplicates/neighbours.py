@@ -15,7 +15,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from curation.duplicates.prints import Integers, Read
+from curation.duplicates.prints import Integers
+from infra.bars import Told
 
 Floats = npt.NDArray[np.float32]
 Wanted = Callable[[Integers, Integers], npt.NDArray[np.bool_]]
@@ -41,7 +42,7 @@ def alike(
     least: float,
     wanted: Wanted,
     narrow: Narrow,
-    read: Read = lambda _done, _of: None,
+    read: Told = lambda _done, _of: None,
 ) -> Iterator[tuple[Integers, Integers]]:
     """Pairs of rows whose vectors have a cosine of at least `least`, the lower row first, in batches; each pair once.
 

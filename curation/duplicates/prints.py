@@ -5,7 +5,7 @@ Legend: N clips, T steps of the longest course.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,13 +17,12 @@ import pyarrow.compute as pc
 from curation.clip.fingerprint import MOTION_CHANNELS
 from curation.shards.columns import Floats, numbers, strings
 from curation.shards.run_directory import RunDirectory
+from infra.bars import Told
 
 NEEDED: Final = (
     *("key", "source", "parent_key", "kept", "start_s", "end_s", "width", "height", "quality_score", "audio_kept"),
     *("content_hash", "look_print", "motion_print", "sound_print", "embedding_print"),
 )
-Read = Callable[[int, int], None]
-"""Told how many of how many parts are done."""
 Integers = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
@@ -61,7 +60,7 @@ class Prints:
         return (self.content >= 0) & ~self.looks.any(1)
 
 
-def read_prints(directory: RunDirectory, read: Read = lambda _done, _of: None) -> Prints:
+def read_prints(directory: RunDirectory, read: Told = lambda _done, _of: None) -> Prints:
     """The kept clips of a run, or of a version of it.
 
     Args:

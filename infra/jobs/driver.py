@@ -10,7 +10,7 @@ import pickle
 import queue
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
@@ -60,14 +60,14 @@ class Driver(Generic[U]):
         job: Job[U],
         ledger: ray.actor.ActorHandle,
         pools: Sequence[PlacedPool],
-        options: Callable[[PoolConfig], dict[str, Any]],
+        options: Mapping[str, dict[str, Any]],
     ) -> None:
         """Args:
         units: what is to be done.
         job: the kind of work.
         ledger: of the run.
         pools: where it is done.
-        options: what Ray is told of a pool's actors.
+        options: what Ray is told of a pool's actors, by its name.
         """
         self.num_units = len(units)
         self.job = job
@@ -184,7 +184,7 @@ class Driver(Generic[U]):
     def _start_actor(self, pool: ActorPool) -> PoolActor:
         # Ray names its actors after the class that it is given.
         kind = type(f"{self.job.name}/{pool.config.name}", (PoolWorker,), {"__doc__": PoolWorker.__doc__})
-        options = self._options(pool.config)
+        options = self._options[pool.config.name]
         handle = ray.remote(**options, max_restarts=0, max_concurrency=pool.config.units_in_flight)(kind).remote(
             self._packed, pool.config, self.ledger, Versions.here(), self._settings, is_last=pool is self.pools[-1]
         )

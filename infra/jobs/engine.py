@@ -70,7 +70,7 @@ def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
         return
     ledger = start_ledger(job.name)
     try:
-        Driver(units, job, ledger, pools, lambda pool: options[pool.name]).run(report)
+        Driver(units, job, ledger, pools, options).run(report)
     finally:
         with suppress(ray.exceptions.RayError):
             ray.kill(ledger)

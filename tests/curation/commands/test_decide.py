@@ -59,7 +59,7 @@ def test_the_run_s_own_thresholds_change_nothing(run: str, capsys: pytest.Captur
         (["--set", "stages.quality.min_scor=3"], "unknown key 'min_scor', did you mean 'min_score'?"),
         (["--set", "stages.quality.min_score=300"], "min_score must be in [0, 100], not 300"),
         (["--set", "stages.quality.min_score=80", "--apply", "../out"], "cannot be a version's name"),
-        (["--examples", "-1"], "-1 is not a number of keys"),
+        (["--examples", "-1"], "'-1' is not a number of keys"),
     ],
 )
 def test_a_mistake_is_one_line(run: str, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:

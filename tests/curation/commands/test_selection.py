@@ -55,5 +55,5 @@ def test_what_chooses_nothing_is_one_line(
 ) -> None:
     assert main(["plan", str(bucket), "--run", str(tmp_path / "run"), *option]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"soul: {option[0]}: '{option[1]}' is no ")
+    assert said.startswith(f"soul: {option[0]}: '{option[1]}' is no")
     assert said.count("\n") == 1
