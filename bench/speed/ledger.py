@@ -58,12 +58,17 @@ from curation.decisions.changes import changes
 from curation.decisions.decide import columns_needed, decide_again
 from curation.decisions.index import decided_index
 from curation.pipeline import STAGES, CurationConfig
+from curation.planning import PlanningConfig, plan_units
 from curation.report import write_report
 from curation.report.summary import summarise
 from curation.shards.clip_table import COLUMNS
+from curation.shards.done_units import DONE_COLUMNS, Done
 from curation.shards.run_directory import RunDirectory
 from curation.shards.settings import remember_settings
 from curation.sources import list_sources
+from curation.sources.header_cache import HeaderCache
+from curation.sources.header_readers import HeaderFile
+from curation.sources.headers import Header
 from infra.config import load_section
 from infra.storage.files import join, write_atomically
 from infra.storage.index_parts import SHARD, Rows, part_file, together
@@ -99,9 +104,10 @@ class Cost:
 def plan() -> str:
     """What `plan` and `run` do before the work: the units that are still to be done, headers known."""
     sources = list_sources(MANIFEST, Pool.HUMAN)
-    committed = RunDirectory(RUN).committed()
-    units = [source for source in sources if source.key not in committed]
-    return f"{len(sources):,} sources, {len(units):,} to do"
+    directory = RunDirectory(RUN)
+    done = Done.of(directory.index([*DONE_COLUMNS, "config_hash"]), directory.shards)
+    plan = plan_units(sources, done, PlanningConfig(), cache=HeaderCache(RUN, print))
+    return f"{plan.num_sources:,} sources, {plan.num_done:,} units done, {len(plan.units):,} to do"
 
 
 def summary() -> str:
@@ -141,6 +147,7 @@ def run(options: argparse.Namespace) -> None:
     with temporary(options.folder) as folder, object_store(folder) as address:
         made = MadeRun(folder / "bucket", options.sources, options.sampled)
         made.write_manifest()
+        made.write_headers()
         print(f"{options.sources:,} sources in commits of {PER_COMMIT}", flush=True)
         for done in DONE:
             began_s = time.perf_counter()
@@ -228,6 +235,13 @@ class MadeRun:
             pa.table({"path": [uri(number) for number in range(self.num_sources)]}), self.bucket / "manifest.parquet"
         )
 
+    def write_headers(self) -> None:
+        """The headers of all sources, as planning keeps them."""
+        cache = HeaderCache(str(self.run), print)
+        for number in range(self.num_sources):
+            cache.add(HeaderFile(uri(number)), Header(60.0))
+        cache.close()
+
     def commit_up_to(self, num_sources: int) -> None:
         """Write commits until so many sources are done. Parts come as they would, of some thousand commits at first."""
         shards = Path(self.directory.shards)
@@ -282,6 +296,7 @@ class MadeRun:
         stages = [STAGES_OF_RULES[each] for each in rule]
         values: dict[str, Any] = {
             "segment": np.zeros(count, np.int64),
+            "num_segments": np.ones(count, np.int64),
             "source_duration_s": random.uniform(5, 120, count),
             "stage_seconds": [
                 json.dumps(dict(zip(STAGES, row, strict=True)))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Self
 
-from curation.sources.object_pages import ListedObject, object_pages
 from infra.storage.commits import SESSION_FILE
+from infra.storage.object_pages import ListedObject, object_pages
 
 TRASH = frozenset(
     {"__macosx", "@eadir", "#recycle", "#snapshot", "$recycle.bin", "lost+found", "system volume information"}

@@ -10,12 +10,12 @@ from urllib.parse import unquote
 from curation.clip.schema import Pool, Source
 from curation.sources.folders import Found, files_below, may_be_video, objects_below
 from curation.sources.manifest import MANIFESTS, Entry, read_manifest
-from curation.sources.object_pages import found_object, is_prefix
 from curation.sources.patterns import has_wildcard, matching_files, matching_objects
 from curation.sources.plain import spelled_out
 from curation.sources.schemes import SourcesConfig, canonical, check_scheme
 from infra.config import ConfigError
 from infra.storage.files import filesystem, is_local, scheme_of, store_errors
+from infra.storage.object_pages import found_object, is_prefix
 
 PROGRESS_EVERY = 1000
 """Videos after which it is said how many have been found: a page of a store's listing."""

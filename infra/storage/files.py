@@ -13,6 +13,8 @@ from typing import Any
 
 import fsspec
 
+from infra.storage.object_pages import children, is_s3
+
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 LOCAL_SCHEMES = (None, "file", "local")
 LOCALHOST = re.compile(r"\Afile://localhost(?=/)")
@@ -125,18 +127,16 @@ def _entries(directory: str, kind: str) -> list[tuple[str, int]]:
     fs, plain = filesystem(directory)
     fs.invalidate_cache()
     try:
-        entries = fs.ls(plain, detail=True)
+        if is_s3(fs):
+            objects, folders = children(fs, plain)
+            found = [(each.path, each.size or 0) for each in objects if not each.path.endswith("/")]
+            found = found if kind == "file" else [(folder, 0) for folder in folders]
+        else:
+            entries = fs.ls(plain, detail=True)
+            found = [(each["name"].rstrip("/"), int(each["size"] or 0)) for each in entries if each["type"] == kind]
     except FileNotFoundError:
         return []
-    found = (
-        (entry["name"].rstrip("/").rsplit("/", 1)[-1], int(entry["size"] or 0))
-        for entry in entries
-        if entry["type"] == kind
-    )
-    listed = sorted(found)
-    # A store's client keeps a kilobyte for every file that it has listed.
-    fs.invalidate_cache()
-    return listed
+    return sorted((path.rsplit("/", 1)[-1], size) for path, size in found)
 
 
 def remove(path: str) -> None:

@@ -11,8 +11,9 @@ import pytest
 import s3fs
 
 from curation.clip.schema import Pool
-from curation.sources import SourcesConfig, list_sources, listing, object_pages
+from curation.sources import SourcesConfig, list_sources, listing
 from infra.config import ConfigError
+from infra.storage import object_pages
 from tests.worlds.unprivileged import run_as_nobody
 
 
