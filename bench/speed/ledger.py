@@ -103,11 +103,14 @@ class Cost:
 
 def plan() -> str:
     """What `plan` and `run` do before the work: the units that are still to be done, headers known."""
+    began_s = time.perf_counter()
     sources = list_sources(MANIFEST, Pool.HUMAN)
+    listing_s = time.perf_counter() - began_s
     directory = RunDirectory(RUN)
     done = Done.of(directory.index([*DONE_COLUMNS, "config_hash"]), directory.shards)
     plan = plan_units(sources, done, PlanningConfig(), cache=HeaderCache(RUN, print))
-    return f"{plan.num_sources:,} sources, {plan.num_done:,} units done, {len(plan.units):,} to do"
+    to_do = f"{plan.num_done:,} units done, {len(plan.units):,} to do"
+    return f"{plan.num_sources:,} sources, listed in {listing_s:.1f} s of these; {to_do}"
 
 
 def summary() -> str:
