@@ -6,7 +6,7 @@ import codecs
 import csv
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -283,6 +283,7 @@ def _parquet_rows(data: bytes) -> Iterator[_Row]:
 
 def _values(name: str, column: pa.Array, first: int) -> list[Any]:
     """A column's values in Python's types, which hold fewer dates than Arrow's, and no text that is not UTF-8."""
+    column = _without_nanoseconds(column)
     try:
         values: list[Any] = column.to_pylist()
     except (ValueError, OverflowError):
@@ -293,3 +294,30 @@ def _values(name: str, column: pa.Array, first: int) -> list[Any]:
                 raise ValueError(Place(number).complaint(f": column {name!r} cannot be read: {error}")) from error
         raise
     return values
+
+
+def _without_nanoseconds(column: pa.Array) -> pa.Array:
+    """A column whose times Python can hold: they have microseconds there. Where that is not exact they become text."""
+    exact = _coarser(column.type, lambda kind: kind)
+    if exact == column.type:
+        return column
+    try:
+        return column.cast(exact)
+    except pa.ArrowInvalid:
+        return column.cast(_coarser(column.type, lambda _: pa.string()), safe=False)
+
+
+def _coarser(kind: pa.DataType, time: Callable[[pa.DataType], pa.DataType]) -> pa.DataType:
+    """A type with microseconds for nanoseconds, whatever they are nested in; `time` is asked about points of time."""
+    if isinstance(kind, pa.TimestampType | pa.Time64Type | pa.DurationType) and kind.unit == "ns":
+        if isinstance(kind, pa.TimestampType):
+            return time(pa.timestamp("us", kind.tz))
+        return time(pa.time64("us")) if isinstance(kind, pa.Time64Type) else pa.duration("us")
+    if isinstance(kind, pa.StructType):
+        return pa.struct([field.with_type(_coarser(field.type, time)) for field in kind])
+    if isinstance(kind, pa.ListType | pa.LargeListType):
+        of = pa.list_ if isinstance(kind, pa.ListType) else pa.large_list
+        return of(_coarser(kind.value_type, time))
+    if isinstance(kind, pa.MapType):
+        return pa.map_(_coarser(kind.key_type, time), _coarser(kind.item_type, time))
+    return kind

@@ -9,6 +9,7 @@ with few requests.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import tarfile
@@ -29,6 +30,7 @@ from infra.storage.files import (
     join,
     list_files,
     list_folders,
+    listed_files,
     naming,
     read_bytes,
     remove,
@@ -113,6 +115,12 @@ class CommitDirectory:
     def names(self) -> list[str]:
         """Names of the commits, sorted."""
         return list(self._sizes())
+
+    def state(self) -> str:
+        """Changes when a commit is added, removed or, in a directory that was begun anew, written again."""
+        listed = listed_files(self.path, ".parquet")
+        told = [f"{name} {each.size} {each.stamp}" for name, each in listed.items()]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
     def index(
         self,

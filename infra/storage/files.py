@@ -13,7 +13,7 @@ from typing import Any
 
 import fsspec
 
-from infra.storage.object_pages import children, is_s3
+from infra.storage.object_pages import ListedObject, children, found_object, is_s3
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 LOCAL_SCHEMES = (None, "file", "local")
@@ -115,7 +115,12 @@ def list_files(directory: str, suffix: str = "") -> list[str]:
 
 def file_sizes(directory: str, suffix: str = "") -> dict[str, int]:
     """Bytes of the files directly in a directory whose name ends in `suffix`, by name, sorted; {} for no directory."""
-    return {name: size for name, size in _entries(directory, "file") if name.endswith(suffix)}
+    return {name: each.size or 0 for name, each in listed_files(directory, suffix).items()}
+
+
+def listed_files(directory: str, suffix: str = "") -> dict[str, ListedObject]:
+    """What is known of the files directly in a directory whose name ends in `suffix`, by name, sorted."""
+    return {name: each for name, each in _entries(directory, "file") if name.endswith(suffix)}
 
 
 def list_folders(directory: str) -> list[str]:
@@ -123,20 +128,20 @@ def list_folders(directory: str) -> list[str]:
     return [name for name, _ in _entries(directory, "directory")]
 
 
-def _entries(directory: str, kind: str) -> list[tuple[str, int]]:
+def _entries(directory: str, kind: str) -> list[tuple[str, ListedObject]]:
     fs, plain = filesystem(directory)
     fs.invalidate_cache()
     try:
         if is_s3(fs):
             objects, folders = children(fs, plain)
-            found = [(each.path, each.size or 0) for each in objects if not each.path.endswith("/")]
-            found = found if kind == "file" else [(folder, 0) for folder in folders]
+            files = [each for each in objects if not each.path.endswith("/")]
+            found = files if kind == "file" else [ListedObject(folder, None, None) for folder in folders]
         else:
             entries = fs.ls(plain, detail=True)
-            found = [(each["name"].rstrip("/"), int(each["size"] or 0)) for each in entries if each["type"] == kind]
+            found = [found_object(each, each["name"].rstrip("/")) for each in entries if each["type"] == kind]
     except FileNotFoundError:
         return []
-    return sorted((path.rsplit("/", 1)[-1], size) for path, size in found)
+    return sorted((each.path.rsplit("/", 1)[-1], each) for each in found)
 
 
 def remove(path: str) -> None:

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import tomllib
+from collections.abc import Iterable
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,26 @@ def made(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["make", "--dry-run", *words], cwd=ROOT, env=environment, check=False, capture_output=True, text=True
     )
+
+
+def needed(names: Iterable[str]) -> set[str]:
+    """Packages of these names that are installed here, and all that they need."""
+    found: set[str] = set()
+    waiting = [canonicalize_name(name) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name in found or not (installed := list(distributions(name=name))):
+            continue
+        found.add(name)
+        asked_for = map(Requirement, installed[0].requires or ())
+        waiting += [canonicalize_name(each.name) for each in asked_for if not each.marker or each.marker.evaluate()]
+    return found
+
+
+def test_what_the_studio_needs_beside_the_project_is_pinned() -> None:
+    gradio, project = needed(["gradio"]), needed(requirement.name for requirement in asked(training=True))
+    assert "pandas" in gradio - project
+    assert gradio - project <= pins("studio.txt").keys()
 
 
 @pytest.mark.parametrize(("device", "file"), [("cuda", "train-cuda.txt"), ("cpu", "local.txt")])

@@ -1,7 +1,7 @@
 """The index of what there is to train on, read once a node: its processes map one file, and so do their loaders'.
 
 The file lies in the node's temporary directory under a name that changes with what is encoded, so that a training that
-goes on reads nothing but the names of the commits.
+goes on only lists the commits.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def kept_index(directory: EncodedDirectory, *, held_out_fraction: float, of_sour
         ConfigError: as `read_index`.
         OSError: it cannot be written.
     """
-    made_of = (directory.path, held_out_fraction, *of_sources, *COLUMNS, *directory.names())
+    made_of = (directory.path, held_out_fraction, *of_sources, *COLUMNS, directory.state())
     name = hashlib.sha256("\0".join(map(str, made_of)).encode()).hexdigest()[:32]
     folder = Path(tempfile.gettempdir()) / f"soul-index-{os.getuid()}"
     file = folder / f"{name}.arrow"

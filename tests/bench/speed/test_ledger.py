@@ -13,7 +13,8 @@ def test_a_small_run_is_planned_and_read_from_the_store(capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     assert said.startswith("2,000 sources in commits of 8\n")
     for done, left in (("0", "2,000"), ("50", "1,000"), ("99.9", "2")):
-        row = rf"^plan, {done} % done +\S+ s \(CPU \S+ s\) +\S+ GB  .*; 2,000 sources, {left} to do; made in"
+        units = rf"2,000 sources, listed in \S+ s of these; \S+ units done, {left} to do"
+        row = rf"^plan, {done} % done +\S+ s \(CPU \S+ s\) +\S+ GB  .*; {units}; made in"
         assert re.search(row, said, re.MULTILINE)
     assert said.count("one GET a commit") == 2
     for name, result in {

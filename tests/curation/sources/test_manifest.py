@@ -80,6 +80,7 @@ def test_half_a_surrogate_pair_can_be_written(tmp_path: Path) -> None:
 
 
 def test_parquet_types_become_plain_json(tmp_path: Path) -> None:
+    times = pa.struct({"at": pa.timestamp("ns"), "of": pa.duration("ns"), "by": pa.time64("ns")})
     berlin = datetime.timezone(datetime.timedelta(hours=1))
     moment = datetime.datetime(2024, 1, 2, 3, 4, 5, tzinfo=berlin)
     table = pa.table(
@@ -87,7 +88,9 @@ def test_parquet_types_become_plain_json(tmp_path: Path) -> None:
             "path": pa.array([b"a.mp4"], pa.binary()),
             "day": pa.array([moment.date()], pa.date32()),
             "moment": pa.array([moment], pa.timestamp("us", "+01:00")),
+            "whole": pa.array([1_704_164_645_000_001_000], pa.timestamp("ns", "+01:00")),
             "fine": pa.array([1_704_164_645_000_000_001], pa.timestamp("ns")),
+            "finer": pa.array([[{"at": 1_704_164_645_000_000_001, "of": 1_500_000_001, "by": 1}]], pa.list_(times)),
             "clock": pa.array([moment.time()], pa.time64("us")),
             "span": pa.array([1500], pa.duration("ms")),
             "price": pa.array([Decimal("12.50")], pa.decimal128(10, 2)),
@@ -107,7 +110,9 @@ def test_parquet_types_become_plain_json(tmp_path: Path) -> None:
     assert entry.metadata == {
         "day": "2024-01-02",
         "moment": "2024-01-02T03:04:05+01:00",
-        "fine": "2024-01-02T03:04:05.000000001",
+        "whole": "2024-01-02T04:04:05.000001+01:00",
+        "fine": "2024-01-02 03:04:05.000000001",
+        "finer": [{"at": "2024-01-02 03:04:05.000000001", "of": 1.5, "by": "00:00:00.000000001"}],
         "clock": "03:04:05",
         "span": 1.5,
         "price": 12.5,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -64,6 +65,15 @@ def test_an_index_is_read_once_until_more_is_encoded_or_something_else_is_asked_
     assert kept_index(directory, held_out_fraction=0.3, of_sources=["*0*"]) != first
     make_encoded_run(tmp_path / "run", shards=MORE)
     assert kept_index(directory, held_out_fraction=0.3) != first
+
+
+def test_what_is_encoded_anew_at_the_same_place_is_read_anew(directory: EncodedDirectory, tmp_path: Path) -> None:
+    first = kept_index(directory, held_out_fraction=0.3)
+    shutil.rmtree(tmp_path / "run")
+    make_encoded_run(tmp_path / "run", seed=1)
+    second = kept_index(directory, held_out_fraction=0.3)
+    assert second != first
+    assert same(SampleIndex.mapped(second), read_index(directory, held_out_fraction=0.3))
 
 
 def test_old_files_are_deleted_when_another_is_written_and_no_part_is_left(directory: EncodedDirectory) -> None:
