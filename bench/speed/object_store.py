@@ -28,6 +28,8 @@ from typing import Any, Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+from s3fs import S3FileSystem
+
 from infra.command_line import run_alone
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -56,9 +58,12 @@ def object_store(folder: Path) -> Iterator[str]:
         }
         before = {name: os.environ.get(name) for name in settings}
         os.environ.update(settings)
+        # Clients that this process has already go on asking the server that they were made for.
+        S3FileSystem.clear_instance_cache()
         try:
             yield started[1]
         finally:
+            S3FileSystem.clear_instance_cache()
             for name, value in before.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
     finally:
