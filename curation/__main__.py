@@ -19,6 +19,7 @@ ABOUT: Final = {
     "run": "curate; goes on where an earlier run on the same RUN stopped",
     "decide": "apply other thresholds to the stored scores: what would change, and a version of the index",
     "deduplicate": "find clips that show the same seconds as another, and leave them out in a version of the index",
+    "compact": "merge a run's small shards into large ones",
     "report": "write RUN/report.html from what is committed",
     "show": "print the whole record of one clip or source",
     "browse": "a page on which clips are searched, filtered, compared between runs, and played",

@@ -36,6 +36,7 @@ ENTRIES: Final = {
     "deduplicate": _own(
         "curation", "clips that show the same seconds, and a version of the index without", "deduplicate"
     ),
+    "compact": _own("curation", "merge a run's small shards into large ones", "compact"),
     "report": _own("curation", "write RUN/report.html again", "report"),
     "show": _own("curation", "the whole record of one clip or source", "show"),
     "browse": _own("curation", "a page on which clips are searched, compared and played", "browse"),

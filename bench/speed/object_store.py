@@ -28,8 +28,6 @@ from typing import Any, Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from s3fs import S3FileSystem
-
 from infra.command_line import run_alone
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -43,6 +41,8 @@ _STARTED: Final = re.compile(r"listening on (\S+)")
 @contextmanager
 def object_store(folder: Path) -> Iterator[str]:
     """The address of a server of its own process over a folder. Clients of this process and its children use it."""
+    from s3fs import S3FileSystem  # noqa: PLC0415 (the server itself does without)
+
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.speed.object_store", str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )

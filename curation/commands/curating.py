@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+from curation.commands.compacting import compact
 from curation.commands.prepare import Prepared
 from curation.job import CurationJob
 from curation.report import write_report_of
@@ -45,6 +46,8 @@ def curate(prepared: Prepared, engine: str) -> None:
     except UnitsWaitError as error:
         left = error
     elapsed_s = time.monotonic() - start if plan.units and version is None else None
+    if left is None and version is None and prepared.config.shards.merge:
+        compact(console, clips, prepared.config, engine)
     print_summary(summarise_directory(clips), console, elapsed_s, before)
     console.print(f"shards  {join(target, 'shards')}", soft_wrap=True, highlight=False)
     console.print(f"report  {write_report_of(clips)}", soft_wrap=True, highlight=False)

@@ -45,7 +45,9 @@ def run(options: argparse.Namespace) -> None:
     if not index.table.num_rows:
         raise ConfigError(f"{options.run} holds nothing yet: `make curate` fills a run")
     kept = f"{len(index.directory.names()):,} shards of {options.run}"
-    push(list(_files(index, options)), options, kind="dataset", message=f"Push {kept}")
+    files = list(_files(index, options))
+    gone = index.directory.no_longer_there() - {file.name for file in files}
+    push(files, options, kind="dataset", message=f"Push {kept}", gone=gone)
 
 
 def _files(index: Index, options: argparse.Namespace) -> Iterator[PushedFile]:

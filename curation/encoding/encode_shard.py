@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -24,7 +24,13 @@ from model.codecs.audio import CONTEXT_STEPS
 
 
 def encode_shard(
-    run: RunDirectory, shard: str, encoder: ClipEncoder, *, area: int, alive: Callable[[], None]
+    run: RunDirectory,
+    shard: str,
+    encoder: ClipEncoder,
+    *,
+    area: int,
+    alive: Callable[[], None],
+    done: Collection[str] = (),
 ) -> Iterator[EncodedClip | Skipped]:
     """Encode the kept clips of a committed shard; a clip that cannot be encoded is given as skipped, with the reason.
 
@@ -34,9 +40,14 @@ def encode_shard(
         encoder: the networks, and the settings.
         area: pixels of a frame.
         alive: called after every clip.
+        done: keys of clips that are encoded already.
+
+    Raises:
+        FileNotFoundError: there is no such shard.
     """
     config = encoder.config
-    groups = group_clips(kept_clips(run, shard), area=area, num_references=config.num_references)
+    clips = [clip for clip in kept_clips(run, shard) if clip.key not in done]
+    groups = group_clips(clips, area=area, num_references=config.num_references)
     if not groups:
         return
     with open_shard(run, shard) as reader:
@@ -45,10 +56,11 @@ def encode_shard(
             yield from _encode_group(group, islice(materials, len(group.clips)), encoder, alive)
 
 
-def skip_all(run: RunDirectory, shard: str, reason: str) -> Iterator[Skipped]:
-    """Every kept clip of a shard, skipped."""
+def skip_all(run: RunDirectory, shard: str, reason: str, *, done: Collection[str] = ()) -> Iterator[Skipped]:
+    """Every kept clip of a shard that is not encoded already, skipped."""
     for clip in kept_clips(run, shard):
-        yield _skipped(clip, reason)
+        if clip.key not in done:
+            yield _skipped(clip, reason)
 
 
 def _encode_group(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +19,7 @@ from curation.shards.run_directory import RunDirectory
 from curation.shards.versions import open_clips
 from infra.config import ConfigError
 from infra.jobs.job import Alive
+from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.placement import ExecutionConfig
 from infra.jobs.progress import Progress
 
@@ -28,6 +29,8 @@ class ShardUnit:
     """A curated shard on its way."""
 
     name: str
+    done: frozenset[str] = field(default=frozenset(), repr=False)
+    """Keys of its clips that were encoded while they were in smaller shards, which have been merged since."""
     rows: list[dict[str, Any]] | None = field(default=None, repr=False)
     """The rows to commit, once its tars are written."""
 
@@ -78,9 +81,28 @@ class EncodeJob:
         return 1
 
     def pending(self) -> list[ShardUnit]:
-        """Committed curated shards that are not encoded yet."""
-        done = set(self.directory.names())
-        return [ShardUnit(name=name) for name in self.clips().names() if name not in done]
+        """Committed curated shards of which something is not encoded yet."""
+        shards, names = self.clips().names(), set(self.directory.names())
+        left = [name for name in shards if name not in names]
+        merged = names.difference(shards)
+        if not left or not merged:
+            return [ShardUnit(name=name) for name in left]
+        # What was encoded under the names of shards that are gone is in larger ones now.
+        of_merged = pa.array(sorted(merged), pa.string())
+        encoded = self.directory.index(["key"], where=lambda rows: pc.is_in(rows["shard"], value_set=of_merged))
+        keys = encoded["key"].combine_chunks() if encoded.num_rows else pa.array([], pa.string())
+        clips = self.clips().index(["key", "shard", "kept"])
+        clips = clips.filter(pc.and_(clips["kept"], pc.is_in(clips["shard"], value_set=pa.array(left, pa.string()))))
+        is_done = pc.is_in(clips["key"], value_set=keys)
+        undone = set(clips["shard"].filter(pc.invert(is_done)).unique().to_pylist())
+        done = defaultdict[str, set[str]](set)
+        for shard, key in zip(*(clips[name].filter(is_done).to_pylist() for name in ("shard", "key")), strict=True):
+            done[shard].add(key)
+        return [
+            ShardUnit(name=name, done=frozenset(done.get(name, ())))
+            for name in left
+            if name in undone or name not in done
+        ]
 
     def num_clips(self, units: Sequence[ShardUnit]) -> int:
         """How many kept clips are in some shards."""
@@ -88,7 +110,8 @@ class EncodeJob:
             return 0
         rows = self.clips().index(["shard", "kept"])
         of_units = pc.is_in(rows["shard"], value_set=pa.array([unit.name for unit in units], pa.string()))
-        return pc.sum(pc.and_(of_units, rows["kept"])).as_py() or 0
+        num_kept: int = pc.sum(pc.and_(of_units, rows["kept"])).as_py() or 0
+        return num_kept - sum(len(unit.done) for unit in units)
 
     def check(self) -> list[str]:
         """See, before anything is loaded, whether the directory can be added to.
@@ -157,7 +180,8 @@ class EncodeJob:
     def give_up(self, unit: ShardUnit, detail: str) -> ShardUnit:
         """The shard with every clip skipped."""
         writer = EncodedShardWriter(self.directory, self.session)
-        return replace(unit, rows=writer.stage(unit.name, skip_all(self.clips(), unit.name, f"crashed: {detail}")))
+        skipped = skip_all(self.clips(), unit.name, f"crashed: {detail}", done=unit.done)
+        return replace(unit, rows=writer.stage(unit.name, skipped))
 
     def commit(self, units: Sequence[ShardUnit]) -> Progress:
         """Publish the rows of shards whose tars are written."""
@@ -183,11 +207,17 @@ class EncodeWorker:
 
         Raises:
             OSError: the disk is full or the network is down, which is not the fault of the clips.
+            MachineFaultError: the shard was merged into a larger one meanwhile, which is for the next run.
         """
         job = self.job
         area = job.config.target(job.stage).area
-        clips = encode_shard(self.clips, unit.name, self.encoder, area=area, alive=alive)
-        return replace(unit, rows=self.writer.stage(unit.name, clips))
+        clips = encode_shard(self.clips, unit.name, self.encoder, area=area, alive=alive, done=unit.done)
+        try:
+            return replace(unit, rows=self.writer.stage(unit.name, clips))
+        except FileNotFoundError as error:
+            if unit.name in self.clips.names():
+                raise
+            raise MachineFaultError("the shard was merged into a larger one") from error
 
 
 def _progress_of(rows: Sequence[dict[str, Any]]) -> Progress:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -63,6 +63,10 @@ class Retries:
             for source in sources
             if source.replaces is not None
         ]
+        self.record(shard, retries)
+
+    def record(self, shard: str, retries: Sequence[Retry]) -> None:
+        """Write a shard's record, if there is something to record. The shard is committed after it."""
         if retries:
             content = json.dumps([asdict(retry) for retry in retries], indent=1, ensure_ascii=False)
             write_atomically(self._file(shard), content.encode())
@@ -104,6 +108,21 @@ def mended(records: Mapping[str, Collection[Retry]]) -> set[str]:
         for retry in retries
         if not retry.has_failed and (retry.unit, shard) not in old
     }
+
+
+def merged(records: Mapping[str, Collection[Retry]], shards: Sequence[str]) -> tuple[Retry, ...]:
+    """The record of a shard that is made of others: what it must go on saying in their place.
+
+    Which rows no longer count stays so. Of a unit that has been done again since, its newest record alone says whether
+    it is in quarantine.
+
+    Args:
+        records: of all shards that are committed.
+        shards: those that it is made of.
+    """
+    old = {(retry.unit, retry.replaces) for retries in records.values() for retry in retries}
+    own = [(shard, retry) for shard in shards for retry in records.get(shard, ())]
+    return tuple(replace(each, has_failed=each.has_failed or (each.unit, shard) in old) for shard, each in own)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -34,6 +34,8 @@ class ShardsConfig:
 
     sources_per_shard: int = 8
     """Units of work that are packed and committed together; what a crash can lose at most, per worker."""
+    merge: bool = True
+    """Merge small shards at the end of a run, where they fill a large one; `curation compact` does it at any time."""
     max_samples: int = 1000
     max_bytes: int = 1 << 30
     """1 GiB, WebDataset's usual size. A single unit that is larger still goes into one shard."""
@@ -137,6 +139,12 @@ class RunDirectory(CommitDirectory):
         return {
             name.removesuffix(".json"): join(self.quarantine, name) for name in list_files(self.quarantine, ".json")
         }
+
+    def no_longer_there(self) -> set[str]:
+        """Files below the run that it once had: of shards that were merged, and of units that were in quarantine."""
+        former = self.merges.former() - set(self.names())
+        files = {f"shards/{shard}.{extension}" for shard in former for extension in ("parquet", "tar")}
+        return files | {f"quarantine/{unit}.json" for unit in self._mended()}
 
     def tar(self, shard: str) -> str:
         """Where a shard's tar is; a shard of which nothing was kept has none."""

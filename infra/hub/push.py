@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,7 +44,9 @@ def is_repository(to: str) -> bool:
     return not Path(to).exists() and not Path(to).parent.is_dir()
 
 
-def push(files: Sequence[PushedFile], options: argparse.Namespace, *, kind: str, message: str) -> None:
+def push(
+    files: Sequence[PushedFile], options: argparse.Namespace, *, kind: str, message: str, gone: Collection[str] = ()
+) -> None:
     """Give files away as the options of `add_destination` say, and print where they are.
 
     Args:
@@ -52,6 +54,7 @@ def push(files: Sequence[PushedFile], options: argparse.Namespace, *, kind: str,
         options: the command's.
         kind: `model` or `dataset`.
         message: of the commit, where the options have none.
+        gone: names of files that an earlier push may have given, and that are deleted there.
 
     Raises:
         ConfigError, CommandFailedError, OSError: see `push_to_hub` and `push_to_folder`.
@@ -62,7 +65,7 @@ def push(files: Sequence[PushedFile], options: argparse.Namespace, *, kind: str,
 
         address = push_to_hub(
             files, options.to, kind="dataset" if kind == "dataset" else "model",
-            private=options.private, message=options.message or message, show=_show,
+            private=options.private, message=options.message or message, show=_show, gone=gone,
         )  # fmt: skip
         print(f"pushed  {address}")
         return
@@ -74,7 +77,7 @@ def push(files: Sequence[PushedFile], options: argparse.Namespace, *, kind: str,
     from infra.hub.folder import push_to_folder  # noqa: PLC0415
 
     folder = Path(options.to).expanduser()
-    written = push_to_folder(files, folder, _show)
+    written = push_to_folder(files, folder, _show, gone=gone)
     print(f"pushed  {folder} ({written:,} of {len(files):,} files written, the others were there)")
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal
 
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils._validators import validate_repo_id
@@ -35,16 +35,18 @@ def push_to_hub(
     private: bool,
     message: str,
     show: Callable[[str], None],
+    gone: Collection[str] = (),
 ) -> str:
     """Send files to a repository, which is made if need be. What the Hub has already is not sent again.
 
     Args:
-        files: what is sent; files of other names stay as they are.
+        files: what is sent; files of other names stay as they are, but for those that are gone.
         repository: `OWNER/NAME`.
         kind: what the repository is.
         private: whether a repository that is made is private.
         message: of the commit.
         show: given a line on what is about to take long.
+        gone: names of files that an earlier push may have sent; they are deleted once the others are there.
 
     Returns:
         The repository's address.
@@ -66,6 +68,10 @@ def push_to_hub(
                 for file in batch:
                     file.write(Path(folder) / file.name, link=True)
                 api.upload_folder(repo_id=repository, repo_type=kind, folder_path=folder, commit_message=message)
+        if gone and (old := sorted(_there(api, repository, kind).keys() & set(gone))):
+            show(f"deleting  {len(old):,} files that were pushed before")
+            deletions = [CommitOperationDelete(path_in_repo=name) for name in old]
+            api.create_commit(repository, deletions, repo_type=kind, commit_message=message)
     return str(address)
 
 
@@ -73,9 +79,14 @@ def _lacking(files: Sequence[PushedFile], api: HfApi, repository: str, kind: Kin
     """The files without those of an object store that the Hub has: these would be fetched to be compared."""
     if not any(file.is_far for file in files):
         return list(files)
-    tree = api.list_repo_tree(repository, repo_type=kind, recursive=True)
-    there = {entry.path: entry.size for entry in tree if isinstance(entry, RepoFile)}
+    there = _there(api, repository, kind)
     return [file for file in files if not (file.is_far and there.get(file.name) == file.size())]
+
+
+def _there(api: HfApi, repository: str, kind: Kind) -> dict[str, int]:
+    """Sizes of the files that the Hub has, in bytes, by name."""
+    tree = api.list_repo_tree(repository, repo_type=kind, recursive=True)
+    return {entry.path: entry.size for entry in tree if isinstance(entry, RepoFile)}
 
 
 def _batches(files: Sequence[PushedFile]) -> Iterator[list[PushedFile]]:

@@ -51,8 +51,9 @@ from infra.storage.index_parts import (
     together,
 )
 from infra.storage.kept_columns import KeptColumns
+from infra.storage.merges import Merges
 from infra.storage.parallel import in_parallel, requests_at_once
-from infra.storage.parquet_files import parquet_bytes, read_parquet
+from infra.storage.parquet_files import SMALL_BYTES, parquet_bytes, read_parquet
 from infra.storage.replaced_rows import ReplacedRows
 
 SESSION_FILE = "_session"
@@ -74,6 +75,7 @@ class CommitDirectory:
 
     def __init__(self, path: str) -> None:
         self.path = path.rstrip("/")
+        self.merges = Merges(self.path)
         self._kept: KeptColumns | None = None
 
     def remembering(self) -> Self:
@@ -91,7 +93,12 @@ class CommitDirectory:
             How many files were removed.
         """
         write_atomically(join(self.path, SESSION_FILE), session.encode())
-        committed = set(self.names())
+        listed = self._listed()
+        merged = sorted(self.merges.replaced(listed))
+        for name in merged:
+            remove(self._file(name))
+        self.merges.clear_up()
+        committed = listed.keys() - set(merged)
         orphans = [
             name
             for folder in ("", *list_folders(self.path))
@@ -100,8 +107,8 @@ class CommitDirectory:
         ]
         for name in orphans:
             remove(join(self.path, name))
-        self.tidy(session)
-        return len(orphans)
+        self._tidy(session, is_strict=True)
+        return len(merged) + len(orphans)
 
     def check_session(self, session: str) -> None:
         """Refuse to go on after another run has taken the directory over.
@@ -177,7 +184,15 @@ class CommitDirectory:
         Raises:
             TakenOverError: another run has started on the directory.
         """
-        content = parquet_bytes(_table(rows))
+        self.commit_table(name, _table(rows), session)
+
+    def commit_table(self, name: str, rows: pa.Table, session: str) -> None:
+        """Publish the rows of a table, as `commit` those of dicts.
+
+        Raises:
+            TakenOverError: another run has started on the directory.
+        """
+        content = parquet_bytes(rows)
         self.check_session(session)
         is_repeated = exists(self._file(name))
         write_atomically(self._file(name), content)
@@ -198,21 +213,39 @@ class CommitDirectory:
             TakenOverError: another run has started on the directory.
             OSError: the store or the disk fails; nothing is lost by that.
         """
+        self._tidy(session)
+
+    def _tidy(self, session: str, *, is_strict: bool = False) -> None:
         with suppress(ConfigError, pa.ArrowException):
             # A commit that is damaged, or does not go with the others, is told to whoever reads it.
-            self._tidy_parts(self._sizes(), session)
+            for last in reversed(range(NUM_LISTINGS)):
+                try:
+                    self._tidy_parts(self._sizes(), session, is_strict=is_strict)
+                except FileNotFoundError:
+                    # Merged since it was listed.
+                    if not last:
+                        raise
+                else:
+                    return
 
-    def _tidy_parts(self, sizes: Mapping[str, int], session: str) -> None:
+    def _tidy_parts(self, sizes: Mapping[str, int], session: str, *, is_strict: bool = False) -> None:
         covered: set[str] = set()
         for part in parts_of(self.path):
-            own = (commits_of(part) or frozenset()) & sizes.keys() - covered
+            has = commits_of(part) or frozenset()
+            own = has & sizes.keys() - covered
             if not own:
                 # Damaged, or of commits that a larger part has too, or that are gone.
                 self.check_session(session)
                 remove(part.path)
+            elif 2 * len(own) < len(has) or (is_strict and has - sizes.keys()):
+                # Most of it is of commits that were merged; and one that was deleted may be made again otherwise.
+                rows = read_part(part, None)
+                if rows is not None:
+                    self._write_part(rows.only(own), session)
+                remove(part.path)
             covered |= own
         tail = {name: size for name, size in sizes.items() if name not in covered}
-        if len(tail) >= TAIL_COMMITS:
+        if len(tail) >= TAIL_COMMITS or any(size > SMALL_BYTES for size in tail.values()):
             for rows in self._packed(tail):
                 self._write_part(rows, session)
         while group := next(groups_to_merge(parts_of(self.path)), None):
@@ -226,7 +259,13 @@ class CommitDirectory:
         return ReplacedRows()
 
     def _sizes(self) -> dict[str, int]:
-        """Bytes of the commits' own files, by the commits' names."""
+        """Bytes of the commits' own files, by the names of the commits that count."""
+        listed = self._listed()
+        merged = self.merges.replaced(listed)
+        return {name: size for name, size in listed.items() if name not in merged}
+
+    def _listed(self) -> dict[str, int]:
+        """Bytes of all commits' own files, also of those that were merged and are not deleted yet."""
         return {name.removesuffix(".parquet"): size for name, size in file_sizes(self.path, ".parquet").items()}
 
     def _file(self, name: str) -> str:
@@ -352,6 +391,8 @@ def staged_tar(path: str) -> Iterator[StagedTar]:
         yield StagedTar(tar, path)
         with naming(path):
             tar.close()
+            file.flush()
+            os.fsync(file.fileno())
             file.close()
         if near is not None:
             Path(staged).chmod(0o644)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -50,10 +50,10 @@ def read_parquet(
             # With an end, s3fs does not ask for the size first. This one is beyond the listed size, since a second
             # attempt at the same commit may have replaced the file.
             source = io.BytesIO(fs.cat_file(plain, start=0, end=SMALL_BYTES))
-        elif columns is None or not size:
+        elif (columns is None and not without) or not size:
             source = io.BytesIO(fs.cat_file(plain))
         else:
-            source = _part_of(fs, plain, path, size, columns)
+            source = _part_of(path, size, lambda name: (columns is None or name in columns) and name not in without)
     return _read(path, source, columns, without)
 
 
@@ -78,8 +78,9 @@ def _read(
             raise _damaged(path, error) from error
 
 
-def _part_of(fs: Any, plain: str, path: str, size: int, columns: Collection[str]) -> AlreadyBufferedFile:
+def _part_of(path: str, size: int, is_wanted: Callable[[str], bool]) -> AlreadyBufferedFile:
     """The file as far as the columns need it."""
+    fs, plain = filesystem(path)
     start = max(0, size - FOOTER_BYTES)
     footer = fs.cat_file(plain, start=start, end=size)
     length = int.from_bytes(footer[-8:-4], "little") + 8
@@ -90,7 +91,7 @@ def _part_of(fs: Any, plain: str, path: str, size: int, columns: Collection[str]
         metadata = pq.read_metadata(io.BytesIO(footer))
     except (pa.ArrowException, ValueError, OSError) as error:
         raise _damaged(path, error) from error
-    chunks = sorted(_chunks(metadata, columns))
+    chunks = sorted(_chunks(metadata, is_wanted))
     starts, ends = [begin for begin, _ in chunks], [end for _, end in chunks]
     _, starts, ends = merge_offset_ranges([plain] * len(chunks), starts, ends, max_gap=GAP_BYTES)
     ranges = {(begin, end): fs.cat_file(plain, start=begin, end=end) for begin, end in zip(starts, ends, strict=True)}
@@ -100,13 +101,13 @@ def _part_of(fs: Any, plain: str, path: str, size: int, columns: Collection[str]
     )
 
 
-def _chunks(metadata: pq.FileMetaData, columns: Collection[str]) -> Iterable[tuple[int, int]]:
+def _chunks(metadata: pq.FileMetaData, is_wanted: Callable[[str], bool]) -> Iterable[tuple[int, int]]:
     """Where the bytes of columns begin and end."""
     for group in range(metadata.num_row_groups):
         row_group = metadata.row_group(group)
         for place in range(row_group.num_columns):
             chunk = row_group.column(place)
-            if chunk.path_in_schema in columns or chunk.path_in_schema.partition(".")[0] in columns:
+            if is_wanted(chunk.path_in_schema.partition(".")[0]) or is_wanted(chunk.path_in_schema):
                 begins = [chunk.data_page_offset, chunk.dictionary_page_offset]
                 begin = min(offset for offset in begins if offset is not None)
                 yield begin, begin + chunk.total_compressed_size

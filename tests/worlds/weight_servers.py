@@ -164,6 +164,8 @@ class Hub:
                 self.files[value["path"]] = base64.b64decode(value["content"])
             elif line["key"] == "lfsFile":
                 self.files[value["path"]] = self.objects[value["oid"]]
+            elif line["key"] == "deletedFile":
+                del self.files[value["path"]]
 
     def answer(self, repository: str, path: str, *, with_body: bool) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body for a path."""

@@ -22,8 +22,10 @@ from infra.config import ConfigError, build
 from infra.jobs.engine import run_in_pool, run_inline, run_on_ray
 from infra.jobs.job import Alive
 from infra.jobs.progress import Progress
+from infra.jobs.waiting import UnitsWaitError
 from tests.curation.encoding.test_encoded import assert_equal
 from tests.worlds.curated_shards import Made, click, curate, flat, source_of, video
+from tests.worlds.merged_run import merge_shards
 
 SETTINGS = {"stages": {"720p": {"area": 9216}}, "clip_frames": 33, "min_frames": 17}
 
@@ -80,6 +82,46 @@ def test_every_kept_clip_has_a_row_and_a_second_run_adds_only_what_is_new(tmp_pa
     assert len(after) == 4
     assert after.items() > before.items()
     assert len(samples(again.directory)) == 3
+
+
+def test_what_was_encoded_before_its_shard_was_merged_is_not_encoded_again(tmp_path: Path) -> None:
+    run = str(tmp_path)
+    fill(run)
+    job = job_on(run)
+    job.describe()
+    run_inline(job.pending(), job, nothing)
+    before = samples(job.directory)
+    merge_shards(run)
+    assert not job.pending()
+    curate(run, source_of("d.mp4", [made(90)]))
+    merge_shards(run)
+    (unit,) = job.pending()
+    assert len(unit.done) == 3
+    assert job.num_clips([unit]) == 1
+    reports: list[Progress] = []
+    run_inline([unit], job, lambda progress: reports.append(replace(progress)))
+    assert (reports[-1].clips, reports[-1].kept) == (1, 1)
+    after = samples(job.directory)
+    assert len(after) == len(before) + 1
+    for key, sample in before.items():
+        assert_equal(sample, after[key])
+    keys = [row["key"] for row in job.directory.index(["key"]).to_pylist()]
+    assert len(keys) == len(set(keys)) == 4
+    assert not job.pending()
+
+
+def test_a_shard_that_is_merged_while_it_waits_is_left_to_the_next_run(tmp_path: Path) -> None:
+    run = str(tmp_path)
+    fill(run)
+    job = job_on(run)
+    job.describe()
+    planned = job.pending()
+    merge_shards(run)
+    with pytest.raises(UnitsWaitError, match="the shard was merged into a larger one"):
+        run_inline(planned, job, nothing)
+    assert job.directory.names() == []
+    run_inline(job.pending(), job, nothing)
+    assert len(samples(job.directory)) == 2
 
 
 def test_other_settings_or_encoders_are_refused(tmp_path: Path) -> None:

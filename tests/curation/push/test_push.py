@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from curation.pipeline import CurationConfig
 from curation.push.columns import MEANINGS, UNITS, meaning, unit
 from curation.report.summary import summarise
 from curation.shards.clip_table import COLUMNS
+from curation.shards.failed_units import FailedUnits
+from curation.shards.run_directory import RunDirectory
 from infra.storage.files import list_files, read_bytes
+from tests.worlds.merged_run import merge_shards
 from tests.worlds.pushing import taking_hub
-from tests.worlds.synthetic_run import sources, write_run
+from tests.worlds.synthetic_run import clip, export, source, sources, write_run
 
 NUMBERS = count()
 
@@ -26,8 +30,8 @@ NUMBERS = count()
 def run(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A made run of several shards, on the disk or in an object store."""
     where = str(tmp_path / "run") if request.param == "disk" else f"memory://runs/{next(NUMBERS)}"
-    for number, source in enumerate(sources()):
-        write_run(where, [source], session=str(number))
+    for number, unit_ in enumerate(sources()):
+        write_run(where, [unit_], session=str(number))
     return where
 
 
@@ -122,6 +126,32 @@ def test_a_repository_gets_the_same(run: str, tmp_path: Path, monkeypatch: pytes
         large = [name for name in same if name.endswith((".tar", ".parquet"))]
         assert len(hub.received) == len(large), "nothing is sent twice"
         assert hub.private
+
+
+def test_what_was_merged_or_mended_since_the_last_push_replaces_what_it_was(
+    run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with taking_hub("someone/talkers", monkeypatch, tmp_path, kind="datasets") as hub:
+        for to in (out := str(tmp_path / "out"), "someone/talkers"):
+            assert push(run, "--to", to, "--quarantine") == 0
+        hub.files["shards/of-another.tar"] = b"stays"
+        before = set(contents(Path(out)))
+        broken = sources()[-1]
+        (old,) = FailedUnits.of(RunDirectory(run)).by("all").values()
+        well = source(broken.uri, 1280, 720, 10.0, replaces=old)
+        write_run(run, [replace(well, clips=(export(clip(well, 0)),))], session="mend")
+        merge_shards(run)
+        for to in (out, "someone/talkers"):
+            assert push(run, "--to", to, "--quarantine") == 0
+        (shard,) = RunDirectory(run).names()
+        after = {f"shards/{shard}.tar", f"shards/{shard}.parquet", "README.md"}
+        assert set(contents(Path(out))) == after
+        assert len(before) > len(after)
+        assert hub.files.keys() == {*after, "shards/of-another.tar"}
+    assert (
+        pq.read_table(tmp_path / "out" / "shards" / f"{shard}.parquet").num_rows
+        == RunDirectory(run).index(["key"]).num_rows
+    )
 
 
 def test_every_column_is_explained() -> None:

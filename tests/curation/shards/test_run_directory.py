@@ -6,6 +6,7 @@ import json
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def with_sound(source: Source, wav: bytes) -> Source:
     return replace(source, clips=tuple(clips))
 
 
-def writer(run: Path | str, session: str = "one", sizes: dict[str, int] | None = None) -> ShardWriter:
+def writer(run: Path | str, session: str = "one", sizes: dict[str, Any] | None = None) -> ShardWriter:
     RunDirectory(str(run)).open_session(session)
     return ShardWriter(str(run), ShardsConfig(**(sizes or {})), DECIDED_BY, session)
 
@@ -233,5 +234,5 @@ def test_samples_stream_through_plain_webdataset(tmp_path: Path, media: Media) -
 @pytest.mark.parametrize("name", ["sources_per_shard", "max_samples", "max_bytes"])
 def test_sizes_must_be_positive(name: str) -> None:
     with pytest.raises(ValueError, match=r"^sources_per_shard, max_samples and max_bytes must be at least 1$"):
-        ShardsConfig(**{name: 0})
-    assert getattr(ShardsConfig(**{name: 1}), name) == 1
+        ShardsConfig(**dict[str, Any]({name: 0}))
+    assert getattr(ShardsConfig(**dict[str, Any]({name: 1})), name) == 1

@@ -1,0 +1,1 @@
+"""Small shards become large ones: which, how, and as a job."""
