@@ -167,7 +167,9 @@ class RunDirectory(CommitDirectory):
         try:
             members = tar_members(self.tar(shard))
         except FileNotFoundError:
-            return {}
+            # Nothing was kept, or the shard has been merged since its name was read.
+            now = self.shards_of([key]).get(key, shard)
+            return self.files_of(now, key) if now != shard else {}
         return files_by_extension(members, key)
 
 

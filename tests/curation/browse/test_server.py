@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import shutil
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -16,7 +17,8 @@ from curation.browse.server import listen, serving
 from infra.config import ConfigError
 from tests.curation.browse.conftest import MP4, WAV
 from tests.worlds.browsed import ask
-from tests.worlds.synthetic_run import HOSTILE, sources, write_playable_run
+from tests.worlds.merged_run import merge_shards
+from tests.worlds.synthetic_run import HOSTILE, clip, source, sources, write_playable_run, write_run
 
 TALK, HOSTILE_UNIT, FOREST, SMALL, BROKEN = sources()
 WITH_SOUND, SOUNDLESS, REJECTED = (TALK.clips[index].key for index in range(3))
@@ -212,3 +214,19 @@ def test_an_address_that_is_taken_is_one_line() -> None:
             listen("127.0.0.1", other.getsockname()[1])
     with pytest.raises(ConfigError, match="give another --port or --host"):
         listen("no.such.host.invalid", 0)
+
+
+def test_a_page_that_was_open_before_a_merge_finds_everything(tmp_path: Path) -> None:
+    run = write_playable_run(str(tmp_path / "run"), MP4, WAV)
+    more = source("/in/more.mp4", 1280, 720, 10.0)
+    write_run(run, [replace(more, clips=(clip(more, 0).reject("faces", "presence", 0.1, 0.5),))], session="two")
+    with serving(open_collection(run, read)) as address:
+        before = ask(address, "clip", place(WITH_SOUND)).body
+        merge_shards(run)
+        assert len(open_collection(run, read).runs[0].directory.names()) == 1
+        for key, status in ((WITH_SOUND, 200), (SOUNDLESS, 200), (more.clip_key(0), 404)):
+            assert ask(address, "thumbnail", place(key)).status == 200
+            assert ask(address, "api/record", {"key": key}).status == 200
+            assert ask(address, "file", place(key, kind="mp4")).status == status
+        assert ask(address, "clip", place(WITH_SOUND)).body == before
+        assert ask(address, "file", place(SOUNDLESS, kind="mp4")).body == MP4

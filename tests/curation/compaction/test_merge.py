@@ -165,6 +165,17 @@ def test_a_reader_sees_every_clip_once_at_any_moment(place: Callable[[str], str]
     assert seen(run) == expected
 
 
+def test_a_sample_is_found_by_the_name_that_its_shard_had(tmp_path: Path) -> None:
+    run = str(tmp_path)
+    make(run)
+    directory = RunDirectory(run)
+    before = {key: shard for shard in directory.names() for key in (clip.key for clip in kept_clips(directory, shard))}
+    samples = {key: directory.sample(shard, key) for key, shard in before.items()}
+    merge_shards(run)
+    assert {key: directory.sample(shard, key) for key, shard in before.items()} == samples
+    assert directory.sample(next(iter(before.values())), "no-such-key") == {}
+
+
 def test_samples_stand_together_and_the_index_follows_them(tmp_path: Path) -> None:
     make(str(tmp_path))
     progress = merge_shards(str(tmp_path), ShardsConfig())
