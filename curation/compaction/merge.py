@@ -64,7 +64,8 @@ def delete_parts(directory: RunDirectory, merge: Merge) -> None:
         remove(_index(directory, shard))
     for shard in merge.shards:
         remove(directory.tar(shard))
-        directory.retries.remove(shard)
+        if merge.retries:
+            directory.retries.remove(shard)
 
 
 def is_committed(directory: RunDirectory, merge: Merge) -> bool:

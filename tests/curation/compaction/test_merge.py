@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import pyarrow as pa
 import pytest
 
 from curation.clip.schema import Source
@@ -23,6 +24,7 @@ from curation.encoding.curated_clips import kept_clips, open_shard
 from curation.shards import retries
 from curation.shards.failed_units import FailedUnits
 from curation.shards.run_directory import RunDirectory, ShardsConfig
+from curation.shards.versions import SCHEMA, Version, VersionInfo
 from infra.config import ConfigError
 from infra.jobs import notes
 from infra.jobs.engine import run_inline
@@ -246,6 +248,42 @@ def test_a_unit_that_was_done_three_times_has_one_row_whatever_is_merged(tmp_pat
         assert seen(run) == expected, chosen
         merge_shards(run, ShardsConfig())
         assert seen(run) == expected, chosen
+
+
+def test_a_version_of_before_shows_the_same_afterwards(tmp_path: Path) -> None:
+    run = str(tmp_path)
+    make(run)
+    rows = RunDirectory(run).index(SCHEMA.names).to_pylist()
+    dropped = next(row["key"] for row in rows if row["kept"])
+    state = {True: "kept", False: "rejected"}
+    decided = [{**row, "kept": row["kept"] and row["key"] != dropped} for row in rows]
+    table = pa.Table.from_pylist([{**row, "state": state[row["kept"]]} for row in decided], schema=SCHEMA)
+    Version(run, "fewer").write(
+        table, VersionInfo(config_hash="v", settings={}, changes={}, written="", counts={}, of=None)
+    )
+
+    def shown() -> tuple[list[Any], dict[str, Any], list[str]]:
+        version = Version.existing(run, "fewer")
+        columns = ["key", "kept", "source", "config_hash"]
+        index = sorted(version.index(columns).to_pylist(), key=str)
+        by_shard = [row for name in version.names() for row in version.rows_of(name, columns).to_pylist()]
+        assert sorted(by_shard, key=str) == index
+        kept = {
+            clip.key: version.sample(name, clip.key) for name in version.names() for clip in kept_clips(version, name)
+        }
+        return index, kept, version.newer_shards()
+
+    before = shown()
+    assert dropped not in before[1]
+    assert all(before[1].values())
+    merge_shards(run, ShardsConfig(max_samples=3))
+    assert shown() == before
+    write_run(run, [unit(8)], session="more")
+    merge_shards(run)
+    assert len(RunDirectory(run).names()) == 1
+    index, kept, newer = shown()
+    assert (index, kept) == before[:2]
+    assert newer == RunDirectory(run).names()
 
 
 def test_a_damaged_shard_keeps_its_group_as_it_is(tmp_path: Path) -> None:
