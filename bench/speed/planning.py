@@ -39,6 +39,8 @@ CONTAINERS = {
     "fragments_of_2_s.mp4": ("-movflags", "frag_keyframe+empty_moov+default_base_moof"),
     "matroska.mkv": (),
     "transport.ts": (),
+    "audio_and_video.avi": (),
+    "flash.flv": (),
 }
 """File name → how it is written."""
 

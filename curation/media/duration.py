@@ -22,8 +22,12 @@ BUFFER_BYTES: Final = 4096
 BRIEF: Final = {"probesize": "1000000", "fpsprobesize": "1"}
 """FFmpeg's options that let it look at few packets. It otherwise reads up to 5 MB of them to guess rates, which no
 duration depends on."""
-_OWN_DURATIONS: Final = ("mov,mp4", "mpegts")
+_OWN_DURATIONS: Final = ("mov,mp4", "mpegts", "avi")
 """How FFmpeg's names of formats begin in which each stream's duration is stored or is seen at the end of the file."""
+_IN_HEADERS: Final = ("avi",)
+"""Those of them in which it is known before any packet has been seen."""
+_OF_THE_WHOLE: Final = ("flv",)
+"""Formats that say when the whole file ends; a stream's own beginning is seen with its first packet."""
 _SAME_S: Final = 1e-3
 
 
@@ -53,13 +57,18 @@ def _briefly_claimed_s(file: str | BinaryIO) -> float | None:
         with av.open(file, metadata_errors="replace", options=BRIEF, buffer_size=BUFFER_BYTES) as container:
             stream = choose_video(container)
             claimed = claimed_duration_s(container)
-            if claimed is None or not stream.duration or not container.format.name.startswith(_OWN_DURATIONS):
+            sized = all(each.codec_context.width for each in container.streams.video if each.codec_context is not None)
+            if claimed is None or not sized:
+                return None
+            name = container.format.name
+            if name in _OF_THE_WHOLE:
+                return None if stream.start_time is None else claimed
+            if not stream.duration or not name.startswith(_OWN_DURATIONS):
                 return None
             others = [each for each in container.streams if each.index != stream.index]
             # A stream of which FFmpeg has seen no packet yet gets the duration of the whole file.
             is_whole = abs(claimed - (container.duration or 0) / av.time_base) < _SAME_S
-            sized = all(each.codec_context.width for each in container.streams.video if each.codec_context is not None)
-            return claimed if sized and not (others and is_whole) else None
+            return None if others and is_whole and name not in _IN_HEADERS else claimed
     except (MediaError, av.error.FFmpegError, ValueError):
         return None
 

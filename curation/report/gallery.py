@@ -22,8 +22,10 @@ from infra.storage.parallel import in_parallel, requests_at_once
 GALLERY_COLUMNS = (
     *("key", "source", "source_key", "start_s", "end_s", "shard", "kept", "reject_stage", "reject_rule"),
     *("reject_value", "reject_threshold", "audio_kept", "audio_reason", "audio_type", "shot_type", "num_people"),
-    *("width", "height", "caption_brief", "parent_key", "pool"),
+    *("width", "height", "parent_key", "pool"),
 )
+DRAWN_COLUMNS = ("key", "thumbnail", "caption_brief")
+"""Columns of which only the drawn rows are read."""
 KEPT = "kept"
 
 
@@ -37,6 +39,7 @@ class Card:
     """Its `GALLERY_COLUMNS`."""
     image: str | None
     """Base64 of a JPEG."""
+    caption: str | None = None
 
     @property
     def is_source(self) -> bool:
@@ -80,7 +83,7 @@ class Group:
 def gallery(
     directory: RunDirectory, table: pa.Table, stages: Sequence[str], *, num_kept: int, num_per_rule: int, seed: int
 ) -> list[Group]:
-    """Draw rows at random, and fetch the thumbnails of those rows alone.
+    """Draw rows at random, and fetch the thumbnails and captions of those rows alone.
 
     Args:
         directory: where the shards are.
@@ -97,10 +100,13 @@ def gallery(
     by_key = pc.sort_indices(table, sort_keys=[("key", "ascending")]).to_numpy()
     chosen = by_key[draw(codes[by_key], limits, seed)]
     rows = table.take(np.sort(chosen)).to_pylist()
-    images = _thumbnails(directory, rows)
+    drawn = _drawn(directory, rows)
     cards: dict[str, list[Card]] = defaultdict(list)
     for name, row in zip(unique[codes[np.sort(chosen)]], rows, strict=True):
-        cards[name].append(Card(group=name, row=row, image=images.get(row["key"])))
+        more = drawn.get(row["key"], {})
+        jpeg, caption = more.get("thumbnail"), more.get("caption_brief")
+        image = base64.b64encode(jpeg).decode() if jpeg else None
+        cards[name].append(Card(group=name, row=row, image=image, caption=caption))
     groups = [
         Group(name=name, count=int(count), cards=tuple(sorted(cards[name], key=lambda card: str(card.row["key"]))))
         for name, count in zip(unique, counts, strict=True)
@@ -131,18 +137,14 @@ def _group_names(table: pa.Table) -> tuple[npt.NDArray[np.object_], npt.NDArray[
     return values[:-1][order], ranks[codes]
 
 
-def _thumbnails(directory: RunDirectory, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Base64 JPEGs by key; no more shards in memory than are read at once."""
+def _drawn(directory: RunDirectory, rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """`DRAWN_COLUMNS` by key; no more shards in memory than are read at once."""
     wanted: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         wanted[row["shard"]].add(row["key"])
 
-    def read(shard: str) -> dict[str, str]:
-        return {
-            row["key"]: base64.b64encode(row["thumbnail"]).decode()
-            for row in read_shard(directory, shard, ("key", "thumbnail"))
-            if row["key"] in wanted[shard] and row.get("thumbnail")
-        }
+    def read(shard: str) -> list[dict[str, Any]]:
+        return [row for row in read_shard(directory, shard, DRAWN_COLUMNS) if row["key"] in wanted[shard]]
 
     found = in_parallel(read, list(wanted), requests_at_once(directory.path))
-    return {key: image for images in found for key, image in images.items()}
+    return {row["key"]: row for each in found for row in each}

@@ -57,6 +57,8 @@ from infra.storage.parquet_files import SMALL_BYTES, parquet_bytes, read_parquet
 from infra.storage.replaced_rows import ReplacedRows
 
 SESSION_FILE = "_session"
+PARTS_AT_ONCE: Final = 3
+"""Parts of the index that are in memory at once besides what is wanted of those before."""
 NUM_LISTINGS: Final = 5
 """How often a reader lists a directory anew because what it had listed was replaced meanwhile."""
 
@@ -304,7 +306,7 @@ class CommitDirectory:
         def own_rows(item: tuple[str, int]) -> pa.Table:
             return wanted_of(self._own_rows(*item, wanted, without))
 
-        for rows in in_parallel(part_rows, parts, num_threads):
+        for rows in in_parallel(part_rows, parts, min(PARTS_AT_ONCE, num_threads)):
             if rows is not None and (own := rows.only(rest.keys())).commits:
                 tables.append(own.table)
                 for name in own.commits:
@@ -316,7 +318,10 @@ class CommitDirectory:
         for table in in_parallel(own_rows, rest.items(), num_threads):
             tables.append(table)
             told(done := done + 1, len(sizes))
-        return together(tables)
+        table = together(tables)
+        # Arrow keeps what it has freed: of a large index, as much again as the rows take.
+        pa.default_memory_pool().release_unused()
+        return table
 
     def _own_rows(
         self, name: str, size: int, columns: Collection[str] | None, without: Collection[str] = ()

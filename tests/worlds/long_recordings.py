@@ -15,6 +15,8 @@ CONTAINERS = {
     "quicktime.mov": (),
     "matroska.mkv": (),
     "transport.ts": (),
+    "audio_and_video.avi": (),
+    "flash.flv": (),
 }
 """File name → how it is written."""
 
