@@ -34,6 +34,9 @@ OWN_SETTINGS = {
     "RAY_prestart_worker_first_driver": "0",
     "RAY_enable_worker_prestart": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # A node that runs out of memory loses one worker at a time, the newest first. By default Ray ends several at once,
+    # the ledger among them, without which a run cannot go on.
+    "RAY_worker_killing_policy_by_group": "true",
     # Ray's own processes otherwise write to this terminal; set this to "info" to look into the cluster itself.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
@@ -87,8 +90,9 @@ def stopped(error: ray.exceptions.RayError) -> str:
     """One line for people on a run that Ray ended."""
     # The task's own exception comes first; Ray's exception, with advice, follows it.
     own = str(error).partition("The above exception was the direct cause")[0]
-    lines = [line for line in own.splitlines() if line.strip()]
-    reason = lines[-1].strip() if lines else type(error).__name__
+    lines = [line for line in own.splitlines() if line.strip()] or [type(error).__name__]
+    # Of memory Ray says in the first line what has happened, and much after it.
+    reason = lines[0 if isinstance(error, ray.exceptions.OutOfMemoryError) else -1].strip()
     return f"the run stopped: {reason}; the same command goes on"
 
 

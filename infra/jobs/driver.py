@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, Final, Generic, TypeVar
 
 import ray
-from ray.exceptions import ActorDiedError, RayActorError, RayError
+from ray.exceptions import ActorDiedError, RayError
 
 from infra.config import ConfigError
 from infra.jobs.actor_pool import ActorPool, PoolActor
@@ -28,7 +28,7 @@ from infra.jobs.job import Job
 from infra.jobs.placement import ActorRange, NodeResources, PlacedPool, PoolConfig, resolve_pools
 from infra.jobs.pool_worker import Outcome, PoolWorker, Writer
 from infra.jobs.progress import Progress, Silence
-from infra.jobs.recovery import LOST_DATA, Recovery
+from infra.jobs.recovery import LOST_ACTOR, LOST_DATA, Recovery
 from infra.jobs.tidying import Tidying
 from infra.jobs.waiting import check_none_left
 from infra.jobs.watch import LEDGER_TIMEOUT_S, REPORT_INTERVAL_S, Report, complaint_of, ledger_is_silent
@@ -224,7 +224,7 @@ class Driver(Generic[U]):
             actor.node = future.result()
             actor.idle_since_s = time.monotonic()
             pool.has_started, pool.num_failed_starts = True, 0
-        except RayActorError as error:
+        except LOST_ACTOR as error:
             pool.lost(actor)  # another one is started
             if isinstance(error, ActorDiedError) and error.actor_init_failed:
                 pool.num_failed_starts += 1
@@ -237,7 +237,7 @@ class Driver(Generic[U]):
             return  # its units have been seen to
         try:
             outcome: Outcome = future.result()
-        except RayActorError as error:
+        except LOST_ACTOR as error:
             self.recovery.lost_actor(actor, error)
             return
         except LOST_DATA:
@@ -259,7 +259,7 @@ class Driver(Generic[U]):
             return  # its group has been seen to
         try:
             outcome: Outcome = future.result()
-        except RayActorError as error:
+        except LOST_ACTOR as error:
             self.writing.discard(group)
             self.recovery.lost_writer(writer, error)
             return

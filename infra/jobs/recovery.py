@@ -7,7 +7,14 @@ from contextlib import suppress
 from typing import Final
 
 import ray
-from ray.exceptions import ActorDiedError, ObjectFetchTimedOutError, ObjectLostError, RayActorError, RayError
+from ray.exceptions import (
+    ActorDiedError,
+    ObjectFetchTimedOutError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+)
 
 from infra.jobs.actor_pool import PoolActor
 from infra.jobs.flow import Flow, Group, Passage
@@ -15,6 +22,8 @@ from infra.jobs.placement import ExecutionConfig, PoolConfig
 from infra.jobs.pool_worker import Outcome
 
 LOST_DATA: Final = (ObjectLostError, ObjectFetchTimedOutError)
+LOST_ACTOR: Final = (RayActorError, OutOfMemoryError)
+"""The latter of one that Ray has ended because its node runs out of memory."""
 MAX_LOST: Final = 20
 """Nodes that may leave with one unit before it is left to the next run, or writers that may die over one commit."""
 NO_MEMORY: Final = "low on memory"
@@ -53,12 +62,15 @@ class Recovery:
         self.nodes = frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
         return self.nodes
 
-    def lost_actor(self, actor: PoolActor, error: RayActorError) -> None:
+    def lost_actor(self, actor: PoolActor, error: RayError) -> None:
         """See to the units of a pool's actor that is gone."""
         passages = [unit for unit in _ended(actor) if isinstance(unit, Passage)]
         left = ray.get(self.ledger.left.remote([each.key for each in passages]))
         self.look()
-        is_lost = not isinstance(error, ActorDiedError)  # out of reach: nobody knows how far its units are
+        is_lost = not isinstance(
+            error, ActorDiedError | OutOfMemoryError
+        )  # out of reach: nobody knows how far its units are
+        is_out_of_memory = isinstance(error, OutOfMemoryError) or NO_MEMORY in str(error)
         for passage in passages:
             if passage.key in left.committed:
                 self._settle([passage])
@@ -67,9 +79,9 @@ class Recovery:
             elif is_lost or actor.node not in self.nodes:
                 self.begin_anew(passage)
             else:
-                self._died_over(actor, passage, is_alone=len(left.begun) == 1, told=str(error))
+                self._died_over(actor, passage, is_alone=len(left.begun) == 1, is_out_of_memory=is_out_of_memory)
 
-    def lost_writer(self, writer: PoolActor, error: RayActorError) -> None:
+    def lost_writer(self, writer: PoolActor, error: RayError) -> None:
         """See to the group of an actor that was committing it and is gone."""
         for group in _ended(writer):
             assert isinstance(group, Group)
@@ -115,14 +127,14 @@ class Recovery:
         alone = ", the last time with no other unit in work" if pool.units_in_flight > 1 else ""
         return f"its worker in pool {pool.name!r} died or hung {attempts} times{alone}"
 
-    def _died_over(self, actor: PoolActor, passage: Passage, *, is_alone: bool, told: str) -> None:
+    def _died_over(self, actor: PoolActor, passage: Passage, *, is_alone: bool, is_out_of_memory: bool) -> None:
         """See to a unit whose worker has died, and its node has not."""
         assert actor.node is not None
         pool = actor.pool.config
         passage.died_on.append(actor.node)
         passage.is_alone = pool.units_in_flight > 1
         attempts = self._num_attempts(passage)
-        if NO_MEMORY in told and is_alone and attempts >= self._max_attempts(pool):
+        if is_out_of_memory and is_alone and attempts >= self._max_attempts(pool):
             fault = f"no memory: Ray ended its worker in pool {pool.name!r} {attempts} times"
             self._leave([passage], Outcome(fault=fault))
         else:
