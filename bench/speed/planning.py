@@ -39,7 +39,7 @@ CONTAINERS = {
     "fragments_of_2_s.mp4": ("-movflags", "frag_keyframe+empty_moov+default_base_moof"),
     "matroska.mkv": (),
     "transport.ts": (),
-    "audio_and_video.avi": (),
+    "one_rate.avi": ("-r", "25"),
     "flash.flv": (),
 }
 """File name → how it is written."""

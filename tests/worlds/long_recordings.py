@@ -15,7 +15,7 @@ CONTAINERS = {
     "quicktime.mov": (),
     "matroska.mkv": (),
     "transport.ts": (),
-    "audio_and_video.avi": (),
+    "one_rate.avi": ("-r", "25"),
     "flash.flv": (),
 }
 """File name → how it is written."""
