@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import cv2
+import pyarrow.compute as pc
 
 from curation.media import iter_frames
-from curation.shards.clip_table import open_run, read_clips
+from curation.shards.clip_table import open_run
 from infra.config import ConfigError
 
 COLUMNS = ("key", "kept", "shard", "audio_kept")
@@ -26,11 +27,12 @@ def extract(run: str, directory: Path, key: str | None = None, decisions: str | 
         ConfigError: no such clip, or it was not kept.
     """
     opened = open_run(run, decisions)
-    rows = [row for row in read_clips(opened, COLUMNS).to_pylist() if row["kept"]]
-    wanted = [row for row in rows if (row["key"] == key if key else row["audio_kept"])]
-    if not wanted:
+    wanted = opened.index(
+        COLUMNS, where=lambda rows: pc.and_(rows["kept"], pc.equal(rows["key"], key) if key else rows["audio_kept"])
+    )
+    if not wanted.num_rows:
         raise ConfigError(f"{run} has no kept clip {key!r}" if key else f"{run} has no kept clip with sound")
-    chosen = min(wanted, key=lambda row: str(row["key"]))
+    (chosen,) = wanted.take(pc.sort_indices(wanted["key"])[:1]).to_pylist()
     directory.mkdir(parents=True, exist_ok=True)
     paths = []
     for extension, content in opened.sample(chosen["shard"], chosen["key"]).items():

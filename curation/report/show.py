@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterable
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +17,9 @@ from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
 
 NUM_MATCHES = 5
+MOST_COMPARED = 20_000
+"""Keys of a large run that are compared with one that there is not, letter by letter: that many take a second."""
+_NAMES = ("key", "source_key", "shard")
 
 
 def show(run: str, key: str, decisions: str | None = None) -> RenderableType:
@@ -30,26 +34,32 @@ def show(run: str, key: str, decisions: str | None = None) -> RenderableType:
         ConfigError: `run` is no run directory or has no such key; the nearest keys are named.
     """
     directory = open_run(run, decisions)
-    table = read_clips(directory, ("key", "source_key", "shard"))
-    keys, source_keys, shards = (table[name].to_pylist() for name in table.column_names)
+    found = directory.index(
+        _NAMES, where=lambda rows: pc.or_(pc.equal(rows["key"], key), pc.equal(rows["source_key"], key))
+    )
     failed = directory.quarantined()
-    if key in keys:
-        return _record(directory, shards[keys.index(key)], key, is_failed=key in failed)
-    if key in source_keys:
-        return _source(directory, shards[source_keys.index(key)], key)
+    if found.num_rows:
+        place = pc.index(found["key"], value=key).as_py()
+        if place >= 0:
+            return _record(directory, found["shard"][place].as_py(), key, is_failed=key in failed)
+        return _source(directory, found["shard"][0].as_py(), key)
     if key in failed:
         uncommitted = quarantine_section(directory, key)
         return Group(Text(key, "bold"), Text("not committed yet", "yellow"), *_drawn(uncommitted))
-    nearest = nearest_keys(key, [*keys, *source_keys, *failed])
-    hint = f", did you mean {' or '.join(nearest)}?" if nearest else f"; it has {len(keys):,} rows"
+    table = read_clips(directory, _NAMES)
+    known = pa.chunked_array([*table["key"].chunks, *table["source_key"].chunks, pa.array(list(failed), pa.string())])
+    nearest = nearest_keys(key, known)
+    hint = f", did you mean {' or '.join(nearest)}?" if nearest else f"; it has {table.num_rows:,} rows"
     raise ConfigError(f"{run} has no clip {key!r}{hint}")
 
 
-def nearest_keys(key: str, known: Iterable[str]) -> list[str]:
+def nearest_keys(key: str, known: pa.ChunkedArray) -> list[str]:
     """Known keys that a person may have meant: those that contain what was typed, or else similar ones."""
-    unique = sorted(set(known))
-    containing = [other for other in unique if key and key.lower() in other.lower()]
-    return containing[:NUM_MATCHES] or difflib.get_close_matches(key, unique, n=NUM_MATCHES)
+    unique = known.unique()
+    containing = unique.filter(pc.match_substring(unique, key, ignore_case=True)) if key else unique[:0]
+    if len(containing):
+        return sorted(map(str, containing.to_pylist()))[:NUM_MATCHES]
+    return difflib.get_close_matches(key, unique[:MOST_COMPARED].to_pylist(), n=NUM_MATCHES)
 
 
 def _record(directory: RunDirectory, shard: str, key: str, *, is_failed: bool) -> Group:
