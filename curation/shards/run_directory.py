@@ -151,7 +151,7 @@ class RunDirectory(CommitDirectory):
         return join(self.shards, f"{shard}.tar")
 
     def sample(self, shard: str, key: str) -> dict[str, bytes]:
-        """Files of one sample by extension; empty when the shard does not hold it.
+        """Files of one sample by extension; empty when the shard, or what it was merged into, does not hold it.
 
         Raises:
             ConfigError: the shard's tar is damaged.
@@ -160,6 +160,8 @@ class RunDirectory(CommitDirectory):
 
     def files_of(self, shard: str, key: str) -> dict[str, TarMember]:
         """Where the files of one sample lie, by extension; empty when the shard does not hold it.
+
+        Where the shard is gone, or has no tar, the one is asked that has the sample now.
 
         Raises:
             ConfigError: the shard's tar is damaged.

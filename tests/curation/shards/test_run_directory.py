@@ -161,7 +161,8 @@ def test_the_tar_holds_the_kept_clips_of_active_sources(tmp_path: Path, media: M
     assert sample["json"].decode() == json.dumps(sample_json(talk, talk.clips[1], DECIDED_BY), ensure_ascii=False)
     assert {row["config_hash"] for row in directory.index().to_pylist()} == {"hash"}
     assert directory.sample(name, "another") == {}
-    assert directory.sample("soul-absent", keys[1]) == {}
+    assert directory.sample("soul-absent", keys[1]) == sample, "its shard may have been merged since"
+    assert directory.sample("soul-absent", "another") == {}
     quarantined = (tmp_path / "quarantine" / f"{void.key}.json").read_text(encoding="utf-8")
     assert quarantined.splitlines() == [
         *("{", ' "source": "void.mp4",', ' "segment": 0,', ' "stage": "export",'),
