@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from typing import Final
 
 from curation.browse.collection import Run
 from curation.browse.remembered import Remembered
@@ -13,8 +13,6 @@ from curation.report.record import Record, record_of
 from curation.shards.clip_table import read_shard
 from curation.shards.run_directory import files_by_extension
 from infra.storage.tar_members import TarMember, tar_members
-
-T = TypeVar("T")
 
 THUMBNAIL_BYTES: Final = 64 << 20
 CLIP_BYTES: Final = 256 << 20
@@ -39,7 +37,6 @@ class ShardFiles:
             self._read_members, size_of=lambda kept: MEMBER_BYTES * len(kept) + 1, most=MEMBERS_BYTES
         )
         self._playable = Remembered(self._read_playable, size_of=len, most=CLIP_BYTES)
-        self._merged: dict[str, str] = {}
 
     def thumbnail(self, shard: str, key: str) -> bytes:
         """A JPEG.
@@ -48,7 +45,7 @@ class ShardFiles:
             NotThereError: it has none.
             ConfigError, OSError: the shard's index is damaged or cannot be read.
         """
-        jpeg = self._of(shard, key, self._thumbnails).get(key)
+        jpeg = self.run.directory.read_of(shard, key, self._thumbnails).get(key)
         if jpeg is None:
             raise NotThereError(f"{key} has no picture")
         return jpeg
@@ -61,7 +58,7 @@ class ShardFiles:
             ConfigError, OSError: the tar is damaged or cannot be read.
         """
         try:
-            members = self._of(shard, key, self._members)
+            members = self.run.directory.read_of(shard, key, self._members)
         except FileNotFoundError as error:
             path = self.run.directory.tar(shard)
             raise NotThereError(f"there is no {path}: of what was rejected only the index is kept") from error
@@ -82,25 +79,9 @@ class ShardFiles:
 
     def record(self, shard: str, key: str) -> Record:
         """Everything that is known of a row; see `record_of`."""
-        return self._of(
+        return self.run.directory.read_of(
             shard, key, lambda now: record_of(self.run.directory, now, key, is_failed=key in self.run.failed)
         )
-
-    def _of(self, shard: str, key: str, read: Callable[[str], T]) -> T:
-        """What is read of the shard that has a key: the one that the page knows, or what that was merged into since.
-
-        Raises:
-            FileNotFoundError: what is read is not there.
-        """
-        shard = self._merged.get(shard, shard)
-        try:
-            return read(shard)
-        except FileNotFoundError:
-            now = self.run.directory.shards_of([key]).get(key, shard)
-            if now == shard:
-                raise
-        self._merged[shard] = now
-        return self._of(now, key, read)
 
     def _read_thumbnails(self, shard: str) -> dict[str, bytes]:
         rows = read_shard(self.run.directory, shard, ("key", "thumbnail"))
@@ -112,7 +93,7 @@ class ShardFiles:
     def _read_playable(self, place: tuple[str, str]) -> bytes:
         shard, key = place
         picture = self.file(shard, key, "mp4")
-        sound = self._of(shard, key, self._members).get(f"{key}.wav")
+        sound = self.run.directory.read_of(shard, key, self._members).get(f"{key}.wav")
         if sound is None:
             return picture.read()
         try:

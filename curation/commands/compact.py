@@ -37,16 +37,14 @@ def run(options: argparse.Namespace) -> None:
     from curation.commands.compacting import compact  # noqa: PLC0415 (Arrow and Ray take seconds)
     from curation.pipeline import CurationConfig  # noqa: PLC0415
     from curation.shards.clip_table import open_run  # noqa: PLC0415
-    from curation.shards.run_directory import RunDirectory  # noqa: PLC0415
     from infra.config import load_section  # noqa: PLC0415
     from infra.jobs.reach import check_reach, for_nodes  # noqa: PLC0415
 
     config = load_section(CurationConfig, options.profile, "curation", options.overrides)
-    directory = open_run(options.run)
     if options.engine == "ray":
         check_reach({"RUN": options.run}, shared=options.shared_paths)
-        directory = RunDirectory(for_nodes(options.run))
+        options.run = for_nodes(options.run)
     console = Console(markup=False, highlight=False)
-    if not compact(console, directory, config, options.engine, everything=options.everything):
+    if not compact(console, open_run(options.run), config, options.engine, everything=options.everything):
         more = "" if options.everything else "; --all merges the small ones that do not fill one"
         console.print(f"{options.run}: nothing to merge{more}", soft_wrap=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rich.console import Console
 
 from curation.compaction.job import CompactionJob
@@ -32,7 +34,8 @@ def compact(
         f"{small:,} small shards become {len(merges):,} of {num_bytes / len(merges) / 1e6:,.0f} MB",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
-    job = CompactionJob(run=directory.run, merges=tuple(merges), patience_s=config.execution.patience_s)
+    job = CompactionJob(run=directory.run, merges=tuple(merges))
+    job = replace(job, execution=replace(job.execution, patience_s=config.execution.patience_s))
     num_clips = sum(each.num_samples for each in merges)
     if engine == "inline":
         with display(console, num_clips, WORDS) as drawing:

@@ -37,8 +37,8 @@ class CompactionJob:
     run: str
     """The run directory."""
     merges: tuple[Merge, ...]
-    patience_s: float = 60.0
-    """How long a fault of the machine is waited out."""
+    execution: ExecutionConfig = ExecutionConfig(pools=(PoolConfig(name="merge"),))
+    """An actor a CPU: the network and the disks are what they share."""
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Fences off an earlier run on the same directory that is still alive."""
 
@@ -51,11 +51,6 @@ class CompactionJob:
     def name(self) -> str:
         """Merging."""
         return "compaction"
-
-    @property
-    def execution(self) -> ExecutionConfig:
-        """An actor a CPU; the network and the disks are what they share."""
-        return ExecutionConfig(pools=(PoolConfig(name="merge"),), patience_s=self.patience_s)
 
     @property
     def stages(self) -> tuple[str, ...]:

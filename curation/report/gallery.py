@@ -40,6 +40,7 @@ class Card:
     image: str | None
     """Base64 of a JPEG."""
     caption: str | None = None
+    """Its brief one."""
 
     @property
     def is_source(self) -> bool:
@@ -144,7 +145,9 @@ def _drawn(directory: RunDirectory, rows: Sequence[dict[str, Any]]) -> dict[str,
         wanted[row["shard"]].add(row["key"])
 
     def read(shard: str) -> list[dict[str, Any]]:
-        return [row for row in read_shard(directory, shard, DRAWN_COLUMNS) if row["key"] in wanted[shard]]
+        keys = wanted[shard]
+        found = directory.read_of(shard, min(keys), lambda now: read_shard(directory, now, DRAWN_COLUMNS))
+        return [row for row in found if row["key"] in keys]
 
     found = in_parallel(read, list(wanted), requests_at_once(directory.path))
     return {row["key"]: row for each in found for row in each}

@@ -62,8 +62,8 @@ def write_report(run: str, config: ReportConfig = ReportConfig(), decisions: str
     """Write `RUN/report.html` from the shard index and the quarantine files; returns its path. The report of a version
     lies in the version's folder.
 
-    Memory: the columns of all rows that the figures need (a kilobyte a row [bench/speed/ledger.py]), and the thumbnails
-    of the drawn rows alone.
+    Memory: the columns of all rows that the figures need (at most two kilobytes a row [bench/speed/ledger.py]), and the
+    thumbnails and captions of the drawn rows alone.
 
     Raises:
         ConfigError: `run` is not a run directory, or has no such version.

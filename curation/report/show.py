@@ -17,8 +17,8 @@ from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
 
 NUM_MATCHES = 5
-MOST_COMPARED = 20_000
-"""Keys of a large run that are compared with one that there is not, letter by letter: that many take a second."""
+MOST_COMPARED = 10_000
+"""Keys of a large run that are compared with one that there is not, letter by letter: that many take about a second."""
 _NAMES = ("key", "source_key", "shard")
 
 
@@ -46,7 +46,7 @@ def show(run: str, key: str, decisions: str | None = None) -> RenderableType:
     if key in failed:
         uncommitted = quarantine_section(directory, key)
         return Group(Text(key, "bold"), Text("not committed yet", "yellow"), *_drawn(uncommitted))
-    table = read_clips(directory, _NAMES)
+    table = read_clips(directory, ("key", "source_key"))
     known = pa.chunked_array([*table["key"].chunks, *table["source_key"].chunks, pa.array(list(failed), pa.string())])
     nearest = nearest_keys(key, known)
     hint = f", did you mean {' or '.join(nearest)}?" if nearest else f"; it has {table.num_rows:,} rows"

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -26,6 +26,8 @@ from infra.storage.commits import CommitDirectory, chosen, staged_tar
 from infra.storage.files import join, list_files, remove, write_atomically
 from infra.storage.replaced_rows import ReplacedRows
 from infra.storage.tar_members import TarMember, tar_members
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +59,7 @@ class RunDirectory(CommitDirectory):
         self.shards = join(self.run, "shards")
         self.quarantine = join(self.run, "quarantine")
         self.retries = Retries(self.shards)
+        self._merged_into: dict[str, str] = {}
         super().__init__(self.shards)
 
     def open_session(self, session: str) -> int:
@@ -161,18 +164,29 @@ class RunDirectory(CommitDirectory):
     def files_of(self, shard: str, key: str) -> dict[str, TarMember]:
         """Where the files of one sample lie, by extension; empty when the shard does not hold it.
 
-        Where the shard is gone, or has no tar, the one is asked that has the sample now.
-
         Raises:
             ConfigError: the shard's tar is damaged.
         """
         try:
-            members = tar_members(self.tar(shard))
+            return files_by_extension(self.read_of(shard, key, lambda now: tar_members(self.tar(now))), key)
         except FileNotFoundError:
-            # Nothing was kept, or the shard has been merged since its name was read.
+            return {}  # nothing was kept
+
+    def read_of(self, shard: str, key: str, read: Callable[[str], T]) -> T:
+        """What is read of the shard that has a key: of the one that is named, or of what it was merged into since.
+
+        Raises:
+            FileNotFoundError: what is read is in neither.
+        """
+        shard = self._merged_into.get(shard, shard)
+        try:
+            return read(shard)
+        except FileNotFoundError:
             now = self.shards_of([key]).get(key, shard)
-            return self.files_of(now, key) if now != shard else {}
-        return files_by_extension(members, key)
+            if now == shard:
+                raise
+        self._merged_into[shard] = now
+        return self.read_of(now, key, read)
 
 
 def files_by_extension(members: Mapping[str, TarMember], key: str) -> dict[str, TarMember]:

@@ -67,9 +67,8 @@ class Recovery:
         passages = [unit for unit in _ended(actor) if isinstance(unit, Passage)]
         left = ray.get(self.ledger.left.remote([each.key for each in passages]))
         self.look()
-        is_lost = not isinstance(
-            error, ActorDiedError | OutOfMemoryError
-        )  # out of reach: nobody knows how far its units are
+        # Out of reach: nobody knows how far its units are.
+        is_lost = not isinstance(error, ActorDiedError | OutOfMemoryError)
         is_out_of_memory = isinstance(error, OutOfMemoryError) or NO_MEMORY in str(error)
         for passage in passages:
             if passage.key in left.committed:

@@ -139,6 +139,7 @@ def _entries(directory: str, kind: str) -> list[tuple[str, ListedObject]]:
         else:
             entries = fs.ls(plain, detail=True)
             found = [found_object(each, each["name"].rstrip("/")) for each in entries if each["type"] == kind]
+            fs.invalidate_cache()  # a client keeps a kilobyte for every file that it has listed
     except FileNotFoundError:
         return []
     return sorted((each.path.rsplit("/", 1)[-1], each) for each in found)

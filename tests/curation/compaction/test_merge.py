@@ -6,13 +6,11 @@ import itertools
 import shutil
 import tarfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pytest
 
@@ -34,14 +32,12 @@ from infra.storage.commits import TakenOverError
 from infra.storage.files import join, list_files, remove, write_atomically
 from infra.storage.index_parts import commits_of, parts_of
 from tests.curation.compaction.test_plan import unit
+from tests.worlds.killed_steps import KilledError, killed_at
 from tests.worlds.merged_run import merge_shards
 from tests.worlds.synthetic_run import write_run
 
 BROKEN, WORSE = "s3://in/broken.mp4", "s3://in/worse.mp4"
-
-
-class KilledError(Exception):
-    """The process ends here."""
+WRITERS = (merging, merges, retries, commits)
 
 
 def failed(uri: str, **changes: Any) -> Source:
@@ -87,40 +83,6 @@ def seen(run: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-@pytest.fixture(params=["local", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
-    """Names of new run directories."""
-    if request.param == "local":
-        yield lambda name: str(tmp_path / name)
-        return
-    request.getfixturevalue("object_store")
-    fsspec.filesystem("s3").mkdirs("merges", exist_ok=True)
-    yield lambda name: f"s3://merges/{tmp_path.name}/{name}"
-
-
-@contextmanager
-def killed_at(step: int, told: Callable[[], None] = lambda: None) -> Iterator[list[str]]:
-    """Inside, the process ends before the given write or removal; tells what was done before it."""
-    done: list[str] = []
-
-    def before(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            told()
-            if len(done) == step:
-                raise KilledError
-            done.append(f"{function.__name__} {arguments[0]}")
-            return function(*arguments)
-
-        return call
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (merging, merges, retries, commits):
-            for name in ("write_atomically", "remove", "staged_tar"):
-                if hasattr(module, name):
-                    patch.setattr(module, name, before(getattr(module, name)))
-        yield done
-
-
 def test_a_merge_that_is_killed_at_any_step_is_finished_by_the_next(tmp_path: Path) -> None:
     config, made = ShardsConfig(max_samples=3), tmp_path / "made"
     make(str(made))
@@ -129,7 +91,7 @@ def test_a_merge_that_is_killed_at_any_step_is_finished_by_the_next(tmp_path: Pa
         run = str(tmp_path / "killed")
         shutil.rmtree(run, ignore_errors=True)
         shutil.copytree(made, run)
-        with killed_at(step) as done:
+        with killed_at(step, WRITERS) as done:
             try:
                 merge_shards(run, config)
             except KilledError:
@@ -152,8 +114,8 @@ def test_a_merge_that_is_killed_at_any_step_is_finished_by_the_next(tmp_path: Pa
             return
 
 
-def test_a_reader_sees_every_clip_once_at_any_moment(place: Callable[[str], str]) -> None:
-    run = place("read")
+def test_a_reader_sees_every_clip_once_at_any_moment(run_at: Callable[[str], str]) -> None:
+    run = run_at("read")
     make(run)
     expected, steps = seen(run), itertools.count()
 
@@ -161,7 +123,7 @@ def test_a_reader_sees_every_clip_once_at_any_moment(place: Callable[[str], str]
         if not run.startswith("s3") or next(steps) % 6 == 3:
             assert seen(run) == expected
 
-    with killed_at(-1, told=look) as done:
+    with killed_at(None, WRITERS, told=look) as done:
         merge_shards(run, ShardsConfig(max_samples=3))
     assert len(done) > 15
     assert seen(run) == expected
@@ -196,8 +158,8 @@ def test_samples_stand_together_and_the_index_follows_them(tmp_path: Path) -> No
     assert merges_of(directory, ShardsConfig(), everything=True) == []
 
 
-def test_units_that_are_done_again_after_a_merge_replace_their_rows_there(place: Callable[[str], str]) -> None:
-    run = place("again")
+def test_units_that_are_done_again_after_a_merge_replace_their_rows_there(run_at: Callable[[str], str]) -> None:
+    run = run_at("again")
     make(run)
     merge_shards(run, ShardsConfig())
     before = seen(run)
@@ -340,11 +302,11 @@ def test_another_session_ends_a_merge_before_its_commit(tmp_path: Path) -> None:
 
 
 def test_the_index_of_large_shards_is_in_parts_at_once_and_old_parts_go(
-    place: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    run_at: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commits, "TAIL_COMMITS", 4)
     monkeypatch.setattr(commits, "SMALL_BYTES", 1000)
-    run = place("parts")
+    run = run_at("parts")
     make(run)
     directory = RunDirectory(run)
     directory.open_session("parts")

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pytest
 
@@ -29,15 +27,13 @@ from infra.storage import commits
 from infra.storage.files import list_files, write_atomically
 from infra.storage.index_parts import parts_of
 from tests.curation.test_planning import Reader
+from tests.worlds.killed_steps import KilledError, killed_at
 from tests.worlds.synthetic_run import clip, export, source, write_run
 
 BROKEN, WORSE, GOOD = (f"s3://in/{name}.mp4" for name in ("broken", "worse", "good"))
+WRITERS = (retries, run_directory, commits)
 NUM_STEPS = 6
 """Writes and removals: the session, a quarantine file, the tar, the record, the index, and the file of what is well."""
-
-
-class KilledError(Exception):
-    """The process ends here."""
 
 
 def failed(uri: str, rule: str = "unreadable", **changes: Any) -> Source:
@@ -81,53 +77,20 @@ def seen(run: str) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(params=["local", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
-    """Names of new run directories."""
-    if request.param == "local":
-        yield lambda name: str(tmp_path / name)
-        return
-    request.getfixturevalue("object_store")
-    fsspec.filesystem("s3").mkdirs("retries", exist_ok=True)
-    yield lambda name: f"s3://retries/{tmp_path.name}/{name}"
-
-
-@contextmanager
-def killed_at(step: int) -> Iterator[list[str]]:
-    """Inside, the process ends before the given write or removal; tells what was done before it."""
-    done: list[str] = []
-
-    def before(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any) -> Any:
-            if len(done) == step:
-                raise KilledError
-            done.append(f"{function.__name__} {arguments[0]}")
-            return function(*arguments)
-
-        return call
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (retries, run_directory, commits):
-            for name in ("write_atomically", "remove", "staged_tar"):
-                if hasattr(module, name):
-                    patch.setattr(module, name, before(getattr(module, name)))
-        yield done
-
-
-def test_a_run_that_is_killed_at_any_step_leaves_one_result_a_unit(place: Callable[[str], str]) -> None:
-    first_run(place("before"))
-    old = seen(place("before"))
-    second_run(place("after"), first_run(place("after")))
-    new = seen(place("after"))
+def test_a_run_that_is_killed_at_any_step_leaves_one_result_a_unit(run_at: Callable[[str], str]) -> None:
+    first_run(run_at("before"))
+    old = seen(run_at("before"))
+    second_run(run_at("after"), first_run(run_at("after")))
+    new = seen(run_at("after"))
     assert old["rules"] == {"probe/unreadable": 2}
     assert (new["rules"], new["num_failed"], len(new["kept"])) == ({"probe/missing": 1}, 1, 3)
     assert old["units"] < new["units"]
     found = []
     step = 0
     while True:
-        run = place(f"killed-{step}")
+        run = run_at(f"killed-{step}")
         shard = first_run(run)
-        with killed_at(step) as done:
+        with killed_at(step, WRITERS) as done:
             try:
                 second_run(run, shard)
             except KilledError:
