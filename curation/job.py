@@ -6,8 +6,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ray.util import metrics
-
 from curation.clip.schema import Source
 from curation.pipeline import STAGES, CurationConfig, build_stages
 from curation.runner import StageRunner
@@ -15,7 +13,7 @@ from curation.shards.run_directory import RunDirectory, ShardWriter
 from curation.shards.settings import remember_settings
 from curation.sources.node_copies import NodeCopies
 from curation.stage import Stage
-from infra.jobs.job import Alive
+from infra.jobs.job import About, Alive
 from infra.jobs.placement import ExecutionConfig
 from infra.jobs.progress import Progress
 
@@ -27,6 +25,8 @@ class CurationJob:
     run: str
     """The run directory."""
     config: CurationConfig
+    num_done: int = 0
+    """Units that earlier runs have done."""
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Fences off an earlier run on the same directory that is still alive."""
 
@@ -34,6 +34,14 @@ class CurationJob:
     def name(self) -> str:
         """Curation."""
         return "curation"
+
+    @property
+    def about(self) -> About:
+        """The run, its settings, and where copies of remote sources lie."""
+        return About(
+            run=self.run, settings=self.config.hash, num_done=self.num_done,
+            scratch=self.config.fetching.directory or "",
+        )  # fmt: skip
 
     @property
     def execution(self) -> ExecutionConfig:
@@ -89,8 +97,8 @@ class CurationJob:
 
     def commit(self, units: Sequence[Source]) -> Progress:
         """Write the sources' shards."""
-        ShardWriter(self.run, self.config.shards, self.config.decided_by, self.session).write(units)
-        progress = Progress()
+        shards = ShardWriter(self.run, self.config.shards, self.config.decided_by, self.session).write(units)
+        progress = Progress(commits=len(shards))
         for unit in units:
             progress.merge(progress_of(unit))
         return progress
@@ -98,21 +106,33 @@ class CurationJob:
 
 def progress_of(source: Source) -> Progress:
     """What a source that has passed the last stage adds to the totals."""
-    seconds = dict(source.stage_seconds)
+    progress = Progress(units=1, video_s=_seconds(source))
     decision = source.failure or source.rejection
+    if source.failure is not None:
+        progress.failed = 1
+        problem = f"{source.failure.stage}/{source.failure.rule}: {source.failure.detail.strip()}"
+        progress.failures[source.key] = problem.splitlines()[-1 if source.failure.rule == "internal_error" else 0]
     if decision is not None:
-        progress = Progress(units=1, failed=source.failure is not None, stage_seconds=seconds)
         progress.rejected[f"{decision.stage}/{decision.rule}"] += 1
         return progress
-    progress = Progress(units=1, clips=len(source.clips), stage_seconds=seconds)
-    progress.kept = sum(clip.kept for clip in source.clips)
+    kept = [clip for clip in source.clips if clip.kept]
+    progress.clips, progress.kept = len(source.clips), len(kept)
+    progress.kept_video_s = sum(clip.end_s - clip.start_s for clip in kept)
+    progress.num_bytes = sum(clip.payload.num_bytes for clip in kept if clip.payload is not None)
     decisions = [clip.rejection for clip in source.clips if clip.rejection is not None]
     progress.rejected.update(f"{decision.stage}/{decision.rule}" for decision in decisions)
     return progress
 
 
+def _seconds(source: Source) -> float:
+    """Seconds of the video, or of its segment; 0 where it could not be opened."""
+    if source.media is None:
+        return 0.0
+    return max(0.0, min(source.segment_end_s, source.media.info.duration_s) - source.segment_start_s)
+
+
 class CurationWorker:
-    """Takes sources through some stages, with a sign of life for every clip that they make and metrics at the end.
+    """Takes sources through some stages, with a sign of life for every clip that they make.
 
     Several threads may use it at once, each for a source of its own.
     """
@@ -121,16 +141,12 @@ class CurationWorker:
         self, stages: Sequence[tuple[str, Stage]], *, copies: NodeCopies | None, is_last: bool, debug: bool
     ) -> None:
         self.runner = StageRunner(stages, raise_bugs=debug, copies=copies, is_last=is_last)
-        self.metrics = None if debug else StageMetrics()
 
     def run(self, unit: Source, alive: Alive) -> Source:
         """The source after the stages."""
         signs = ClipSigns(alive)
         signs.give(unit)
-        result = self.runner.run(unit, after_stage=signs.give)
-        if self.metrics is not None:
-            self.metrics.record(unit, result)
-        return result
+        return self.runner.run(unit, after_stage=signs.give)
 
 
 class ClipSigns:
@@ -145,32 +161,3 @@ class ClipSigns:
         for _ in source.clips[self.given :]:
             self.alive()
         self.given = max(self.given, len(source.clips))
-
-
-class StageMetrics:
-    """Ray metrics of a worker, seen in the dashboard and by Prometheus."""
-
-    def __init__(self) -> None:
-        self.clips = metrics.Counter(
-            "soul_curation_clips", "Clips by stage and rule; kept ones have none", ("stage", "rule")
-        )
-        self.seconds = metrics.Histogram(
-            "soul_curation_stage_seconds",
-            "Wall time of a stage on one unit",
-            [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300],
-            ("stage",),
-        )
-
-    def record(self, before: Source, after: Source) -> None:
-        """Publish what a pool's stages did to a unit."""
-        for name, seconds in after.stage_seconds.items():
-            self.seconds.observe(max(0.0, seconds - before.stage_seconds.get(name, 0.0)), {"stage": name})
-        already = {clip.key for clip in before.clips if not clip.kept}
-        for clip in after.clips:
-            if clip.rejection is not None and clip.key not in already:
-                self.clips.inc(1, {"stage": clip.rejection.stage, "rule": clip.rejection.rule})
-            elif clip.payload is not None:
-                self.clips.inc(1, {"stage": "kept", "rule": ""})
-        decision = after.failure or after.rejection
-        if decision is not None and before.active:
-            self.clips.inc(1, {"stage": decision.stage, "rule": decision.rule})

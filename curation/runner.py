@@ -14,6 +14,7 @@ from curation.media import MediaError, probe
 from curation.sources.node_copies import NodeCopies
 from curation.stage import Stage
 from infra.jobs.machine_fault import machine_fault
+from infra.jobs.unit_log import in_stage
 from infra.storage.files import NotAFileError, local_copy
 
 RULES: dict[type[OSError], str] = {
@@ -129,6 +130,7 @@ def _relocate(source: Source, path: str) -> Source:
 def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
     start = time.perf_counter()
     try:
-        yield
+        with in_stage(name):
+            yield
     finally:
         seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - start

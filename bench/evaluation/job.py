@@ -22,7 +22,7 @@ from bench.metrics.metric import Input, Metric, Outcome, VideoInput
 from bench.metrics.registry import MetricsConfig, build_metrics
 from bench.rows import CRASHED, Row, RowKey, RowStore
 from bench.samples.samples import Sample
-from infra.jobs.job import Alive
+from infra.jobs.job import About, Alive
 from infra.jobs.machine_fault import machine_fault
 from infra.jobs.placement import ExecutionConfig
 from infra.jobs.progress import Progress
@@ -171,6 +171,11 @@ class EvaluationJob:
     def name(self) -> str:
         """The command."""
         return "bench-evaluate"
+
+    @property
+    def about(self) -> About:
+        """Nothing is kept beside the rows."""
+        return About()
 
     @property
     def execution(self) -> ExecutionConfig:

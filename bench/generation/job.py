@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from bench.evaluation.trouble import LOG, outcome_of, traceback_of
 from bench.generation.request import Request
-from infra.jobs.job import Alive
+from infra.jobs.job import About, Alive
 from infra.jobs.machine_fault import machine_fault
 from infra.jobs.placement import ExecutionConfig
 from infra.jobs.progress import Progress
@@ -34,6 +34,11 @@ class GenerationJob:
     def name(self) -> str:
         """The command."""
         return "bench-generate"
+
+    @property
+    def about(self) -> About:
+        """Nothing is kept beside the videos."""
+        return About()
 
     @property
     def execution(self) -> ExecutionConfig:

@@ -33,7 +33,7 @@ import ray
 
 from infra.jobs.cluster import ray_session
 from infra.jobs.engine import run_on_ray
-from infra.jobs.job import Alive
+from infra.jobs.job import About, Alive
 from infra.jobs.placement import ExecutionConfig, PoolConfig
 from infra.jobs.progress import Progress
 
@@ -100,6 +100,7 @@ class IdleJob:
     """Does nothing with each unit."""
 
     name: str = "idle"
+    about: About = About()
     execution: ExecutionConfig = ExecutionConfig(
         pools=(PoolConfig(name="all", actors=ACTORS, num_cpus=0.5),), writer_cpus=0.1
     )

@@ -158,6 +158,11 @@ class Payload:
     audio_rate_hz: int
     stream_copied: bool
 
+    @property
+    def num_bytes(self) -> int:
+        """Of its files."""
+        return len(self.mp4) + len(self.wav or b"")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:

@@ -32,7 +32,7 @@ def curate(prepared: Prepared, engine: str) -> None:
     target = version.run if version else run
     clips = prepared.clips
     before = summarise_directory(clips) if plan.num_done or version else None
-    start, job = time.monotonic(), CurationJob(run=target, config=prepared.config)
+    start, job = time.monotonic(), CurationJob(run=target, config=prepared.config, num_done=plan.num_done)
     left: UnitsWaitError | None = None
     try:
         with display(console, len(plan.units), WORDS) as drawing:

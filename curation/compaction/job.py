@@ -14,9 +14,10 @@ from curation.compaction.plan import Merge
 from curation.shards.run_directory import RunDirectory
 from infra.config import ConfigError
 from infra.jobs import notes
-from infra.jobs.job import Alive
+from infra.jobs.job import About, Alive
 from infra.jobs.placement import ExecutionConfig, PoolConfig
 from infra.jobs.progress import Progress
+from infra.jobs.unit_log import in_stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +52,11 @@ class CompactionJob:
     def name(self) -> str:
         """Merging."""
         return "compaction"
+
+    @property
+    def about(self) -> About:
+        """The run."""
+        return About(run=self.run)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -132,6 +138,7 @@ class MergeWorker:
         if is_committed(self.directory, unit.merge):
             return unit
         try:
-            return replace(unit, rows=write_merged(self.directory, unit.merge, alive))
+            with in_stage("merge"):
+                return replace(unit, rows=write_merged(self.directory, unit.merge, alive))
         except (ConfigError, FileNotFoundError) as error:
             return replace(unit, refusal=str(error))

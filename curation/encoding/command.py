@@ -6,6 +6,7 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -56,6 +57,7 @@ def encode(options: argparse.Namespace) -> None:
         # Light encoders are loaded here, so that another model is refused before Ray starts.
         job.describe()
     units = job.pending()
+    job = replace(job, num_done=len(shards) - len(units))
     clips = job.num_clips(units)
     console.print(
         f"{len(shards)} curated shards: {len(units)} to encode with {clips} clips, {len(shards) - len(units)} done",

@@ -18,10 +18,11 @@ from curation.encoding.networks import ClipEncoder
 from curation.shards.run_directory import RunDirectory
 from curation.shards.versions import open_clips
 from infra.config import ConfigError
-from infra.jobs.job import Alive
+from infra.jobs.job import About, Alive
 from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.placement import ExecutionConfig
 from infra.jobs.progress import Progress
+from infra.jobs.unit_log import in_stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +49,8 @@ class EncodeJob:
     config: EncodeConfig
     decisions: str | None = None
     """The version of the run whose clips are encoded; None for the run's own index."""
+    num_done: int = 0
+    """Shards that earlier runs have encoded."""
     session: str = field(default_factory=lambda: uuid.uuid4().hex)
     """Fences off an earlier run on the same directory that is still alive."""
 
@@ -64,6 +67,11 @@ class EncodeJob:
     def name(self) -> str:
         """Encoding, and for which stage."""
         return f"encode-{self.stage}"
+
+    @property
+    def about(self) -> About:
+        """The run, and how many of its shards were encoded before."""
+        return About(run=self.run, num_done=self.num_done)
 
     @property
     def execution(self) -> ExecutionConfig:
@@ -213,7 +221,8 @@ class EncodeWorker:
         area = job.config.target(job.stage).area
         clips = encode_shard(self.clips, unit.name, self.encoder, area=area, alive=alive, done=unit.done)
         try:
-            return replace(unit, rows=self.writer.stage(unit.name, clips))
+            with in_stage("encode"):
+                return replace(unit, rows=self.writer.stage(unit.name, clips))
         except FileNotFoundError as error:
             if unit.name in self.clips.names():
                 raise
@@ -221,6 +230,10 @@ class EncodeWorker:
 
 
 def _progress_of(rows: Sequence[dict[str, Any]]) -> Progress:
-    encoded = sum(row["encoded"] for row in rows)
+    encoded = [row for row in rows if row["encoded"]]
     reasons = Counter(row["reason"].partition(":")[0] for row in rows if not row["encoded"])
-    return Progress(units=1, clips=len(rows), kept=encoded, rejected=reasons)
+    seconds = sum(row["num_frames"] / row["fps"] for row in encoded)
+    return Progress(
+        units=1, clips=len(rows), kept=len(encoded), rejected=reasons, commits=1, video_s=seconds, kept_video_s=seconds,
+        num_bytes=sum((row["size"] or 0) + (row["wav_size"] or 0) for row in encoded),
+    )  # fmt: skip

@@ -266,7 +266,7 @@ def exported(source: Source) -> list[Clip]:
 
 def _size(clip: Clip) -> int:
     assert clip.payload is not None
-    return len(clip.payload.mp4) + len(clip.payload.wav or b"") + 4096
+    return clip.payload.num_bytes + 4096
 
 
 def _files(source: Source, clip: Clip, decided_by: DecidedBy) -> dict[str, bytes]:

@@ -27,8 +27,10 @@ from infra.jobs.flow import Flow, Group, Passage
 from infra.jobs.job import Job
 from infra.jobs.placement import ActorRange, NodeResources, PlacedPool, PoolConfig, resolve_pools
 from infra.jobs.pool_worker import Outcome, PoolWorker, Writer
-from infra.jobs.progress import Progress, Silence
+from infra.jobs.progress import Loads, Progress, Silence
+from infra.jobs.record import RunRecord
 from infra.jobs.recovery import LOST_ACTOR, LOST_DATA, Recovery
+from infra.jobs.status import PoolStatus, RunView
 from infra.jobs.tidying import Tidying
 from infra.jobs.waiting import check_none_left
 from infra.jobs.watch import LEDGER_TIMEOUT_S, REPORT_INTERVAL_S, Report, complaint_of, ledger_is_silent
@@ -61,6 +63,8 @@ class Driver(Generic[U]):
         ledger: ray.actor.ActorHandle,
         pools: Sequence[PlacedPool],
         options: Mapping[str, dict[str, Any]],
+        *,
+        record: RunRecord,
     ) -> None:
         """Args:
         units: what is to be done.
@@ -68,6 +72,7 @@ class Driver(Generic[U]):
         ledger: of the run.
         pools: where it is done.
         options: what Ray is told of a pool's actors, by its name.
+        record: of the run.
         """
         self.num_units = len(units)
         self.job = job
@@ -82,7 +87,7 @@ class Driver(Generic[U]):
         self.tidying = Tidying(job)
         self.writing: set[Group] = set()
         self.waiting: Counter[str] = Counter()
-        self.num_done = 0
+        self.num_done = self.num_given = 0
         self.ending: str | None = None
         """Why nothing begins any more; None while units do."""
         self.is_ended_by_signal = False
@@ -92,7 +97,10 @@ class Driver(Generic[U]):
         self._packed = ray.cloudpickle.dumps(job)
         self._settings = StorageSettings.here()
         self._events: queue.SimpleQueue[tuple[Callable[[Future[Any]], None], Future[Any]]] = queue.SimpleQueue()
-        self.recovery = Recovery(self.flow, ledger, job.execution, settle=self._settle, leave=self._leave)
+        self.record, self.view = record, RunView(job, len(units))
+        self.recovery = Recovery(
+            self.flow, ledger, job.execution, settle=self._settle, leave=self._leave, record=record
+        )
         self._sized_for: frozenset[str] = frozenset()
         self._next_look_s = self._next_nodes_s = 0.0
 
@@ -126,14 +134,14 @@ class Driver(Generic[U]):
                 for pool in (*self.pools, self.writers):
                     for actor in list(pool.actors):
                         pool.end(actor)
-        progress, _ = self._snapshot()
-        report(progress)
+        progress = self._look(report, ended=self.ending or "")[0]
         check_none_left(progress, self.num_units - self.num_done, ending=self.ending, is_signal=self.is_ended_by_signal)
 
     def end(self, reason: str) -> None:
         """Let nothing begin any more: what is in work is finished and committed, the rest is left to the next run."""
         if self.ending is None:
             self.ending = reason
+            self.record.log("ending", level="warning", reason=reason)
             self.flow.begin_nothing()
 
     # Handing out.
@@ -171,7 +179,11 @@ class Driver(Generic[U]):
     def _give(self, actor: PoolActor, passage: Passage) -> None:
         give_up = self.recovery.given_up(actor.pool.config, passage)
         actor.pool.took(actor, passage)
-        outcome, data = actor.handle.work.options(num_returns=2).remote(passage.data, passage.key, give_up)
+        passage.attempt += 1
+        self.num_given += 1
+        outcome, data = actor.handle.work.options(num_returns=2).remote(
+            passage.data, passage.key, passage.attempt, give_up
+        )
         self._when(outcome, lambda future: self._returned(actor, passage, data, future))
 
     def _write(self, writer: PoolActor, group: Group) -> None:
@@ -245,12 +257,15 @@ class Driver(Generic[U]):
             self.recovery.begin_anew(passage, from_start=True)
             return
         actor.pool.gave_back(actor, passage, at_fault=outcome.fault is not None)
+        where = {"pool": actor.pool.config.name, "attempt": passage.attempt, **self.recovery.where(actor.node)}
         if outcome.fault is not None:
-            self._leave([passage], outcome)
+            self.record.take(outcome.kept)
+            self._leave([passage], outcome, **where)
             return
         self.faults_in_a_row = 0
+        self.record.passed(passage.key, where, outcome.seconds, outcome.kept)
         if self.commits_in_pool and actor.pool is self.pools[-1]:
-            self._settle([passage])
+            self._committed([passage], outcome, **where)
         else:
             self.flow.passed(passage, data, actor.node)
 
@@ -271,12 +286,16 @@ class Driver(Generic[U]):
         self.writing.discard(group)
         self.writers.gave_back(writer, group, at_fault=outcome.fault is not None)
         if outcome.fault is not None:
-            self._leave(list(group.members.values()), outcome)
+            self._leave(list(group.members.values()), outcome, **self.recovery.where(writer.node))
         else:
             self.faults_in_a_row = 0
-            self._settle(list(group.members.values()))
+            self._committed(list(group.members.values()), outcome, **self.recovery.where(writer.node))
 
     # Accounts.
+
+    def _committed(self, passages: Sequence[Passage], outcome: Outcome, **where: Any) -> None:
+        self.record.committed([each.key for each in passages], outcome.failures, **where)
+        self._settle(passages)
 
     def _settle(self, passages: Sequence[Passage]) -> None:
         self.num_done += len(passages)
@@ -284,10 +303,11 @@ class Driver(Generic[U]):
         for passage in passages:
             self.flow.settled(passage)
 
-    def _leave(self, passages: Sequence[Passage], outcome: Outcome) -> None:
+    def _leave(self, passages: Sequence[Passage], outcome: Outcome, **where: Any) -> None:
         """Leave units to the next run; and all others too, if they would only meet the same."""
         assert outcome.fault is not None
         self.waiting[outcome.fault] += len(passages)
+        self.record.left([each.key for each in passages], outcome.fault, **where)
         for passage in passages:
             self.flow.settled(passage)
         self.faults_in_a_row += 1
@@ -306,8 +326,7 @@ class Driver(Generic[U]):
         if now_s >= self._next_nodes_s:
             self._next_nodes_s = now_s + NODES_INTERVAL_S
             self._look_at_nodes()
-        progress, silence = self._snapshot()
-        report(progress)
+        _, silence = self._look(report)
         self.tidying.committed(self.num_done)
         complaint = complaint_of(silence, self.job.execution, [pool.config for pool in self.pools])
         if complaint:
@@ -316,6 +335,29 @@ class Driver(Generic[U]):
         for pool in self.pools:
             if not self.flow.has_waiting(pool.number):
                 pool.shrink()
+
+    def _look(self, report: Report, *, ended: str | None = None) -> tuple[Progress, Silence]:
+        """Take the totals of now, and show them to everybody who watches."""
+        progress, silence = self._snapshot()
+        report(progress)
+        status = self.view.status(
+            progress, silence, [self._pool_status(pool, silence) for pool in (*self.pools, self.writers)],
+            nodes=len(self.recovery.nodes), attempts=self.num_given, lost=self.recovery.lost, ended=ended,
+        )  # fmt: skip
+        self.record.show(status)
+        self.ledger.publish.remote(status)
+        return progress, silence
+
+    def _pool_status(self, pool: ActorPool, silence: Silence) -> PoolStatus:
+        is_writing = pool is self.writers
+        waiting = len(self.flow.ready) if is_writing else self._num_waiting(pool.number)
+        ready = sum(actor.is_ready for actor in pool.actors)
+        loads = silence.loads.get(pool.config.name, Loads())
+        return PoolStatus(
+            name=pool.config.name, stages=pool.config.stages, ready=ready, starting=len(pool.actors) - ready,
+            most=pool.size.max, places=pool.num_places, waiting=waiting,
+            in_hand=sum(len(actor.in_hand) for actor in pool.actors), loads=loads.number, loading_s=loads.seconds,
+        )  # fmt: skip
 
     def _snapshot(self) -> tuple[Progress, Silence]:
         """The ledger's totals with what only the driver knows."""

@@ -8,7 +8,6 @@ waited out for a while; a unit for which it persists is left to the next run.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, TypeVar
 
 import ray
@@ -19,9 +18,10 @@ from infra.jobs.driver import Driver, placed_pools
 from infra.jobs.environments import runtime_env
 from infra.jobs.inline import InlineRun
 from infra.jobs.job import Job
-from infra.jobs.ledger import start_ledger
+from infra.jobs.ledger import end_ledger, start_ledger
 from infra.jobs.placement import PoolConfig
 from infra.jobs.reach import given_address
+from infra.jobs.record import RunRecord, recorded
 from infra.jobs.tidying import tidy
 from infra.jobs.watch import Report, not_started
 from infra.storage.settings import StorageSettings
@@ -69,11 +69,12 @@ def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
         tidy(job)
         return
     ledger = start_ledger(job.name)
-    try:
-        Driver(units, job, ledger, pools, options).run(report)
-    finally:
-        with suppress(ray.exceptions.RayError):
-            ray.kill(ledger)
+    with RunRecord(job.name, job.about) as record:
+        try:
+            with recorded(record, job, len(units)):
+                Driver(units, job, ledger, pools, options, record=record).run(report)
+        finally:
+            end_ledger(ledger)
 
 
 def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:

@@ -32,6 +32,8 @@ class Passage:
     """Whether it is tried with no other unit in work, because a worker that had several has died."""
     num_lost: int = 0
     """How often its worker or its data went away with a node."""
+    attempt: int = 0
+    """Times that it was given to a worker of its present pool."""
     group: Group | None = field(default=None, repr=False)
 
 
@@ -107,7 +109,7 @@ class Flow:
         """Take a unit from its pool to the next, or to those that wait for a commit."""
         passage.data, passage.node = data, node
         passage.pool += 1
-        passage.died_on, passage.is_alone = [], False
+        passage.died_on, passage.is_alone, passage.attempt = [], False, 0
         if passage.pool < len(self.queues):
             self.queues[passage.pool].append(passage)
         else:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from copy import deepcopy
 from functools import partial
 from typing import Generic, TypeVar
 
-from infra.jobs import notes
+from infra.jobs import notes, tally, unit_log
 from infra.jobs.ending import sigterm_told
 from infra.jobs.job import Job
 from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.persistence import persistently
 from infra.jobs.progress import Progress
+from infra.jobs.record import RunRecord, recorded
+from infra.jobs.status import RunView
 from infra.jobs.tidying import tidy
 from infra.jobs.waiting import check_none_left
 from infra.jobs.watch import Report
@@ -40,6 +43,7 @@ class InlineRun(Generic[U]):
         self._report = report
         self._reporting = threading.Lock()
         self._finished: list[U] = []
+        self._record, self._view = RunRecord(job.name, job.about), RunView(job, len(units))
 
     def run(self) -> None:
         """Do the units; an unexpected exception is a traceback.
@@ -48,10 +52,18 @@ class InlineRun(Generic[U]):
             UnitsWaitError: units are left to the next run.
         """
         self.job.open()
-        with notes.heard_by(self._note), sigterm_told(self._told_to_end):
+        with self._record, recorded(self._record, self.job, len(self.units)):
+            self._run()
+            self._tell(ended=self.ending or ("SIGTERM" if self.is_ended_by_signal else ""))
+        num_left = len(self.units) - self.num_done
+        check_none_left(self.progress, num_left, ending=self.ending, is_signal=self.is_ended_by_signal)
+
+    def _run(self) -> None:
+        with notes.heard_by(unit_log.teller(self._note)), sigterm_told(self._told_to_end):
             worker = self.job.worker(self.job.stages, debug=True)
             for number, unit in enumerate(self.units, start=1):
-                self._try(partial(worker.run, unit, self._alive))
+                with unit_log.of_unit(self.job.key(unit), 1) as said:
+                    self._try(partial(worker.run, unit, self._alive), said)
                 is_over = number == len(self.units) or self.ending is not None or self.is_ended_by_signal
                 if self._finished and (is_over or len(self._finished) == self.job.units_per_commit):
                     self._commit()
@@ -59,36 +71,42 @@ class InlineRun(Generic[U]):
                 if is_over:
                     break
         tidy(self.job)
-        num_left = len(self.units) - self.num_done
-        check_none_left(self.progress, num_left, ending=self.ending, is_signal=self.is_ended_by_signal)
 
-    def _try(self, work: partial[U]) -> None:
+    def _try(self, work: partial[U], said: unit_log.UnitLog) -> None:
         self.progress.units_in_work, before = 1, self.progress.in_work
         self._tell()
         try:
             self._finished.append(persistently(work, self.job.execution.patience_s))
+            self._record.passed(said.unit, {"attempt": said.attempt}, said.seconds, said.kept)
         except MachineFaultError as error:
-            self._leave(error, 1)
+            self._record.take(said.kept)
+            self._leave(error, [said.unit])
             self.progress.in_work = before
         self.progress.units_in_work, self.progress.units_finished = 0, len(self._finished)
 
     def _commit(self) -> None:
         units, self._finished = self._finished, []
         try:
-            self.progress.merge(persistently(partial(self.job.commit, units), self.job.execution.patience_s))
+            committed = persistently(partial(self.job.commit, units), self.job.execution.patience_s)
+            self.progress.merge(committed)
             self.num_done += len(units)
+            self._record.committed([self.job.key(unit) for unit in units], committed.failures)
         except MachineFaultError as error:
-            self._leave(error, len(units))
+            self._leave(error, [self.job.key(unit) for unit in units])
         self.progress.in_work = self.progress.units_finished = 0
 
-    def _leave(self, error: MachineFaultError, num: int) -> None:
-        self.progress.waiting[str(error)] += num
+    def _leave(self, error: MachineFaultError, units: Sequence[str]) -> None:
+        self.progress.waiting[str(error)] += len(units)
+        self._record.left(units, str(error))
         if error.is_for_all:
             self.ending = str(error)
 
-    def _tell(self) -> None:
+    def _tell(self, *, ended: str | None = None) -> None:
         with self._reporting:
+            for name, value in tally.take().items():
+                self.progress.counts[name] = self.progress.counts.get(name, 0.0) + value
             self._report(self.progress)
+            self._record.show(self._view.status(deepcopy(self.progress), ended=ended))
 
     def _alive(self) -> None:
         self.progress.in_work += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from infra.jobs.placement import ExecutionConfig
@@ -11,6 +12,20 @@ from infra.jobs.progress import Progress
 U = TypeVar("U")
 Alive = Callable[[], None]
 """Called by a worker now and then while it works on one unit, so that it is not taken for hanging."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class About:
+    """What is told of a job wherever it is watched: with its metrics, in the status of its run, and in its log."""
+
+    run: str = ""
+    """Path or URI of the directory of what it makes, where its status and its log are kept; empty for neither."""
+    settings: str = ""
+    """Hash of the settings that decide; empty where there is none."""
+    num_done: int = 0
+    """Units that earlier runs on the directory have done."""
+    scratch: str = ""
+    """Folder of a node's disk in which workers keep what they fetch; empty for the system's temporary one."""
 
 
 class Worker(Protocol[U]):
@@ -34,6 +49,11 @@ class Job(Protocol[U]):
     @property
     def name(self) -> str:
         """The beginning of the names of the cluster's actors, tasks and datasets."""
+        ...
+
+    @property
+    def about(self) -> About:
+        """What is told of it."""
         ...
 
     @property

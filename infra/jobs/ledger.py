@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import Final
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from infra.jobs.cluster import free_name, logs_directory
-from infra.jobs.progress import Left, Progress, Silence
+from infra.jobs.gauges import RunGauges
+from infra.jobs.progress import Left, Loads, Progress, Silence
+from infra.jobs.status import RunStatus
+from infra.jobs.tally import Counted
 
+ENDING_TIMEOUT_S: Final = 10.0
 MAX_NOTES = 100
 """Different notes that are shown; more are only in the workers' logs."""
 
@@ -26,22 +32,34 @@ class Ledger:
 
     def __init__(self) -> None:
         self.in_hand: dict[str, float] = {}  # unit → when it gave its last sign of life
+        self.begun: dict[str, float] = {}  # unit in hand → when it was taken up
+        self.stages: dict[str, str] = {}  # unit in hand → the stage that it is in
         self.clips: Counter[str] = Counter()  # by unit that is not committed
         self.ready: set[str] = set()
+        self.loads: dict[str, Loads] = {}
         self.done: set[str] = set()
         self.mistake: str | None = None
         self.notes: dict[str, None] = {}
         self.progress = Progress()
         self._last_sign_s = time.monotonic()
+        self._gauges: RunGauges | None = None
 
-    def started(self, pool: str) -> None:
-        """Note that a worker of `pool` has loaded what it needs."""
+    def started(self, pool: str, seconds: float = 0.0) -> None:
+        """Note that a worker of `pool` has loaded what it needs, and how long that took."""
         self.sign()
         self.ready.add(pool)
+        before = self.loads.get(pool, Loads())
+        self.loads[pool] = Loads(number=before.number + 1, seconds=before.seconds + seconds)
 
     def begin(self, units: Sequence[str]) -> None:
         """Note that a worker takes units up, or begins to commit them."""
         self.sign(*units)
+        self.begun.update(dict.fromkeys(units, self._last_sign_s))
+
+    def enter(self, unit: str, stage: str) -> None:
+        """Note the stage that a unit is in now."""
+        self.sign(unit)
+        self.stages[unit] = stage
 
     def sign(self, *units: str) -> None:
         """Note that a worker is alive, and that it works on these units."""
@@ -53,22 +71,27 @@ class Ledger:
         self.sign(unit)
         self.clips[unit] += 1
 
-    def end(self, units: Sequence[str]) -> None:
-        """Note that a worker has done with units, which go on elsewhere."""
+    def end(self, units: Sequence[str], counts: Mapping[Counted, float] | None = None) -> None:
+        """Note that a worker has done with units, which go on elsewhere, and what it has counted meanwhile."""
         self.sign()
         for unit in units:
-            self.in_hand.pop(unit, None)
+            for known in (self.in_hand, self.begun, self.stages):
+                known.pop(unit, None)
+        for name, value in (counts or {}).items():
+            self.progress.counts[name] = self.progress.counts.get(name, 0.0) + value
 
-    def committed(self, units: Sequence[str], progress: Progress) -> None:
+    def committed(
+        self, units: Sequence[str], progress: Progress, counts: Mapping[Counted, float] | None = None
+    ) -> None:
         """Add the totals of units that are committed together; once, if a worker died before it could say so."""
-        self.forget(units)
+        self.forget(units, counts)
         if not self.done.issuperset(units):
             self.progress.merge(progress)
             self.done.update(units)
 
-    def forget(self, units: Sequence[str]) -> None:
+    def forget(self, units: Sequence[str], counts: Mapping[Counted, float] | None = None) -> None:
         """Note that units are done with for this run, or will begin anew: their clips no longer count."""
-        self.end(units)
+        self.end(units, counts)
         for unit in units:
             self.clips.pop(unit, None)
 
@@ -76,8 +99,9 @@ class Ledger:
         """What became of the units of a worker that is gone."""
         begun = frozenset(unit for unit in units if unit in self.in_hand)
         committed = self.done.intersection(units)
+        stages = {unit: self.stages[unit] for unit in units if unit in self.stages}
         self.forget(units)
-        return Left(begun=begun - committed, committed=frozenset(committed))
+        return Left(begun=begun - committed, committed=frozenset(committed), stages=stages)
 
     def note(self, line: str) -> None:
         """Keep what a worker has to tell."""
@@ -103,12 +127,22 @@ class Ledger:
         """
         self.done.difference_update(settled)
         now_s = time.monotonic()
+        oldest = min(self.begun, key=lambda unit: self.begun[unit], default=None)
         silence = Silence(
             seconds=now_s - self._last_sign_s,
             in_hand={unit: now_s - last_s for unit, last_s in self.in_hand.items()},
             ready=frozenset(self.ready),
+            loads=dict(self.loads),
+            oldest=oldest,
+            oldest_s=0.0 if oldest is None else now_s - self.begun[oldest],
         )
         return replace(self.progress, in_work=self.clips.total(), notes=list(self.notes)), silence
+
+    def publish(self, status: RunStatus) -> None:
+        """Set the metrics of the run to its status."""
+        if self._gauges is None:
+            self._gauges = RunGauges()
+        self._gauges.publish(status)
 
 
 def start_ledger(job: str) -> ray.actor.ActorHandle:
@@ -116,3 +150,11 @@ def start_ledger(job: str) -> ray.actor.ActorHandle:
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"name": free_name(f"{job}/ledger"), "scheduling_strategy": here}
     return ray.remote(num_cpus=0)(Ledger).options(**options).remote()
+
+
+def end_ledger(ledger: ray.actor.ActorHandle) -> None:
+    """End a ledger. Unlike one that is killed, an actor that ends by itself still passes its last metrics on."""
+    with suppress(ray.exceptions.RayError):
+        ray.get(ledger.__ray_terminate__.remote(), timeout=ENDING_TIMEOUT_S)
+    with suppress(ray.exceptions.RayError):
+        ray.kill(ledger)

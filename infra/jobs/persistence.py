@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from infra.jobs import tally
 from infra.jobs.deadlines import sign_of_life
 from infra.jobs.machine_fault import FOR_ALL, MachineFaultError, machine_fault
+from infra.jobs.unit_log import log
 
 T = TypeVar("T")
 
@@ -43,6 +45,8 @@ def persistently(work: Callable[[], T], patience_s: float) -> T:
             fault = machine_fault(error)
             if fault is None:
                 raise
+            tally.count("machine_faults", fault)
+            log("waiting", level="warning", keep=True, reason=fault, detail=" ".join(str(error).split()))
             given_up_s = given_up_s or time.monotonic() + patience_s
             left_s = given_up_s - time.monotonic()
             if left_s <= 0:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+from infra.jobs.tally import Counted
+
+MAX_FAILURES: Final = 50
 
 
 @dataclass(kw_only=True, slots=True)
@@ -17,7 +22,16 @@ class Progress:
     kept: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     """By reason."""
-    stage_seconds: dict[str, float] = field(default_factory=dict)
+    video_s: float = 0.0
+    """Seconds of video that the units are made of."""
+    kept_video_s: float = 0.0
+    """Seconds of the clips that are kept; crops count beside what they are made from."""
+    num_bytes: int = 0
+    """Written by commits."""
+    commits: int = 0
+    """Shards, where a commit makes one."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Units that failed last, `MAX_FAILURES` at most, and why, in one line."""
     in_work: int = 0
     """Clips of units that are not committed yet, where the job reports them."""
     units_in_work: int = 0
@@ -28,6 +42,8 @@ class Progress:
     """Units that are left to the next run, by reason."""
     notes: list[str] = field(default_factory=list)
     """What workers had to tell so far, each line once."""
+    counts: dict[Counted, float] = field(default_factory=dict)
+    """What workers have counted besides; see `infra.jobs.tally`."""
 
     def merge(self, other: Progress) -> None:
         """Add another's totals."""
@@ -36,8 +52,21 @@ class Progress:
         self.clips += other.clips
         self.kept += other.kept
         self.rejected += other.rejected
-        for stage, value in other.stage_seconds.items():
-            self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + value
+        self.video_s += other.video_s
+        self.kept_video_s += other.kept_video_s
+        self.num_bytes += other.num_bytes
+        self.commits += other.commits
+        latest = [*self.failures.items(), *other.failures.items()][-MAX_FAILURES:]
+        self.failures = dict(latest)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loads:
+    """How often the actors of a pool have loaded what they need."""
+
+    number: int = 0
+    seconds: float = 0.0
+    """Over all of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +79,12 @@ class Silence:
     """Units that a worker has taken up, or that are being committed → seconds since their own last sign."""
     ready: frozenset[str]
     """Pools in which a worker has started."""
+    loads: Mapping[str, Loads] = field(default_factory=dict)
+    """By pool."""
+    oldest: str | None = None
+    """The unit that a worker took up longest ago of those in hand."""
+    oldest_s: float = 0.0
+    """Seconds since then."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,3 +95,5 @@ class Left:
     """Those that it had taken up and not handed on."""
     committed: frozenset[str]
     """Those of which nothing is left to do."""
+    stages: Mapping[str, str] = field(default_factory=dict)
+    """The stages that units were in, as far as that was heard."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import ray
 from ray.exceptions import (
@@ -19,7 +20,8 @@ from ray.exceptions import (
 from infra.jobs.actor_pool import PoolActor
 from infra.jobs.flow import Flow, Group, Passage
 from infra.jobs.placement import ExecutionConfig, PoolConfig
-from infra.jobs.pool_worker import Outcome
+from infra.jobs.pool_worker import SHORT_ID, Outcome
+from infra.jobs.record import RunRecord
 
 LOST_DATA: Final = (ObjectLostError, ObjectFetchTimedOutError)
 LOST_ACTOR: Final = (RayActorError, OutOfMemoryError)
@@ -28,6 +30,8 @@ MAX_LOST: Final = 20
 """Nodes that may leave with one unit before it is left to the next run, or writers that may die over one commit."""
 NO_MEMORY: Final = "low on memory"
 """What Ray says of a worker that it has ended because its node runs out of memory."""
+WORKER, NODE, MEMORY, WRITER, DATA = "worker died", "node left", "no memory", "writer died", "data gone"
+"""What units are lost to."""
 
 
 class Recovery:
@@ -41,6 +45,7 @@ class Recovery:
         *,
         settle: Callable[[Sequence[Passage]], None],
         leave: Callable[[Sequence[Passage], Outcome], None],
+        record: RunRecord,
     ) -> None:
         """Args:
         flow: where units go on.
@@ -48,19 +53,35 @@ class Recovery:
         execution: with its limits.
         settle: called with units that turn out to be committed.
         leave: called with units that are left to the next run, and why.
+        record: of the run.
         """
         self.flow = flow
         self.ledger = ledger
         self.execution = execution
         self.nodes: frozenset[str] = frozenset()
         """Those that the cluster has, as far as is known."""
+        self.addresses: dict[str, str] = {}
+        """Of every node that was ever seen."""
+        self.lost: Counter[str] = Counter()
+        """Units that began anew, by what their worker was lost to."""
         self._settle = settle
         self._leave = leave
+        self._record = record
 
     def look(self) -> frozenset[str]:
         """See which nodes there are now."""
-        self.nodes = frozenset(node["NodeID"] for node in ray.nodes() if node["Alive"])
+        known = ray.nodes()
+        self.addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in known}
+        nodes = frozenset(node["NodeID"] for node in known if node["Alive"])
+        for event, changed in (("node_joined", nodes - self.nodes), ("node_left", self.nodes - nodes)):
+            for node in changed:
+                self._record.log(event, **self.where(node))
+        self.nodes = nodes
         return self.nodes
+
+    def where(self, node: str | None) -> dict[str, Any]:
+        """A node as logs name it."""
+        return {"node": self.addresses.get(node or ""), "node_id": None if node is None else node[:SHORT_ID]}
 
     def lost_actor(self, actor: PoolActor, error: RayError) -> None:
         """See to the units of a pool's actor that is gone."""
@@ -70,12 +91,21 @@ class Recovery:
         # Out of reach: nobody knows how far its units are.
         is_lost = not isinstance(error, ActorDiedError | OutOfMemoryError)
         is_out_of_memory = isinstance(error, OutOfMemoryError) or NO_MEMORY in str(error)
+        is_away = is_lost or actor.node not in self.nodes
+        reason = NODE if is_away else MEMORY if is_out_of_memory else WORKER
         for passage in passages:
             if passage.key in left.committed:
                 self._settle([passage])
-            elif passage.key not in left.begun:
+                continue
+            if passage.key not in left.begun:
                 self._hand_back(passage)
-            elif is_lost or actor.node not in self.nodes:
+                continue
+            self.lost[reason] += 1
+            self._record.log(
+                "lost", level="warning", unit=passage.key, pool=actor.pool.config.name, attempt=passage.attempt,
+                stage=left.stages.get(passage.key), reason=reason, **self.where(actor.node),
+            )  # fmt: skip
+            if is_away:
                 self.begin_anew(passage)
             else:
                 self._died_over(actor, passage, is_alone=len(left.begun) == 1, is_out_of_memory=is_out_of_memory)
@@ -104,6 +134,7 @@ class Recovery:
         gone = [each for each in members if each.node is not None and each.node not in self.nodes]
         if not gone and is_data_lost:
             gone = members  # nobody says which of them is lost
+        self.lost[WRITER] += not is_data_lost
         for passage in gone:
             self.begin_anew(passage, from_start=True)
         self.flow.put_back(group)
@@ -111,6 +142,7 @@ class Recovery:
     def begin_anew(self, passage: Passage, *, from_start: bool = False) -> None:
         """Let a unit that a node has taken along pass its pool again, or all of them if its data is lost."""
         passage.num_lost += 1
+        self.lost[DATA] += from_start
         if passage.num_lost > MAX_LOST:
             self._leave([passage], Outcome(fault=f"its node was lost {MAX_LOST} times"))
         elif from_start or not self._has_data(passage):

@@ -8,9 +8,12 @@ import os
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from infra.jobs import tally
 
 RETRIES = 3
 FIRST_PAUSE_S = 1.0
@@ -152,7 +155,7 @@ def _ask(request: urllib.request.Request, timeout_s: float, tries: int) -> bytes
         if attempt:
             time.sleep(max(FIRST_PAUSE_S * 2 ** (attempt - 1), min(wished_s, MAX_PAUSE_S)))
         try:
-            with urllib.request.urlopen(request, timeout=timeout_s) as answer:
+            with _counted(request.host), urllib.request.urlopen(request, timeout=timeout_s) as answer:
                 return bytes(answer.read())
         except urllib.error.HTTPError as error:
             problem = NotNowError(f"the server answered {error.code}", status=error.code, told=_told(error))
@@ -163,6 +166,23 @@ def _ask(request: urllib.request.Request, timeout_s: float, tries: int) -> bytes
         except (urllib.error.URLError, OSError, http.client.HTTPException) as error:
             problem = NotNowError(f"the server cannot be reached ({getattr(error, 'reason', error)})")
     raise problem
+
+
+@contextmanager
+def _counted(server: str) -> Iterator[None]:
+    """Count the request that is made inside, by how it ends, and the seconds that it takes."""
+    outcome, start = "answered", time.monotonic()
+    try:
+        yield
+    except urllib.error.HTTPError as error:
+        outcome = str(error.code)
+        raise
+    except (OSError, http.client.HTTPException):
+        outcome = "unreachable"
+        raise
+    finally:
+        tally.count("served_requests", server, outcome)
+        tally.count("served_seconds", server, amount=time.monotonic() - start)
 
 
 def _told(error: urllib.error.HTTPError) -> str:

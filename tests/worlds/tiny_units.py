@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from infra.jobs.job import Alive
+from infra.jobs.job import About, Alive
 from infra.jobs.placement import ExecutionConfig, PoolConfig
 from infra.jobs.progress import Progress
 from infra.storage.commits import CommitDirectory
@@ -43,6 +43,10 @@ class TinyJob:
     units_per_commit: int = PER_COMMIT
     name: str = "tiny"
     stages: tuple[str, ...] = ("first", "second")
+
+    @property
+    def about(self) -> About:
+        return About(run=str(self.out), settings="tiny")
 
     @property
     def directory(self) -> CommitDirectory:

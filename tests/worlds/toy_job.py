@@ -16,7 +16,7 @@ import ray
 
 from infra.config import ConfigError
 from infra.jobs import notes
-from infra.jobs.job import Alive
+from infra.jobs.job import About, Alive
 from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.placement import ExecutionConfig
 from infra.jobs.progress import Progress
@@ -62,6 +62,10 @@ class ToyJob:
     """Units that a worker must have in work at once when it begins: it waits for them."""
     name: str = "toy"
     stages: tuple[str, ...] = ("first", "second")
+
+    @property
+    def about(self) -> About:
+        return About(run=str(self.out))
 
     def open(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from curation.backends.vlm.clip_video import ClipVideo
 from curation.backends.vlm.config import VlmConfig
 from curation.clip.replies import ModelReply
+from infra.jobs import tally
 from infra.jobs.machine_fault import MachineFaultError
 from infra.served.chat import first_choice, text_part
 from infra.served.endpoint import NotNowError
@@ -140,7 +141,10 @@ class VlmClient:
             answer = self.config.server.post("chat/completions", body, tries=1)
             choice, text = first_choice(answer)
             # JSON can hold half a character, which no record can.
-            return choice, text.encode(errors="backslashreplace").decode(), _usage(answer)
+            usage = _usage(answer)
+            for kind in ("prompt", "completion"):
+                tally.count("served_tokens", self.config.model, kind, amount=usage[f"{kind}_tokens"])
+            return choice, text.encode(errors="backslashreplace").decode(), usage
 
         try:
             return patiently(ask, server=self.config.called, patience_s=self.config.patience_s)

@@ -81,12 +81,12 @@ def test_the_first_mistake_is_the_refusal() -> None:
 def test_totals_of_commits_are_added() -> None:
     ledger = Ledger()
     # The worker that committed "b" died before it could say so, and another committed it again.
-    for unit, stage_s in (("a", 1.0), ("b", 2.5), ("b", 2.5)):
-        part = Progress(units=1, failed=1, clips=3, kept=2, rejected=Counter(dark=1), stage_seconds={"faces": stage_s})
+    for unit, video_s in (("a", 1.0), ("b", 2.5), ("b", 2.5)):
+        part = Progress(units=1, failed=1, clips=3, kept=2, rejected=Counter(dark=1), video_s=video_s)
         ledger.committed([unit], part)
     found = totals(ledger)
     assert (found.units, found.failed, found.clips, found.kept) == (2, 2, 6, 4)
-    assert (found.rejected, found.stage_seconds) == (Counter(dark=2), {"faces": 3.5})
+    assert (found.rejected, found.video_s) == (Counter(dark=2), 3.5)
 
 
 def test_nothing_is_kept_of_units_of_which_the_driver_knows() -> None:

@@ -1,0 +1,103 @@
+"""The log of a run, kept beside it: a JSON object a line, by which one finds what became of a unit, and where.
+
+`RUN/logs/<job>-<begun>-<number>.jsonl` has a line for every pool that a unit has passed, for its commit, and for what
+went wrong on the way. Only the driver writes it, so it outlives workers and nodes. A file is closed when it is
+`MAX_BYTES` long. An object store has no files that grow: there, the whole of the last one is sent now and then.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from infra.jobs.unit_log import Line, as_text
+from infra.storage.files import filesystem, is_local, join, list_files, naming, read_bytes
+
+FOLDER: Final = "logs"
+MAX_BYTES: Final = 8 << 20
+
+
+class RunLog:
+    """The log of one run of a job, as its only writer sees it.
+
+    Raises:
+        OSError: the disk or the store fails; all methods raise it.
+    """
+
+    def __init__(self, run: str, job: str) -> None:
+        begun = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+        self._stem = join(run, FOLDER, f"{job}-{begun}")
+        self._number = 0
+        self._waiting = bytearray()
+        """Of the current file, what is not written yet; on an object store all of it."""
+        self._num_sent = 0
+
+    def add(self, lines: Iterable[Line]) -> None:
+        """Take lines; they are written when `write` is called next."""
+        for each in lines:
+            self._waiting += as_text(each).encode() + b"\n"
+
+    def write(self) -> None:
+        """Write what has been taken."""
+        path = f"{self._stem}-{self._number:05d}.jsonl"
+        if is_local(path):
+            self._append(path)
+        elif len(self._waiting) > self._num_sent:
+            fs, plain = filesystem(path)
+            fs.pipe_file(plain, bytes(self._waiting))
+            self._num_sent = len(self._waiting)
+            if self._num_sent > MAX_BYTES:
+                self._begin_next()
+
+    def _append(self, path: str) -> None:
+        if not self._waiting:
+            return
+        target = Path(filesystem(path)[1])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with naming(path), target.open("ab") as file:
+            file.write(self._waiting)
+            size = file.tell()
+        self._waiting.clear()
+        if size > MAX_BYTES:
+            self._begin_next()
+
+    def _begin_next(self) -> None:
+        self._number += 1
+        self._num_sent = 0
+        self._waiting.clear()
+
+
+def lines_about(run: str, unit: str) -> Iterator[Line]:
+    """What the logs of all runs on a directory say of a unit, the oldest first.
+
+    Args:
+        run: the directory.
+        unit: its key.
+
+    Raises:
+        OSError: the store fails.
+    """
+    key = json.dumps(unit, ensure_ascii=False)[1:-1].encode()
+    folder = join(run, FOLDER)
+    for name in sorted(list_files(folder, ".jsonl"), key=lambda name: name.rsplit("-", 2)[1:]):
+        try:
+            whole = read_bytes(join(folder, name))
+        except FileNotFoundError:
+            continue
+        if key not in whole:
+            continue
+        for text in whole.split(b"\n"):
+            if key in text and (found := _line(text)) is not None and found.get("unit") == unit:
+                yield found
+
+
+def _line(text: bytes) -> Line | None:
+    """A line of the log; None for one that a crash cut short."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None

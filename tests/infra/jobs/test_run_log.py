@@ -1,0 +1,77 @@
+"""The log of a run: written by its driver, found again by a unit's key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import s3fs
+
+from infra.jobs import run_log
+from infra.jobs.job import About
+from infra.jobs.record import RunRecord
+from infra.jobs.run_log import FOLDER, RunLog, lines_about
+from infra.jobs.unit_log import line
+
+
+def test_lines_are_found_by_their_unit_over_all_runs_in_order(tmp_path: Path) -> None:
+    for run in range(2):
+        log = RunLog(str(tmp_path), "toy-720p")
+        log.add([line("passed", unit=unit, run_number=run) for unit in ("a", "a-b", 'q"uote', "später")])
+        log.write()
+    (part, *_) = sorted((tmp_path / FOLDER).iterdir())
+    with part.open("ab") as file:
+        file.write(b'{"unit": "a", "eve')  # torn by a crash
+    for unit in ("a", "a-b", 'q"uote', "später"):
+        assert [found["run_number"] for found in lines_about(str(tmp_path), unit)] == [0, 1]
+    assert not list(lines_about(str(tmp_path), "nobody"))
+
+
+def test_a_long_log_is_cut_into_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_log, "MAX_BYTES", 400)
+    log = RunLog(str(tmp_path), "toy")
+    for number in range(20):
+        log.add([line("passed", unit=f"u{number % 2}", number=number)])
+        log.write()
+    assert len(list((tmp_path / FOLDER).iterdir())) > 2
+    assert [found["number"] for found in lines_about(str(tmp_path), "u1")] == list(range(1, 20, 2))
+
+
+def test_on_an_object_store_the_last_file_is_sent_whole(object_store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_log, "MAX_BYTES", 400)
+    run = "s3://run-log/logged"
+    s3fs.S3FileSystem().mkdir("run-log")
+    log = RunLog(run, "toy")
+    for number in range(12):
+        log.add([line("passed", unit="u", number=number)])
+        if number % 2:
+            log.write()
+    log.write()
+    assert [found["number"] for found in lines_about(run, "u")] == list(range(12))
+
+
+def test_a_log_that_cannot_be_written_is_told_once_and_ends_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / FOLDER).write_text("a file in the folder's place")
+    record = RunRecord("toy", About(run=str(tmp_path)))
+    with record:
+        record.log("passed", unit="u")
+    assert capsys.readouterr().err.count("cannot be kept now") == 1
+
+
+def test_the_record_has_a_line_for_each_unit_that_is_committed_failed_or_left(tmp_path: Path) -> None:
+    record = RunRecord("toy", About(run=str(tmp_path)))
+    with record:
+        record.passed("a", {"pool": "all", "attempt": 2, "node": "10.0.0.1"}, {"faces": 1.23456, "pose": 0.0}, ())
+        record.committed(["a", "b"], {"b": "probe/empty_file: b.mp4"}, node="10.0.0.1")
+        record.left(["c"], "the store throttles")
+    (part,) = (tmp_path / FOLDER).iterdir()
+    lines = [json.loads(text) for text in part.read_text().splitlines()]
+    assert [(each["event"], each["unit"]) for each in lines] == [
+        ("passed", "a"), ("committed", "a"), ("failed", "b"), ("left", "c"),
+    ]  # fmt: skip
+    assert lines[0]["seconds"] == {"faces": 1.235}
+    assert {each["job"] for each in lines} == {"toy"}
+    assert lines[2]["reason"] == "probe/empty_file: b.mp4"
