@@ -22,6 +22,7 @@ ABOUT: Final = {
     "compact": "merge a run's small shards into large ones",
     "report": "write RUN/report.html from what is committed",
     "show": "print the whole record of one clip or source",
+    "logs": "what became of a source, and where; without one, what went wrong in a run",
     "browse": "a page on which clips are searched, filtered, compared between runs, and played",
     "extract": "write a clip's files and its first frame: a portrait and speech to use",
     "encode": "turn curated shards into what training reads; adds what is new",

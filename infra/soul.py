@@ -39,6 +39,7 @@ ENTRIES: Final = {
     "compact": _own("curation", "merge a run's small shards into large ones", "compact"),
     "report": _own("curation", "write RUN/report.html again", "report"),
     "show": _own("curation", "the whole record of one clip or source", "show"),
+    "logs": _own("curation", "what became of a source, and where; what went wrong in a run", "logs"),
     "browse": _own("curation", "a page on which clips are searched, compared and played", "browse"),
     "extract": _own("curation", "a clip's files and first frame: a portrait and speech to use", "extract"),
     "encode": _own("curation", "curated shards -> what training reads", "encode"),

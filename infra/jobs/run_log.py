@@ -8,16 +8,21 @@ went wrong on the way. Only the driver writes it, so it outlives workers and nod
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from infra.jobs.unit_log import Line, as_text
 from infra.storage.files import filesystem, is_local, join, list_files, naming, read_bytes
 
 FOLDER: Final = "logs"
 MAX_BYTES: Final = 8 << 20
+CLIP_NUMBER: Final = re.compile(r"(-[^-]*)?-[^-]*$")
+"""The end of a clip's key that its unit's lacks, and as much again for a crop's."""
+TOLD: Final = frozenset({"time", "level", "event", "run", "job", "pool", "stage", "attempt", "node", "node_id", "pid"})
+"""Fields that are told by their place in a line, or known to who asks."""
 
 
 class RunLog:
@@ -80,17 +85,61 @@ def lines_about(run: str, unit: str) -> Iterator[Line]:
     Raises:
         OSError: the store fails.
     """
-    key = json.dumps(unit, ensure_ascii=False)[1:-1].encode()
+    key = json.dumps(unit, ensure_ascii=False)
+    for found in _lines(run, [f'"unit": {key}', key]):
+        if found.get("unit") == unit:
+            yield found
+
+
+def lines_about_clip(run: str, clip: str) -> Iterator[Line]:
+    """As `lines_about`, by the key of a clip: it begins with the key of the unit that it is from."""
+    for found in _lines(run, [CLIP_NUMBER.sub("", clip)]):
+        if (unit := found.get("unit")) is not None and clip.startswith(f"{unit}-"):
+            yield found
+
+
+def problems(run: str) -> Iterator[Line]:
+    """What the logs say of the runs themselves, and all that went wrong in them, the oldest first.
+
+    Raises:
+        OSError: the store fails.
+    """
+    for found in _lines(run, ['"level": "', '"event": "']):
+        if found.get("level") != "info" or "unit" not in found:
+            yield found
+
+
+def as_told(line: Line) -> str:
+    """A line of a log as people read it."""
+    place = [str(line[name]) for name in ("pool", "stage") if name in line]
+    parts = [str(line.get("time", "")), str(line.get("event", "")), "/".join(place)]
+    if "attempt" in line:
+        parts.append(f"attempt {line['attempt']}")
+    if "node" in line:
+        parts.append(f"on {line['node']} ({line.get('node_id', 'here')})")
+    parts += [f"{name}={_value(value)}" for name, value in line.items() if name not in TOLD]
+    return "  ".join(part for part in parts if part)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{name}:{each}" for name, each in value.items())
+    return str(value)
+
+
+def _lines(run: str, words: Sequence[str]) -> Iterator[Line]:
+    """The lines that have all of these words, the oldest first."""
+    wanted = [word.encode() for word in words]
     folder = join(run, FOLDER)
     for name in sorted(list_files(folder, ".jsonl"), key=lambda name: name.rsplit("-", 2)[1:]):
         try:
             whole = read_bytes(join(folder, name))
         except FileNotFoundError:
             continue
-        if key not in whole:
+        if not all(word in whole for word in wanted):
             continue
         for text in whole.split(b"\n"):
-            if key in text and (found := _line(text)) is not None and found.get("unit") == unit:
+            if all(word in text for word in wanted) and (found := _line(text)) is not None:
                 yield found
 
 

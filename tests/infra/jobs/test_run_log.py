@@ -11,7 +11,7 @@ import s3fs
 from infra.jobs import run_log
 from infra.jobs.job import About
 from infra.jobs.record import RunRecord
-from infra.jobs.run_log import FOLDER, RunLog, lines_about
+from infra.jobs.run_log import FOLDER, RunLog, as_told, lines_about, lines_about_clip, problems
 from infra.jobs.unit_log import line
 
 
@@ -75,3 +75,28 @@ def test_the_record_has_a_line_for_each_unit_that_is_committed_failed_or_left(tm
     assert lines[0]["seconds"] == {"faces": 1.235}
     assert {each["job"] for each in lines} == {"toy"}
     assert lines[2]["reason"] == "probe/empty_file: b.mp4"
+
+
+def test_a_units_lines_are_found_by_a_clips_key_too(tmp_path: Path) -> None:
+    log = RunLog(str(tmp_path), "toy")
+    log.add([line("passed", unit="a-talk-0f0f0f0f0f-0000"), line("passed", unit="a-talk-0f0f0f0f0f-0001")])
+    log.write()
+    for clip in ("a-talk-0f0f0f0f0f-0001-0007", "a-talk-0f0f0f0f0f-0001-0007-upper"):
+        (found,) = lines_about_clip(str(tmp_path), clip)
+        assert found["unit"] == "a-talk-0f0f0f0f0f-0001"
+
+
+def test_problems_are_all_but_the_ordinary_course_of_units(tmp_path: Path) -> None:
+    log = RunLog(str(tmp_path), "toy")
+    log.add(
+        [line("began", planned=2), line("passed", unit="a"), line("lost", level="warning", unit="b"), line("ended")]
+    )
+    log.write()
+    assert [found["event"] for found in problems(str(tmp_path))] == ["began", "lost", "ended"]
+
+
+def test_a_line_is_told_with_where_it_happened() -> None:
+    whole = line("lost", level="warning", unit="u", pool="look", stage="faces", attempt=2, node="10.0.0.3",
+                 node_id="ab12cd34", reason="worker died")  # fmt: skip
+    told = as_told({**whole, "time": "T"})
+    assert told == "T  lost  look/faces  attempt 2  on 10.0.0.3 (ab12cd34)  unit=u  reason=worker died"
