@@ -82,7 +82,8 @@ MODEL_PINS   = infra/environments/$*-$(DEVICE).txt
 
 .DEFAULT_GOAL := help
 .PHONY: help env env-train $(MODEL_ENVIRONMENTS) check format test test-slow test-production coverage mutants curate \
-	serve-models report browse encode codebook negatives train generate studio serve bench demo clean
+	serve-models report browse watch encode codebook negatives train generate studio serve bench demo monitor dashboards \
+	test-tools clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 20
@@ -147,6 +148,9 @@ format: $(INSTALLED) ## Apply the formatter and the safe lint fixes
 test: $(INSTALLED) $(STUDIO) ## Run the tests (minutes)
 	$(PY) -m pytest -m "not slow and not gpu and not network and not production"
 
+test-tools: ## Install what some tests need besides (Debian, Ubuntu; as root): Prometheus, Slurm; they are skipped without
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus slurm-wlm munge
+
 test-slow: $(INSTALLED) ## Run the long tests (kill rounds, damaged inputs)
 	$(PY) -m pytest -m "slow and not gpu and not network and not production"
 
@@ -178,6 +182,9 @@ report: $(FOR_CURATION) ## Write RUN/report.html again
 
 browse: $(FOR_CURATION) ## Serve a page of the clips of RUN=: search, filter, play (ARGS="--run OTHER" compares), until ctrl-C
 	exec $(PY) -m curation browse --run "$(RUN)" $(ARGS)
+
+watch: $(FOR_CURATION) ## Serve a page of how far RUN= is, what becomes of the clips, and what failed, until ctrl-C
+	exec $(PY) -m curation watch --run "$(RUN)" $(ARGS)
 
 encode: $(INSTALLED) ## Encode the curated shards of RUN= for STAGE=720p|1080p (MODEL=: default the profile's)
 	@test -n "$(STAGE)" || { echo "soul: give STAGE=720p or STAGE=1080p" >&2; exit 2; }
@@ -223,6 +230,12 @@ demo: $(INSTALLED) ## The whole way on the sample bucket, ten minutes on two cor
 	$(PY) -m training codebook --run "$(RUN)"
 	$(PY) -m training run --run "$(RUN)" --stage 720p $(foreach setting,$(PORTRAIT),--set "$(setting)")
 	$(PY) -m bench.studies.portrait_lips --model "$(RUN)/model" --out "$(RUN)/demo"
+
+monitor: $(FOR_CURATION) ## Watch this machine: Prometheus, and Grafana where it is installed, until ctrl-C
+	exec $(PY) -m infra.monitoring run $(ARGS)
+
+dashboards: $(INSTALLED) ## Write Grafana's boards and the alert rules for Kubernetes again (infra/monitoring)
+	$(PY) -m infra.monitoring boards $(ARGS)
 
 clean: ## Remove caches (environment and runs stay)
 	rm -rf mutants .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -19,6 +19,7 @@ from infra.command_line import CommandFailedError
 from infra.jobs.cluster import ray_session
 from infra.jobs.notes import tell
 from infra.jobs.reach import given_address
+from infra.watched import announced
 from serving.api_config import ApiConfig
 from serving.door import Door
 from serving.replica import Replica, ReplicaConfig
@@ -67,7 +68,8 @@ def serve_videos(settings: ServerSettings, api: ApiConfig, replica: ReplicaConfi
             door = _start(settings, api, replica)
             address = f"http://{settings.host}:{settings.port}"
             tell(f"videos are made at {address}/v1/videos; {address}/docs explains how to ask")
-            _watch()
+            with announced("soul-serving", f"{settings.host}:{settings.port}"):
+                _watch()
         finally:
             if door is not None:
                 _end(door, settings.drain_s)

@@ -27,7 +27,10 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 """The parts, and the rooms that may do more than their part, each with all that it may import of the others."""
 
 ROOMS: Mapping[str, str] = {
-    "infra": "environments config default_run command_line pack terminal bars storage hub jobs served servers soul",
+    "infra": (
+        "environments config default_run command_line pack terminal bars watched storage hub jobs served servers "
+        "monitoring soul"
+    ),
     "model": "ahead device media codecs network weights generation pretrained cost commands __main__",
     "curation": (
         "clip rules media backends tiny_models sample shards compaction encoding sources planning stage runner stages "

@@ -161,7 +161,9 @@ class Trainer:
     def open_logs(self) -> None:
         """Begin to log, on the main process: the recipe, and what the videos of the validation are made from."""
         recipe, step = self.recipe, self.state.step
-        self.logs = open_logs(self.folder, step, recipe.monitoring, asdict(recipe), self.display.say)
+        self.logs = open_logs(
+            self.folder, step, recipe.monitoring, asdict(recipe), self.display.say, total_steps=self.total_steps
+        )
         for each in self.shown:
             self.logs.text(step, each.prompt_title, each.sample.prompts[0])
 

@@ -22,6 +22,7 @@ from ray.job_config import JobConfig
 from infra.command_line import CommandFailedError
 from infra.jobs.reach import given_address
 from infra.terminal import off_the_terminal
+from infra.watched import running_monitor
 
 ENDING = (signal.SIGINT, signal.SIGTERM)
 ADDRESS_TIMEOUT_S = 10.0
@@ -37,6 +38,8 @@ OWN_SETTINGS = {
     # A node that runs out of memory loses one worker at a time, the newest first. By default Ray ends several at once,
     # the ledger among them, without which a run cannot go on.
     "RAY_worker_killing_policy_by_group": "true",
+    # Metrics reach whoever watches after 2 s, not 10: runs of a minute are worth watching, too.
+    "RAY_metrics_report_interval_ms": "2000",
     # Ray's own processes otherwise write to this terminal; set this to "info" to look into the cluster itself.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
@@ -155,7 +158,7 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
     for setting, value in OWN_SETTINGS.items():
         os.environ.setdefault(setting, value)
     if address is None:
-        for setting, value in LOCAL_SETTINGS.items():
+        for setting, value in {**LOCAL_SETTINGS, **_watched()}.items():
             os.environ.setdefault(setting, value)
         # With this off, a cluster of one machine has the address 127.0.0.1, and its ports are open to this machine
         # alone. Ray means the setting for other systems and has read it at import, so the constant is set as well.
@@ -180,6 +183,15 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
         if address is not None:
             raise ConnectionError(f"no Ray cluster at RAY_ADDRESS={address}: {reason}") from error
         raise ClusterError(f"Ray does not start: {reason}; its logs are in {logs_directory()}") from error
+
+
+def _watched() -> dict[str, str]:
+    """What Ray's dashboard must know to show what `make monitor` records of this machine."""
+    monitor = running_monitor()
+    if monitor is None:
+        return {}
+    boards = {} if monitor.grafana is None else {"RAY_GRAFANA_HOST": monitor.grafana}
+    return {"RAY_PROMETHEUS_HOST": monitor.prometheus, **boards}
 
 
 def print_our_lines(data: dict[str, Any], *, ignore_prefix: bool) -> None:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from infra.jobs.cluster import dashboard_hint, ray_session
 from infra.jobs.progress import Progress
+from infra.watched import running_monitor
 
 PLAIN_INTERVAL_S = 60.0
 """Without a terminal (CI, a log file) a line is printed this often, the first when work begins."""
@@ -143,4 +144,7 @@ def announced_ray(console: Console, name: str = "curation") -> Iterator[None]:
     console.print("Starting Ray ...")
     with ray_session(name) as dashboard:
         console.print(f"dashboard  {dashboard}{dashboard_hint()}", soft_wrap=True, highlight=False)
+        if (monitor := running_monitor()) is not None:
+            where = f"{monitor.prometheus}/graph" if monitor.grafana is None else f"{monitor.grafana}/dashboards"
+            console.print(f"metrics    {where}", soft_wrap=True, highlight=False)
         yield

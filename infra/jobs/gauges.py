@@ -16,8 +16,8 @@ from infra.jobs import tally
 from infra.jobs.status import RunStatus
 
 PREFIX: Final = "soul_"
-OF_RUN: Final = ("job", "run")
-"""Labels of every gauge."""
+OF_RUN: Final = ("job_name", "run")
+"""Labels of every gauge. (Prometheus means something else by `job`.)"""
 
 GAUGES: Final = {
     "run_info": ("1 for the run that goes on", ("settings",)),
@@ -61,7 +61,7 @@ class RunGauges:
 
     def publish(self, status: RunStatus) -> None:
         """Set all gauges to a status; what is no longer there is 0."""
-        of_run = {"job": status.job, "run": status.about.run}
+        of_run = {"job_name": status.job, "run": status.about.run}
         gone = dict.fromkeys(self._told, 0.0)
         for name, labels, value in values_of(status):
             gone.pop((name, labels), None)

@@ -21,8 +21,11 @@ from infra.jobs.gauges import RunGauges
 from infra.jobs.progress import Left, Loads, Progress, Silence
 from infra.jobs.status import RunStatus
 from infra.jobs.tally import Counted
+from infra.jobs.unit_log import as_text, line
 
 ENDING_TIMEOUT_S: Final = 10.0
+TELL_EVERY_S: Final = 10.0
+"""Between two lines with the totals, which Ray's dashboard shows as the ledger's log."""
 MAX_NOTES = 100
 """Different notes that are shown; more are only in the workers' logs."""
 
@@ -43,6 +46,7 @@ class Ledger:
         self.progress = Progress()
         self._last_sign_s = time.monotonic()
         self._gauges: RunGauges | None = None
+        self._told_s = 0.0
 
     def started(self, pool: str, seconds: float = 0.0) -> None:
         """Note that a worker of `pool` has loaded what it needs, and how long that took."""
@@ -143,6 +147,10 @@ class Ledger:
         if self._gauges is None:
             self._gauges = RunGauges()
         self._gauges.publish(status)
+        if status.ended is not None or status.now - self._told_s >= TELL_EVERY_S:
+            self._told_s = status.now
+            totals = status.progress
+            print(as_text(line("totals", units=status.units, clips=totals.clips, kept=totals.kept)), flush=True)
 
 
 def start_ledger(job: str) -> ray.actor.ActorHandle:

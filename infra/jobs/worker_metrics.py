@@ -15,7 +15,7 @@ from typing import Any, Final
 import ray
 from ray.util import metrics
 
-from infra.jobs.gauges import PREFIX
+from infra.jobs.gauges import OF_RUN, PREFIX
 from infra.jobs.job import Job
 
 BUCKETS_S: Final = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]
@@ -26,13 +26,13 @@ class WorkerMetrics:
 
     def __init__(self, job: Job[Any], ledger: ray.actor.ActorHandle) -> None:
         self.ledger = ledger
-        self._labels = {"job": job.name, "run": job.about.run}
+        self._labels = {"job_name": job.name, "run": job.about.run}
         self._scratch = Path(job.about.scratch or tempfile.gettempdir())
         self._seconds = metrics.Histogram(
-            f"{PREFIX}stage_unit_seconds", "Wall time of a stage on one unit", BUCKETS_S, ("job", "run", "stage")
+            f"{PREFIX}stage_unit_seconds", "Wall time of a stage on one unit", BUCKETS_S, (*OF_RUN, "stage")
         )
         self._free, self._total = (
-            metrics.Gauge(f"{PREFIX}scratch_{kind}_bytes", f"Bytes of a node's scratch disk: {about}", ("job", "run"))
+            metrics.Gauge(f"{PREFIX}scratch_{kind}_bytes", f"Bytes of a node's scratch disk: {about}", OF_RUN)
             for kind, about in (("free", "what is free"), ("total", "all of it"))
         )
         self.see_scratch()

@@ -40,6 +40,8 @@ class ServerConfig:
 
     health: ClassVar[str] = "/health"
     """Path that answers 200 once the server can work."""
+    has_metrics: ClassVar[bool] = False
+    """Whether it tells Prometheus about itself, at /metrics."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
@@ -71,6 +73,8 @@ class VllmServer(ServerConfig):
     """Names that clients may ask for; the model's own by default."""
     max_model_len: int
     """Most tokens of a question and its answer; the cache for one such must fit beside the weights."""
+
+    has_metrics: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from infra.jobs.notes import tell
 from infra.servers.config import ServerConfig, asked_at
 from infra.servers.gpus import VISIBLE
 from infra.servers.process import ServerProcess, check_free
+from infra.watched import announced
 
 POLL_S: Final = 0.5
 TELL_EVERY_S: Final = 30.0
@@ -46,6 +48,8 @@ class Kept:
         self.url = asked_at(config.host, config.port)
         self.process: ServerProcess | None = None
         self.working = False
+        self.watched = ExitStack()
+        """Open while it works: whoever watches this machine finds its metrics."""
         self.deaths = 0
         self.again_s = 0.0
         self.told_s = 0.0
@@ -67,6 +71,7 @@ class Kept:
 
     def end(self) -> None:
         """End its process, if there is one."""
+        self.watched.close()
         if self.process is not None:
             self.process.end()
             self.process = None
@@ -82,6 +87,8 @@ class Kept:
         took_s = now_s - process.started_s
         if process.works():
             self.working, self.deaths = True, 0
+            if self.config.has_metrics:
+                self.watched.enter_context(announced("soul-models", self.url.partition("//")[2]))
             tell(f"{self.name} answers at {self.url} after {took_s:.0f} s")
         elif took_s > self.config.start_timeout_s:
             self._died(f"has not answered for {took_s:.0f} s")

@@ -16,8 +16,14 @@ class MonitoringConfig:
     """Project of Weights & Biases, `PROJECT` or `ENTITY/PROJECT`; empty for none. The package wandb is not among those
     that are installed by default. WANDB_MODE=offline keeps the log in the stage's folder, for `wandb sync` later."""
 
+    prometheus_port: int | None = None
+    """Port of the main process at which Prometheus reads the log; 0 for none. None: a free one, on this machine alone,
+    while `make monitor` runs here."""
+
     def __post_init__(self) -> None:
-        """Refuse what cannot be a project."""
+        """Refuse what can be neither a project nor a port."""
+        if self.prometheus_port is not None and not 0 <= self.prometheus_port < 65536:
+            raise ValueError(f"monitoring.prometheus_port is 0 to 65535, got {self.prometheus_port}")
         if self.wandb.count("/") > 1 or any(not part.strip() for part in self.wandb.split("/") if self.wandb):
             raise ValueError(f"monitoring.wandb is PROJECT or ENTITY/PROJECT, got {self.wandb!r}")
 

@@ -9,8 +9,10 @@ from typing import Any, Final, Protocol
 
 import yaml
 
+from infra.watched import running_monitor
 from training.monitoring.board import Board
 from training.monitoring.config import MonitoringConfig
+from training.monitoring.exporter import Exporter
 from training.monitoring.json_lines import JsonLines
 from training.monitoring.wandb_log import WandbLog
 
@@ -73,9 +75,16 @@ class Logs:
 
 
 def open_logs(
-    folder: Path, first_step: int, config: MonitoringConfig, recipe: Mapping[str, Any], say: Callable[[str], None]
+    folder: Path,
+    first_step: int,
+    config: MonitoringConfig,
+    recipe: Mapping[str, Any],
+    say: Callable[[str], None],
+    *,
+    total_steps: int,
 ) -> Logs:
-    """Begin to log: `metrics.jsonl`, TensorBoard's files and, where the recipe asks for it, Weights & Biases.
+    """Begin to log: `metrics.jsonl`, TensorBoard's files and, where the recipe asks for them, Prometheus and Weights &
+    Biases.
 
     Args:
         folder: of the stage.
@@ -83,13 +92,17 @@ def open_logs(
         config: where the log also goes.
         recipe: the whole recipe, which is kept as a text and as the configuration of the run.
         say: given a line where a log that is not on this machine cannot be reached.
+        total_steps: steps of the whole training.
 
     Raises:
         OSError: a file cannot be written; the error names the file.
+        ConfigError: nobody can listen at the port that Prometheus is to ask.
     """
     logs: list[Log] = [JsonLines(folder, first_step), Board(folder / BOARD_FOLDER, first_step + 1)]
     if config.wandb:
         logs.append(WandbLog(folder, config, recipe, say))
+    if config.prometheus_port or (config.prometheus_port is None and running_monitor() is not None):
+        logs.append(Exporter(folder, first_step, total_steps, config.prometheus_port or 0))
     opened = Logs(logs)
     opened.text(first_step, RECIPE, f"```yaml\n{yaml.safe_dump(dict(recipe), sort_keys=False, allow_unicode=True)}```")
     return opened

@@ -51,7 +51,7 @@ def test_torchs_riddle_is_solved_by_a_look_at_the_disk(tmp_path: Path) -> None:
 
 
 def opened(disk: Path, first_step: int) -> Logs:
-    return open_logs(disk, first_step, MonitoringConfig(), {}, print)
+    return open_logs(disk, first_step, MonitoringConfig(), {}, print, total_steps=9)
 
 
 def log_until_full(disk: Path) -> None:

@@ -23,7 +23,7 @@ FPS = 25
 
 
 def opened(folder: Path, first_step: int) -> Logs:
-    return open_logs(folder, first_step, MonitoringConfig(), RECIPE, pytest.fail)
+    return open_logs(folder, first_step, MonitoringConfig(), RECIPE, pytest.fail, total_steps=9)
 
 
 def events(folder: Path) -> Any:

@@ -94,7 +94,7 @@ def test_without_its_package_a_training_is_refused_before_it_begins() -> None:
 @pytest.mark.skipif(HAS_WANDB, reason="the package wandb is installed")
 def test_whatever_the_client_raises_is_said_once_and_training_goes_on(folder: Path) -> None:
     said: list[str] = []
-    log = open_logs(folder, 0, CONFIG, {"steps": 3}, said.append)
+    log = open_logs(folder, 0, CONFIG, {"steps": 3}, said.append, total_steps=9)
     for step in (1, 2, 3):
         log.scalars(step, {"loss": 0.5})
     log.close()
@@ -108,7 +108,7 @@ def test_offline_all_is_kept_in_the_stages_folder_under_one_name(folder: Path, m
     monkeypatch.setenv("WANDB_MODE", "offline")
     write_clip(folder / "validation" / "anna.mp4", np.zeros((9, 64, 128, 3), np.uint8), fps=25, wav=None)
     for first_step in (0, 2):
-        log = open_logs(folder, first_step, CONFIG, {"steps": 4, "optimizer": {"lr": 1e-3}}, pytest.fail)
+        log = open_logs(folder, first_step, CONFIG, {"steps": 4, "optimizer": {"lr": 1e-3}}, pytest.fail, total_steps=9)
         for step in (first_step + 1, first_step + 2):
             log.video(step, "validation/anna", folder / "validation" / "anna.mp4", "A woman speaks.")
             log.scalars(step, {"loss": 1 / step})
