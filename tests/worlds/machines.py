@@ -33,12 +33,12 @@ with ray_session("first"):
 class Machines:
     """The nodes of a cluster. The first one has no place for work; drivers that join it count as running there."""
 
-    def __init__(self, num_cpus: Sequence[float]) -> None:
+    def __init__(self, num_cpus: Sequence[float], *, dashboard: bool) -> None:
         """Start a head, and a node with each of `num_cpus`."""
         settings = {**PATIENT, "health_check_failure_threshold": 4}
         self.cluster = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 0, "include_dashboard": False, "_system_config": settings},
+            head_node_args={"num_cpus": 0, "include_dashboard": dashboard, "_system_config": settings},
         )
         # Nodes on one machine share the folder into which each unpacks the code: let one do so before the others look.
         subprocess.run([sys.executable, "-c", UNPACKED], env=joining(self.address), check=True, timeout=100)
@@ -100,14 +100,14 @@ class Machines:
 
 
 @contextmanager
-def machines(*num_cpus: float) -> Iterator[Machines]:
-    """A cluster of such nodes."""
+def machines(*num_cpus: float, dashboard: bool = False) -> Iterator[Machines]:
+    """A cluster of such nodes. Without a dashboard nothing says where their metrics are."""
     settings = {**OWN_SETTINGS, **LOCAL_SETTINGS}
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     # All nodes have this machine's loopback address, as a local cluster of this process, which other tests have, has.
     known, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
-    found = Machines(num_cpus)
+    found = Machines(num_cpus, dashboard=dashboard)
     try:
         yield found
     finally:

@@ -14,6 +14,7 @@ from pathlib import Path
 from infra.jobs.job import About, Alive
 from infra.jobs.placement import ExecutionConfig, PoolConfig
 from infra.jobs.progress import Progress
+from infra.jobs.unit_log import in_stage
 from infra.storage.commits import CommitDirectory
 
 PER_COMMIT = 8
@@ -68,7 +69,7 @@ class TinyJob:
         keys = sorted(unit.key for unit in units)
         name = f"tiny-{hashlib.sha256('|'.join(keys).encode()).hexdigest()[:16]}"
         self.directory.commit(name, [{"key": unit.key, "value": unit.value} for unit in units], self.session)
-        return Progress(units=len(units))
+        return Progress(units=len(units), commits=1, num_bytes=8 * len(units))
 
     def tidy(self) -> None:
         """Nothing."""
@@ -96,7 +97,8 @@ class TinyWorker:
                 begun.write(f"{unit.key}\n")
         value = unit.value
         for stage in self.stages:
-            value = hashed(value or unit.key, stage)
+            with in_stage(stage):
+                value = hashed(value or unit.key, stage)
         return replace(unit, value=value)
 
 
