@@ -81,7 +81,11 @@ class Ledger:
         for unit in units:
             for known in (self.in_hand, self.begun, self.stages):
                 known.pop(unit, None)
-        for name, value in (counts or {}).items():
+        self.count(counts or {})
+
+    def count(self, counts: Mapping[Counted, float]) -> None:
+        """Add to what workers count."""
+        for name, value in counts.items():
             self.progress.counts[name] = self.progress.counts.get(name, 0.0) + value
 
     def committed(

@@ -141,6 +141,9 @@ class PoolWorker:
 
         def sign() -> None:
             self.ledger.sign.remote(key)
+            # A unit that waits for a store long does not end, and what it meets is worth knowing now.
+            if counts := tally.take():
+                self.ledger.count.remote(counts)
 
         with deadline(execution.unit_timeout_s, sign) as start_anew:
 

@@ -62,7 +62,7 @@ class Recovery:
         """Those that the cluster has, as far as is known."""
         self.addresses: dict[str, str] = {}
         """Of every node that was ever seen."""
-        self.lost: Counter[str] = Counter()
+        self.lost: Counter[str] = Counter(dict.fromkeys((WORKER, NODE, MEMORY, WRITER, DATA), 0))
         """Units that began anew, by what their worker was lost to."""
         self._settle = settle
         self._leave = leave

@@ -15,6 +15,15 @@ _Where = Callable[[str], str]
 """Takes further labels; returns the selector of the job's series that have them."""
 
 
+NOTHING_YET: Final = " or on() vector(0)"
+"""Ends a question about what may never happen in a run: then there is nothing, which is 0."""
+
+
+def _of_vllm(name: str) -> str:
+    """A series of vLLM. Its library spells the colon as an underscore for Prometheus before version 3."""
+    return f'{{__name__=~"vllm[:_]{name}"}}'
+
+
 def job_rows(jobs: str, *, units: str, read: str) -> tuple[Row, ...]:
     """The rows of a job's board.
 
@@ -104,7 +113,7 @@ def _funnel(of: str, where: _Where) -> Row:
                 title="Rejected by", kind="bars", width=12,
                 about="Stage and rule: one that suddenly takes most clips is a threshold or a model gone wrong.",
                 queries=(
-                    Query(expr=f"sort_desc(sum by (stage, rule) (ray_soul_rejected{of}))", legend="{{stage}}/{{rule}}"),
+                    Query(expr=f"sort_desc(sum by (stage, rule) (ray_soul_rejected{of})){NOTHING_YET}", legend="{{stage}}/{{rule}}"),
                 ),
             ),
         ),
@@ -295,13 +304,13 @@ SERVERS: Final = Row(
             title="In the servers", kind="stacked", width=12,
             about="As vLLM says: requests that it works on, and those that wait because its cache is full.",
             queries=(
-                Query(expr="sum by (model_name) (vllm:num_requests_running)", legend="{{model_name}} running"),
-                Query(expr="sum by (model_name) (vllm:num_requests_waiting)", legend="{{model_name}} waiting"),
+                Query(expr=f"sum by (model_name) ({_of_vllm('num_requests_running')})", legend="{{model_name}} running"),
+                Query(expr=f"sum by (model_name) ({_of_vllm('num_requests_waiting')})", legend="{{model_name}} waiting"),
             ),
         ),
         Panel(
             title="Cache", unit="percentunit", width=12, about="Of vLLM's keys and values: full, requests wait.",
-            queries=(Query(expr="max by (model_name) (vllm:kv_cache_usage_perc)", legend="{{model_name}}"),),
+            queries=(Query(expr=f"max by (model_name) ({_of_vllm('kv_cache_usage_perc')})", legend="{{model_name}}"),),
         ),
     ),
 )  # fmt: skip
@@ -327,13 +336,13 @@ def _failures(of: str, where: _Where, units: str) -> Row:
                 title="Faults of machines", kind="stacked", unit="ops",
                 about="Tries a second that were broken off because a store throttles, a disk is full and the like.",
                 queries=(
-                    Query(expr=f"sum by (kind) (deriv(ray_soul_machine_faults{of}[5m:]))", legend="{{kind}}"),
+                    Query(expr=f"sum by (kind) (deriv(ray_soul_machine_faults{of}[5m:])){NOTHING_YET}", legend="{{kind}}"),
                 ),
             ),
             Panel(
                 title="Left to the next run", kind="bars",
                 about="Units for which such a fault persisted: the same command takes them up again.",
-                queries=(Query(expr=f"sum by (fault) (ray_soul_left_units{of})", legend="{{fault}}"),),
+                queries=(Query(expr=f"sum by (fault) (ray_soul_left_units{of}){NOTHING_YET}", legend="{{fault}}"),),
             ),
         ),
     )  # fmt: skip

@@ -21,8 +21,8 @@ from infra.monitoring.writing import HERE, written
 from serving.metrics import Metrics
 from training.monitoring import exporter
 
-SERIES = re.compile(r"(?<![\w:])(?:ray|soul|vllm)[_:][\w:]+")
-OF_VLLM = {"vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"}
+SERIES = re.compile(r"(?<![\w:])(?:ray|soul)_\w+|(?<=vllm\[:_\])\w+")
+OF_VLLM = {"num_requests_running", "num_requests_waiting", "kv_cache_usage_perc"}
 OF_RAYS_CORE = {"ray_object_store_used_memory", "ray_spill_manager_objects_bytes"}
 OF_TRAINING = {
     *("step", "steps", "epoch", "samples", "loss", "validation_loss", "grad_norm", "lr", "audio_delta", "s_per_step"),
