@@ -1,4 +1,4 @@
-"""Everything that Soul runs on one machine, recorded by `make monitor`: every panel of every board has something to show.
+"""Everything that Soul runs on one machine, recorded by `make monitor`: every panel of every board shows something.
 
 There is no GPU here and none of vLLM's servers: a stand-in says what theirs would, under the names that
 tests/infra/monitoring/test_boards.py holds against Ray's own.

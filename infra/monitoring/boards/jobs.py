@@ -113,7 +113,10 @@ def _funnel(of: str, where: _Where) -> Row:
                 title="Rejected by", kind="bars", width=12,
                 about="Stage and rule: one that suddenly takes most clips is a threshold or a model gone wrong.",
                 queries=(
-                    Query(expr=f"sort_desc(sum by (stage, rule) (ray_soul_rejected{of})){NOTHING_YET}", legend="{{stage}}/{{rule}}"),
+                    Query(
+                        expr=f"sort_desc(sum by (stage, rule) (ray_soul_rejected{of})){NOTHING_YET}",
+                        legend="{{stage}}/{{rule}}",
+                    ),
                 ),
             ),
         ),
@@ -304,8 +307,13 @@ SERVERS: Final = Row(
             title="In the servers", kind="stacked", width=12,
             about="As vLLM says: requests that it works on, and those that wait because its cache is full.",
             queries=(
-                Query(expr=f"sum by (model_name) ({_of_vllm('num_requests_running')})", legend="{{model_name}} running"),
-                Query(expr=f"sum by (model_name) ({_of_vllm('num_requests_waiting')})", legend="{{model_name}} waiting"),
+                *(
+                    Query(
+                        expr=f"sum by (model_name) ({_of_vllm(f'num_requests_{state}')})",
+                        legend=f"{{{{model_name}}}} {state}",
+                    )
+                    for state in ("running", "waiting")
+                ),
             ),
         ),
         Panel(
@@ -336,7 +344,10 @@ def _failures(of: str, where: _Where, units: str) -> Row:
                 title="Faults of machines", kind="stacked", unit="ops",
                 about="Tries a second that were broken off because a store throttles, a disk is full and the like.",
                 queries=(
-                    Query(expr=f"sum by (kind) (deriv(ray_soul_machine_faults{of}[5m:])){NOTHING_YET}", legend="{{kind}}"),
+                    Query(
+                        expr=f"sum by (kind) (deriv(ray_soul_machine_faults{of}[5m:])){NOTHING_YET}",
+                        legend="{{kind}}",
+                    ),
                 ),
             ),
             Panel(
