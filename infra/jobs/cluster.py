@@ -158,7 +158,7 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
     for setting, value in OWN_SETTINGS.items():
         os.environ.setdefault(setting, value)
     if address is None:
-        for setting, value in {**LOCAL_SETTINGS, **_watched()}.items():
+        for setting, value in {**LOCAL_SETTINGS, **watched_by()}.items():
             os.environ.setdefault(setting, value)
         # With this off, a cluster of one machine has the address 127.0.0.1, and its ports are open to this machine
         # alone. Ray means the setting for other systems and has read it at import, so the constant is set as well.
@@ -185,7 +185,7 @@ def _start(name: str, *, num_cpus: int | None, dashboard: bool, log_to_driver: b
         raise ClusterError(f"Ray does not start: {reason}; its logs are in {logs_directory()}") from error
 
 
-def _watched() -> dict[str, str]:
+def watched_by() -> dict[str, str]:
     """What Ray's dashboard must know to show what `make monitor` records of this machine."""
     monitor = running_monitor()
     if monitor is None:

@@ -1,0 +1,93 @@
+"""`make monitor`: what it is told to watch, and what a person hears where something is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra.monitoring import grafana
+from infra.monitoring.__main__ import main
+from infra.monitoring.prometheus import configuration, follow_ray, write_configuration
+from infra.watched import Monitor, announced_monitor, targets_folder
+from tests.worlds.watching import needs_prometheus
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOUL_MONITORING", str(tmp_path / "watch"))
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / "tmp"))
+
+
+def test_without_prometheus_a_person_hears_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PROMETHEUS", "/nowhere/prometheus")
+    assert main(["run", "--port", "0"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "no Prometheus here at /nowhere/prometheus" in said
+    assert "apt install prometheus" in said
+    assert "curation watch" in said
+
+
+def test_a_machine_is_watched_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with announced_monitor(Monitor(pid=os.getpid(), prometheus="http://127.0.0.1:9090")):
+        assert main(["run"]) == 2
+    assert "watched already" in capsys.readouterr().err
+
+
+@needs_prometheus
+def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["run", "--port", str(taken.getsockname()[1])]) == 2
+    assert "cannot listen" in capsys.readouterr().err
+
+
+def test_the_configuration_names_our_targets_and_rules(tmp_path: Path) -> None:
+    path = write_configuration(tmp_path, targets_folder())
+    read = yaml.safe_load(path.read_text())
+    assert read == configuration(str(targets_folder()))
+    assert Path(read["rule_files"][0]).parent.is_dir()
+
+
+def test_rays_list_counts_while_a_cluster_answers(tmp_path: Path) -> None:
+    targets = targets_folder()
+    targets.mkdir(parents=True)
+    follow_ray(targets)
+    assert not list(targets.iterdir()), "no cluster has ever been here"
+    listed = tmp_path / "tmp" / "ray" / "prom_metrics_service_discovery.json"
+    listed.parent.mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as node:
+        addresses = [f"127.0.0.1:{node.getsockname()[1]}", "127.0.0.1:1"]
+        listed.write_text(json.dumps([{"labels": {"job": "ray"}, "targets": addresses}]))
+        follow_ray(targets)
+        assert json.loads((targets / "ray.json").read_text())[0]["targets"] == addresses, "a node that died is missed"
+    follow_ray(targets)
+    assert not list(targets.iterdir()), "the cluster is gone"
+    listed.write_text("[{")
+    follow_ray(targets)
+
+
+def test_grafana_gets_our_boards_and_rays_and_lets_itself_be_embedded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "grafana"
+    program.symlink_to(sys.executable)
+    monkeypatch.setenv("GRAFANA", str(program))
+    assert grafana.program() == [str(program), "server"]
+    grafana.write_provisioning(tmp_path / "provisioning", "http://127.0.0.1:9090")
+    boards = yaml.safe_load((tmp_path / "provisioning/dashboards/boards.yaml").read_text())["providers"]
+    assert {each["folder"] for each in boards} == {"Soul", "Ray"}
+    assert len(list(Path(boards[0]["options"]["path"]).glob("*.json"))) == 4
+    (source,) = yaml.safe_load((tmp_path / "provisioning/datasources/prometheus.yaml").read_text())["datasources"]
+    assert source["name"] == "Prometheus", "as Ray's dashboard asks for it"
+    variables = grafana.variables(tmp_path, "127.0.0.1", 3000)
+    assert variables["GF_SECURITY_ALLOW_EMBEDDING"] == variables["GF_AUTH_ANONYMOUS_ENABLED"] == "true"
+    monkeypatch.setenv("GRAFANA", str(tmp_path / "none"))
+    assert grafana.program() is None
