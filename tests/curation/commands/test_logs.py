@@ -23,7 +23,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def key_of(run: Path, name: str) -> str:
     (path,) = (run / "logs").glob("curation-*.jsonl")
-    return next(json.loads(text)["unit"] for text in path.read_text().splitlines() if f'"unit": "{name}' in text)
+    lines = [json.loads(text) for text in path.read_text().splitlines()]
+    return next(str(line["unit"]) for line in lines if str(line.get("unit")).startswith(name))
 
 
 def test_a_sources_way_is_told(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
