@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2034 # what is set for job.sh, and for the jobs
 # Sourced after job.sh: a Ray cluster of the job's nodes, for as long as the job's command runs.
 #
 # The head and what works on this node are children of the batch script; the other nodes are started by srun. A job
@@ -71,15 +72,16 @@ start_ray() {
     "$here/ray_node.sh" worker &
     nodes+=($!)
     step --no-kill --nodes="$others" --ntasks="$others" --ntasks-per-node=1 --exclude="$HEAD_NODE" \
-      "$here/ray_node.sh" worker &
+      "$here/ray_node.sh" worker >>"$LOGS/steps.log" 2>&1 &
     steps+=($!)
-    await_workers $((others + 2))
+    await_nodes $((others + 2))
   else
     "$here/ray_node.sh" alone &
     nodes+=($!)
     await_head
+    await_nodes 1
   fi
-  listen &
+  listen >>"$LOGS/steps.log" 2>&1 &
   steps+=($!)
 }
 
@@ -88,49 +90,55 @@ await_head() {
   until (: >"/dev/tcp/${RAY_ADDRESS/://}") 2>/dev/null; do
     [[ -z $told ]] || return 0
     if ! kill -0 "${nodes[0]}" 2>/dev/null || ((SECONDS > until)); then
-      say "Ray's head does not start; see $LOGS"
-      status=1
-      end_ray
-      end_job
+      not_started
     fi
     sleep 0.2 &
     wait $! || true
   done
 }
 
-# Without its nodes a run would be refused: a profile asks for more than the head has.
-await_workers() {
+# A run is refused where the cluster has less than its profile asks for, so all nodes are waited for.
+await_nodes() {
   "$PY" - "$1" "$START_S" <<'PYTHON' &
-import sys, time
+import sys
+import time
+
 import ray
+
 number, seconds = map(int, sys.argv[1:])
-ends_s = time.monotonic() + seconds
-ray.init(logging_level="ERROR", log_to_driver=False)
-while (there := sum(node["Alive"] for node in ray.nodes())) < number:
+ends_s, there, problem = time.monotonic() + seconds, 0, ""
+while there < number:
     if time.monotonic() > ends_s:
-        sys.exit(f"soul: of {number} Ray nodes, the head among them, {there} have joined in {seconds} s")
-    time.sleep(0.5)
+        sys.exit(f"soul: {there} of {number} Ray nodes, the head among them, are there after {seconds} s{problem}")
+    try:
+        ray.init(logging_level="CRITICAL", log_to_driver=False, ignore_reinit_error=True)
+        there = sum(node["Alive"] for node in ray.nodes())
+    except ConnectionError as error:  # the head takes connections before it has a node
+        problem = f": {error}"
+    time.sleep(0.2)
 PYTHON
   local waiter=$!
   while kill -0 "$waiter" 2>/dev/null && [[ -z $told ]]; do
-    sleep 0.5 &
+    sleep 0.2 &
     wait $! || true
   done
-  [[ -z $told ]] || return 0
-  wait "$waiter" || {
-    status=1
-    end_ray
-    end_job
-  }
+  [[ -n $told ]] || wait "$waiter" || not_started
+}
+
+not_started() {
+  say "Ray does not start; see $LOGS"
+  status=1
+  end_ray
+  end_job
 }
 
 # Hears the SIGTERM that only steps get, and passes it to this script.
 listen() {
   local heard=0
   # shellcheck disable=SC2016 # the step's shell expands it
-  step --quiet --nodes=1 --ntasks=1 --nodelist="$HEAD_NODE" \
+  step --nodes=1 --ntasks=1 --nodelist="$HEAD_NODE" \
     bash -c 'trap "exit $0" TERM; while :; do sleep 86400 & wait; done' "$NOTICE_STATUS" || heard=$?
-  [[ $heard != "$NOTICE_STATUS" ]] || kill -TERM $$
+  [[ $heard != "$NOTICE_STATUS" ]] || kill -TERM $$ 2>/dev/null
 }
 
 # Ends Ray, the head last, and waits until its logs are packed.
