@@ -49,9 +49,10 @@ start_ray() {
   if ((others > 0)); then
     # By which address the other nodes are reached from here, they can reach this one.
     address=$(step --nodes=1 --ntasks=1 --exclude="$HEAD_NODE" printenv SLURM_LAUNCH_NODE_IPADDR)
+  else
+    # Ray means this for other systems. With it, nothing outside this machine can connect.
+    export RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0
   fi
-  # Nothing outside this machine can then connect.
-  [[ $address != 127.* ]] || export RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0
   export RAY_ADDRESS=$address:$RAY_PORT
   # Whoever connects to Ray can run programs as the user, and nodes are shared with others.
   RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
@@ -69,7 +70,7 @@ start_ray() {
     "$here/ray_node.sh" head &
     nodes+=($!)
     await_head
-    "$here/ray_node.sh" worker &
+    "$here/ray_node.sh" beside &
     nodes+=($!)
     step --no-kill --nodes="$others" --ntasks="$others" --ntasks-per-node=1 --exclude="$HEAD_NODE" \
       "$here/ray_node.sh" worker >>"$LOGS/steps.log" 2>&1 &
@@ -99,7 +100,7 @@ await_head() {
 
 # A run is refused where the cluster has less than its profile asks for, so all nodes are waited for.
 await_nodes() {
-  "$PY" - "$1" "$START_S" <<'PYTHON' &
+  "$PY" - "$1" "$START_S" 2>>"$LOGS/steps.log" <<'PYTHON' &
 import sys
 import time
 
@@ -109,7 +110,8 @@ number, seconds = map(int, sys.argv[1:])
 ends_s, there, problem = time.monotonic() + seconds, 0, ""
 while there < number:
     if time.monotonic() > ends_s:
-        sys.exit(f"soul: {there} of {number} Ray nodes, the head among them, are there after {seconds} s{problem}")
+        print(f"soul: {there} of {number} Ray nodes, the head among them, are there after {seconds} s{problem}")
+        sys.exit(1)
     try:
         ray.init(logging_level="CRITICAL", log_to_driver=False, ignore_reinit_error=True)
         there = sum(node["Alive"] for node in ray.nodes())
@@ -122,7 +124,12 @@ PYTHON
     sleep 0.2 &
     wait $! || true
   done
-  [[ -n $told ]] || wait "$waiter" || not_started
+  if [[ -n $told ]]; then
+    kill -KILL "$waiter" 2>/dev/null || true
+    wait "$waiter" 2>/dev/null || true
+  else
+    wait "$waiter" || not_started
+  fi
 }
 
 not_started() {

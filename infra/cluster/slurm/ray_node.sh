@@ -3,7 +3,8 @@
 #
 #   ray_node.sh alone     a head that also does the work
 #   ray_node.sh head      a head that does none: ledger and driver live there
-#   ray_node.sh worker    a node that does the work
+#   ray_node.sh beside    a node on the head's machine that does the work
+#   ray_node.sh worker    a node on another one that does
 set -euo pipefail
 
 kind=$1
@@ -13,10 +14,16 @@ gpus=${SLURM_GPUS_ON_NODE:-0}
 # What Ray would find out by itself is the whole machine, also where the job has a part of it.
 megabytes=${SLURM_MEM_PER_NODE:-$((${SLURM_MEM_PER_CPU:-0} * cpus))}
 
+# Nodes on one machine must not unpack the run's code into the same directory.
+case $kind in
+  beside) RAY_TMPDIR+=-beside ;;
+  worker) RAY_TMPDIR+=-$SLURM_PROCID ;;
+esac
+
 options=(--block --disable-usage-stats --log-style=record)
 # Ports that other jobs on this node could have as well are left to the system.
 options+=(--min-worker-port=0 --max-worker-port=0 --dashboard-agent-listen-port=0)
-if [[ $kind == worker ]]; then
+if [[ $kind == beside || $kind == worker ]]; then
   options+=("--address=$RAY_ADDRESS")
 else
   options+=(--head "--node-ip-address=${RAY_ADDRESS%:*}" "--port=$RAY_PORT")
@@ -37,16 +44,13 @@ fi
 # Each worker has a few dozen connections and files.
 ulimit -S -n "$(ulimit -H -n)"
 mkdir -p "$RAY_TMPDIR"
-"$ray" start "${options[@]}" >"$LOGS/ray-$kind-${SLURMD_NODENAME:-node}.log" 2>&1 &
+"$ray" start "${options[@]}" >"$LOGS/ray-$kind-$SLURMD_NODENAME.log" 2>&1 &
 started=$!
 trap 'kill -TERM $started 2>/dev/null || true' TERM
 while kill -0 "$started" 2>/dev/null; do
   wait "$started" || true
 done
 
-# A worker beside the head shares its directory, and the head ends last.
-if [[ $kind != worker || ${SLURMD_NODENAME:-} != "$HEAD_NODE" ]]; then
-  tar -C "$RAY_TMPDIR/ray" -czf "$LOGS/ray-${SLURMD_NODENAME:-node}-${SLURM_RESTART_COUNT:-0}.tar.gz" \
-    --ignore-failed-read --warning=no-file-changed session_latest/logs 2>/dev/null || true
-  rm -rf "$RAY_TMPDIR"
-fi
+tar -C "$RAY_TMPDIR/ray" -czf "$LOGS/ray-$kind-$SLURMD_NODENAME-${SLURM_RESTART_COUNT:-0}.tar.gz" \
+  --ignore-failed-read --warning=no-file-changed session_latest/logs 2>/dev/null || true
+rm -rf "$RAY_TMPDIR"
