@@ -41,7 +41,10 @@ PADDLES_INDEX = "--extra-index-url=https://www.paddlepaddle.org.cn/"
 def test_hadolint_has_nothing_to_say() -> None:
     hadolint = Path(sys.executable).parent / "hadolint"
     done = subprocess.run(
-        [hadolint, "--no-color", "--failure-threshold", "style", DOCKERFILE], check=False, capture_output=True, text=True
+        [hadolint, "--no-color", "--failure-threshold", "style", DOCKERFILE],
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -75,7 +78,9 @@ def test_what_it_copies_is_there_and_in_the_context(device: str) -> None:
     for stage, path in paths:
         place = ROOT / path.strip("/")
         assert place.exists(), (stage, path)
-        files = [place] if place.is_file() else [file for file in place.rglob("*.py") if "__pycache__" not in file.parts]
+        files = (
+            [place] if place.is_file() else [file for file in place.rglob("*.py") if "__pycache__" not in file.parts]
+        )
         for file in files:
             assert file.relative_to(ROOT).as_posix() not in ignored, (stage, path)
 
@@ -83,9 +88,9 @@ def test_what_it_copies_is_there_and_in_the_context(device: str) -> None:
 def test_the_context_holds_no_run_no_weights_no_environment_and_no_history() -> None:
     ignored = Ignored(ROOT / ".dockerignore")
     for path in (
-        "runs/local/index.parquet", "models/retinaface.pth", ".venv/bin/python", ".venv-paddle/pyvenv.cfg", ".git/config",
-        ".env", "tests/paths.py", "docs/talking.gif", "infra/jobs/__pycache__/job.cpython-311.pyc", "soul.egg-info/PKG-INFO",
-        "infra/__pycache__/soul.cpython-311.pyc", ".coverage/part", "videos/a.mp4",
+        "runs/local/index.parquet", "models/retinaface.pth", "videos/a.mp4", ".venv/bin/python", ".git/config", ".env",
+        ".venv-paddle/pyvenv.cfg", ".coverage/part", "tests/paths.py", "docs/talking.gif", "soul.egg-info/PKG-INFO",
+        "infra/__pycache__/soul.cpython-311.pyc", "infra/jobs/__pycache__/job.cpython-311.pyc",
     ):  # fmt: skip
         assert path in ignored, path
 
@@ -205,7 +210,11 @@ def test_a_login_shell_finds_the_commands() -> None:
     login = ROOT / "infra" / "images" / "login.sh"
     assert "infra/images/login.sh /etc/profile.d/soul.sh" in stages()["base-cpu"].all("COPY")
     done = subprocess.run(
-        ["/bin/sh", "-c", f'. {login} && echo "$PATH"'], check=True, capture_output=True, text=True, env={"PATH": "/bin"}
+        ["/bin/sh", "-c", f'. {login} && echo "$PATH"'],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/bin"},
     )
     assert done.stdout.strip() == "/opt/venv/bin:/bin"
     assert variables("core", "cpu")["PATH"] == "/opt/venv/bin:$PATH"
