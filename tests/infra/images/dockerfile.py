@@ -90,7 +90,7 @@ def filled(text: str, device: str) -> str:
 
 
 class Ignored:
-    """What a .dockerignore keeps out of the context: of the patterns that match a path or a folder above it, the last."""
+    """What a .dockerignore keeps out: the last pattern that matches a path or a folder above it decides."""
 
     def __init__(self, file: Path) -> None:
         lines = (line.strip() for line in file.read_text().splitlines())
