@@ -82,7 +82,7 @@ MODEL_PINS   = infra/environments/$*-$(DEVICE).txt
 
 .DEFAULT_GOAL := help
 .PHONY: help env env-train $(MODEL_ENVIRONMENTS) check format test test-slow test-production coverage mutants curate \
-	serve-models report browse watch encode codebook negatives train generate studio serve bench demo monitor dashboards \
+	serve-models report browse watch encode codebook negatives train generate studio serve bench demo monitor dashboards images \
 	test-tools clean
 
 help: ## Show the targets
@@ -233,6 +233,14 @@ demo: $(INSTALLED) ## The whole way on the sample bucket, ten minutes on two cor
 
 monitor: $(FOR_CURATION) ## Watch this machine: Prometheus, and Grafana where it is installed, until ctrl-C
 	exec $(PY) -m infra.monitoring run $(ARGS)
+
+IMAGES ?= $(if $(filter cuda,$(DEVICE)),core paddle vllm finevq train,core paddle)
+images: ## Build container images for DEVICE=cpu or cuda, IMAGES="core paddle vllm finevq train" or some of them
+	@for image in $(IMAGES); do \
+		docker build -f infra/images/Dockerfile --target $$image --build-arg DEVICE=$(DEVICE) \
+			$(if $(PIP_EXTRA_INDEX_URL),--build-arg PIP_EXTRA_INDEX_URL="$(PIP_EXTRA_INDEX_URL)") \
+			--label org.opencontainers.image.revision=$$(git rev-parse HEAD) -t soul-$$image:$(DEVICE) . || exit 1; \
+	done
 
 dashboards: $(INSTALLED) ## Write Grafana's boards and the alert rules for Kubernetes again (infra/monitoring)
 	$(PY) -m infra.monitoring boards $(ARGS)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Final
-
-import yaml
+from typing import Final
 
 from infra.monitoring.prometheus import rays_discovery
 
 BOARDS: Final = Path(__file__).parent / "boards"
+PROVISIONING: Final = Path(__file__).parent / "provisioning"
+"""Its source and its boards, by the variables below."""
 PROGRAM: Final = "GRAFANA"
 """Environment variable that names the program, where it is not found by its name."""
 
@@ -30,47 +30,25 @@ def home() -> Path | None:
     return next((path for path in (Path("/usr/share/grafana"),) if path.is_dir()), None)
 
 
-def provisioning(prometheus: str) -> dict[str, dict[str, Any]]:
-    """Files below the folder of its provisioning, by name.
-
-    Args:
-        prometheus: address of its source.
-    """
-    source = {"name": "Prometheus", "type": "prometheus", "access": "proxy", "url": prometheus, "isDefault": True}
-    rays = rays_discovery().parent / "session_latest" / "metrics" / "grafana" / "dashboards"
-    providers = [
-        {"name": name, "folder": name, "type": "file", "options": {"path": str(path)}}
-        for name, path in (("Soul", BOARDS), ("Ray", rays))
-    ]
-    return {
-        "datasources/prometheus.yaml": {"apiVersion": 1, "datasources": [source]},
-        "dashboards/boards.yaml": {"apiVersion": 1, "providers": providers},
-    }
-
-
-def write_provisioning(folder: Path, prometheus: str) -> None:
-    """Write all files of `provisioning` into a folder."""
-    for name, document in provisioning(prometheus).items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(document, sort_keys=False))
-
-
-def variables(folder: Path, host: str, port: int) -> dict[str, str]:
+def variables(folder: Path, host: str, port: int, source: str) -> dict[str, str]:
     """Its settings as environment variables: people look without a password, and Ray's dashboard may embed it.
 
     Args:
-        folder: for what it keeps, with its provisioning.
+        folder: for what it keeps.
         host: that it listens on.
         port: the same.
+        source: address of Prometheus.
     """
     return {
+        "SOUL_PROMETHEUS": source,
+        "SOUL_BOARDS": str(BOARDS),
+        "RAY_BOARDS": str(rays_discovery().parent / "session_latest" / "metrics" / "grafana" / "dashboards"),
         "GF_SERVER_HTTP_ADDR": host,
         "GF_SERVER_HTTP_PORT": str(port),
         "GF_PATHS_DATA": str(folder / "data"),
         "GF_PATHS_LOGS": str(folder / "logs"),
         "GF_PATHS_PLUGINS": str(folder / "plugins"),
-        "GF_PATHS_PROVISIONING": str(folder / "provisioning"),
+        "GF_PATHS_PROVISIONING": str(PROVISIONING),
         "GF_SECURITY_ALLOW_EMBEDDING": "true",
         "GF_AUTH_ANONYMOUS_ENABLED": "true",
         "GF_AUTH_ANONYMOUS_ORG_ROLE": "Viewer",

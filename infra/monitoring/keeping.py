@@ -65,12 +65,11 @@ def _start(words: list[str], place: Path, health: str) -> ServerProcess:
 
 
 def _start_grafana(words: list[str], place: Path, source: str, options: argparse.Namespace) -> ServerProcess:
-    grafana.write_provisioning(place / "provisioning", source)
     home = grafana.home()
     return ServerProcess(
         [*words, *([] if home is None else ["--homepath", str(home)])],
         log=place / "grafana.log",
-        variables=grafana.variables(place, options.host, options.grafana_port),
+        variables=grafana.variables(place, options.host, options.grafana_port, source),
         health=f"http://{options.host}:{options.grafana_port}/api/health",
     )
 

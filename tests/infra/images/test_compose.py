@@ -117,10 +117,12 @@ def test_ray_finds_prometheus_and_grafana_and_they_find_its_boards() -> None:
     every = services("compose.yaml")
     given = every["ray"]["environment"]
     source = yaml.safe_load(
-        (ROOT / "infra/monitoring/grafana/provisioning/datasources/prometheus.yaml").read_text()
+        (ROOT / "infra/monitoring/provisioning/datasources/prometheus.yaml").read_text()
     )["datasources"][0]  # fmt: skip
     assert given[metrics_head.PROMETHEUS_NAME_ENV_VAR] == source["name"]
-    assert given[metrics_head.PROMETHEUS_HOST_ENV_VAR] == source["url"] == "http://prometheus:9090"
+    assert source["url"] == "$SOUL_PROMETHEUS"
+    shown = every["grafana"]["environment"]
+    assert given[metrics_head.PROMETHEUS_HOST_ENV_VAR] == shown["SOUL_PROMETHEUS"] == "http://prometheus:9090"
     assert given[metrics_head.GRAFANA_HOST_ENV_VAR] == "http://grafana:3000"
     assert "127.0.0.1:3000:3000" in every["grafana"]["ports"]
     assert given[metrics_head.GRAFANA_IFRAME_HOST_ENV_VAR] == "http://127.0.0.1:3000"
@@ -129,10 +131,11 @@ def test_ray_finds_prometheus_and_grafana_and_they_find_its_boards() -> None:
     written, writable, _ = mounts(every["ray"])[boards]
     assert writable
     assert mounts(every["grafana"])[boards][0] == written
-    providers = yaml.safe_load((ROOT / "infra/monitoring/grafana/provisioning/dashboards/boards.yaml").read_text())
+    providers = yaml.safe_load((ROOT / "infra/monitoring/provisioning/dashboards/boards.yaml").read_text())
     paths = {provider["name"]: provider["options"]["path"] for provider in providers["providers"]}
-    assert paths == {"Soul": f"{MONITORING}/boards", "Ray": boards}
-    assert every["grafana"]["environment"]["GF_PATHS_PROVISIONING"] == f"{MONITORING}/grafana/provisioning"
+    assert paths == {"Soul": "$SOUL_BOARDS", "Ray": "$RAY_BOARDS"}
+    assert (shown["SOUL_BOARDS"], shown["RAY_BOARDS"]) == (f"{MONITORING}/boards", boards)
+    assert shown["GF_PATHS_PROVISIONING"] == f"{MONITORING}/provisioning"
     for name in ("grafana", "prometheus"):
         assert mounts(every[name])[MONITORING][0] == "../monitoring"
 

@@ -34,7 +34,7 @@ from tests.paths import ROOT
 
 LISTS = ROOT / "infra" / "environments"
 SERVERS = ("vllm", "finevq")
-PIN = re.compile(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==[A-Za-z0-9.+]+( *;.*)?")
+PIN = re.compile(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==(\d+!)?[A-Za-z0-9.+]+( *;.*)?")
 PADDLES_INDEX = "--extra-index-url=https://www.paddlepaddle.org.cn/"
 
 

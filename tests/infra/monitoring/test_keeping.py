@@ -81,13 +81,15 @@ def test_grafana_gets_our_boards_and_rays_and_lets_itself_be_embedded(
     program.symlink_to(sys.executable)
     monkeypatch.setenv("GRAFANA", str(program))
     assert grafana.program() == [str(program), "server"]
-    grafana.write_provisioning(tmp_path / "provisioning", "http://127.0.0.1:9090")
-    boards = yaml.safe_load((tmp_path / "provisioning/dashboards/boards.yaml").read_text())["providers"]
-    assert {each["folder"] for each in boards} == {"Soul", "Ray"}
-    assert len(list(Path(boards[0]["options"]["path"]).glob("*.json"))) == 4
-    (source,) = yaml.safe_load((tmp_path / "provisioning/datasources/prometheus.yaml").read_text())["datasources"]
+    variables = grafana.variables(tmp_path, "127.0.0.1", 3000, "http://127.0.0.1:9090")
+    provisioning = Path(variables["GF_PATHS_PROVISIONING"])
+    boards = yaml.safe_load((provisioning / "dashboards/boards.yaml").read_text())["providers"]
+    folders = {each["folder"]: variables[each["options"]["path"].removeprefix("$")] for each in boards}
+    assert len(list(Path(folders["Soul"]).glob("*.json"))) == 4
+    assert folders["Ray"].startswith(str(tmp_path / "tmp" / "ray"))
+    (source,) = yaml.safe_load((provisioning / "datasources/prometheus.yaml").read_text())["datasources"]
     assert source["name"] == "Prometheus", "as Ray's dashboard asks for it"
-    variables = grafana.variables(tmp_path, "127.0.0.1", 3000)
+    assert variables[source["url"].removeprefix("$")] == "http://127.0.0.1:9090"
     assert variables["GF_SECURITY_ALLOW_EMBEDDING"] == variables["GF_AUTH_ANONYMOUS_ENABLED"] == "true"
     monkeypatch.setenv("GRAFANA", str(tmp_path / "none"))
     assert grafana.program() is None
