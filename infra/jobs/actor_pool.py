@@ -7,7 +7,7 @@ actors, and not of tasks that it was given.)
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -37,6 +37,8 @@ class PoolActor:
     """Units in a row that it could not do because of its machine."""
     is_reserved: bool = False
     """Whether it gets nothing until it is empty, for a unit that must be alone."""
+    is_leaving: bool = False
+    """Whether its node is about to be taken away."""
     is_gone: bool = False
     idle_since_s: float = field(default_factory=time.monotonic)
 
@@ -55,7 +57,7 @@ class PoolActor:
     @property
     def is_retiring(self) -> bool:
         """Whether it gets no further units."""
-        return self.faults >= MAX_FAULTS
+        return self.is_leaving or self.faults >= MAX_FAULTS
 
 
 class ActorPool:
@@ -87,6 +89,13 @@ class ActorPool:
         self.size = size
         for actor in [each for each in self.actors if not each.is_ready][: max(0, len(self.actors) - size.max)]:
             self.end(actor)
+
+    def leave(self, nodes: Collection[str]) -> None:
+        """Give actors on these nodes nothing any more; each ends when it has nothing in hand."""
+        for actor in [each for each in self.actors if each.node in nodes]:
+            actor.is_leaving = True
+            if not actor.in_hand:
+                self.end(actor)
 
     def fill(self, *, most: int) -> None:
         """Start the actors that are always there, though no more than there are units."""

@@ -10,7 +10,7 @@ import pickle
 import queue
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
@@ -375,13 +375,15 @@ class Driver(Generic[U]):
         return replace(progress, units_in_work=in_work, units_finished=finished, waiting=self.waiting.copy()), silence
 
     def _look_at_nodes(self) -> None:
-        """Have as many actors as the nodes hold that are there now."""
-        nodes = self.recovery.look()
+        """Have as many actors as the nodes hold that are there now, and stay."""
+        nodes = self.recovery.look() - self.recovery.leaving
+        for pool in (*self.pools, self.writers):
+            pool.leave(self.recovery.leaving)
         if nodes == self._sized_for:
             return
         self._sized_for = nodes
         with suppress(ConfigError):  # too few for the profile: what is there goes on, and others may come
-            placed = placed_pools(self.job)
+            placed = placed_pools(self.job, leaving=self.recovery.leaving)
             for pool, now in zip(self.pools, placed, strict=True):
                 pool.resize(now.actors)
         self.writers.resize(ActorRange(min=1, max=max(MIN_WRITERS, len(nodes))))
@@ -426,11 +428,12 @@ class Driver(Generic[U]):
         return not (self._has_earlier_work() or self.writing or self.flow.num_finished)
 
 
-def placed_pools(job: Job[Any]) -> list[PlacedPool]:
-    """The job's pools on the cluster as it is now.
+def placed_pools(job: Job[Any], *, leaving: Collection[str] = ()) -> list[PlacedPool]:
+    """The job's pools on the cluster as it is now, without nodes that are about to be taken away.
 
     Raises:
         ConfigError: they do not fit the stages or the cluster.
     """
-    nodes = [NodeResources.from_ray(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+    staying = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving]
+    nodes = [NodeResources.from_ray(node["Resources"]) for node in staying]
     return resolve_pools(job.execution.pools, job.stages, nodes)

@@ -60,6 +60,9 @@ class Recovery:
         self.execution = execution
         self.nodes: frozenset[str] = frozenset()
         """Those that the cluster has, as far as is known."""
+        self.leaving: frozenset[str] = frozenset()
+        """Those of them that are about to be taken away (`infra.jobs.leaving`): what is in work there may end, and nothing
+        begins."""
         self.addresses: dict[str, str] = {}
         """Of every node that was ever seen."""
         self.lost: Counter[str] = Counter(dict.fromkeys((WORKER, NODE, MEMORY, WRITER, DATA), 0))
@@ -73,10 +76,16 @@ class Recovery:
         known = ray.nodes()
         self.addresses = {node["NodeID"]: node["NodeManagerAddress"] for node in known}
         nodes = frozenset(node["NodeID"] for node in known if node["Alive"])
-        for event, changed in (("node_joined", nodes - self.nodes), ("node_left", self.nodes - nodes)):
+        leaving = nodes.intersection(ray._private.state.state.get_draining_nodes())
+        events = {
+            "node_joined": nodes - self.nodes,
+            "node_leaving": leaving - self.leaving,
+            "node_left": self.nodes - nodes,
+        }
+        for event, changed in events.items():
             for node in changed:
                 self._record.log(event, **self.where(node))
-        self.nodes = nodes
+        self.nodes, self.leaving = nodes, leaving
         return self.nodes
 
     def where(self, node: str | None) -> dict[str, Any]:

@@ -60,6 +60,13 @@ class Machines:
         raylet = psutil.Process(info.process.pid)
         return [raylet, *raylet.children(recursive=True)]
 
+    def processes_left(self, node: Any) -> list[psutil.Process]:
+        """The same of a node that Ray may have ended by itself."""
+        try:
+            return [each for each in self.processes(node) if each.status() != psutil.STATUS_ZOMBIE]
+        except psutil.NoSuchProcess:
+            return []
+
     def workers(self, part: str) -> list[psutil.Process]:
         """Workers of all nodes that run something with `part` in its name."""
         found = []

@@ -137,3 +137,18 @@ def test_the_units_of_a_group_are_in_hand_too() -> None:
     assert [each.key for each in pool.lost(actor)] == ["group 0"]
     assert actor.is_gone
     assert not pool.actors
+
+
+def test_an_actor_on_a_node_that_leaves_gets_nothing_more_and_ends_with_what_it_has_in_hand(killed: list[Any]) -> None:
+    pool = pool_of(3, 3)
+    staying, busy, idle = pool.actors
+    busy.node = idle.node = "leaving"
+    a = unit("a")
+    pool.took(busy, a)
+    pool.leave({"leaving"})
+    assert killed == [idle.handle], "it has nothing in hand"
+    pool.took(staying, unit("b"))
+    assert pool.free(ahead=True) is staying
+    pool.gave_back(busy, a, at_fault=False)
+    assert killed == [idle.handle, busy.handle]
+    assert pool.actors == [staying]

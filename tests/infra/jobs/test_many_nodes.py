@@ -72,6 +72,23 @@ def test_a_node_that_leaves_and_one_that_stands_still_cost_what_was_in_work_ther
         check(out, 1200)
 
 
+def test_a_node_that_says_so_before_it_leaves_costs_nothing(tmp_path: Path) -> None:
+    num_units = 2_000
+    out = tmp_path / "run"
+    with machines(1, 1) as cluster, driver(out, num_units, cluster.address) as process:
+        assert wait_until(process, lambda: num_done(out) > 100)
+        words = ["-m", "infra.jobs.leaving", "--within", "60", "--node-id", cluster.nodes[0].node_id]
+        left = subprocess.run(
+            [sys.executable, *words], env=joining(cluster.address), capture_output=True, text=True, check=False
+        )
+        assert (left.returncode, left.stderr) == (0, "")
+        assert process.poll() is None, "the run was over before"
+        assert not cluster.processes_left(cluster.nodes[0]), "Ray has ended the node"
+        assert process.wait(timeout=200) == 0
+    check(out, num_units)
+    assert num_begun(out) == num_units, "nothing was begun twice"
+
+
 def test_sigterm_lets_what_is_in_work_be_committed_and_the_next_run_does_the_rest(tmp_path: Path) -> None:
     out = tmp_path / "out"
     with machines(1) as cluster:
