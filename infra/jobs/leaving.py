@@ -1,10 +1,11 @@
 """What a machine does before it is taken away: `python -m infra.jobs.leaving --within SECONDS`.
 
-A node of a Ray cluster tells the cluster that it leaves. Ray places nothing on it any more, the drivers of our runs give its
-actors nothing more, and what these have in work is finished and committed. Ray ends the node when it has nothing left to do.
+A node of a Ray cluster tells the cluster that it leaves. Ray places nothing on it any more, the drivers of our runs give
+its actors nothing more, and what these have in work is finished and committed. Ray ends the node when it has nothing left
+to do.
 
-The head (`--head`) leaves otherwise: a cluster ends with it. It tells the drivers that were submitted as jobs to end, which
-is SIGTERM to them, and waits until they have. For that Ray must give drivers more time than its own 3 s:
+The head (`--head`) leaves otherwise: a cluster ends with it. It tells the drivers that were submitted as jobs to end,
+which is SIGTERM to them, and waits until they have. For that Ray must give drivers more time than its own 3 s:
 RAY_JOB_STOP_WAIT_TIME_S on the head.
 
 A machine's owner runs this when it is told that the machine goes: `preStop` of a pod, a notice of a spot market.
@@ -36,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--head", action="store_true", help="this is the head: the drivers of submitted jobs are told to end")
     add("--node-id", metavar="ID", help="the node, where several share this machine's address")
-    add("--dashboard", default=DASHBOARD, metavar="URL", help=f"with --head: where jobs are known (default: {DASHBOARD})")
+    add(
+        "--dashboard",
+        default=DASHBOARD,
+        metavar="URL",
+        help=f"with --head: where jobs are known (default: {DASHBOARD})",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -64,13 +70,13 @@ def leave(node_id: str | None, deadline_s: float) -> None:
         ConfigError: RAY_ADDRESS names no cluster, or this machine is no node of it, or several.
         CommandFailedError: Ray refuses, or time is over.
     """
-    from ray._raylet import GcsClient  # noqa: PLC0415 (Ray takes seconds to import)
+    import ray  # noqa: PLC0415 (Ray takes seconds to import)
     from ray.core.generated.autoscaler_pb2 import DrainNodeReason  # noqa: PLC0415
 
     address = os.environ.get("RAY_ADDRESS", "")
     if not address:
         raise ConfigError("RAY_ADDRESS must name the cluster, such as HEAD:6379")
-    cluster = GcsClient(address=address)
+    cluster = ray._raylet.GcsClient(address=address)
     node_id = node_id or _own_node(cluster)
     deadline_ms = int((time.time() + deadline_s - time.monotonic()) * 1000)
     is_accepted, refusal = cluster.drain_node(

@@ -61,8 +61,7 @@ class Recovery:
         self.nodes: frozenset[str] = frozenset()
         """Those that the cluster has, as far as is known."""
         self.leaving: frozenset[str] = frozenset()
-        """Those of them that are about to be taken away (`infra.jobs.leaving`): what is in work there may end, and nothing
-        begins."""
+        """Those of them that are about to be taken away (`infra.jobs.leaving`): nothing begins there any more."""
         self.addresses: dict[str, str] = {}
         """Of every node that was ever seen."""
         self.lost: Counter[str] = Counter(dict.fromkeys((WORKER, NODE, MEMORY, WRITER, DATA), 0))

@@ -7,15 +7,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import jsonschema
-import kubernetes_validate
+import jsonschema  # type: ignore[import-untyped]
+import kubernetes_validate  # type: ignore[import-untyped]
 
 SCHEMAS: Final = Path(__file__).parent / "schemas"
 KUBERNETES: Final = "1.33"
 """The release of Kubernetes whose schemas hold for its own kinds."""
 KEEPS_ALL: Final = "x-kubernetes-preserve-unknown-fields"
-EITHER: Final = "x-kubernetes-int-or-string"
-MANIFEST: Final = ("apiVersion", "kind", "metadata")
+
+
+class RefusedError(Exception):
+    """A document has something that is wrong, misspelled or unknown; the message says where."""
 
 
 def strict(schema: Any) -> Any:
@@ -34,7 +36,7 @@ def strict(schema: Any) -> Any:
 
 
 @cache
-def _validator(kind: str) -> tuple[str, jsonschema.Draft202012Validator]:
+def _validator(kind: str) -> tuple[str, Any]:
     kept = json.loads((SCHEMAS / f"{kind.lower()}.json").read_text())
     return kept["apiVersion"], jsonschema.Draft202012Validator(strict(kept["schema"]))
 
@@ -48,23 +50,31 @@ def check_document(document: dict[str, Any]) -> None:
     """Check a document, with the pods that it describes.
 
     Raises:
-        jsonschema.ValidationError: something is wrong, misspelled or unknown.
+        RefusedError: something is wrong, misspelled or unknown.
     """
     if is_custom(document):
         api_version, validator = _validator(document["kind"])
         if document["apiVersion"] != api_version:
-            raise jsonschema.ValidationError(f"apiVersion is {document['apiVersion']} and not {api_version}")
-        validator.validate(document)
+            raise RefusedError(f"apiVersion is {document['apiVersion']} and not {api_version}")
+        for error in validator.iter_errors(document):
+            raise RefusedError(f"{document['kind']}: {error.json_path}: {error.message}")
         # Metadata is not in a definition: an API server checks it for all kinds alike.
         document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": document["metadata"]}
-    kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    _validate(document)
 
 
 def check_pod(template: dict[str, Any]) -> None:
     """Check a pod by Kubernetes' own schema, which custom definitions repeat in part only.
 
     Raises:
-        jsonschema.ValidationError: something is wrong, misspelled or unknown.
+        RefusedError: something is wrong, misspelled or unknown.
     """
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod", **template.get("metadata", {})}}
-    kubernetes_validate.validate({**pod, "spec": template["spec"]}, KUBERNETES, strict=True)
+    _validate({**pod, "spec": template["spec"]})
+
+
+def _validate(document: dict[str, Any]) -> None:
+    try:
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    except kubernetes_validate.ValidationError as error:
+        raise RefusedError(f"{document['kind']}: {error.json_path}: {error.message}") from None

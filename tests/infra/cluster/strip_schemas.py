@@ -1,4 +1,6 @@
-"""Makes the files of `schemas/` from custom resource definitions: `python -m tests.infra.cluster.strip_schemas CRD … OUT`.
+"""Makes the files of `schemas/` from custom resource definitions:
+
+  python -m tests.infra.cluster.strip_schemas DEFINITION.yaml … OUT
 
 Kept is the schema of the newest served version, without descriptions, which are nine tenths of a definition. What a
 schema allows stays the same.
@@ -48,7 +50,9 @@ def main() -> None:
     *definitions, out = sys.argv[1:]
     for path in definitions:
         kept = stripped(yaml.safe_load(Path(path).read_text()))
-        Path(out, f"{kept['kind'].lower()}.json").write_text(json.dumps(kept, separators=(",", ":"), sort_keys=True) + "\n")
+        Path(out, f"{kept['kind'].lower()}.json").write_text(
+            json.dumps(kept, separators=(",", ":"), sort_keys=True) + "\n"
+        )
 
 
 if __name__ == "__main__":
