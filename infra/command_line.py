@@ -34,6 +34,7 @@ TRAINING_MODULES = frozenset(
 """What an environment that was built for curation alone does not have (the extra `train` of pyproject.toml)."""
 
 
+MAX_PORT: Final = 65535
 SHARED_PATHS: Final = "--shared-paths"
 
 
@@ -314,6 +315,13 @@ def whole_number(of: str, *, least: int = 0) -> Callable[[str], int]:
         return number
 
     return parsed
+
+
+def port_number(text: str) -> int:
+    """The type of an option that takes a port of TCP, 0 for any free one."""
+    if not text.isdecimal() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to {MAX_PORT}")
+    return int(text)
 
 
 def existing_file(text: str) -> Path:

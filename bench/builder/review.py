@@ -10,7 +10,7 @@ from typing import Any, Final
 from bench import pages
 from bench.builder.build import IMAGE, SOUND, Build
 from bench.builder.candidates import CHECKS, Candidate, Standing, candidates, sign_offs
-from bench.pages import static_page
+from curation.pages import static_page
 from infra.storage.files import write_atomically
 
 HERE: Final = Path(__file__).parent

@@ -16,9 +16,9 @@ from bench import pages
 from bench.human_study.config import StudyConfig
 from bench.human_study.questions import QUESTIONS, SCALE
 from bench.metrics.measured_video import file_hash
-from bench.pages import static_page
 from bench.samples.samples import Sample, Tell, read_videos, untold
 from bench.samples.video_files import PLAYED
+from curation.pages import static_page
 from infra.storage.files import write_atomically
 
 HERE = Path(__file__).parent

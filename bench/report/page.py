@@ -12,7 +12,6 @@ import jinja2
 
 from bench.leaderboard.board import Boards, Catalogue, build_boards, values_of
 from bench.leaderboard.text import ARROWS, bounds, faults, leaderboard_csv, number, p_text
-from bench.pages import static_page
 from bench.report.contrasts import Slice, contrasts, slice_scores
 from bench.report.drawing import NUM_COLOURS
 from bench.report.evidence import drift_curves, offset_curve_of
@@ -21,6 +20,7 @@ from bench.report.viewing import gather_evidence, player_data, worst_videos
 from bench.rows import Row, current
 from bench.stats.slices import slices
 from bench.values import Better
+from curation.pages import static_page
 from infra.storage.files import write_atomically
 
 HERE = Path(__file__).parent

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import re
-import signal
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
-import uvicorn
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -27,101 +20,39 @@ from curation.browse.page import html
 from curation.browse.query import Query
 from curation.browse.selection import select, spread
 from curation.media.errors import MediaError
+from curation.pages import server as pages
+from curation.pages.server import HEADERS
 from infra.config import ConfigError
 
-LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 KINDS: Final = {"mp4": "video/mp4", "wav": "audio/wav", "json": "application/json"}
 ONE_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")
-HEADERS: Final = {
-    # Keys and columns of one run mean another run's at the same address an hour later.
-    "Cache-Control": "no-store",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
 Read = Callable[[int, int], bytes]
 """The bytes `start <= position < end` of a file."""
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Take an address, 0 being any free port.
-
-    Raises:
-        ConfigError: it cannot be taken.
-    """
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        taken = socket.socket(family, socket.SOCK_STREAM)
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(address)
-        taken.listen()  # who asks while the index is read waits for the answer
-    except OSError as error:
-        raise ConfigError(
-            f"cannot listen on {host}:{port} ({error.strerror}): give another --port or --host"
-        ) from error
-    return taken
-
-
-def serve(collection: Collection, taken: socket.socket, host: str) -> None:
-    """Answer until ctrl-C or SIGTERM.
+def application(collection: Collection, host: str) -> Starlette:
+    """The server's answers.
 
     Args:
         collection: what is looked through.
-        taken: of `listen`.
-        host: as it was typed: on this machine alone, only its own names are answered to, so that no page of another
-            site can ask in a name of its own that leads here.
-
-    Raises:
-        KeyboardInterrupt: the process was interrupted.
+        host: to listen on, as it was typed.
     """
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        _server(collection, host).run(sockets=[taken])
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def serving(collection: Collection) -> Iterator[str]:
-    """The address of the page on this machine, while a thread of this process answers."""
-    with listen(LOOPBACK[0], 0) as taken:
-        server = _server(collection, LOOPBACK[0])
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [taken]})
-        thread.start()
-        try:
-            yield f"http://{LOOPBACK[0]}:{taken.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-def _server(collection: Collection, host: str) -> uvicorn.Server:
-    names = [*LOOPBACK, "[::1]"] if host in LOOPBACK else ["*"]
-    answers = application(collection, names)
-    return uvicorn.Server(uvicorn.Config(answers, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
-
-
-def application(collection: Collection, hosts: list[str]) -> Starlette:
-    """The server's answers; see `serve`."""
     answers = Answers(collection)
-    errors: dict[Any, Any] = {
-        ConfigError: functools.partial(_line, 400),
-        NotThereError: functools.partial(_line, 404),
-        MediaError: functools.partial(_line, 422),
-        OSError: functools.partial(_line, 502),
-    }
-    return Starlette(
-        routes=[
-            Route("/", answers.page),
-            Route("/api/clips", answers.clips),
-            Route("/api/columns/{name}", answers.column),
-            Route("/api/record", answers.record),
-            Route("/thumbnail", answers.thumbnail),
-            Route("/clip", answers.clip),
-            Route("/file", answers.file),
-        ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)],
-        exception_handlers=errors,
-    )
+    routes = [
+        Route("/", answers.page),
+        Route("/api/clips", answers.clips),
+        Route("/api/columns/{name}", answers.column),
+        Route("/api/record", answers.record),
+        Route("/thumbnail", answers.thumbnail),
+        Route("/clip", answers.clip),
+        Route("/file", answers.file),
+    ]
+    return pages.application(routes, host, {ConfigError: 400, NotThereError: 404, MediaError: 422, OSError: 502})
+
+
+def serving(collection: Collection) -> AbstractContextManager[str]:
+    """The address of the page on this machine, while a thread of this process answers."""
+    return pages.serving(application(collection, pages.LOOPBACK[0]))
 
 
 class Answers:
@@ -205,8 +136,3 @@ def part_of(request: Request, size: int, read: Read, kind: str) -> Response:
         return PlainTextResponse("", status_code=416, headers=headers | {"Content-Range": f"bytes */{size}"})
     headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     return Response(read(start, end), status_code=206, media_type=kind, headers=headers)
-
-
-def _line(status: int, _: Request, error: Exception) -> Response:
-    """What went wrong, as one line."""
-    return PlainTextResponse(" ".join(str(error).split()), status_code=status, headers=HEADERS)

@@ -13,7 +13,8 @@ from curation.browse.comparison import open_comparison
 from curation.browse.export import write_export
 from curation.browse.query import Query
 from curation.browse.selection import select
-from curation.browse.server import LOOPBACK, listen, serve
+from curation.browse.server import application
+from curation.pages.server import LOOPBACK, address_of, listen, serve
 from curation.report.page import span
 from infra.bars import bars
 
@@ -32,14 +33,13 @@ def browse(runs: Sequence[str], decisions: str | None, host: str, port: int) -> 
         KeyboardInterrupt: the process was interrupted.
     """
     console = _console()
-    address = f"[{host}]" if ":" in host else host
     try:
         with listen(host, port) as taken:
             collection = _read(runs, decisions, console)
             if host not in LOOPBACK:
                 console.print(f"listening on {host}: whoever reaches this machine there sees every clip of the run")
-            console.print(f"browse  http://{address}:{taken.getsockname()[1]}/  (ctrl-C ends it)")
-            serve(collection, taken, host)
+            console.print(f"browse  {address_of(host, taken)}/  (ctrl-C ends it)")
+            serve(application(collection, host), taken)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the page is closed") from None
 

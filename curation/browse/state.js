@@ -8,44 +8,11 @@ const TABLE = ["seconds", "width", "height", "shot_type", "num_people", "audio_t
 const HIDDEN = new Set(["run", "rule", "state", "change", "change_rule", "kept", "key"]);
 const AS_THEY_ARE = new Set(["key", "source", "source_key", "parent_key", "caption_brief", "shard", "config_hash"]);
 const PAGE_ONLY = ["view", "clip", "show", "column"];
-const at = (id) => document.getElementById(id);
 let params = new URLSearchParams(location.hash.slice(1));
 let shown = { rows: [], pages: 1 };
 let asked = 0;
 
 // ---- words
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value != null) element.setAttribute(name, String(value));
-  }
-  element.append(...children.flat().filter((child) => child != null && child !== false));
-  return element;
-}
-
-function draw(tag, attributes) {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
-
-const words = (name) => (name ?? "").replaceAll("_", " ");
-const whole = (count) => count.toLocaleString("en-US");
-
-function number(value) {
-  if (value == null) return "–";
-  if (value === Math.round(value) || Math.abs(value) >= 1000) return Math.round(value).toLocaleString("en-US");
-  return String(Number(value.toPrecision(3)));
-}
-
-function span(seconds) {
-  if (seconds >= 3600) return `${(seconds / 3600).toLocaleString("en-US", { maximumFractionDigits: 1 })} h`;
-  if (seconds >= 60) return `${(seconds / 60).toFixed(1)} min`;
-  return `${seconds.toFixed(1)} s`;
-}
 
 function cell(column, value) {
   if (value == null) return "–";

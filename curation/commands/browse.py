@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from infra.command_line import check_run, whole_number
+from infra.command_line import check_run, port_number, whole_number
 from infra.config import ConfigError
 from infra.default_run import default_run
 
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "it decides",
     )  # fmt: skip
     add("--profile", default="local", help="whose run directory is meant without --run (default: local)")
-    add("--port", type=_port, default=PORT, help=f"0 takes any free one (default: {PORT})")
+    add("--port", type=port_number, default=PORT, help=f"0 takes any free one (default: {PORT})")
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)")
     add(
         "--export", metavar="DIR", type=Path,
@@ -67,9 +67,3 @@ def run(options: argparse.Namespace) -> None:
         export(runs, options.decisions, options.export, options.filter, options.most)
     else:
         browse(runs, options.decisions, options.host, options.port)
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: 0 to 65535")
-    return int(text)

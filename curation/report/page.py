@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -17,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from markupsafe import Markup
 
+from curation.pages.static_page import environment, look
 from curation.report.distributions import DISTRIBUTION_COLUMNS, distributions
 from curation.report.funnel import clip_funnel, source_funnel
 from curation.report.gallery import GALLERY_COLUMNS, gallery
@@ -77,7 +76,6 @@ def write_report_of(directory: RunDirectory, config: ReportConfig = ReportConfig
     columns = tuple(dict.fromkeys(SUMMARY_COLUMNS + DISTRIBUTION_COLUMNS + GALLERY_COLUMNS))
     table = read_clips(directory, columns)
     summary = summarise_table(table, failed)
-    script = "\n".join((HERE / name).read_text() for name in SCRIPTS)
     scores = scores_data(directory, max_rows=config.num_scored, seed=config.seed)
     page = (
         _environment()
@@ -103,9 +101,7 @@ def write_report_of(directory: RunDirectory, config: ReportConfig = ReportConfig
             num_scored=config.num_scored,
             num_rows=table.num_rows,
             quarantine=_quarantine(table, failed, config.num_quarantined),
-            style=Markup((HERE / "report.css").read_text()),
-            script=Markup(script),
-            script_hash=_script_hash(script),
+            **look([], [HERE / name for name in SCRIPTS]),
         )
     )
     path = join(directory.run, "report.html")
@@ -166,14 +162,7 @@ def _quarantine(table: pa.Table, failed: Mapping[str, str], limit: int) -> dict[
 
 
 def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters.update(number=number, span=span, words=words)
-    environment.globals.update(percent=percent)
-    return environment
-
-
-def _script_hash(script: str) -> str:
-    """The hash by which the page's security policy allows this script and no other, whatever a file is called."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    templates = environment(HERE)
+    templates.filters.update(number=number, span=span, words=words)
+    templates.globals.update(percent=percent)
+    return templates

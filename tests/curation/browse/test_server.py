@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +12,7 @@ import pytest
 import s3fs
 
 from curation.browse.collection import Collection, open_collection
-from curation.browse.server import listen, serving
-from infra.config import ConfigError
+from curation.browse.server import serving
 from tests.curation.browse.conftest import MP4, WAV
 from tests.worlds.browsed import ask
 from tests.worlds.merged_run import merge_shards
@@ -204,16 +202,6 @@ def test_an_empty_run_has_a_page(tmp_path: Path) -> None:
         assert ask(address, "").status == 200
         found = ask(address, "api/clips", "q=x&sort=-start_s").json
         assert (found["count"], found["seconds"], found["rows"]) == (0, 0.0, [])
-
-
-def test_an_address_that_is_taken_is_one_line() -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        with pytest.raises(ConfigError, match="cannot listen on 127"):
-            listen("127.0.0.1", other.getsockname()[1])
-    with pytest.raises(ConfigError, match="give another --port or --host"):
-        listen("no.such.host.invalid", 0)
 
 
 def test_a_page_that_was_open_before_a_merge_finds_everything(tmp_path: Path) -> None:

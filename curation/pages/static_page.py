@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import jinja2
 from markupsafe import Markup
 
-import curation.report
-
-STYLE = Path(curation.report.__file__).parent / "report.css"
+HERE: Final = Path(__file__).parent
+STYLE: Final = HERE / "look.css"
+"""The look that all pages share."""
+CONTROLS: Final = HERE / "controls.css"
+"""That of the buttons and fields of pages that are worked with."""
+ELEMENTS: Final = HERE / "elements.js"
+"""Makes elements and words out of values; a script that uses it comes behind it."""
 
 
 def environment(folder: Path) -> jinja2.Environment:
@@ -34,3 +39,8 @@ def look(style: Sequence[Path], script: Sequence[Path]) -> dict[str, Any]:
         "script": Markup(code),
         "script_hash": "sha256-" + base64.b64encode(hashlib.sha256(code.encode()).digest()).decode(),
     }
+
+
+def embedded(data: Any) -> Markup:
+    """Data as JSON inside an element of a page: a text that holds a closing tag must not end the element."""
+    return Markup(json.dumps(data, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"))
