@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Final
 
 from infra.jobs.job import About, Job
@@ -140,7 +140,13 @@ def write_status(status: RunStatus, history: History) -> None:
     Raises:
         OSError: the disk or the store fails.
     """
-    document = {**_plain(status), "units": status.units, "history": _plain(history.points)}
+    counts = [
+        {"name": name, "labels": labels, "value": _plain(value)}
+        for (name, *labels), value in status.progress.counts.items()
+    ]
+    document = _plain(replace(status, progress=replace(status.progress, counts={})))
+    document["progress"]["counts"] = counts
+    document |= {"units": status.units, "history": _plain(history.points)}
     data = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
     write_atomically(status_path(status.about.run, status.job), data)
 
@@ -163,12 +169,10 @@ def read_statuses(run: str) -> dict[str, dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON knows it: counts of tuples as lists, and no infinity."""
+    """A value as JSON knows it, without infinity."""
     if is_dataclass(value):  # `asdict` takes a Counter apart
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
-        if value and all(isinstance(key, tuple) for key in value):
-            return [{"name": key[0], "labels": list(key[1:]), "value": each} for key, each in value.items()]
         return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]

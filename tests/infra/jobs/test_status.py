@@ -53,6 +53,11 @@ def test_a_status_is_kept_beside_its_run_and_read_again(tmp_path: Path) -> None:
     assert json.loads(Path(status_path(str(tmp_path), "toy")).read_text()) == read
 
 
+def test_counts_are_a_list_before_anything_is_counted(tmp_path: Path) -> None:
+    write_status(status_of(tmp_path, progress=Progress()), History())
+    assert read_statuses(str(tmp_path))["toy"]["progress"]["counts"] == []
+
+
 def test_nothing_is_read_where_nothing_has_run(tmp_path: Path) -> None:
     assert read_statuses(str(tmp_path)) == {}
 
