@@ -33,8 +33,8 @@ ROOMS: Mapping[str, str] = {
     ),
     "model": "ahead device media codecs network weights generation pretrained cost commands __main__",
     "curation": (
-        "clip rules media backends tiny_models sample shards compaction encoding sources planning stage runner stages "
-        "pipeline decisions duplicates report browse push readiness job commands __main__"
+        "clip rules pages media backends tiny_models sample shards compaction encoding sources planning stage runner "
+        "stages pipeline decisions duplicates report browse watch push readiness job commands __main__"
     ),
     "training": (
         "data distributed monitoring objectives recipes memory initial weight_files result parts trainer stage command "
