@@ -43,7 +43,8 @@ class RunLog:
     def add(self, lines: Iterable[Line]) -> None:
         """Take lines; they are written when `write` is called next."""
         for each in lines:
-            self._waiting += as_text(each).encode() + b"\n"
+            # The name of a file may hold bytes that are no text.
+            self._waiting += as_text(each).encode(errors="replace") + b"\n"
 
     def write(self) -> None:
         """Write what has been taken."""

@@ -147,7 +147,8 @@ def write_status(status: RunStatus, history: History) -> None:
     document = _plain(replace(status, progress=replace(status.progress, counts={})))
     document["progress"]["counts"] = counts
     document |= {"units": status.units, "history": _plain(history.points)}
-    data = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
+    # The name of a file that failed may hold bytes that are no text.
+    data = json.dumps(document, ensure_ascii=False, allow_nan=False).encode(errors="replace")
     write_atomically(status_path(status.about.run, status.job), data)
 
 

@@ -28,6 +28,13 @@ def test_lines_are_found_by_their_unit_over_all_runs_in_order(tmp_path: Path) ->
     assert not list(lines_about(str(tmp_path), "nobody"))
 
 
+def test_a_name_that_is_no_text_does_not_keep_a_line_from_being_written(tmp_path: Path) -> None:
+    log = RunLog(str(tmp_path), "toy")
+    log.add([line("failed", unit="a", reason="no video: caf\udce9.mp4")])
+    log.write()
+    assert [found["reason"] for found in lines_about(str(tmp_path), "a")] == ["no video: caf?.mp4"]
+
+
 def test_a_long_log_is_cut_into_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_log, "MAX_BYTES", 400)
     log = RunLog(str(tmp_path), "toy")

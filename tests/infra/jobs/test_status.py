@@ -58,6 +58,12 @@ def test_counts_are_a_list_before_anything_is_counted(tmp_path: Path) -> None:
     assert read_statuses(str(tmp_path))["toy"]["progress"]["counts"] == []
 
 
+def test_a_name_that_is_no_text_does_not_keep_the_status_from_being_written(tmp_path: Path) -> None:
+    failed = Progress(units=1, failed=1, failures={"u": "no video: /videos/caf\udce9.mp4"})
+    write_status(status_of(tmp_path, progress=failed), History())
+    assert read_statuses(str(tmp_path))["toy"]["progress"]["failures"] == {"u": "no video: /videos/caf?.mp4"}
+
+
 def test_nothing_is_read_where_nothing_has_run(tmp_path: Path) -> None:
     assert read_statuses(str(tmp_path)) == {}
 
