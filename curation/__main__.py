@@ -17,6 +17,7 @@ ABOUT: Final = {
     "plan": "say what a run would do and how long it would take, without doing it",
     "doctor": "say whether a profile can run here: environments, packages, weights, servers",
     "run": "curate; goes on where an earlier run on the same RUN stopped",
+    "watch": "a page of a run's progress while it goes on: how far, how fast, what is rejected, what holds it up",
     "decide": "apply other thresholds to the stored scores: what would change, and a version of the index",
     "deduplicate": "find clips that show the same seconds as another, and leave them out in a version of the index",
     "compact": "merge a run's small shards into large ones",

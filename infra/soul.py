@@ -32,6 +32,7 @@ def _own(part: str, about: str, name: str) -> Entry:
 ENTRIES: Final = {
     "plan": _own("curation", "say what curating would do and how long it would take", "plan"),
     "curate": _own("curation", "raw videos -> annotated shards; without INPUT, a sample bucket", "run"),
+    "watch": _own("curation", "a page of a run's progress while it goes on", "watch"),
     "decide": _own("curation", "what other thresholds would change, and a version of the index", "decide"),
     "deduplicate": _own(
         "curation", "clips that show the same seconds, and a version of the index without", "deduplicate"

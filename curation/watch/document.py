@@ -1,0 +1,119 @@
+"""The status of a run as its file holds it; see `infra.jobs.status`. What another version wrote there is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+
+class Part(BaseModel):
+    """Fields that are not known are left out, those that are missing have their values of the beginning."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+
+class About(Part):
+    """Which run it is."""
+
+    settings: str = ""
+    num_done: int = 0
+
+
+class Counted(Part):
+    """A count of `infra.jobs.tally`."""
+
+    name: str
+    labels: tuple[str, ...] = ()
+    value: float
+
+
+class Progress(Part):
+    """Totals; see `infra.jobs.progress.Progress`."""
+
+    units: int = 0
+    failed: int = 0
+    clips: int = 0
+    kept: int = 0
+    rejected: dict[str, int] = {}
+    video_s: float = 0.0
+    kept_video_s: float = 0.0
+    num_bytes: int = 0
+    commits: int = 0
+    failures: dict[str, str] = {}
+    in_work: int = 0
+    waiting: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
+    counts: tuple[Counted, ...] = ()
+
+
+class Pool(Part):
+    """See `infra.jobs.status.PoolStatus`."""
+
+    name: str
+    stages: tuple[str, ...] = ()
+    ready: int = 0
+    starting: int = 0
+    most: int = 1
+    places: int = 1
+    in_hand: int = 0
+    waiting: int = 0
+    loads: int = 0
+    loading_s: float = 0.0
+
+
+class Units(Part):
+    """How many units are in each state; together they are all that were planned."""
+
+    waiting: int = 0
+    in_work: int = 0
+    finished: int = 0
+    done: int = 0
+    failed: int = 0
+    left: int = 0
+
+
+class Point(Part):
+    """Totals at an earlier moment; `at` is Unix time."""
+
+    at: float
+    units: int = 0
+    clips: int = 0
+    kept: int = 0
+    video_s: float = 0.0
+
+
+class Status(Part):
+    """See `infra.jobs.status.RunStatus`."""
+
+    job: str
+    about: About = About()
+    planned: int
+    began: float
+    now: float
+    progress: Progress
+    units: Units
+    pools: tuple[Pool, ...] = ()
+    nodes: int = 1
+    attempts: int = 0
+    lost: dict[str, int] = {}
+    idle_s: float = 0.0
+    oldest: str | None = None
+    oldest_s: float = 0.0
+    unit_timeout_s: float | None = None
+    ended: str | None = None
+    history: tuple[Point, ...] = ()
+
+
+def status_of(document: Any) -> Status:
+    """The status in a file.
+
+    Raises:
+        ValueError: it is none, or none of this version; the message is one line.
+    """
+    try:
+        return Status.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the whole"
+        raise ValueError(f"{place}: {first['msg']}") from None
