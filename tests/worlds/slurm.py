@@ -104,10 +104,12 @@ class Slurm:
         return found
 
     def until(self, number: str, what: Callable[[], Any], *, patience_s: float = 240.0) -> Any:
-        """What it returns once that is true, while the job has not ended."""
+        """What it returns once that is true, while the job has not ended; an OSError means that it is not there yet."""
 
         def seen() -> Any:
-            found = what()
+            found = None
+            with suppress(OSError):
+                found = what()
             assert found or self.job(number)["JobState"] not in ENDED, self.output(number)
             return found
 

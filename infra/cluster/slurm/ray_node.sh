@@ -20,7 +20,7 @@ case $kind in
   worker) RAY_TMPDIR+=-$SLURM_PROCID ;;
 esac
 
-options=(--block --disable-usage-stats --log-style=record)
+options=(--block --disable-usage-stats --log-style=record "--temp-dir=$RAY_TMPDIR/ray")
 # Ports that other jobs on this node could have as well are left to the system.
 options+=(--min-worker-port=0 --max-worker-port=0 --dashboard-agent-listen-port=0)
 if [[ $kind == beside || $kind == worker ]]; then
