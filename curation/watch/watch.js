@@ -1,5 +1,5 @@
 // Asks for the status again and again, and draws what has changed. The job that is shown is behind the # of the address.
-const INTERVAL_MS = 2000, ENDED_MS = 5000, HIDDEN_MS = 30000, AWAY_MOST_MS = 30000;
+const INTERVAL_MS = 2000, HIDDEN_MS = 30000, AWAY_MOST_MS = 30000;
 const run = JSON.parse(at("about").textContent).run;
 const drawn = new Map();
 let timer = 0, failures = 0, asked = 0;
@@ -83,7 +83,6 @@ async function ask() {
     drawJobs(jobs, shown?.id);
     if (shown) drawJob(shown);
     else drawNothing();
-    if (!jobs.some((each) => each.state === "running" || each.state === "starting")) pause_ms = ENDED_MS;
   } catch (error) {
     if (own !== asked) return;
     failures += 1;
