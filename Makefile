@@ -148,8 +148,8 @@ format: $(INSTALLED) ## Apply the formatter and the safe lint fixes
 test: $(INSTALLED) $(STUDIO) ## Run the tests (minutes)
 	$(PY) -m pytest -m "not slow and not gpu and not network and not production"
 
-test-tools: ## Install what some tests need besides (Debian, Ubuntu; as root): Prometheus, Slurm; they are skipped without
-	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus slurm-wlm munge
+test-tools: ## Install what some tests need besides (Debian, Ubuntu; as root): Prometheus, Slurm, shellcheck; they are skipped without
+	apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus slurm-wlm munge shellcheck
 
 test-slow: $(INSTALLED) ## Run the long tests (kill rounds, damaged inputs)
 	$(PY) -m pytest -m "slow and not gpu and not network and not production"

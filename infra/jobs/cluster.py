@@ -38,12 +38,12 @@ OWN_SETTINGS = {
     # A node that runs out of memory loses one worker at a time, the newest first. By default Ray ends several at once,
     # the ledger among them, without which a run cannot go on.
     "RAY_worker_killing_policy_by_group": "true",
-    # Metrics reach whoever watches after 2 s, not 10: runs of a minute are worth watching, too.
-    "RAY_metrics_report_interval_ms": "2000",
     # Ray's own processes otherwise write to this terminal; set this to "info" to look into the cluster itself.
     "RAY_BACKEND_LOG_LEVEL": "fatal",
 }
 LOCAL_SETTINGS = {
+    # Metrics reach whoever watches after 2 s, not 10: runs of a minute are worth watching, too.
+    "RAY_metrics_report_interval_ms": "2000",
     # The whole cluster, not the dashboard alone, listens on loopback only: see `_start`.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     # Nobody has to paste a token into the dashboard. On a machine shared with people whom you do not trust, set this to

@@ -54,7 +54,7 @@ def _rule_resource() -> str:
     resource = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
-        "metadata": {"name": "soul", "labels": {"release": "prometheus"}},
+        "metadata": {"name": "soul", "labels": {"app.kubernetes.io/part-of": "soul"}},
         "spec": {"groups": groups},
     }
     return "# Written by `make dashboards` from infra/monitoring/rules.\n" + yaml.safe_dump(

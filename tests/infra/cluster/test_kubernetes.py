@@ -469,7 +469,7 @@ def test_a_curation_by_the_papers_models_begins_with_machines_for_all_its_pools(
 def profile(tmp_path: Path) -> str:
     """The production overlay's profile, as a pod reads it."""
     path = tmp_path / "profile.yaml"
-    path.write_text(one("overlays/production/platform", "ConfigMap")["data"]["profile.yaml"])
+    path.write_text(one("overlays/production/platform", "ConfigMap", "soul-profile")["data"]["profile.yaml"])
     return str(path)
 
 
