@@ -59,6 +59,7 @@ ENTRIES: Final = {
     "studio": _own("serving", "a page on which videos are made", "studio"),
     "serve": _own("serving", "an HTTP server that makes videos", "serve"),
     "bench": Entry(about="score it: samples, generate, evaluate, report, and more", part="bench", name=None),
+    "monitor": _own("infra.monitoring", "watch this machine: Prometheus, and Grafana where it is installed", "run"),
     "serve-models": _own("curation", "start the servers of models that curation asks", "serve-models"),
     "doctor": _own("curation", "say whether a profile can curate here, and what is missing", "doctor"),
     "sample": _own("curation", "make the sample bucket of videos somewhere", "sample"),
