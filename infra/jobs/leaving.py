@@ -1,13 +1,8 @@
 """What a machine does before it is taken away: `python -m infra.jobs.leaving --within SECONDS`.
 
 A node of a Ray cluster tells the cluster that it leaves. Ray places nothing on it any more, the drivers of our runs
-<<<<<<< HEAD
 give its actors nothing more, and what these have in work is finished and committed. Ray ends the node when it has
 nothing left to do.
-=======
-give its actors nothing more, and what these have in work is finished and committed. Ray ends the node when it has nothing
-left to do.
->>>>>>> 9b529d2 (Describe a Ray cluster on AWS, whose spot machines leave in order)
 
 The head (`--head`) leaves otherwise: a cluster ends with it. It tells the drivers that were submitted as jobs to end,
 which is SIGTERM to them, and waits until they have. For that Ray must give drivers more time than its own 3 s:
