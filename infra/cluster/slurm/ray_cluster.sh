@@ -23,17 +23,22 @@ step() {
   srun --overlap --mem=0 --cpu-bind=none --kill-on-bad-exit=0 "$@"
 }
 
-# Paths that mean the same on every node are the only ones that can be used; URIs always can.
+# Takes the run and its input. Paths must mean the same files on every node; what is written to a disk of one node's own
+# would be lost.
 check_shared() {
-  local mark place
+  local place mark=$LOGS/seen seen=("$PY")
   for place in "$@"; do
-    [[ -z $place || $place == *://* ]] || shared=(--shared-paths)
+    [[ -n $place && $place != *://* ]] || continue
+    shared=(--shared-paths)
+    # A pattern names files that only the command itself can list.
+    [[ ! -e $place ]] || seen+=("$place")
   done
   ((SLURM_JOB_NUM_NODES > 1)) || return 0
-  mark=$LOGS/seen
   : >"$mark"
-  step --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 test -x "$PY" -a -e "$mark" ||
-    refuse "not all nodes see $PY and $LOGS: both must lie on a file system that the nodes share"
+  # shellcheck disable=SC2016 # the step's shell expands it
+  step --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 \
+    bash -c 'for path; do [[ -e $path ]] || { echo "soul: $SLURMD_NODENAME does not see $path" >&2; exit 1; }; done' \
+    bash "$mark" "${seen[@]}" || refuse "the nodes must share a file system where these lie"
   rm "$mark"
 }
 
@@ -43,8 +48,6 @@ start_ray() {
   # are Ray's, too.
   export RAY_PORT=$((10000 + SLURM_JOB_ID % 1000 * 10))
   export RAY_TMPDIR=${SOUL_RAY_TMP:-/tmp}/soul-$SLURM_JOB_ID
-  # Killed before, the job may have left its directories.
-  rm -rf "$RAY_TMPDIR"
   local address=127.0.0.1 others=$((SLURM_JOB_NUM_NODES - 1))
   if ((others > 0)); then
     # By which address the other nodes are reached from here, they can reach this one.

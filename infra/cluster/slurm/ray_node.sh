@@ -43,6 +43,8 @@ fi
 
 # Each worker has a few dozen connections and files.
 ulimit -S -n "$(ulimit -H -n)"
+# Killed before, the job may have left its directory.
+rm -rf "$RAY_TMPDIR"
 mkdir -p "$RAY_TMPDIR"
 "$ray" start "${options[@]}" >"$LOGS/ray-$kind-$SLURMD_NODENAME.log" 2>&1 &
 started=$!
