@@ -1,4 +1,4 @@
-"""The job of the local overlay on a real Ray cluster, begun, submitted and left as KubeRay does it, without Kubernetes."""
+"""The job of the local overlay on a real Ray cluster: begun, submitted and left as KubeRay does it."""
 
 from __future__ import annotations
 
