@@ -14,7 +14,8 @@ import ray
 
 from infra.config import ConfigError
 from infra.jobs import notes
-from infra.jobs.driver import Driver, placed_pools
+from infra.jobs.asked_machines import pools_with_room
+from infra.jobs.driver import Driver
 from infra.jobs.environments import runtime_env
 from infra.jobs.inline import InlineRun
 from infra.jobs.job import Job
@@ -62,7 +63,7 @@ def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
         UnitsWaitError: units are left to the next run.
         ray.exceptions.RayError: the run cannot go on (another run took the directory over, say).
     """
-    pools = placed_pools(job)
+    pools = pools_with_room(job)
     options = {pool.name: _options(pool.config) for pool in pools}
     job.open()
     if not units:
@@ -84,7 +85,7 @@ def run_in_pool(job: Job[Any], function: Callable[[], T]) -> T:
         ConfigError: the function raises it, or as `run_on_ray`.
         TimeoutError: it takes longer than an actor may take to start.
     """
-    pool = placed_pools(job)[0].config
+    pool = pools_with_room(job)[0].config
     task = ray.remote(**_options(pool), max_retries=0)(_call).options(name=f"{job.name}/{pool.name}/first")
     try:
         result: T

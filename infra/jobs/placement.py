@@ -16,6 +16,10 @@ TOLERANCE: Final = 1e-6
 """Thirds of a GPU do not add up exactly."""
 
 
+class NoRoomError(ConfigError):
+    """A cluster, as it is, does not hold a profile's pools."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ActorRange:
     """A pool that grows while units wait for it and shrinks when they do not."""
@@ -86,6 +90,9 @@ class ExecutionConfig:
     start_timeout_s: float = 600.0
     """A run in which no worker has started, or started again, for this long is broken off. This time includes loading
     weights and, on a shared cluster, waiting for machines."""
+    machines_timeout_s: float = 0.0
+    """How long a run waits for machines, on a cluster that starts them when they are asked for: as many as one actor of
+    each pool needs, or the pool's least number. 0 refuses a run for which there is no room when it begins."""
 
     patience_s: float = 60.0
     """A unit that meets a fault of the machine (a store that throttles, fails or denies access, no space, no memory) is
@@ -93,9 +100,11 @@ class ExecutionConfig:
 
     def __post_init__(self) -> None:
         """Refuse limits under which nothing could run."""
-        if self.max_attempts < 1 or min(self.unit_timeout_s, self.start_timeout_s) <= 0 or self.patience_s < 0:
+        is_late = min(self.unit_timeout_s, self.start_timeout_s) <= 0
+        if self.max_attempts < 1 or is_late or min(self.patience_s, self.machines_timeout_s) < 0:
             raise ValueError(
-                "max_attempts must be at least 1, unit_timeout_s and start_timeout_s above 0, patience_s 0 or more"
+                "max_attempts must be at least 1, unit_timeout_s and start_timeout_s above 0, patience_s and "
+                "machines_timeout_s 0 or more"
             )
 
 
@@ -145,7 +154,8 @@ def resolve_pools(
     """Each pool with its stages and its number of actors on a cluster of such nodes.
 
     Raises:
-        ConfigError: the pools do not run every stage once and in order, or ask for more than there is.
+        ConfigError: the pools do not run every stage once and in order.
+        NoRoomError: they ask for more than there is.
     """
     filled = [pool if pool.stages else replace(pool, stages=tuple(stage_names)) for pool in pools]
     planned = [stage for pool in filled for stage in pool.stages]
@@ -180,7 +190,7 @@ def _check_accelerator(pool: PoolConfig, nodes: Sequence[NodeResources]) -> None
     if not any(_may_use(pool, node) for node in nodes):
         types = sorted({node.accelerator_type for node in nodes if node.accelerator_type is not None})
         there = f"there are {', '.join(types)}" if types else "no node has an accelerator that Ray knows"
-        raise ConfigError(f"pool {pool.name!r}: no node has accelerator_type {pool.accelerator_type}; {there}")
+        raise NoRoomError(f"pool {pool.name!r}: no node has accelerator_type {pool.accelerator_type}; {there}")
 
 
 def _share_gpus(pools: Sequence[PoolConfig], sizes: dict[str, ActorRange], nodes: Sequence[NodeResources]) -> None:
@@ -248,13 +258,13 @@ def _check_sums(placed: Sequence[PlacedPool], nodes: Sequence[NodeResources]) ->
 
     gpus, num_gpus = asked(lambda pool: pool.num_gpus), sum(node.num_gpus for node in nodes)
     if gpus > num_gpus + TOLERANCE:
-        raise ConfigError(f"the profile's actors ask for {gpus:g} GPUs and the cluster has {num_gpus:g}")
+        raise NoRoomError(f"the profile's actors ask for {gpus:g} GPUs and the cluster has {num_gpus:g}")
     memory, memory_gb = asked(lambda pool: pool.memory_gb or 0.0), sum(node.memory_gb for node in nodes)
     if memory > memory_gb:
-        raise ConfigError(f"the profile's actors ask for {memory:g} GB of memory and the cluster has {memory_gb:.3g}")
+        raise NoRoomError(f"the profile's actors ask for {memory:g} GB of memory and the cluster has {memory_gb:.3g}")
     cpus, num_cpus = asked(lambda pool: pool.num_cpus), sum(node.num_cpus for node in nodes)
     if cpus >= num_cpus:
-        raise ConfigError(
+        raise NoRoomError(
             f"the profile's actors ask for {cpus:g} CPUs and leave none of the cluster's {num_cpus:g} for writing "
             "shards; lower `actors` or `num_cpus`"
         )
@@ -270,7 +280,7 @@ def _check_an_actor_fits(pool: PoolConfig, nodes: Sequence[NodeResources]) -> No
     )
     for what, asked, most in wanted:
         if asked > most + TOLERANCE:
-            raise ConfigError(
+            raise NoRoomError(
                 f"pool {pool.name!r}: an actor asks for {asked:g} {what} and no node that it may use has more than "
                 f"{most:.3g}"
             )
@@ -283,7 +293,7 @@ def _check_gpus_fit(placed: Sequence[PlacedPool], nodes: Sequence[NodeResources]
         config = pool.config
         if config.num_gpus and not all(room.take(config) for _ in range(pool.actors.min)):
             kind = f" {config.accelerator_type}" if config.accelerator_type else ""
-            raise ConfigError(
+            raise NoRoomError(
                 f"pool {pool.name!r}: the cluster's{kind} GPUs cannot hold {pool.actors.min} actors of "
                 f"{config.num_gpus:g} GPUs beside the other pools"
             )

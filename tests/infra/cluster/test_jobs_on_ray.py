@@ -24,12 +24,12 @@ from tests.paths import ROOT
 PATIENCE_S: Final = 600.0
 RAY: Final = [sys.executable, "-m", "ray.scripts.scripts"]
 ON_LOOPBACK: Final = """
-import ray._private.ray_constants as constants
-from ray.scripts.scripts import main
-constants.ENABLE_RAY_CLUSTER = {is_worker}
-main()
+from types import SimpleNamespace
+from ray.scripts import scripts
+scripts.ray_constants = SimpleNamespace(**{**vars(scripts.ray_constants), "ENABLE_RAY_CLUSTER": True})
+scripts.main()
 """
-"""`ray`, whose nodes listen on loopback alone, as those of our other tests. Workers then have to be allowed."""
+"""`ray`, which lets nodes that listen on loopback alone, as those of our other tests, be more than one."""
 
 
 class Cluster:
@@ -85,6 +85,8 @@ class Cluster:
         """The IDs of those that are alive."""
         listed = self.ray("list", "nodes", "--format", "json", "--filter", "state=ALIVE")
         assert listed.returncode == 0, listed.stderr
+        if "No resource in the cluster" in listed.stdout:
+            return set()
         return {node["node_id"] for node in json.loads(listed.stdout)}
 
     def ray(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -135,8 +137,7 @@ class Cluster:
         shutil.rmtree(self.short)
 
     def _start(self, part: str, words: list[str]) -> subprocess.Popen[bytes]:
-        ray = [sys.executable, "-c", ON_LOOPBACK.format(is_worker=part != "head")]
-        command = [*ray, "start", "--node-ip-address", "127.0.0.1", *words, "--block"]
+        command = [sys.executable, "-c", ON_LOOPBACK, "start", "--node-ip-address", "127.0.0.1", *words, "--block"]
         with (self.folder / f"{part}-{len(self.processes)}.log").open("wb") as log:
             process = subprocess.Popen(command, env=self.environment(part), cwd=ROOT, stdout=log, stderr=log)
         self.processes.append(process)
