@@ -103,7 +103,11 @@ class Cluster:
         for pod, here in places.items():
             assert pod in entrypoint
             entrypoint = entrypoint.replace(pod, here)
-        submitted = self.ray("job", "submit", "--submission-id", name, "--no-wait", "--", *entrypoint.split())
+        words = ["job", "submit", "--submission-id", name, "--no-wait", "--", *entrypoint.split()]
+        submitted = self.ray(*words)
+        while "No available agent" in submitted.stderr:  # the head has just started
+            time.sleep(0.5)
+            submitted = self.ray(*words)
         assert submitted.returncode == 0, submitted.stderr
 
     def status(self, name: str) -> str:
@@ -112,6 +116,10 @@ class Cluster:
         return next(
             word for word in ("succeeded", "failed", "stopped", "running", "pending") if word in told.split(name)[-1]
         )
+
+    def is_over(self, name: str) -> bool:
+        """Whether a job has ended in some way."""
+        return self.status(name) not in {"running", "pending"}
 
     def logs(self, name: str) -> str:
         """What a job's driver has printed."""
@@ -180,7 +188,7 @@ def test_the_head_and_a_worker_leave_a_curation_in_order_and_nothing_is_lost(clu
     _, staying = cluster.add()
     leaving_process, leaving = cluster.add()
     cluster.submit("first")
-    wait_until(lambda: committed() > 0, unless=lambda: cluster.status("first") != "running")
+    wait_until(lambda: committed() > 0, unless=lambda: cluster.is_over("first"))
     # The head goes: the driver is told, and what is in work is committed.
     left = cluster.before_stop("head", "--dashboard", cluster.dashboard)
     assert (left.returncode, left.stderr) == (0, "")
@@ -188,14 +196,14 @@ def test_the_head_and_a_worker_leave_a_curation_in_order_and_nothing_is_lost(clu
     done = committed()
     # KubeRay begins the job again. A spot machine is taken away meanwhile.
     cluster.submit("second")
-    wait_until(lambda: committed() > done, unless=lambda: cluster.status("second") != "running")
+    wait_until(lambda: committed() > done, unless=lambda: cluster.is_over("second"))
     left = cluster.before_stop("cpu", "--node-id", leaving)
     assert (left.returncode, left.stderr) == (0, "")
     assert staying in cluster.nodes()
     assert leaving not in cluster.nodes()
     leaving_process.send_signal(signal.SIGTERM)
     leaving_process.wait(timeout=60)
-    wait_until(lambda: cluster.status("second") not in {"running", "pending"})
+    wait_until(lambda: cluster.is_over("second"))
     assert cluster.status("second") == "succeeded", cluster.logs("second")
     assert not [event for event in events() if event["event"] == "lost"]
     assert "kept" in cluster.logs("second")

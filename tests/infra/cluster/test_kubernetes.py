@@ -19,6 +19,7 @@ import yaml
 
 import curation.__main__
 import training.__main__
+from curation.encoding.config import EncodeConfig
 from curation.pipeline import CurationConfig
 from infra.command_line import CommandLine, parse_command, run_alone
 from infra.config import ConfigError, load_section, read_profile
@@ -476,6 +477,8 @@ def profile(tmp_path: Path) -> str:
 def test_the_profile_is_the_production_profile_and_asks_the_services(profile: str) -> None:
     config = load_section(CurationConfig, profile, "curation")
     assert config.requires == "paper"
+    encode = load_section(EncodeConfig, profile, "encode")
+    assert min(config.execution.machines_timeout_s, encode.execution.machines_timeout_s) >= 600
     services = {
         each["metadata"]["name"]: each["spec"]["ports"][0]["port"]
         for each in rendered("overlays/production/servers")
