@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import pytest
 
 from infra.jobs.asked_machines import least_reservations
+from infra.jobs.cluster import end_processes
 from infra.jobs.placement import ActorRange, ExecutionConfig, PoolConfig
 from infra.servers.process import free_port
 from tests.paths import ROOT
@@ -99,7 +101,17 @@ def cluster(tmp_path: Path) -> Iterator[dict[str, str]]:
     finally:
         head.terminate()
         head.wait(timeout=120)
+        # Nodes that the autoscaler has started do not all end with it.
+        end_processes([each for each in psutil.process_iter() if named(each, short)])
         shutil.rmtree(short)
+
+
+def named(process: psutil.Process, part: str) -> bool:
+    """Whether something is in a process's command."""
+    try:
+        return part in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 @pytest.mark.slow
