@@ -73,7 +73,7 @@ def test_a_node_that_leaves_and_one_that_stands_still_cost_what_was_in_work_ther
 
 
 def test_a_node_that_says_so_before_it_leaves_costs_nothing(tmp_path: Path) -> None:
-    num_units = 2_000
+    num_units = 6_000
     out = tmp_path / "run"
     with machines(1, 1) as cluster, driver(out, num_units, cluster.address) as process:
         assert wait_until(process, lambda: num_done(out) > 100)
