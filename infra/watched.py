@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -64,13 +64,12 @@ def announced_monitor(monitor: Monitor) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def announce(kind: str, address: str, labels: Mapping[str, str] | None = None) -> Path:
+def announce(kind: str, address: str) -> Path:
     """Have Prometheus read metrics of this process, or of one that it keeps; remove the file when they are gone.
 
     Args:
         kind: `soul-training`, `soul-serving` or `soul-models`: what Prometheus calls the job.
         address: HOST:PORT of `/metrics`.
-        labels: that all of its metrics get.
 
     Raises:
         OSError: the file cannot be written.
@@ -78,17 +77,17 @@ def announce(kind: str, address: str, labels: Mapping[str, str] | None = None) -
     path = targets_folder() / f"{kind}-{address.replace(':', '-')}-{os.getpid()}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
-    partial.write_text(json.dumps([{"targets": [address], "labels": {"job": kind, **(labels or {})}}]))
+    partial.write_text(json.dumps([{"targets": [address], "labels": {"job": kind}}]))
     partial.replace(path)
     return path
 
 
 @contextmanager
-def announced(kind: str, address: str, labels: Mapping[str, str] | None = None) -> Iterator[None]:
+def announced(kind: str, address: str) -> Iterator[None]:
     """Inside, Prometheus reads metrics here, where something watches this machine; see `announce`."""
     path = None
     with suppress(OSError):  # whether it is watched must not decide whether it works
-        path = announce(kind, address, labels)
+        path = announce(kind, address)
     try:
         yield
     finally:

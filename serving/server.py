@@ -19,6 +19,7 @@ from infra.command_line import CommandFailedError
 from infra.jobs.cluster import ray_session
 from infra.jobs.notes import tell
 from infra.jobs.reach import given_address
+from infra.servers.config import asked_at
 from infra.watched import announced
 from serving.api_config import ApiConfig
 from serving.door import Door
@@ -68,7 +69,7 @@ def serve_videos(settings: ServerSettings, api: ApiConfig, replica: ReplicaConfi
             door = _start(settings, api, replica)
             address = f"http://{settings.host}:{settings.port}"
             tell(f"videos are made at {address}/v1/videos; {address}/docs explains how to ask")
-            with announced("soul-serving", f"{settings.host}:{settings.port}"):
+            with announced("soul-serving", asked_at(settings.host, settings.port).partition("//")[2]):
                 _watch()
         finally:
             if door is not None:

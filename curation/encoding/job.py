@@ -16,13 +16,14 @@ from curation.encoding.encode_shard import encode_shard, skip_all
 from curation.encoding.encoded import EncodedDirectory, EncodedShardWriter, encoded_path
 from curation.encoding.networks import ClipEncoder
 from curation.shards.run_directory import RunDirectory
-from curation.shards.versions import open_clips
+from curation.shards.versions import FOLDER, open_clips
 from infra.config import ConfigError
 from infra.jobs.job import About, Alive
 from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.placement import ExecutionConfig
 from infra.jobs.progress import Progress
 from infra.jobs.unit_log import in_stage
+from infra.storage.files import join
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,8 +71,9 @@ class EncodeJob:
 
     @property
     def about(self) -> About:
-        """The run, and how many of its shards were encoded before."""
-        return About(run=self.run, num_done=self.num_done)
+        """The run, or the version of it, and how many of its shards were encoded before."""
+        place = self.run if self.decisions is None else join(self.run, FOLDER, self.decisions)
+        return About(run=place, num_done=self.num_done)
 
     @property
     def execution(self) -> ExecutionConfig:

@@ -6,18 +6,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from infra.jobs.job import About
+from infra.jobs.status import Point, PoolStatus
+
 
 class Part(BaseModel):
     """Fields that are not known are left out, those that are missing have their values of the beginning."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
-
-
-class About(Part):
-    """Which run it is."""
-
-    settings: str = ""
-    num_done: int = 0
 
 
 class Counted(Part):
@@ -47,21 +43,6 @@ class Progress(Part):
     counts: tuple[Counted, ...] = ()
 
 
-class Pool(Part):
-    """See `infra.jobs.status.PoolStatus`."""
-
-    name: str
-    stages: tuple[str, ...] = ()
-    ready: int = 0
-    starting: int = 0
-    most: int = 1
-    places: int = 1
-    in_hand: int = 0
-    waiting: int = 0
-    loads: int = 0
-    loading_s: float = 0.0
-
-
 class Units(Part):
     """How many units are in each state; together they are all that were planned."""
 
@@ -71,16 +52,6 @@ class Units(Part):
     done: int = 0
     failed: int = 0
     left: int = 0
-
-
-class Point(Part):
-    """Totals at an earlier moment; `at` is Unix time."""
-
-    at: float
-    units: int = 0
-    clips: int = 0
-    kept: int = 0
-    video_s: float = 0.0
 
 
 class Status(Part):
@@ -93,7 +64,7 @@ class Status(Part):
     now: float
     progress: Progress
     units: Units
-    pools: tuple[Pool, ...] = ()
+    pools: tuple[PoolStatus, ...] = ()
     nodes: int = 1
     attempts: int = 0
     lost: dict[str, int] = {}

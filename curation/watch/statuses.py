@@ -7,12 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
+from curation.shards.versions import FOLDER as VERSIONS
 from curation.watch.document import Status, status_of
 from infra.jobs.status import read_statuses
 from infra.storage.files import is_local, join, list_folders, store_errors
 
-VERSIONS: Final = "decisions"
-"""The folder of a run's versions; a run that goes on with one keeps its status there."""
 LOCAL_INTERVAL_S: Final = 1.0
 STORE_INTERVAL_S: Final = 10.0
 """Between two readings, however many pages ask: each lists and reads files of the store."""
@@ -47,6 +46,8 @@ class Watched:
 
 def read_documents(run: str) -> Documents:
     """The statuses of all jobs that have run on a directory and its versions, as they are in the files.
+
+    A job for a version keeps its status in the version's folder.
 
     Raises:
         OSError: the store fails.

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from typing import Any, Final
 
 from curation.report.funnel import CLIPS_BEGIN_AT
 from curation.report.page import words
 from curation.report.summary import percent
-from curation.watch.document import Pool, Progress, Status
+from curation.watch.document import Progress, Status
 from curation.watch.pace import HOUR_S, curve, left_s, mean_per_hour, moments_of, recent_pace
 from curation.watch.statuses import Watched
+from infra.jobs.status import PoolStatus
 from infra.storage.files import is_local, join
 
 SILENT_LOCAL_S: Final = 30.0
@@ -98,7 +100,7 @@ def view(job: Watched, run: str) -> dict[str, Any]:
         "rates": rates(status, is_over=status.ended is not None),
         "funnel": funnel(status),
         "stages": stage_costs(status),
-        "pools": [pool.model_dump() for pool in status.pools],
+        "pools": [asdict(pool) for pool in status.pools],
         "bottleneck": bottleneck(status) if state is State.RUNNING else "",
         "failures": list(progress.failures.items())[::-1],
         "waiting": _most_first(progress.waiting),
@@ -192,7 +194,7 @@ def bottleneck(status: Status) -> str:
     return ""
 
 
-def _holding_up(status: Status, pool: Pool, *, is_first: bool) -> str:
+def _holding_up(status: Status, pool: PoolStatus, *, is_first: bool) -> str:
     costs = [cost for cost in stage_costs(status) if cost["stage"] in pool.stages]
     mostly = ""
     if len(costs) > 1:

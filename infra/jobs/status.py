@@ -97,10 +97,10 @@ class Point:
 
     at: float
     """Unix time."""
-    units: int
-    clips: int
-    kept: int
-    video_s: float
+    units: int = 0
+    clips: int = 0
+    kept: int = 0
+    video_s: float = 0.0
 
     @classmethod
     def of(cls, status: RunStatus) -> Point:

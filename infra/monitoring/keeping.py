@@ -14,6 +14,7 @@ from infra.config import ConfigError
 from infra.jobs.cluster import interrupted_once
 from infra.jobs.notes import tell
 from infra.monitoring import grafana, prometheus
+from infra.servers.config import asked_at
 from infra.servers.process import ServerProcess, check_free
 from infra.watched import Monitor, announced_monitor, folder, forget_the_dead, running_monitor, targets_folder
 
@@ -40,8 +41,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _keep(options: argparse.Namespace, stack: ExitStack) -> None:
     place = folder()
-    address = f"{options.host}:{options.port}"
-    url = f"http://{address}"
+    address, url = f"{options.host}:{options.port}", asked_at(options.host, options.port)
     check_free(options.host, options.port, "Prometheus")
     config = prometheus.write_configuration(place, targets_folder())
     targets_folder().mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def _keep(options: argparse.Namespace, stack: ExitStack) -> None:
     stack.callback(processes["Prometheus"].end)
     boards = None
     if (words := grafana.program()) is not None:
-        boards = f"http://{options.host}:{options.grafana_port}"
+        boards = asked_at(options.host, options.grafana_port)
         check_free(options.host, options.grafana_port, "Grafana")
         processes["Grafana"] = _start_grafana(words, place / "grafana", url, options)
         stack.callback(processes["Grafana"].end)
@@ -70,7 +70,7 @@ def _start_grafana(words: list[str], place: Path, source: str, options: argparse
         [*words, *([] if home is None else ["--homepath", str(home)])],
         log=place / "grafana.log",
         variables=grafana.variables(place, options.host, options.grafana_port, source),
-        health=f"http://{options.host}:{options.grafana_port}/api/health",
+        health=f"{asked_at(options.host, options.grafana_port)}/api/health",
     )
 
 

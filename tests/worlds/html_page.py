@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from html.parser import HTMLParser
 
 
@@ -35,3 +38,17 @@ class Page(HTMLParser):
 
     def cards(self, group: str) -> int:
         return sum(card["data-group"] == group for card in self.all("article"))
+
+
+def closed_page(html: str) -> Page:
+    """A page that needs nothing of other hosts, and allows no script but its own one."""
+    page = Page(html)
+    policy = next(str(meta["content"]) for meta in page.all("meta") if meta.get("http-equiv"))
+    assert "default-src 'none'" in policy
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy
+    outside = re.findall(r"https?://[^\s\"']+|@import|url\(", page.raw["style"] + script)
+    assert set(outside) == {"http://www.w3.org/2000/svg"}, "a name, not an address"
+    assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+    return page

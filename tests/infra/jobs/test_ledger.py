@@ -108,6 +108,7 @@ def test_every_sign_of_life_ends_a_silence(monkeypatch: pytest.MonkeyPatch) -> N
         lambda: ledger.begin(["a"]),
         lambda: ledger.advance("a"),
         lambda: ledger.sign("a"),
+        lambda: ledger.enter("a", "faces"),
         lambda: ledger.end(["a"]),
         lambda: ledger.committed(["a"], Progress()),
         lambda: ledger.forget(["b"]),
