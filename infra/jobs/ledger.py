@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -166,7 +165,9 @@ def start_ledger(job: str) -> ray.actor.ActorHandle:
 
 def end_ledger(ledger: ray.actor.ActorHandle) -> None:
     """End a ledger. Unlike one that is killed, an actor that ends by itself still passes its last metrics on."""
-    with suppress(ray.exceptions.RayError):
+    try:
         ray.get(ledger.__ray_terminate__.remote(), timeout=ENDING_TIMEOUT_S)
-    with suppress(ray.exceptions.RayError):
+    except ray.exceptions.GetTimeoutError:
         ray.kill(ledger)
+    except ray.exceptions.RayError:
+        """It has ended."""

@@ -1,11 +1,13 @@
 """A job of thousands of units that cost nothing, with real commits.
 
-`OUT/begun` gets a line whenever a worker takes a unit up, so that what was lost can be counted.
+`OUT/begun` gets a line whenever a worker takes a unit up, so that what was lost can be counted. A unit with a file of
+its name in `OUT/held` is in work until that is gone.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -95,6 +97,9 @@ class TinyWorker:
         if "first" in self.stages:
             with (self.out / "begun").open("a") as begun:
                 begun.write(f"{unit.key}\n")
+        while (self.out / "held" / unit.key).exists():
+            alive()
+            time.sleep(0.1)
         value = unit.value
         for stage in self.stages:
             with in_stage(stage):

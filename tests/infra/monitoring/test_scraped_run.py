@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,11 +11,21 @@ from infra.jobs.run_log import problems
 from infra.jobs.status import read_statuses
 from tests.infra.jobs.test_many_nodes import driver, num_done, wait_until
 from tests.worlds.machines import machines
-from tests.worlds.tiny_units import TinyJob, expected
+from tests.worlds.tiny_units import PER_COMMIT, TinyJob, expected
 from tests.worlds.waiting import until
-from tests.worlds.watching import needs_prometheus, watched_machine
+from tests.worlds.watching import Watch, needs_prometheus, watched_machine
 
 NUM = 3000
+
+
+def status_of(out: Path) -> dict[str, Any]:
+    """What the ledger last said, as it is kept beside the run."""
+    return read_statuses(str(out))["tiny"]
+
+
+def by_label(watch: Watch, name: str, of: str, label: str) -> dict[str, float]:
+    """What Prometheus has now of a gauge of the run, by a label."""
+    return {each["metric"][label]: float(each["value"][1]) for each in watch.now(f"ray_soul_{name}{of}")}
 
 
 @needs_prometheus
@@ -23,6 +34,9 @@ def test_totals_equal_the_ledgers_after_a_worker_and_a_node_were_killed(
 ) -> None:
     out = tmp_path / "out"
     of = f'{{job_name="tiny",run="{out}"}}'
+    held = out / "held" / max(expected(NUM))
+    held.parent.mkdir(parents=True)
+    held.touch()
     with (
         watched_machine(tmp_path / "watch", monkeypatch) as watch,
         machines(1, 1, dashboard=True) as cluster,
@@ -35,25 +49,27 @@ def test_totals_equal_the_ledgers_after_a_worker_and_a_node_were_killed(
         assert wait_until(process, lambda: num_done(out) > at + 200)
         cluster.kill(cluster.nodes[0])
         cluster.add(1)
-        assert wait_until(process, lambda: watch.value(f"sum(ray_soul_units_planned{of})") == NUM)
-        assert process.wait(timeout=300) == 0
-        status = read_statuses(str(out))["tiny"]
-        last = f"last_over_time(%s{of}[5m])"
-        until(lambda: watch.value(f"max({last % 'ray_soul_run_info'})") == 0, patience_s=20.0)
-
-        units = {each["metric"]["state"]: float(each["value"][1]) for each in watch.now(last % "ray_soul_units")}
-        assert units == status["units"]
-        assert units["done"] == NUM
-        lost = {each["metric"]["reason"]: float(each["value"][1]) for each in watch.now(last % "ray_soul_lost_units")}
-        assert lost == status["lost"]
-        assert sum(lost.values()) > 0
-        for name in ("attempts", "shards", "written_bytes"):
-            known = {"shards": "commits", "written_bytes": "num_bytes"}.get(name, name)
-            truth = status[known] if known in status else status["progress"][known]
-            assert watch.value(last % f"ray_soul_{name}") == truth
+        # The last unit is held, so that totals stand still while they are compared.
+        until(
+            lambda: status_of(out)["units"]["waiting"] == 0 and status_of(out)["units"]["in_work"] == 1, patience_s=300
+        )
+        until(lambda: by_label(watch, "units", of, "state") == status_of(out)["units"], patience_s=60)
+        status = status_of(out)
+        assert NUM - PER_COMMIT <= status["units"]["done"] < NUM
+        assert by_label(watch, "lost_units", of, "reason") == status["lost"]
+        assert sum(status["lost"].values()) > 0
+        for name, truth in (
+            ("units_planned", NUM),
+            ("attempts", status["attempts"]),
+            ("shards", status["progress"]["commits"]),
+            ("written_bytes", status["progress"]["num_bytes"]),
+            ("run_info", 1),
+        ):
+            assert watch.value(f"ray_soul_{name}{of}") == truth, name
         seconds = {each["labels"][0]: each["value"] for each in status["progress"]["counts"]}
-        for each in watch.now(last % "ray_soul_stage_seconds"):
-            assert float(each["value"][1]) == pytest.approx(seconds[each["metric"]["stage"]])
+        assert by_label(watch, "stage_seconds", of, "stage") == pytest.approx(seconds)
         assert set(seconds) == {"first", "second"}
+        held.unlink()
+        assert process.wait(timeout=300) == 0
         assert {each["event"] for each in problems(str(out))} >= {"began", "lost", "node_left", "node_joined", "ended"}
     assert TinyJob(out=out).results() == expected(NUM)
