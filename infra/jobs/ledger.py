@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -164,10 +165,8 @@ def start_ledger(job: str) -> ray.actor.ActorHandle:
 
 
 def end_ledger(ledger: ray.actor.ActorHandle) -> None:
-    """End a ledger. Unlike one that is killed, an actor that ends by itself still passes its last metrics on."""
-    try:
+    """End a ledger. One that ends by itself passes its last metrics on, as a rule; the kill frees its name at once."""
+    with suppress(ray.exceptions.RayError):
         ray.get(ledger.__ray_terminate__.remote(), timeout=ENDING_TIMEOUT_S)
-    except ray.exceptions.GetTimeoutError:
+    with suppress(ray.exceptions.RayError):
         ray.kill(ledger)
-    except ray.exceptions.RayError:
-        """It has ended."""

@@ -51,8 +51,8 @@ def test_a_rank_holds_what_the_plan_says(ranks: list[dict[str, Any]], layout: st
             # DeepSpeed keeps parameters of less than 100,000 numbers whole once they have been used: here all of them.
             lasting += NUMBER * held["parameters"]
         assert held["lasting"] == pytest.approx(lasting, rel=0.001)
-        # After the first of two backwards: under ZeRO-2 there is no second sum yet. Two buckets may still be there, one that
-        # was sent and one that was filled meanwhile; a second sum would be more.
+        # After the first of two backwards: under ZeRO-2 there is no second sum yet. Two buckets may still be there, one
+        # that was sent and one that was filled meanwhile; a second sum would be more.
         gradients = {1: states.gradients(), 2: states.gradients() / 2, 3: 0}[zero_stage]
         assert 0.98 * gradients <= held["gradients"] <= 1.02 * (gradients + 2 * NUMBER * BUCKET)
 
