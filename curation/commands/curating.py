@@ -36,13 +36,11 @@ def curate(prepared: Prepared, engine: str) -> None:
     left: UnitsWaitError | None = None
     try:
         with display(console, len(plan.units), WORDS) as drawing:
-            if engine == "inline":
+            if engine == "inline" or not plan.units:
                 run_inline(plan.units, job, drawing.show)
-            elif plan.units:
+            else:
                 with telling_why_it_stopped(), announced_ray(console, job.name):
                     run_on_ray(plan.units, job, drawing.show)
-            else:
-                job.open()
     except UnitsWaitError as error:
         left = error
     elapsed_s = time.monotonic() - start if plan.units and version is None else None

@@ -72,7 +72,7 @@ def encode(options: argparse.Namespace) -> None:
             run_in_pool(job, job.describe)
             _show(console, clips, lambda report: run_on_ray(units, job, report))
     else:
-        job.open()
+        _show(console, clips, lambda report: run_inline(units, job, report))
     print_summary(job.directory, console, clips / (time.monotonic() - start) if units else None)
 
 

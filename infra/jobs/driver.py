@@ -10,29 +10,32 @@ import pickle
 import queue
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final, Generic, TypeVar
 
 import ray
-from ray.exceptions import ActorDiedError, RayError
+from ray.exceptions import ActorDiedError, RayError, RayTaskError
 
 from infra.config import ConfigError
+from infra.jobs import notes
 from infra.jobs.actor_pool import ActorPool, PoolActor
+from infra.jobs.asked_machines import MoreMachines, placed_pools
 from infra.jobs.ending import sigterm_told
 from infra.jobs.environments import Versions
 from infra.jobs.flow import Flow, Group, Passage
+from infra.jobs.gauges import StageTime
 from infra.jobs.job import Job
-from infra.jobs.placement import ActorRange, NodeResources, PlacedPool, PoolConfig, resolve_pools
+from infra.jobs.placement import ActorRange, PlacedPool, PoolConfig
 from infra.jobs.pool_worker import Outcome, PoolWorker, Writer
 from infra.jobs.progress import Loads, Progress, Silence
 from infra.jobs.record import RunRecord
 from infra.jobs.recovery import LOST_ACTOR, LOST_DATA, Recovery
 from infra.jobs.status import PoolStatus, RunView
 from infra.jobs.tidying import Tidying
-from infra.jobs.waiting import check_none_left
+from infra.jobs.waiting import check_none_left, count_left, why_ended
 from infra.jobs.watch import LEDGER_TIMEOUT_S, REPORT_INTERVAL_S, Report, complaint_of, ledger_is_silent
 from infra.storage.settings import StorageSettings
 
@@ -93,6 +96,9 @@ class Driver(Generic[U]):
         self.is_ended_by_signal = False
         self.faults_in_a_row = 0
         self.settled: list[str] = []
+        self.stage_times: list[StageTime] = []
+        """Of units that have come back since the last look."""
+        self._is_unpublished = False
         self._options = options
         self._packed = ray.cloudpickle.dumps(job)
         self._settings = StorageSettings.here()
@@ -102,6 +108,7 @@ class Driver(Generic[U]):
             self.flow, ledger, job.execution, settle=self._settle, leave=self._leave, record=record
         )
         self._sized_for: frozenset[str] = frozenset()
+        self._more = MoreMachines(job)
         self._next_look_s = self._next_nodes_s = 0.0
 
     def run(self, report: Report) -> None:
@@ -131,11 +138,17 @@ class Driver(Generic[U]):
                         raise ConfigError(mistake) from error
                 raise
             finally:
+                self._more.ask({})
                 for pool in (*self.pools, self.writers):
                     for actor in list(pool.actors):
                         pool.end(actor)
-        progress = self._look(report, ended=self.ending or "")[0]
-        check_none_left(progress, self.num_units - self.num_done, ending=self.ending, is_signal=self.is_ended_by_signal)
+        progress = self._look(report, is_over=True)[0]
+        check_none_left(progress, self.num_left, ending=self.ending, is_signal=self.is_ended_by_signal)
+
+    @property
+    def num_left(self) -> int:
+        """Units that are not committed."""
+        return self.num_units - self.num_done
 
     def end(self, reason: str) -> None:
         """Let nothing begin any more: what is in work is finished and committed, the rest is left to the next run."""
@@ -164,7 +177,7 @@ class Driver(Generic[U]):
             self._write(writer, self.flow.ready.popleft())
         for pool in reversed(self.pools):
             number = pool.number
-            pool.fill(most=max(1, self.num_units - self.num_done))
+            pool.fill(most=max(1, self.num_left))
             suspects = self.flow.suspects[number]
             while suspects and (actor := pool.empty()) is not None:
                 self._give(actor, suspects.popleft())
@@ -257,6 +270,7 @@ class Driver(Generic[U]):
             self.recovery.begin_anew(passage, from_start=True)
             return
         actor.pool.gave_back(actor, passage, at_fault=outcome.fault is not None)
+        self.stage_times.extend(outcome.seconds.items())
         where = {"pool": actor.pool.config.name, "attempt": passage.attempt, **self.recovery.where(actor.node)}
         if outcome.fault is not None:
             self.record.take(outcome.kept)
@@ -281,7 +295,7 @@ class Driver(Generic[U]):
         except LOST_DATA as error:
             self.writing.discard(group)
             self.writers.gave_back(writer, group, at_fault=False)
-            self.recovery.write_again(group, error, is_data_lost=True)
+            self.recovery.write_again(group, error, writer, is_data_lost=True)
             return
         self.writing.discard(group)
         self.writers.gave_back(writer, group, at_fault=outcome.fault is not None)
@@ -306,7 +320,7 @@ class Driver(Generic[U]):
     def _leave(self, passages: Sequence[Passage], outcome: Outcome, **where: Any) -> None:
         """Leave units to the next run; and all others too, if they would only meet the same."""
         assert outcome.fault is not None
-        self.waiting[outcome.fault] += len(passages)
+        count_left(self.waiting, outcome.fault, len(passages))
         self.record.left([each.key for each in passages], outcome.fault, **where)
         for passage in passages:
             self.flow.settled(passage)
@@ -326,6 +340,7 @@ class Driver(Generic[U]):
         if now_s >= self._next_nodes_s:
             self._next_nodes_s = now_s + NODES_INTERVAL_S
             self._look_at_nodes()
+            self._more.ask(self._wanted())
         _, silence = self._look(report)
         self.tidying.committed(self.num_done)
         complaint = complaint_of(silence, self.job.execution, [pool.config for pool in self.pools])
@@ -336,27 +351,39 @@ class Driver(Generic[U]):
             if not self.flow.has_waiting(pool.number):
                 pool.shrink()
 
-    def _look(self, report: Report, *, ended: str | None = None) -> tuple[Progress, Silence]:
+    def _look(self, report: Report, *, is_over: bool = False) -> tuple[Progress, Silence]:
         """Take the totals of now, and show them to everybody who watches."""
         progress, silence = self._snapshot()
         report(progress)
+        ended = why_ended(progress, self.num_left, ending=self.ending) if is_over else None
         status = self.view.status(
             progress, silence, [self._pool_status(pool, silence) for pool in (*self.pools, self.writers)],
-            nodes=len(self.recovery.nodes), attempts=self.num_given, lost=self.recovery.lost, ended=ended,
+            nodes=len(self.recovery.nodes), attempts=self.num_given, lost=self.recovery.lost, ending=self.ending,
+            ended=ended,
         )  # fmt: skip
         self.record.show(status)
-        self.ledger.publish.remote(status)
+        stage_times, self.stage_times = self.stage_times, []
+        self._when(self.ledger.publish.remote(status, stage_times), self._published)
         return progress, silence
+
+    def _published(self, future: Future[Any]) -> None:
+        """Tell once that metrics cannot be published; the run goes on without them."""
+        error = future.exception()
+        if isinstance(error, RayTaskError) and not self._is_unpublished:
+            self._is_unpublished = True
+            notes.tell(f"the metrics of the run cannot be published: {' '.join(str(error.cause).split())}")
 
     def _pool_status(self, pool: ActorPool, silence: Silence) -> PoolStatus:
         is_writing = pool is self.writers
-        waiting = len(self.flow.ready) if is_writing else self._num_waiting(pool.number)
+        per_place = self.job.units_per_commit if is_writing else 1
+        groups = sum(len(group.members) for group in self.flow.ready)
+        waiting = groups if is_writing else self._num_waiting(pool.number)
         ready = sum(actor.is_ready for actor in pool.actors)
         loads = silence.loads.get(pool.config.name, Loads())
         return PoolStatus(
             name=pool.config.name, stages=pool.config.stages, ready=ready, starting=len(pool.actors) - ready,
-            most=pool.size.max, places=pool.num_places, waiting=waiting,
-            in_hand=sum(len(actor.in_hand) for actor in pool.actors), loads=loads.number, loading_s=loads.seconds,
+            most=pool.size.max, places=pool.num_places * per_place, waiting=waiting,
+            in_hand=sum(len(actor.keys) for actor in pool.actors), loads=loads.number, loading_s=loads.seconds,
         )  # fmt: skip
 
     def _snapshot(self) -> tuple[Progress, Silence]:
@@ -388,6 +415,17 @@ class Driver(Generic[U]):
                 pool.resize(now.actors)
         self.writers.resize(ActorRange(min=1, max=max(MIN_WRITERS, len(nodes))))
 
+    def _wanted(self) -> dict[PoolConfig, int]:
+        """Actors that there would be work for, of pools that take as many as the cluster holds; at most as many again
+        as there are."""
+        wanted = {}
+        for pool in self.pools:
+            waiting = self._num_waiting(pool.number)
+            is_busy = sum(actor.is_ready for actor in pool.actors) >= pool.size.max and waiting > pool.num_places
+            if pool.config.actors is None and is_busy and self._has_room_behind(pool.number):
+                wanted[pool.config] = min(waiting // pool.config.units_in_flight, pool.size.max)
+        return wanted
+
     def _end_overdue(self, silence: Silence) -> None:
         """End actors that work on a unit and have been silent for longer than a living machine would let them."""
         limit_s = self.job.execution.unit_timeout_s + OVERDUE_S
@@ -417,7 +455,7 @@ class Driver(Generic[U]):
         """Units that wait for a pool."""
         waiting = len(self.flow.queues[number])
         if number == 0 and not self.flow.is_exhausted:
-            waiting += self.num_units - self.num_done - len(self.flow.open)
+            waiting += self.num_left - len(self.flow.open)
         return waiting
 
     def _has_earlier_work(self) -> bool:
@@ -426,14 +464,3 @@ class Driver(Generic[U]):
 
     def _is_over(self) -> bool:
         return not (self._has_earlier_work() or self.writing or self.flow.num_finished)
-
-
-def placed_pools(job: Job[Any], *, leaving: Collection[str] = ()) -> list[PlacedPool]:
-    """The job's pools on the cluster as it is now, without nodes that are about to be taken away.
-
-    Raises:
-        ConfigError: they do not fit the stages or the cluster.
-    """
-    staying = [node for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving]
-    nodes = [NodeResources.from_ray(node["Resources"]) for node in staying]
-    return resolve_pools(job.execution.pools, job.stages, nodes)

@@ -23,7 +23,6 @@ from infra.jobs.ledger import end_ledger, start_ledger
 from infra.jobs.placement import PoolConfig
 from infra.jobs.reach import given_address
 from infra.jobs.record import RunRecord, recorded
-from infra.jobs.tidying import tidy
 from infra.jobs.watch import Report, not_started
 from infra.storage.settings import StorageSettings
 
@@ -35,7 +34,7 @@ def run_inline(units: Sequence[U], job: Job[U], report: Report) -> None:
     """Process the units one after the other in this process; an unexpected exception is a traceback.
 
     Args:
-        units: what is to be done.
+        units: what is to be done. Without any, nothing is loaded, and the run's directory is put in order.
         job: the kind of work; its placement and its limits on dead and silent workers do not apply.
         report: called with the totals after every unit and commit, and whenever the worker says that it is alive or
             has something to tell.
@@ -53,7 +52,7 @@ def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
     along but what was in work there. The first SIGTERM lets nothing begin any more; what is in work is committed.
 
     Args:
-        units: what is to be done; they are pickled one by one, when their turn comes.
+        units: what is to be done; they are pickled one by one, when their turn comes. Without any, no worker starts.
         job: the kind of work; remote workers must reach its directories too.
         report: called with the totals every second and at the end.
 
@@ -63,12 +62,12 @@ def run_on_ray(units: Sequence[U], job: Job[U], report: Report) -> None:
         UnitsWaitError: units are left to the next run.
         ray.exceptions.RayError: the run cannot go on (another run took the directory over, say).
     """
+    if not units:
+        run_inline(units, job, report)
+        return
     pools = pools_with_room(job)
     options = {pool.name: _options(pool.config) for pool in pools}
     job.open()
-    if not units:
-        tidy(job)
-        return
     ledger = start_ledger(job.name)
     with RunRecord(job.name, job.about) as record:
         try:

@@ -128,7 +128,7 @@ class Flow:
             passage.group.members.pop(passage.key, None)
             passage.group.missing.add(passage.key)
         passage.data, passage.node, passage.pool = passage.planned, None, 0
-        passage.died_on, passage.is_alone = [], False
+        passage.died_on, passage.is_alone, passage.attempt = [], False, 0
         self.again(passage)
 
     def settled(self, passage: Passage) -> None:

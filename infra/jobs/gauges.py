@@ -1,4 +1,4 @@
-"""The status of a run as metrics, published by its ledger: totals are gauges, since a counter is gone with its worker.
+"""The metrics of a run, published by its ledger: totals are gauges, since a counter is gone with its worker.
 
 Ray gives each name the prefix `ray_` and exports it on the node of the driver. Everything is labelled with the job and
 the directory of its run. `infra/README.md` says what is worth watching.
@@ -7,7 +7,8 @@ the directory of its run. `infra/README.md` says what is worth watching.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ray.util import metrics
@@ -48,30 +49,51 @@ GAUGES: Final = {
 
 Value = tuple[str, tuple[str, ...], float]
 """Name, values of its labels, number."""
+StageTime = tuple[str, float]
+"""A stage and the wall seconds that it took on one unit."""
+BUCKETS_S: Final = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]
 
 
-class RunGauges:
-    """The gauges of one run in this process."""
+class RunMetrics:
+    """The metrics of one run in this process.
+
+    How long stages take on a unit is a histogram of the ledger's, too: Ray's agent never forgets that of a worker.
+    """
 
     def __init__(self) -> None:
         self.gauges = {
             name: metrics.Gauge(PREFIX + name, about, (*OF_RUN, *labels)) for name, (about, labels) in GAUGES.items()
         }
+        self.stage_times = metrics.Histogram(
+            f"{PREFIX}stage_unit_seconds", "Wall time of a stage on one unit", BUCKETS_S, (*OF_RUN, "stage")
+        )
         self._told: set[tuple[str, tuple[str, ...]]] = set()
 
-    def publish(self, status: RunStatus) -> None:
-        """Set all gauges to a status; what is no longer there is 0."""
-        of_run = {"job_name": status.job, "run": status.about.run}
+    def publish(self, status: RunStatus, stage_times: Sequence[StageTime] = ()) -> None:
+        """Set all gauges to a status; what is no longer there is 0.
+
+        Args:
+            status: of now.
+            stage_times: of units that have passed stages since the last call.
+        """
+        of_run = {"job_name": label(status.job), "run": label(status.about.run)}
         gone = dict.fromkeys(self._told, 0.0)
         for name, labels, value in values_of(status):
             gone.pop((name, labels), None)
             self._set(name, labels, of_run, value)
         for (name, labels), value in gone.items():
             self._set(name, labels, of_run, value)
+        for stage, seconds in stage_times:
+            self.stage_times.observe(seconds, {**of_run, "stage": stage})
 
     def _set(self, name: str, labels: tuple[str, ...], of_run: dict[str, str], value: float) -> None:
         self._told.add((name, labels))
-        self.gauges[name].set(value, {**of_run, **dict(zip(GAUGES[name][1], labels, strict=True))})
+        self.gauges[name].set(value, {**of_run, **dict(zip(GAUGES[name][1], map(label, labels), strict=True))})
+
+
+def label(value: str) -> str:
+    """The value of a label as Ray takes it: in ASCII."""
+    return value.encode("ascii", "backslashreplace").decode()
 
 
 def values_of(status: RunStatus) -> Iterable[Value]:
@@ -96,7 +118,10 @@ def values_of(status: RunStatus) -> Iterable[Value]:
     yield "attempts", (), status.attempts
     for reason, number in status.lost.items():
         yield "lost_units", (reason,), number
+    faults: Counter[str] = Counter()
     for fault, number in progress.waiting.items():
+        faults[fault.partition(": ")[0]] += number  # what a server answered is in the log
+    for fault, number in faults.items():
         yield "left_units", (fault,), number
     is_over = status.ended is not None
     yield "idle_seconds", (), 0.0 if is_over else status.idle_s

@@ -17,7 +17,7 @@ from infra.jobs.progress import Progress
 from infra.jobs.record import RunRecord, recorded
 from infra.jobs.status import RunView
 from infra.jobs.tidying import tidy
-from infra.jobs.waiting import check_none_left
+from infra.jobs.waiting import check_none_left, count_left, why_ended
 from infra.jobs.watch import Report
 
 U = TypeVar("U")
@@ -53,10 +53,12 @@ class InlineRun(Generic[U]):
         """
         self.job.open()
         with self._record, recorded(self._record, self.job, len(self.units)):
-            self._run()
-            self._tell(ended=self.ending or ("SIGTERM" if self.is_ended_by_signal else ""))
-        num_left = len(self.units) - self.num_done
-        check_none_left(self.progress, num_left, ending=self.ending, is_signal=self.is_ended_by_signal)
+            if self.units:
+                self._run()
+            tidy(self.job)
+            num_left = len(self.units) - self.num_done
+            self._tell(ended=why_ended(self.progress, num_left, ending=self.ending))
+            check_none_left(self.progress, num_left, ending=self.ending, is_signal=self.is_ended_by_signal)
 
     def _run(self) -> None:
         with notes.heard_by(unit_log.teller(self._note)), sigterm_told(self._told_to_end):
@@ -64,13 +66,14 @@ class InlineRun(Generic[U]):
             for number, unit in enumerate(self.units, start=1):
                 with unit_log.of_unit(self.job.key(unit), 1) as said:
                     self._try(partial(worker.run, unit, self._alive), said)
-                is_over = number == len(self.units) or self.ending is not None or self.is_ended_by_signal
+                if self.is_ended_by_signal and self.ending is None:
+                    self.ending = "SIGTERM"
+                is_over = number == len(self.units) or self.ending is not None
                 if self._finished and (is_over or len(self._finished) == self.job.units_per_commit):
                     self._commit()
                 self._tell()
                 if is_over:
                     break
-        tidy(self.job)
 
     def _try(self, work: partial[U], said: unit_log.UnitLog) -> None:
         self.progress.units_in_work, before = 1, self.progress.in_work
@@ -96,7 +99,7 @@ class InlineRun(Generic[U]):
         self.progress.in_work = self.progress.units_finished = 0
 
     def _leave(self, error: MachineFaultError, units: Sequence[str]) -> None:
-        self.progress.waiting[str(error)] += len(units)
+        count_left(self.progress.waiting, str(error), len(units))
         self._record.left(units, str(error))
         if error.is_for_all:
             self.ending = str(error)
@@ -106,7 +109,7 @@ class InlineRun(Generic[U]):
             for name, value in tally.take().items():
                 self.progress.counts[name] = self.progress.counts.get(name, 0.0) + value
             self._report(self.progress)
-            self._record.show(self._view.status(deepcopy(self.progress), ended=ended))
+            self._record.show(self._view.status(deepcopy(self.progress), ending=self.ending, ended=ended))
 
     def _alive(self) -> None:
         self.progress.in_work += 1

@@ -6,6 +6,7 @@ count against the files that were in work.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,11 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from infra.jobs.cluster import free_name, logs_directory
-from infra.jobs.gauges import RunGauges
+from infra.jobs.gauges import RunMetrics, StageTime
 from infra.jobs.progress import Left, Loads, Progress, Silence
 from infra.jobs.status import RunStatus
 from infra.jobs.tally import Counted
-from infra.jobs.unit_log import as_text, line
+from infra.jobs.unit_log import line, write
 
 ENDING_TIMEOUT_S: Final = 10.0
 TELL_EVERY_S: Final = 10.0
@@ -45,7 +46,7 @@ class Ledger:
         self.notes: dict[str, None] = {}
         self.progress = Progress()
         self._last_sign_s = time.monotonic()
-        self._gauges: RunGauges | None = None
+        self._metrics: RunMetrics | None = None
         self._told_s = 0.0
 
     def started(self, pool: str, seconds: float = 0.0) -> None:
@@ -108,8 +109,9 @@ class Ledger:
         begun = frozenset(unit for unit in units if unit in self.in_hand)
         committed = self.done.intersection(units)
         stages = {unit: self.stages[unit] for unit in units if unit in self.stages}
+        failures = {unit: self.progress.failures[unit] for unit in committed if unit in self.progress.failures}
         self.forget(units)
-        return Left(begun=begun - committed, committed=frozenset(committed), stages=stages)
+        return Left(begun=begun - committed, committed=frozenset(committed), stages=stages, failures=failures)
 
     def note(self, line: str) -> None:
         """Keep what a worker has to tell."""
@@ -146,15 +148,15 @@ class Ledger:
         )
         return replace(self.progress, in_work=self.clips.total(), notes=list(self.notes)), silence
 
-    def publish(self, status: RunStatus) -> None:
-        """Set the metrics of the run to its status."""
-        if self._gauges is None:
-            self._gauges = RunGauges()
-        self._gauges.publish(status)
+    def publish(self, status: RunStatus, stage_times: Sequence[StageTime] = ()) -> None:
+        """Set the metrics of the run to its status, and add how long stages took on units."""
+        if self._metrics is None:
+            self._metrics = RunMetrics()
+        self._metrics.publish(status, stage_times)
         if status.ended is not None or status.now - self._told_s >= TELL_EVERY_S:
             self._told_s = status.now
             totals = status.progress
-            print(as_text(line("totals", units=status.units, clips=totals.clips, kept=totals.kept)), flush=True)
+            write(line("totals", units=status.units, clips=totals.clips, kept=totals.kept), sys.stdout)
 
 
 def start_ledger(job: str) -> ray.actor.ActorHandle:

@@ -92,8 +92,8 @@ class ExecutionConfig:
     weights and, on a shared cluster, waiting for machines."""
     machines_timeout_s: float = 0.0
     """How long a run waits for machines, on a cluster that starts them when they are asked for: as many as one actor of
-    each pool needs, or the pool's least number. 0 refuses a run for which there is no room when it begins."""
-
+    each pool needs, or the pool's least number. Later it asks for more while units wait for pools that take as many
+    actors as the cluster holds. 0 refuses a run for which there is no room when it begins, and asks for nothing."""
     patience_s: float = 60.0
     """A unit that meets a fault of the machine (a store that throttles, fails or denies access, no space, no memory) is
     tried again for this long, with growing pauses. If the fault persists, the unit is left to the next run."""

@@ -22,8 +22,8 @@ from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.persistence import persistently
 from infra.jobs.placement import PoolConfig
 from infra.jobs.progress import Progress
+from infra.jobs.scratch import watch_scratch
 from infra.jobs.unit_log import Line, StageListener, UnitLog, log, of_unit, teller
-from infra.jobs.worker_metrics import WorkerMetrics
 from infra.storage.settings import StorageSettings
 
 SHORT_ID: Final = 8
@@ -92,8 +92,8 @@ class PoolWorker:
         settings.apply()
         try:
             self.job: Job[Any] = unpickled(job, pool, versions)
-            self.metrics = WorkerMetrics(self.job, ledger)
-            log_as(self.job, pool.name, self.metrics)
+            watch_scratch(self.job)
+            log_as(self.job, pool.name, ledger.enter.remote)
             self.worker = self.job.worker(pool.stages, debug=False, units_in_flight=pool.units_in_flight)
         except ConfigError as error:
             ray.get(ledger.refuse.remote(str(error)))
@@ -131,8 +131,6 @@ class PoolWorker:
                 log("fault", level="warning", reason=str(error))
                 ray.get(self.ledger.forget.remote([key], tally.take()))
                 return Outcome.of(error, said), b""
-            finally:
-                self.metrics.see_scratch()
         ray.get(self.ledger.end.remote([key], tally.take()))
         return _done(said), passed_on
 

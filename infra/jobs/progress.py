@@ -97,3 +97,5 @@ class Left:
     """Those of which nothing is left to do."""
     stages: Mapping[str, str] = field(default_factory=dict)
     """The stages that units were in, as far as that was heard."""
+    failures: Mapping[str, str] = field(default_factory=dict)
+    """Committed units that have failed, and why."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -26,7 +26,10 @@ class RunRecord:
     """Takes lines and statuses, and writes them in a thread of its own: a slow store holds up no run. Of a job without
     a directory it keeps nothing.
 
-    Where they cannot be written, a person is told once, and the run goes on.
+    The latest status is written again and again until the run has ended: that its time goes on tells that the process
+    lives, however long a unit or the last tidying takes.
+
+    Where they cannot be written, a person is told once of each, and the run goes on.
     """
 
     def __init__(self, job: str, about: About) -> None:
@@ -37,8 +40,7 @@ class RunRecord:
         self._interval_s = LOCAL_INTERVAL_S if is_local(about.run) else STORE_INTERVAL_S
         self._lines: list[Line] = []
         self._latest: RunStatus | None = None
-        self._is_new = False
-        self._is_told = False
+        self._told: set[str] = set()
         self._changed = threading.Condition()
         self._is_ended = False
         self._thread = threading.Thread(target=self._work, daemon=True, name="record")
@@ -89,36 +91,38 @@ class RunRecord:
         """Take the status of now."""
         with self._changed:
             self._history.add(status)
-            self._latest, self._is_new = status, True
+            self._latest = status
 
     def end(self, reason: str) -> None:
         """Show that the run was broken off."""
         with self._changed:
             if self._latest is not None and self._latest.ended is None:
-                self._latest = replace(self._latest, now=time.time(), ended=reason)
+                self._latest = replace(self._latest.later(time.time()), ended=reason)
                 self._history.add(self._latest)
-                self._is_new = True
 
     def _work(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._is_ended, timeout=self._interval_s)
-                is_last, lines, status = self._is_ended, self._lines, self._latest if self._is_new else None
-                self._lines, self._is_new = [], False
+                is_last, lines, status = self._is_ended, self._lines, self._latest
+                self._lines = []
             self._write(lines, status)
             if is_last:
                 return
 
     def _write(self, lines: Sequence[Line], status: RunStatus | None) -> None:
+        self._log.add(lines)
+        self._keep("log", self._log.write)
+        if status is not None and self._is_kept:
+            self._keep("status", lambda: write_status(status.later(time.time()), self._history))
+
+    def _keep(self, what: str, write: Callable[[], None]) -> None:
         try:
-            self._log.add(lines)
-            self._log.write()
-            if status is not None and self._is_kept:
-                write_status(status, self._history)
+            write()
         except Exception as error:  # noqa: BLE001 (of a store's client, say: it must not end the run)
-            if not self._is_told:
-                self._is_told = True
-                notes.tell(f"the log and the status of the run cannot be kept now: {' '.join(str(error).split())}")
+            if what not in self._told:
+                self._told.add(what)
+                notes.tell(f"the {what} of the run cannot be kept now: {' '.join(str(error).split())}")
 
 
 @contextmanager

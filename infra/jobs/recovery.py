@@ -21,6 +21,7 @@ from infra.jobs.actor_pool import PoolActor
 from infra.jobs.flow import Flow, Group, Passage
 from infra.jobs.placement import ExecutionConfig, PoolConfig
 from infra.jobs.pool_worker import SHORT_ID, Outcome
+from infra.jobs.progress import Left
 from infra.jobs.record import RunRecord
 
 LOST_DATA: Final = (ObjectLostError, ObjectFetchTimedOutError)
@@ -101,18 +102,14 @@ class Recovery:
         is_out_of_memory = isinstance(error, OutOfMemoryError) or NO_MEMORY in str(error)
         is_away = is_lost or actor.node not in self.nodes
         reason = NODE if is_away else MEMORY if is_out_of_memory else WORKER
+        self._found_committed([passage for passage in passages if passage.key in left.committed], left, actor)
         for passage in passages:
             if passage.key in left.committed:
-                self._settle([passage])
                 continue
             if passage.key not in left.begun:
                 self._hand_back(passage)
                 continue
-            self.lost[reason] += 1
-            self._record.log(
-                "lost", level="warning", unit=passage.key, pool=actor.pool.config.name, attempt=passage.attempt,
-                stage=left.stages.get(passage.key), reason=reason, **self.where(actor.node),
-            )  # fmt: skip
+            self._count_lost([passage], reason, actor, stage=left.stages.get(passage.key))
             if is_away:
                 self.begin_anew(passage)
             else:
@@ -124,12 +121,18 @@ class Recovery:
             assert isinstance(group, Group)
             left = ray.get(self.ledger.left.remote(list(group.members)))
             if left.committed:  # units of a group are committed together
-                self._settle(list(group.members.values()))
+                self._found_committed(list(group.members.values()), left, writer)
             else:
-                self.write_again(group, error)
+                self.write_again(group, error, writer)
 
-    def write_again(self, group: Group, error: RayError, *, is_data_lost: bool = False) -> None:
+    def write_again(self, group: Group, error: RayError, writer: PoolActor, *, is_data_lost: bool = False) -> None:
         """Let a group be committed anew, once members whose data is lost have been computed anew.
+
+        Args:
+            group: what was not committed.
+            error: by which that was heard.
+            writer: who was to commit it.
+            is_data_lost: whether not the writer is gone, but what it was to write.
 
         Raises:
             RayError: its commit has failed too often.
@@ -142,7 +145,8 @@ class Recovery:
         gone = [each for each in members if each.node is not None and each.node not in self.nodes]
         if not gone and is_data_lost:
             gone = members  # nobody says which of them is lost
-        self.lost[WRITER] += not is_data_lost
+        if not is_data_lost:
+            self._count_lost(members, WRITER, writer)
         for passage in gone:
             self.begin_anew(passage, from_start=True)
         self.flow.put_back(group)
@@ -150,7 +154,8 @@ class Recovery:
     def begin_anew(self, passage: Passage, *, from_start: bool = False) -> None:
         """Let a unit that a node has taken along pass its pool again, or all of them if its data is lost."""
         passage.num_lost += 1
-        self.lost[DATA] += from_start
+        if from_start:
+            self._count_lost([passage], DATA)
         if passage.num_lost > MAX_LOST:
             self._leave([passage], Outcome(fault=f"its node was lost {MAX_LOST} times"))
         elif from_start or not self._has_data(passage):
@@ -178,6 +183,22 @@ class Recovery:
             self._leave([passage], Outcome(fault=fault))
         else:
             self._hand_back(passage)
+
+    def _count_lost(
+        self, passages: Sequence[Passage], reason: str, actor: PoolActor | None = None, *, stage: str | None = None
+    ) -> None:
+        self.lost[reason] += len(passages)
+        where = {} if actor is None else {"pool": actor.pool.config.name, **self.where(actor.node)}
+        for passage in passages:
+            self._record.log(
+                "lost", level="warning", unit=passage.key, attempt=passage.attempt or None, stage=stage, reason=reason,
+                **where,
+            )  # fmt: skip
+
+    def _found_committed(self, passages: Sequence[Passage], left: Left, actor: PoolActor) -> None:
+        """See to units whose commit was done when their worker died."""
+        self._record.committed([each.key for each in passages], left.failures, **self.where(actor.node))
+        self._settle(passages)
 
     def _hand_back(self, passage: Passage) -> None:
         """Let a unit pass its pool again, with the data that it came with if that is still there."""

@@ -8,17 +8,21 @@ went wrong on the way. Only the driver writes it, so it outlives workers and nod
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from infra.jobs.unit_log import Line, as_text
+from infra.jobs.unit_log import Line, as_text, line
 from infra.storage.files import filesystem, is_local, join, list_files, naming, read_bytes
 
 FOLDER: Final = "logs"
 MAX_BYTES: Final = 8 << 20
+MAX_WAITING: Final = 2 * MAX_BYTES
+"""Of lines that cannot be written; those that come after them are lost, and counted."""
 CLIP_NUMBER: Final = re.compile(r"(-[^-]*)?-[^-]*$")
 """The end of a clip's key that its unit's lacks, and as much again for a crop's."""
 TOLD: Final = frozenset({"time", "level", "event", "run", "job", "pool", "stage", "attempt", "node", "node_id", "pid"})
@@ -38,13 +42,16 @@ class RunLog:
         self._number = 0
         self._waiting = bytearray()
         """Of the current file, what is not written yet; on an object store all of it."""
-        self._num_sent = 0
+        self._num_sent = self._num_lost = 0
 
     def add(self, lines: Iterable[Line]) -> None:
         """Take lines; they are written when `write` is called next."""
         for each in lines:
-            # The name of a file may hold bytes that are no text.
-            self._waiting += as_text(each).encode(errors="replace") + b"\n"
+            if len(self._waiting) > MAX_WAITING:
+                self._num_lost += 1
+            else:
+                # The name of a file may hold bytes that are no text.
+                self._waiting += as_text(each).encode(errors="replace") + b"\n"
 
     def write(self) -> None:
         """Write what has been taken."""
@@ -55,25 +62,34 @@ class RunLog:
             fs, plain = filesystem(path)
             fs.pipe_file(plain, bytes(self._waiting))
             self._num_sent = len(self._waiting)
-            if self._num_sent > MAX_BYTES:
-                self._begin_next()
+            self._written(self._num_sent)
 
     def _append(self, path: str) -> None:
         if not self._waiting:
             return
         target = Path(filesystem(path)[1])
         target.parent.mkdir(parents=True, exist_ok=True)
-        with naming(path), target.open("ab") as file:
-            file.write(self._waiting)
-            size = file.tell()
+        before = target.stat().st_size if target.exists() else 0
+        try:
+            with naming(path), target.open("ab") as file:
+                file.write(self._waiting)
+                size = file.tell()
+        except OSError:
+            with suppress(OSError):
+                os.truncate(target, before)  # a full disk has taken a part
+            raise
         self._waiting.clear()
-        if size > MAX_BYTES:
-            self._begin_next()
+        self._written(size)
 
-    def _begin_next(self) -> None:
-        self._number += 1
-        self._num_sent = 0
-        self._waiting.clear()
+    def _written(self, size: int) -> None:
+        """See to what follows when a file of `size` bytes has been written."""
+        if size > MAX_BYTES:
+            self._number += 1
+            self._num_sent = 0
+            self._waiting.clear()
+        if self._num_lost:
+            number, self._num_lost = self._num_lost, 0
+            self.add([line("lines_lost", level="warning", reason="the log could not be written", number=number)])
 
 
 def lines_about(run: str, unit: str) -> Iterator[Line]:

@@ -71,8 +71,10 @@ class RunStatus:
     """Seconds since then."""
     unit_timeout_s: float = math.inf
     """After so many seconds without a sign of life a worker is ended."""
+    ending: str | None = None
+    """Why nothing begins any more; None while units do."""
     ended: str | None = None
-    """Why the run has ended; empty where all was done, None while it goes on."""
+    """Why the run has ended before all was done; empty where all was, None while it goes on."""
 
     @property
     def units(self) -> dict[str, int]:
@@ -89,6 +91,14 @@ class RunStatus:
             "failed": progress.failed,
             "left": left,
         }
+
+    def later(self, now: float) -> RunStatus:
+        """The same at a later time, at which nothing else is known; one that has ended does not change any more."""
+        if self.ended is not None:
+            return self
+        passed_s = max(0.0, now - self.now)
+        oldest_s = self.oldest_s + (passed_s if self.oldest is not None else 0.0)
+        return replace(self, now=now, idle_s=self.idle_s + passed_s, oldest_s=oldest_s)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,29 +11,19 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, TextIO
 
 from infra.jobs import tally
 
 Line = dict[str, Any]
+StageListener = Callable[[str, str], object]
+"""Hears that a unit enters a stage."""
 MAX_KEPT: Final = 50
 """Lines that go back with a unit; what is said beyond stays on the node."""
-
-
-class StageListener(Protocol):
-    """Hears where units are."""
-
-    def begins(self, unit: str, stage: str) -> None:
-        """A unit enters a stage."""
-        ...
-
-    def ends(self, stage: str, seconds: float) -> None:
-        """A unit has left a stage after so many wall seconds."""
-        ...
 
 
 @dataclass(eq=False, kw_only=True, slots=True)
@@ -92,15 +82,13 @@ def in_stage(stage: str) -> Iterator[None]:
     if unit is not None:
         unit.stage = stage
         if listener is not None:
-            listener.begins(unit.unit, stage)
+            listener(unit.unit, stage)
     start = time.perf_counter()
     try:
         yield
     finally:
         seconds = time.perf_counter() - start
         tally.count("stage_seconds", stage, amount=seconds)
-        if listener is not None:
-            listener.ends(stage, seconds)
         if unit is not None:
             unit.seconds[stage] = unit.seconds.get(stage, 0.0) + seconds
             if _OfProcess.is_worker:
@@ -121,7 +109,7 @@ def log(event: str, *, level: str = "info", keep: bool = False, **fields: Any) -
     of_unit_ = {} if unit is None else {"unit": unit.unit, "attempt": unit.attempt, "stage": unit.stage}
     whole = line(event, level=level, **_OfProcess.fields, **of_unit_, **fields)
     if _OfProcess.is_worker:
-        print(as_text(whole), file=sys.stderr, flush=True)
+        write(whole, sys.stderr)
     if keep and unit is not None and len(unit.kept) < MAX_KEPT:
         unit.kept.append(whole)
 
@@ -136,6 +124,12 @@ def line(event: str, *, level: str = "info", **fields: Any) -> Line:
 def as_text(whole: Line) -> str:
     """A line as it is written, without its newline."""
     return json.dumps(whole, ensure_ascii=False, default=str)
+
+
+def write(whole: Line, stream: TextIO) -> None:
+    """Write a line for who looks at this process. That a disk is full, or a name is no text, ends no unit."""
+    with suppress(OSError, ValueError):  # the latter of a stream that is closed
+        print(as_text(whole).encode(errors="backslashreplace").decode(), file=stream, flush=True)
 
 
 class _Handler(logging.Handler):

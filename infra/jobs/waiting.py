@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
@@ -9,6 +10,8 @@ from infra.command_line import CommandFailedError
 from infra.jobs.progress import Progress
 
 MAX_NAMED_REASONS: Final = 3
+MAX_REASONS: Final = 20
+"""Reasons that are counted each by itself; what a server answers may be different for every unit."""
 
 
 class UnitsWaitError(CommandFailedError):
@@ -47,6 +50,25 @@ def check_none_left(progress: Progress, num_left: int, *, ending: str | None = N
     if ending is not None:
         raise UnitsWaitError(f"the run stopped: {ending}; {units} not done and not judged; the same command goes on")
     raise UnitsWaitError(f"{waiting}; the same command goes on")
+
+
+def count_left(waiting: Counter[str], reason: str, number: int) -> None:
+    """Count units that are left; beyond `MAX_REASONS`, by what stands before the first colon of a new reason."""
+    known = reason in waiting or len(waiting) < MAX_REASONS
+    waiting[reason if known else reason.partition(": ")[0]] += number
+
+
+def why_ended(progress: Progress, num_left: int, *, ending: str | None = None) -> str:
+    """Why a run ends before all is done, in a phrase; empty where all is.
+
+    Args:
+        progress: its totals.
+        num_left: units that are not committed.
+        ending: why it let nothing begin any more; None if it did all that it could.
+    """
+    if not num_left:
+        return ""
+    return ending or reasons(progress.waiting)
 
 
 def reasons(waiting: Mapping[str, int]) -> str:

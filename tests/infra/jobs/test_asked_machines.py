@@ -38,19 +38,33 @@ MACHINES: Final[dict[str, Any]] = {
 """A provider that comes with Ray starts nodes as processes here."""
 PROVIDER: Final = "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider"
 RUN: Final = """
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 from infra.command_line import exit_status
 from infra.jobs.cluster import ray_session
 from infra.jobs.engine import run_on_ray
+from infra.jobs.placement import ExecutionConfig, PoolConfig
 from tests.worlds.tiny_units import TinyJob, TinyUnit, expected
+
+AS_MANY_AS_THERE_IS_ROOM_FOR = (PoolConfig(name="all", num_cpus=0.8),)
+HELD = Path(sys.argv[1]) / "held"
 
 def run() -> None:
     job = TinyJob(out=Path(sys.argv[1]))
-    job = replace(job, execution=replace(job.execution, machines_timeout_s=float(sys.argv[2])))
+    execution = replace(job.execution, pools=AS_MANY_AS_THERE_IS_ROOM_FOR, machines_timeout_s=float(sys.argv[2]))
+    job = replace(job, execution=execution)
+    HELD.mkdir(parents=True, exist_ok=True)
+    for key in expected(20):
+        (HELD / key).touch()
+
+    def end_when_two_work(progress) -> None:
+        if progress.units_in_work >= 2:
+            shutil.rmtree(HELD, ignore_errors=True)
+
     with ray_session("tiny"):
-        run_on_ray([TinyUnit(key=key) for key in expected(20)], job, lambda progress: None)
+        run_on_ray([TinyUnit(key=key) for key in expected(20)], job, end_when_two_work)
     assert job.results() == expected(20)
 
 sys.exit(exit_status(run, interrupted=""))
@@ -115,7 +129,7 @@ def named(process: psutil.Process, part: str) -> bool:
 
 
 @pytest.mark.slow
-def test_machines_are_started_for_a_run_that_waits_for_them(cluster: dict[str, str], tmp_path: Path) -> None:
+def test_machines_are_started_for_a_run_that_waits_for_them_or_has_work_for_more(cluster: dict[str, str], tmp_path: Path) -> None:
     def run(timeout_s: float) -> subprocess.CompletedProcess[str]:
         words = [sys.executable, "-c", RUN, str(tmp_path / "out"), str(timeout_s)]
         return subprocess.run(words, env=cluster, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
@@ -126,3 +140,4 @@ def test_machines_are_started_for_a_run_that_waits_for_them(cluster: dict[str, s
     waited = run(120)
     assert waited.returncode == 0, waited.stderr
     assert "waiting for machines" in waited.stderr
+    assert not (tmp_path / "out" / "held").exists(), "the second machine, of one CPU, was asked for by the run"

@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 
 from infra.config import ConfigError
+from infra.jobs import notes
 from infra.jobs.engine import run_in_pool, run_inline, run_on_ray
 from infra.jobs.placement import ExecutionConfig, PoolConfig
 from infra.jobs.progress import Progress
+from infra.jobs.run_log import lines_about, problems
+from infra.jobs.status import read_statuses
 from infra.jobs.waiting import UnitsWaitError
 from infra.storage.line_files import read_lines
 from tests.worlds.toy_job import ATTEMPTS, COMMITS, ToyJob, Unit, refuse
@@ -27,6 +30,12 @@ def units(*names: str) -> list[Unit]:
 
 def nothing(_: Progress) -> None:
     """Ignores progress."""
+
+
+def ended(run: Path) -> str | None:
+    """Why the last run on a directory has ended, as its status tells."""
+    found: str | None = read_statuses(str(run))["toy"]["ended"]
+    return found
 
 
 def test_inline_units_are_committed_together_and_counted_while_in_work(tmp_path: Path) -> None:
@@ -82,6 +91,7 @@ def test_a_unit_whose_worker_dies_right_after_its_commit_is_not_done_again(ray_c
     assert job.results() == dict.fromkeys(("late", "good"), "first second")
     assert (seen[-1].units, seen[-1].kept) == (2, 2)
     assert read_lines(tmp_path / ATTEMPTS).count("late") == 1
+    assert "committed" in [line["event"] for line in lines_about(str(tmp_path), "late")]
 
 
 IN_COMPANY = PoolConfig(name="all", actors=1, num_cpus=0.5, units_in_flight=3)
@@ -111,6 +121,7 @@ def test_a_unit_that_waits_for_a_server_is_left_to_the_next_run_and_what_workers
     assert read_lines(tmp_path / ATTEMPTS).count("wait") == 1
     assert (seen[-1].units, seen[-1].units_in_work, seen[-1].waiting.total()) == (2, 0, 1)
     assert seen[-1].notes == ["1 at a time"]
+    assert ended(tmp_path) == "the server is away"
 
 
 def test_inline_a_unit_that_waits_is_left_too(tmp_path: Path) -> None:
@@ -119,6 +130,8 @@ def test_inline_a_unit_that_waits_is_left_too(tmp_path: Path) -> None:
         run_inline(units("a", "b", "c", "wait"), job, seen.append)
     assert job.results() == dict.fromkeys("abc", "first second")
     assert (seen[-1].units, seen[-1].in_work, seen[-1].notes) == (3, 0, ["1 at a time"])
+    assert ended(tmp_path) == "the server is away"
+    assert [line["level"] for line in problems(str(tmp_path)) if line["event"] == "ended"] == ["warning"]
 
 
 def test_a_store_that_is_busy_for_a_moment_costs_no_unit(ray_cluster: None, tmp_path: Path) -> None:
@@ -163,10 +176,30 @@ def test_workers_that_do_not_start_end_the_run(ray_cluster: None, tmp_path: Path
     assert signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
 
 
-def test_without_units_the_directory_is_taken_over_and_nothing_started(ray_cluster: None, tmp_path: Path) -> None:
-    job = ToyJob(out=tmp_path / "out")
+def test_without_units_the_directory_is_taken_over_and_nothing_started(tmp_path: Path) -> None:
+    job = ToyJob(out=tmp_path / "out", starts=False)
     run_on_ray([], job, nothing)
-    assert (tmp_path / "out").is_dir()
+    assert ended(tmp_path / "out") == ""
+
+
+def test_a_run_that_is_told_to_end_over_its_last_unit_has_done_all(tmp_path: Path) -> None:
+    told = list[int]()
+
+    def end(progress: Progress) -> None:
+        if progress.units_in_work and not told:
+            told.append(progress.units_in_work)
+            signal.raise_signal(signal.SIGTERM)
+
+    run_inline(units("a"), ToyJob(out=tmp_path), end)
+    assert (told, ended(tmp_path)) == ([1], "")
+
+
+def test_names_need_not_be_ascii(ray_cluster: None, tmp_path: Path) -> None:
+    job = ToyJob(out=tmp_path / "später", execution=ExecutionConfig(pools=(ONE_ACTOR,)))
+    told = list[str]()
+    with notes.heard_by(told.append), pytest.raises(UnitsWaitError):
+        run_on_ray(units("wait für später"), job, nothing)
+    assert not told
 
 
 def test_a_mistake_that_a_worker_finds_when_it_starts_is_a_mistake(ray_cluster: None, tmp_path: Path) -> None:

@@ -43,9 +43,11 @@ def test_of_a_lost_workers_units_the_ledger_knows_which_were_begun_and_which_are
         ledger.begin([unit])
         ledger.advance(unit)
     ledger.end(["passed on"])
-    ledger.committed(["committed"], Progress(units=1, clips=1))
+    ledger.committed(["committed"], Progress(units=1, clips=1, failed=1, failures={"committed": "no video"}))
     left = ledger.left(["passed on", "in work", "committed", "never begun"])
-    assert left == Left(begun=frozenset({"in work"}), committed=frozenset({"committed"}))
+    assert left == Left(
+        begun=frozenset({"in work"}), committed=frozenset({"committed"}), failures={"committed": "no video"}
+    )
     assert not silence(ledger).in_hand
     assert totals(ledger).in_work == 0, "what begins anew begins to count anew"
 

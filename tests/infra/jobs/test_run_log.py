@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import s3fs
 
+from infra.jobs import record as record_module
 from infra.jobs import run_log
 from infra.jobs.job import About
 from infra.jobs.record import RunRecord
 from infra.jobs.run_log import FOLDER, RunLog, as_told, lines_about, lines_about_clip, problems
+from infra.jobs.status import RunStatus, read_statuses
 from infra.jobs.unit_log import line
+from tests.worlds.small_disk import fill, small_disk
+from tests.worlds.waiting import until
 
 
 def test_lines_are_found_by_their_unit_over_all_runs_in_order(tmp_path: Path) -> None:
@@ -62,10 +69,62 @@ def test_a_log_that_cannot_be_written_is_told_once_and_ends_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / FOLDER).write_text("a file in the folder's place")
-    record = RunRecord("toy", About(run=str(tmp_path)))
-    with record:
+    status = RunStatus(job="toy", about=About(run=str(tmp_path)), planned=1, began=0.0, now=1.0)
+    with RunRecord("toy", status.about) as record:
         record.log("passed", unit="u")
+        record.show(status)
     assert capsys.readouterr().err.count("cannot be kept now") == 1
+    assert "toy" in read_statuses(str(tmp_path)), "the status can be"
+
+
+def test_lines_that_cannot_be_written_do_not_fill_memory_and_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_log, "MAX_WAITING", 1000)
+    log, blocked = RunLog(str(tmp_path), "toy"), tmp_path / FOLDER
+    blocked.write_text("a file in the folder's place")
+    for number in range(100):
+        log.add([line("passed", unit="u", number=number)])
+        with pytest.raises(OSError, match="exists"):
+            log.write()
+    blocked.unlink()
+    log.write()
+    log.write()
+    kept = list(lines_about(str(tmp_path), "u"))
+    (lost,) = [found for found in problems(str(tmp_path)) if found["event"] == "lines_lost"]
+    assert [found["number"] for found in kept] == list(range(len(kept)))
+    assert (0 < len(kept) < 100, lost["number"]) == (True, 100 - len(kept))
+
+
+def test_a_line_that_a_full_disk_cuts_short_is_written_once(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 256) as disk:
+        log = RunLog(str(disk), "toy")
+        log.add([line("passed", unit="u", number=0)])
+        log.write()
+        fill(disk, leave=1 << 14)
+        log.add([line("passed", unit="u", number=number, text="x" * 1000) for number in range(1, 100)])
+        with pytest.raises(OSError, match="No space"):
+            log.write()
+        (disk / "filler").unlink()
+        log.write()
+        assert [found["number"] for found in lines_about(str(disk), "u")] == list(range(100))
+
+
+def test_that_a_run_lives_is_told_while_nothing_else_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(record_module, "LOCAL_INTERVAL_S", 0.02)
+    began = time.time()
+    status = RunStatus(job="toy", about=About(run=str(tmp_path)), planned=1, began=began, now=began)
+
+    def kept() -> dict[str, Any]:
+        found: dict[str, Any] = read_statuses(str(tmp_path)).get("toy", {"now": 0.0})
+        return found
+
+    with RunRecord("toy", status.about) as record:
+        record.show(status)
+        until(lambda: kept()["now"] > began + 0.1)
+        assert kept()["idle_s"] > 0.05
+        record.show(replace(status, ended=""))
+    assert (kept()["now"], kept()["ended"]) == (began, "")
 
 
 def test_the_record_has_a_line_for_each_unit_that_is_committed_failed_or_left(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.jobs.gauges import GAUGES, values_of
+from infra.jobs.gauges import GAUGES, RunMetrics, label, values_of
 from infra.jobs.job import About
 from infra.jobs.progress import MAX_FAILURES, Progress
 from infra.jobs.status import MAX_POINTS, History, PoolStatus, RunStatus, read_statuses, status_path, write_status
@@ -51,6 +51,24 @@ def test_a_status_is_kept_beside_its_run_and_read_again(tmp_path: Path) -> None:
     assert read["units"] == status.units
     assert [(point["at"], point["units"]) for point in read["history"]] == [(160.0, 7)]
     assert json.loads(Path(status_path(str(tmp_path), "toy")).read_text()) == read
+
+
+def test_a_status_grows_older_until_its_run_has_ended(tmp_path: Path) -> None:
+    later = status_of(tmp_path).later(190.0)
+    assert (later.now, later.idle_s, later.oldest_s) == (190.0, 34.0, 39.0)
+    assert status_of(tmp_path, oldest=None, oldest_s=0.0).later(190.0).oldest_s == 0.0
+    assert status_of(tmp_path, ended="SIGTERM").later(190.0).now == 160.0
+
+
+def test_labels_are_ascii_and_what_a_server_answers_is_none(tmp_path: Path) -> None:
+    waiting = Counter({"captions refuses the request: 9 tokens": 1, "captions refuses the request: 8 tokens": 2})
+    about = About(run=str(tmp_path / "später"))
+    status = status_of(tmp_path, about=about, progress=replace(PROGRESS, waiting=waiting))
+    assert [value for value in values_of(status) if value[0] == "left_units"] == [
+        ("left_units", ("captions refuses the request",), 3)
+    ]
+    RunMetrics().publish(status, [("faces", 1.0)])
+    assert label("später") == r"sp\xe4ter"
 
 
 def test_counts_are_a_list_before_anything_is_counted(tmp_path: Path) -> None:

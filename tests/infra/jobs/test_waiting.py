@@ -9,7 +9,7 @@ import pytest
 
 from infra.command_line import CommandFailedError
 from infra.jobs.progress import Progress
-from infra.jobs.waiting import check_none_left
+from infra.jobs.waiting import MAX_REASONS, check_none_left, count_left, why_ended
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,22 @@ def test_a_run_that_stopped_says_why_and_one_that_was_ended_says_so_with_the_sig
     with pytest.raises(CommandFailedError, match=rf"\A{re.escape(line)}\Z") as told:
         check_none_left(Progress(), 9, ending="SIGTERM", is_signal=True)
     assert told.value.status == 143
+
+
+@pytest.mark.parametrize(
+    ("num_left", "ending", "why"),
+    [(0, None, ""), (0, "SIGTERM", ""), (3, "SIGTERM", "SIGTERM"), (3, None, "the server is away (2); full (1)")],
+)
+def test_a_run_has_ended_early_where_units_are_left(num_left: int, ending: str | None, why: str) -> None:
+    progress = Progress(waiting=Counter({"full": 1, "the server is away": 2}))
+    assert why_ended(progress, num_left, ending=ending) == why
+
+
+def test_reasons_that_differ_for_every_unit_are_counted_together() -> None:
+    waiting = Counter[str]()
+    for number in range(1000):
+        count_left(waiting, f"the server refuses the request: {number} tokens", 1)
+        count_left(waiting, "the server is away", 2)
+    assert len(waiting) == MAX_REASONS + 1
+    assert waiting["the server refuses the request"] == 1000 - (MAX_REASONS - 1)
+    assert waiting["the server is away"] == 2000
