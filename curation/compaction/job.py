@@ -119,7 +119,8 @@ class CompactionJob:
                 delete_parts(directory, unit.merge)
             else:
                 commit_merged(directory, unit.merge, unit.rows, self.session)
-            progress.merge(Progress(units=1, clips=number, kept=number))
+            num_bytes = unit.merge.num_bytes
+            progress.merge(Progress(units=1, clips=number, kept=number, num_bytes=num_bytes, commits=1))
         return progress
 
 

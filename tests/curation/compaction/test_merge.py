@@ -268,12 +268,22 @@ def test_a_damaged_shard_keeps_its_group_as_it_is(tmp_path: Path) -> None:
         run_inline(job.units, job, progress.append)
         heard = progress[-1].notes
         assert any(f"{tars[2]} {words}" in line and "10 small shards stay as they are" in line for line in heard), heard
-        assert progress[-1].kept == 0
+        assert (progress[-1].kept, progress[-1].commits, progress[-1].num_bytes) == (0, 0, 0)
         assert directory.names() == before
         assert not list((tmp_path / "shards").glob(".soul-*"))
         tars[2].write_bytes(data)
     merge_shards(str(tmp_path), ShardsConfig())
     assert len(directory.names()) == 1
+
+
+def test_shards_and_bytes_that_merges_make_are_counted(tmp_path: Path) -> None:
+    make(str(tmp_path))
+    merges = merges_of(RunDirectory(str(tmp_path)), ShardsConfig(max_samples=3), everything=True)
+    job = CompactionJob(run=str(tmp_path), merges=tuple(merges))
+    told: list[Progress] = []
+    run_inline(job.units, job, told.append)
+    assert told[-1].commits == len(merges) > 1
+    assert told[-1].num_bytes == sum(merge.num_bytes for merge in merges) > 0
 
 
 def test_a_shard_that_went_meanwhile_ends_nothing(tmp_path: Path) -> None:
