@@ -26,14 +26,17 @@ def run(options: argparse.Namespace) -> None:
 
     Raises:
         ConfigError: nothing is logged in the run, or nothing about such a key.
+        OSError: the store of the run fails.
     """
     from infra.config import ConfigError  # noqa: PLC0415 (for --help it is not needed)
     from infra.jobs.run_log import as_told, lines_about, lines_about_clip, problems  # noqa: PLC0415 (imports fsspec)
+    from infra.storage.files import store_errors  # noqa: PLC0415 (imports fsspec)
 
-    if options.key is None:
-        lines = list(problems(options.run))
-    else:
-        lines = list(lines_about(options.run, options.key)) or list(lines_about_clip(options.run, options.key))
+    with store_errors():
+        if options.key is None:
+            lines = list(problems(options.run))
+        else:
+            lines = list(lines_about(options.run, options.key)) or list(lines_about_clip(options.run, options.key))
     if not lines:
         what = "" if options.key is None else f" about {options.key}"
         raise ConfigError(f"nothing is logged{what} in {options.run}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from curation.__main__ import main
@@ -52,3 +53,19 @@ def test_where_nothing_is_logged_a_person_hears_so(
     (tmp_path / "shards").mkdir()
     assert main(["logs", *words, "--run", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"soul: nothing is logged{told} in {tmp_path}\n"
+
+
+@pytest.mark.parametrize("words", [["somebody"], []])
+def test_a_store_that_is_away_is_one_line(
+    words: list[str], object_store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del object_store  # its credentials are used
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": {"retries": {"max_attempts": 0}}})
+    fsspec.filesystem("s3").clear_instance_cache()
+    try:
+        assert main(["logs", *words, "--run", "s3://away/run"]) == 1
+    finally:
+        fsspec.filesystem("s3").clear_instance_cache()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith('soul: Could not connect to the endpoint URL: "http://127.0.0.1:9/')
