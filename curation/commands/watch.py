@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Final
 
-from infra.command_line import add_run, port_number
+from infra.command_line import add_run, check_run, port_number
 
 PORT: Final = 8601
 """Beside that of `browse`."""
@@ -13,7 +14,7 @@ PORT: Final = 8601
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    add_run(parser)
+    add_run(parser, must_exist=False)
     add = parser.add_argument
     add("--port", type=port_number, default=PORT, help=f"0 takes any free one (default: {PORT})")
     add("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)")
@@ -27,12 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Serve the page until ctrl-C or SIGTERM, or print what is known now.
 
+    The page may be opened before the run begins, and so before there is a directory.
+
     Raises:
-        ConfigError: no run directory, or an address that is taken.
+        ConfigError: no run directory to print the statuses of, a file in its place, or an address that is taken.
         OSError: the store of the run fails.
     """
     from curation.watch.session import print_statuses, watch  # noqa: PLC0415 (the server takes half a second)
 
+    if options.json or Path(options.run).exists():
+        check_run(options.run)
     if options.json:
         print_statuses(options.run)
     else:

@@ -21,9 +21,9 @@ from tests.worlds.watched import keep, status
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--run", "/nowhere"], "/nowhere is not a run directory"),
         (["--run", "/nowhere", "--json"], "/nowhere is not a run directory"),
         (["--run", "FILE"], "is not a run directory"),
+        (["--run", "FILE", "--json"], "is not a run directory"),
         (["--run", "RUN", "--port", "70000"], "'70000' is not a port"),
         (["--run", "RUN", "--host", "256.1.1.1"], "cannot listen on 256.1.1.1"),
     ],
@@ -61,12 +61,14 @@ def test_the_statuses_are_printed_once(tmp_path: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
 def test_a_session_waits_for_a_run_shows_it_and_ends(tmp_path: Path, ending: signal.Signals, code: int) -> None:
-    process = FreshPython("-m", "curation", "watch", "--run", str(tmp_path), "--port", "0")
+    run = tmp_path / "not" / "yet"
+    process = FreshPython("-m", "curation", "watch", "--run", str(run), "--port", "0")
     try:
         address = until(lambda: re.search(r"watch  (http://127\.0\.0\.1:\d+)/", process.stderr), patience_s=300)[1]
-        assert f"nothing has run in {tmp_path} yet" in process.stderr
+        assert f"nothing has run in {run} yet" in process.stderr
         assert ask(address, "api/status").json["jobs"] == []
-        keep(tmp_path, status())
+        assert not run.exists()
+        keep(run, status())
         shown = until(lambda: ask(address, "api/status").json["shown"], patience_s=60)
         assert shown["state"] == "running"
         os.kill(process.pid, ending)
