@@ -72,6 +72,7 @@ class Status(Part):
     oldest: str | None = None
     oldest_s: float = 0.0
     unit_timeout_s: float | None = None
+    ending: str | None = None
     ended: str | None = None
     history: tuple[Point, ...] = ()
 

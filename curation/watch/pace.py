@@ -60,11 +60,11 @@ def recent_pace(moments: Moments) -> Pace | None:
 
 
 def left_s(status: Status) -> float | None:
-    """Seconds until all is done at the recent pace; None where nothing is left to be done, or too little is known."""
+    """Seconds until all is done at the recent pace; None where nothing more is begun, or too little is known."""
     units = status.units
     remaining = units.waiting + units.in_work + units.finished
     pace = recent_pace(moments_of(status, "units"))
-    if status.ended is not None or not remaining or pace is None:
+    if status.ending is not None or status.ended is not None or not remaining or pace is None:
         return None
     begun_s = min(max(0.0, status.now - pace.last_s), pace.step_s)
     return max(1.0, remaining / pace.per_s - begun_s)

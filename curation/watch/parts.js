@@ -1,7 +1,7 @@
 // The parts of the page, each drawn out of what the server says of a job.
 const STATES = {
-  starting: "Its workers are starting", running: "Running", silent: "No sign of life", done: "Done",
-  "broken off": "Broken off", unreadable: "Its status cannot be read",
+  starting: "Its workers are starting", running: "Running", ending: "Ending", silent: "No sign of life",
+  done: "Done", "broken off": "Broken off", unreadable: "Its status cannot be read",
 };
 const UNITS = [
   // state → how its part of the bar is filled, its mark in the legend, its words
@@ -22,9 +22,9 @@ function share(part, all) {
 
 function rough(seconds) {
   if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  const hours = Math.floor(seconds / 3600);
-  return hours < 48 ? `${hours} h ${Math.round((seconds % 3600) / 60)} min` : `${(hours / 24).toFixed(1)} days`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 90) return `${minutes} min`;
+  return minutes < 2880 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${(minutes / 1440).toFixed(1)} days`;
 }
 
 function bytes(count) {
@@ -55,17 +55,14 @@ function table(heads, rows) {
 function drawState(job) {
   const told = job.state === "silent" ? `${STATES.silent} for ${rough(job.silent_s)}` : STATES[job.state];
   const notice = {
-    silent: () => [
-      `The run has told nothing since ${clock(job.written)}, and has not said that it ended. `,
-      job.is_inline ? "It runs in one process, which writes only when a clip or a unit is done: that may be a long one. If not, its " : "Its ",
-      "driver may have been killed, or its machine is gone. The same command goes on from what is committed.",
-    ],
-    "broken off": () => [`It ended early: ${job.reason}. The same command goes on from what is committed.`],
-    unreadable: () => [`Another version may have written its file: ${job.problem}.`],
+    silent: () => `The run has told nothing since ${clock(job.written)}, and has not said that it ended. Its driver may have been killed, or its machine is gone. The same command goes on from what is committed.`,
+    ending: () => `It begins nothing more: ${job.ending}. What is in work is committed; the same command goes on with the rest.`,
+    "broken off": () => `It ended early: ${job.reason}. The same command goes on from what is committed.`,
+    unreadable: () => `Another version may have written its file: ${job.problem}.`,
   }[job.state];
   return [
     make("p", {}, make("i", { class: job.state.split(" ")[0], "aria-hidden": "true" }), make("span", {}, make("b", {}, told), make("span", { class: "soft" }, ` · ${job.id}`))),
-    notice && make("div", { class: "notice" }, notice().join("")),
+    notice && make("div", { class: "notice" }, notice()),
   ];
 }
 
@@ -96,7 +93,7 @@ function drawTiles(job) {
     tile(whole(job.clips), `clips${inWork}`),
     tile(whole(job.kept), job.clips ? `kept, ${share(job.kept, job.clips)} of the clips` : "kept", "keep"),
     job.video_s ? tile(span(job.kept_video_s), `of clips kept, out of ${span(job.video_s)} of video`, "keep") : null,
-    tile(bytes(job.num_bytes), `in ${plural(job.commits, "shard")}`),
+    job.commits ? tile(bytes(job.num_bytes), `in ${plural(job.commits, "shard")}`) : null,
     tile(whole(job.units.failed), job.units.failed === 1 ? "unit failed" : "units failed", job.units.failed ? "lose" : ""),
   ];
 }
@@ -135,9 +132,10 @@ function drawFunnel(job) {
     bar([["fill-keep", clips.kept]], clips.count, { class: "bar flow", "aria-hidden": "true" }),
     make("span", { class: "count keep" }, whole(clips.kept), make("small", {}, share(clips.kept, clips.count))));
   const whole_ = clips.whole ? make("p", { class: "soft" }, `${plural(clips.whole, "unit")} without clips, such as one that failed in a late stage, ${clips.whole === 1 ? "counts" : "count"} among the clips here.`) : null;
+  const crops = clips.count && job.funnel.crops_at ? make("p", { class: "soft" }, `Clips that the stage ${words(job.funnel.crops_at)} crops out of others count from the first stage on here; the report adds them at that stage.`) : null;
   return [
     units && make("h3", {}, "Units of work, before they have clips"), units && make("ul", { class: "funnel" }, rows(units.count, "units", units.steps)),
-    units && make("h3", {}, "Clips"), make("ul", { class: "funnel" }, rows(clips.count, "clips", clips.steps), kept), whole_,
+    units && make("h3", {}, "Clips"), make("ul", { class: "funnel" }, rows(clips.count, "clips", clips.steps), kept), whole_, crops,
   ];
 }
 
@@ -175,7 +173,7 @@ function drawProblems(job) {
   const counts = (title, what, pairs) => pairs.length ? [make("h3", {}, title), make("div", { class: "scroll counts" }, table([what, "number"], pairs.map(([text, count]) => [text, whole(count)])))] : [];
   const parts = [];
   if (job.failures.length) {
-    const rest = job.units.failed - job.failures.length;
+    const rest = job.failed - job.failures.length;
     parts.push(make("h3", {}, `Units that failed, in quarantine`),
       make("div", { class: "scroll" }, table(["unit", "why"], job.failures.map(([unit, why]) => [make("code", { class: "path" }, unit), make("span", {}, why)]))));
     if (rest > 0) parts.push(make("p", { class: "soft" }, `${whole(rest)} that failed earlier are in the report.`));
@@ -196,7 +194,7 @@ function drawMore(job) {
     row("nodes", whole(job.nodes)),
     job.attempts ? row("attempts", `a worker was given a unit ${whole(job.attempts)} times`) : null,
     job.oldest ? row("longest in work", make("code", { class: "path" }, job.oldest), ` for ${rough(job.oldest_s)}`, job.unit_timeout_s ? `; it is ended after ${rough(job.unit_timeout_s)} without a sign of life` : "") : null,
-    job.state === "running" ? row("last unit ended", `${rough(job.idle_s)} ago`) : null,
+    job.idle_s == null ? null : row("last unit ended", `${rough(job.idle_s)} ago`),
     job.settings ? row("settings", command(job.settings)) : null,
     row("report", command(job.hints.report), job.reason === "" ? "" : " once the run is done"),
     row("the clips", command(job.hints.browse)),

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from typing import Any, Final
 
-from curation.report.funnel import CLIPS_BEGIN_AT
+from curation.report.funnel import CLIPS_BEGIN_AT, CROPS_BEGIN_AT
 from curation.report.page import words
 from curation.report.summary import percent
 from curation.watch.document import Progress, Status
@@ -20,8 +20,6 @@ from infra.storage.files import is_local, join
 SILENT_LOCAL_S: Final = 30.0
 SILENT_STORE_S: Final = 120.0
 """Without a sign of life for so long, a driver is taken for dead: it writes every 2 seconds, to a store every 20."""
-SILENT_INLINE_S: Final = 300.0
-"""A run in one process, which has no pools, writes only when a clip or a unit is done."""
 COMMIT_POOL: Final = "commit"
 RATES: Final = {"units": ("units", 1.0), "clips": ("clips", 1.0), "video_s": ("hours of video", HOUR_S)}
 """Field of the history → what is counted, and how many of the field make one."""
@@ -33,12 +31,18 @@ class State(StrEnum):
     STARTING = "starting"
     """Its workers load what they need: no unit has been begun."""
     RUNNING = "running"
+    ENDING = "ending"
+    """It begins no further unit, and has not ended."""
     SILENT = "silent"
     """It has not ended, and gives no sign of life."""
     DONE = "done"
     BROKEN_OFF = "broken off"
     UNREADABLE = "unreadable"
     """Its status was written by something else."""
+
+
+ALIVE: Final = frozenset({State.STARTING, State.RUNNING, State.ENDING})
+"""States in which more is to come."""
 
 
 def state_of(job: Watched, run: str) -> State:
@@ -48,18 +52,13 @@ def state_of(job: Watched, run: str) -> State:
         return State.UNREADABLE
     if status.ended is not None:
         return State.BROKEN_OFF if status.ended else State.DONE
-    if job.silent_s > silent_limit_s(status, run):
+    if job.silent_s > (SILENT_LOCAL_S if is_local(run) else SILENT_STORE_S):
         return State.SILENT
+    if status.ending is not None:
+        return State.ENDING
     units = status.units
     has_begun = units.in_work or units.finished or units.done or units.failed or units.left
     return State.RUNNING if has_begun or not status.planned else State.STARTING
-
-
-def silent_limit_s(status: Status, run: str) -> float:
-    """How long a living driver may be silent."""
-    if not status.pools:
-        return SILENT_INLINE_S
-    return SILENT_LOCAL_S if is_local(run) else SILENT_STORE_S
 
 
 def listed(job: Watched, run: str) -> dict[str, Any]:
@@ -76,15 +75,17 @@ def view(job: Watched, run: str) -> dict[str, Any]:
     if status is None:
         return shown | {"problem": job.problem}
     progress, units = status.progress, status.units
-    until = status.now + job.silent_s if state in {State.RUNNING, State.STARTING} else status.now
+    until = status.now + job.silent_s if state in ALIVE else status.now
+    is_working = state in {State.RUNNING, State.ENDING}
+    has_ended_one = units.done + units.failed + units.left + units.finished > 0
     return shown | {
         "settings": status.about.settings,
         "silent_s": job.silent_s,
-        "is_inline": not status.pools,
         "written": status.now,
         "began": status.began,
         "elapsed_s": max(0.0, until - status.began),
         "left_s": left_s(status) if state is State.RUNNING else None,
+        "ending": status.ending,
         "reason": status.ended,
         "planned": status.planned,
         "done": _done(status),
@@ -97,7 +98,7 @@ def view(job: Watched, run: str) -> dict[str, Any]:
         "kept_video_s": progress.kept_video_s,
         "num_bytes": progress.num_bytes,
         "commits": progress.commits,
-        "rates": rates(status, is_over=status.ended is not None),
+        "rates": rates(status, is_over=state not in ALIVE),
         "funnel": funnel(status),
         "stages": stage_costs(status),
         "pools": [asdict(pool) for pool in status.pools],
@@ -111,9 +112,9 @@ def view(job: Watched, run: str) -> dict[str, Any]:
         "models": models(progress),
         "nodes": status.nodes,
         "attempts": status.attempts,
-        "oldest": status.oldest if state is State.RUNNING else None,
+        "oldest": status.oldest if is_working else None,
         "oldest_s": status.oldest_s + job.silent_s,
-        "idle_s": status.idle_s + job.silent_s,
+        "idle_s": status.idle_s + job.silent_s if is_working and has_ended_one else None,
         "unit_timeout_s": status.unit_timeout_s,
     }
 
@@ -143,7 +144,8 @@ def stage_order(status: Status) -> list[str]:
 def funnel(status: Status) -> dict[str, Any]:
     """What the stages took out: whole units before there are clips, then clips, in the order of the stages.
 
-    A unit that a later stage takes out whole counts among the clips, as the totals do not tell them apart.
+    A unit that a later stage takes out whole counts among the clips, as the totals do not tell them apart. Nor do they
+    tell crops from clips, so that crops count from the first stage on: `crops_at` names the stage that makes them.
     """
     progress, order = status.progress, stage_order(status)
     early = order[: order.index(CLIPS_BEGIN_AT)] if CLIPS_BEGIN_AT in order else []
@@ -161,6 +163,7 @@ def funnel(status: Status) -> dict[str, Any]:
     return {
         "units": {"count": progress.units, "steps": of_units} if of_units else None,
         "clips": {"count": progress.kept + num_late, "steps": of_clips, "kept": progress.kept, "whole": num_whole},
+        "crops_at": CROPS_BEGIN_AT if CROPS_BEGIN_AT in order else None,
     }
 
 
@@ -275,4 +278,5 @@ def _counted(progress: Progress, name: str, num_labels: int) -> list[tuple[tuple
 
 
 def _most_first(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: -item[1])
+    """What there is any of."""
+    return sorted(((name, count) for name, count in counts.items() if count), key=lambda item: -item[1])

@@ -4,12 +4,31 @@ const run = JSON.parse(at("about").textContent).run;
 const drawn = new Map();
 let timer = 0, failures = 0, asked = 0;
 
-// A part is drawn anew only when what it shows has changed: a selection of text, or the focus, stays where it is.
+// A part is drawn anew only when what it shows has changed, and of its nodes only those change that show it: a selection
+// of text, or the focus, stays where it is.
 function put(id, value, drawing) {
   const key = JSON.stringify(value);
   if (drawn.get(id) === key) return;
   drawn.set(id, key);
-  at(id).replaceChildren(...drawing(value).flat(2).filter((child) => child != null && child !== false));
+  renew(at(id), drawing(value).flat(2).filter((child) => child != null && child !== false));
+}
+
+// Makes the children of a node equal to those that were drawn. What listens to events must not depend on what was drawn.
+function renew(place, children) {
+  const before = [...place.childNodes];
+  children.forEach((child, index) => {
+    const old = before[index];
+    if (!old) return place.append(child);
+    if (old.nodeName !== child.nodeName) return old.replaceWith(child);
+    if (old.nodeType === Node.TEXT_NODE) {
+      if (old.data !== child.data) old.data = child.data;
+      return;
+    }
+    for (const name of old.getAttributeNames()) if (!child.hasAttribute(name)) old.removeAttribute(name);
+    for (const name of child.getAttributeNames()) if (old.getAttribute(name) !== child.getAttribute(name)) old.setAttribute(name, child.getAttribute(name));
+    renew(old, [...child.childNodes]);
+  });
+  for (const old of before.slice(children.length)) old.remove();
 }
 
 const pick = (job, ...names) => Object.fromEntries(["state", ...names].map((name) => [name, job[name]]));
@@ -17,10 +36,10 @@ const wanted = () => new URLSearchParams(location.hash.slice(1)).get("job");
 
 function drawJobs(jobs, shown) {
   at("jobs").hidden = jobs.length < 2;
-  const focused = [...at("jobs").children].indexOf(document.activeElement);
-  put("jobs", { jobs, shown }, () => jobs.map((job) => make("button", { type: "button", "aria-pressed": String(job.id === shown), onclick: () => choose(job.id) },
-    make("i", { class: job.state.split(" ")[0], "aria-hidden": "true" }), job.id, make("span", {}, job.share == null ? "" : ` ${share(job.share, 1)}`))));
-  if (focused >= 0 && document.activeElement === document.body) at("jobs").children[Math.min(focused, jobs.length - 1)]?.focus();
+  const told = (job) => ` ${job.state}${job.share == null || job.state === "done" ? "" : `, ${share(job.share, 1)}`}`;
+  put("jobs", { jobs, shown }, () => jobs.map((job) =>
+    make("button", { type: "button", "data-job": job.id, "aria-pressed": String(job.id === shown), onclick: (event) => choose(event.currentTarget.dataset.job) },
+      make("i", { class: job.state.split(" ")[0], "aria-hidden": "true" }), job.id, make("span", {}, told(job)))));
 }
 
 function choose(id) {
@@ -41,8 +60,8 @@ function drawJob(job) {
   const isKnown = job.state !== "unreadable";
   document.title = `${isKnown && job.planned ? `${share(job.done, job.planned)} · ` : ""}${job.state} · ${job.id} · ${run}`;
   // What is read out to people who do not see the page is not read out every two seconds.
-  const silent_s = job.state === "silent" ? Math.floor(job.silent_s / 30) * 30 : 0;
-  put("state", { ...pick(job, "id", "reason", "problem", "written", "is_inline"), silent_s }, drawState);
+  const silence = job.state === "silent" ? { written: job.written, silent_s: Math.floor(job.silent_s / 30) * 30 } : {};
+  put("state", { ...pick(job, "id", "reason", "ending", "problem"), ...silence }, drawState);
   at("job").hidden = !isKnown;
   if (!isKnown) return;
   put("progress", pick(job, "units", "planned", "done", "earlier", "left_s"), drawProgress);
@@ -60,7 +79,8 @@ function drawJob(job) {
   put("pools", pick(job, "pools"), drawPools);
   at("servers-section").hidden = !job.servers.length && !job.models.length;
   put("servers", pick(job, "servers", "models"), drawServers);
-  put("problems", pick(job, "failures", "units", "waiting", "lost", "faults", "notes"), drawProblems);
+  const { failed } = job.units;
+  put("problems", { ...pick(job, "failures", "waiting", "lost", "faults", "notes"), failed }, drawProblems);
   put("more", pick(job, "began", "written", "reason", "nodes", "attempts", "oldest", "oldest_s", "idle_s", "unit_timeout_s", "settings", "hints"), drawMore);
 }
 

@@ -68,7 +68,9 @@ def test_a_commit_that_is_overdue_slows_the_run_down() -> None:
 
 def test_what_has_ended_or_is_all_done_has_no_time_left() -> None:
     run = run_of(until_s=600.0, step_s=60.0, per_step=8)
-    assert left_s(run.model_copy(update={"ended": "SIGTERM"})) is None
+    assert left_s(run) is not None
+    for field in ("ending", "ended"):
+        assert left_s(run.model_copy(update={field: "SIGTERM"})) is None
     assert left_s(run_of(until_s=600.0, step_s=60.0, per_step=8, planned=80)) is None
 
 

@@ -26,8 +26,12 @@ def job_of(document: dict[str, Any], silent_s: float = 1.0, name: str = "curatio
         ({}, 60.0, "/run", State.SILENT),
         ({}, 60.0, "s3://bucket/run", State.RUNNING),
         ({}, 200.0, "s3://bucket/run", State.SILENT),
-        ({"pools": []}, 200.0, "/run", State.RUNNING),
-        ({"pools": []}, 400.0, "/run", State.SILENT),
+        ({"pools": []}, 2.0, "/run", State.RUNNING),
+        ({"pools": []}, 60.0, "/run", State.SILENT),
+        ({"ending": "SIGTERM"}, 2.0, "/run", State.ENDING),
+        ({"ending": "SIGTERM", "units": {"waiting": 200}}, 2.0, "/run", State.ENDING),
+        ({"ending": "SIGTERM"}, 60.0, "/run", State.SILENT),
+        ({"ending": "SIGTERM", "ended": "SIGTERM"}, 2.0, "/run", State.BROKEN_OFF),
         ({"ended": ""}, 99999.0, "/run", State.DONE),
         ({"ended": "SIGTERM"}, 99999.0, "/run", State.BROKEN_OFF),
     ],
@@ -58,6 +62,12 @@ def test_units_that_fail_late_are_told_apart_from_clips() -> None:
     clips = funnel(status_of(document))["clips"]
     assert (clips["count"], clips["whole"]) == (243, 3)
     assert clips["steps"][-1]["in"] - clips["steps"][-1]["lost"] == clips["kept"]
+
+
+def test_the_stage_that_makes_crops_is_named_where_it_runs() -> None:
+    assert funnel(status_of(status()))["crops_at"] is None
+    pools = [pool("cpu", ["format", "split", "pose"])]
+    assert funnel(status_of(status(pools=pools)))["crops_at"] == "pose"
 
 
 def test_reasons_without_a_stage_are_told_as_they_are() -> None:
@@ -127,6 +137,29 @@ def test_all_that_is_told_of_a_run() -> None:
 def test_a_run_that_is_silent_has_not_become_longer() -> None:
     shown = view(job_of(status(), silent_s=3600.0), "/run")
     assert (shown["elapsed_s"], shown["left_s"], shown["bottleneck"]) == (600.0, None, "")
+    assert [rate["now"] for rate in shown["rates"]] == [None, None, None]
+    assert (shown["oldest"], shown["idle_s"]) == (None, None)
+
+
+def test_a_run_that_is_ending_goes_on_and_has_no_time_left() -> None:
+    shown = view(job_of(status(ending="SIGTERM"), silent_s=2.0), "/run")
+    assert (shown["ending"], shown["reason"], shown["left_s"]) == ("SIGTERM", None, None)
+    assert (shown["elapsed_s"], shown["oldest"]) == (pytest.approx(602.0), "long-0007")
+    assert all(rate["now"] > 0 for rate in shown["rates"])
+
+
+@pytest.mark.parametrize(
+    ("state", "idle_s"), [("done", 6.0), ("failed", 6.0), ("left", 6.0), ("finished", 6.0), ("waiting", None)]
+)
+def test_when_a_unit_last_ended_is_told_once_one_has(state: str, idle_s: float | None) -> None:
+    units = {"in_work": 3, state: 1}
+    assert view(job_of(status(units=units), silent_s=2.0), "/run")["idle_s"] == idle_s
+
+
+def test_what_there_is_none_of_is_not_listed() -> None:
+    shown = view(job_of(status(lost={"worker died": 0, "node left": 2, "no memory": 0})), "/run")
+    assert shown["lost"] == [("node left", 2)]
+    assert view(job_of(status(lost={"worker died": 0})), "/run")["lost"] == []
 
 
 def test_hints_of_a_version_name_it() -> None:
