@@ -117,6 +117,7 @@ def progress_of(source: Source) -> Progress:
         return progress
     kept = [clip for clip in source.clips if clip.kept]
     progress.clips, progress.kept = len(source.clips), len(kept)
+    progress.crops = sum(clip.parent_key is not None for clip in source.clips)
     progress.kept_video_s = sum(clip.end_s - clip.start_s for clip in kept)
     progress.num_bytes = sum(clip.payload.num_bytes for clip in kept if clip.payload is not None)
     decisions = [clip.rejection for clip in source.clips if clip.rejection is not None]

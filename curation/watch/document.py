@@ -31,6 +31,7 @@ class Progress(Part):
     failed: int = 0
     clips: int = 0
     kept: int = 0
+    crops: int = 0
     rejected: dict[str, int] = {}
     video_s: float = 0.0
     kept_video_s: float = 0.0

@@ -120,22 +120,23 @@ function drawSpeed(job) {
 
 function drawFunnel(job) {
   const rows = (count, what, steps) => {
-    const first = make("li", { class: "total" }, make("span", {}, what), bar([["fill-keep", count]], count, { class: "bar flow", "aria-hidden": "true" }), make("span", { class: "count" }, whole(count)));
+    const most = Math.max(count, ...steps.map((step) => step.in));
+    const first = make("li", { class: "total" }, make("span", {}, what), bar([["fill-keep", count]], most, { class: "bar flow", "aria-hidden": "true" }), make("span", { class: "count" }, whole(count)));
     return [first, ...steps.map((step) => make("li", {},
       make("span", { class: "stage" }, words(step.stage)),
-      bar([["fill-keep", step.in - step.lost], ["fill-lose", step.lost]], count, { class: "bar flow", "aria-hidden": "true" }),
-      make("span", { class: "count" }, make("span", { class: "lost" }, `−${whole(step.lost)}`), ` → ${whole(step.in - step.lost)}`),
-      make("ul", { class: "rules soft" }, step.rules.map(([rule, lost]) => make("li", {}, `${rule} `, make("span", { class: "lost" }, whole(lost)))))))];
+      bar([["fill-keep", step.in - step.lost], ["fill-lose", step.lost]], most, { class: "bar flow", "aria-hidden": "true" }),
+      make("span", { class: "count" }, step.new ? make("span", { class: "keep" }, `+${whole(step.new)} `) : null, make("span", { class: "lost" }, `−${whole(step.lost)}`), ` → ${whole(step.in - step.lost)}`),
+      make("ul", { class: "rules soft" }, step.new ? make("li", {}, "cropped out ", make("span", { class: "keep" }, whole(step.new))) : null, step.rules.map(([rule, lost]) => make("li", {}, `${rule} `, make("span", { class: "lost" }, whole(lost)))))))];
   };
   const { units, clips } = job.funnel;
+  const all = clips.count + clips.steps.reduce((sum, step) => sum + step.new, 0);
   const kept = make("li", { class: "total" }, make("span", { class: "keep" }, "kept"),
-    bar([["fill-keep", clips.kept]], clips.count, { class: "bar flow", "aria-hidden": "true" }),
-    make("span", { class: "count keep" }, whole(clips.kept), make("small", {}, share(clips.kept, clips.count))));
+    bar([["fill-keep", clips.kept]], Math.max(clips.count, ...clips.steps.map((step) => step.in)), { class: "bar flow", "aria-hidden": "true" }),
+    make("span", { class: "count keep" }, whole(clips.kept), make("small", {}, share(clips.kept, all))));
   const whole_ = clips.whole ? make("p", { class: "soft" }, `${plural(clips.whole, "unit")} without clips, such as one that failed in a late stage, ${clips.whole === 1 ? "counts" : "count"} among the clips here.`) : null;
-  const crops = clips.count && job.funnel.crops_at ? make("p", { class: "soft" }, `Clips that the stage ${words(job.funnel.crops_at)} crops out of others count from the first stage on here; the report adds them at that stage.`) : null;
   return [
     units && make("h3", {}, "Units of work, before they have clips"), units && make("ul", { class: "funnel" }, rows(units.count, "units", units.steps)),
-    units && make("h3", {}, "Clips"), make("ul", { class: "funnel" }, rows(clips.count, "clips", clips.steps), kept), whole_, crops,
+    units && make("h3", {}, "Clips"), make("ul", { class: "funnel" }, rows(clips.count, "clips", clips.steps), kept), whole_,
   ];
 }
 

@@ -144,8 +144,8 @@ def stage_order(status: Status) -> list[str]:
 def funnel(status: Status) -> dict[str, Any]:
     """What the stages took out: whole units before there are clips, then clips, in the order of the stages.
 
-    A unit that a later stage takes out whole counts among the clips, as the totals do not tell them apart. Nor do they
-    tell crops from clips, so that crops count from the first stage on: `crops_at` names the stage that makes them.
+    Crops are added at the stage that makes them. A unit that a later stage takes out whole counts among the clips, as
+    the totals do not tell them apart.
     """
     progress, order = status.progress, stage_order(status)
     early = order[: order.index(CLIPS_BEGIN_AT)] if CLIPS_BEGIN_AT in order else []
@@ -153,17 +153,20 @@ def funnel(status: Status) -> dict[str, Any]:
     for reason, number in _most_first(progress.rejected):
         stage, _, rule = reason.partition("/")
         rules.setdefault(stage, []).append((words(rule or stage), number))
+    crops = progress.crops if CROPS_BEGIN_AT in order else 0
+    if crops:
+        rules.setdefault(CROPS_BEGIN_AT, [])
     known = [stage for stage in order if stage in rules]
     stages = [*known, *(stage for stage in rules if stage not in known)]
-    of_units = _losses([stage for stage in stages if stage in early], rules, progress.units)
+    of_units = _losses([stage for stage in stages if stage in early], rules, progress.units, {})
     late = [stage for stage in stages if stage not in early]
     num_late = sum(number for stage in late for _, number in rules[stage])
-    of_clips = _losses(late, rules, progress.kept + num_late)
+    num_first = progress.kept + num_late - crops
+    of_clips = _losses(late, rules, num_first, {CROPS_BEGIN_AT: crops})
     num_whole = max(0, num_late - max(0, progress.clips - progress.kept))
     return {
         "units": {"count": progress.units, "steps": of_units} if of_units else None,
-        "clips": {"count": progress.kept + num_late, "steps": of_clips, "kept": progress.kept, "whole": num_whole},
-        "crops_at": CROPS_BEGIN_AT if CROPS_BEGIN_AT in order else None,
+        "clips": {"count": num_first, "steps": of_clips, "kept": progress.kept, "whole": num_whole},
     }
 
 
@@ -260,12 +263,16 @@ def _done(status: Status) -> int:
     return status.units.done + status.units.failed + status.units.finished
 
 
-def _losses(stages: Sequence[str], rules: Mapping[str, Sequence[tuple[str, int]]], count: int) -> list[dict[str, Any]]:
-    """What each stage took out, by rule, and how many entered it."""
+def _losses(
+    stages: Sequence[str], rules: Mapping[str, Sequence[tuple[str, int]]], count: int, new: Mapping[str, int]
+) -> list[dict[str, Any]]:
+    """What each stage took out, by rule, of those that entered it and those that it made."""
     found = []
     for stage in stages:
-        lost = sum(number for _, number in rules[stage])
-        found.append({"stage": stage, "rules": [list(rule) for rule in rules[stage]], "in": count, "lost": lost})
+        made, lost = new.get(stage, 0), sum(number for _, number in rules[stage])
+        count += made
+        of_stage = [list(rule) for rule in rules[stage]]
+        found.append({"stage": stage, "rules": of_stage, "new": made, "in": count, "lost": lost})
         count -= lost
     return found
 

@@ -20,6 +20,8 @@ class Progress:
     failed: int = 0
     clips: int = 0
     kept: int = 0
+    crops: int = 0
+    """Of the clips, those that were cropped out of others."""
     rejected: Counter[str] = field(default_factory=Counter)
     """By reason."""
     video_s: float = 0.0
@@ -51,6 +53,7 @@ class Progress:
         self.failed += other.failed
         self.clips += other.clips
         self.kept += other.kept
+        self.crops += other.crops
         self.rejected += other.rejected
         self.video_s += other.video_s
         self.kept_video_s += other.kept_video_s

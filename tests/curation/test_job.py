@@ -12,11 +12,12 @@ import pytest
 
 from curation.__main__ import main
 from curation.clip.schema import Source
-from curation.job import CurationWorker
+from curation.job import CurationWorker, progress_of
 from curation.shards.run_directory import RunDirectory
 from curation.stages.resolution import ResolutionFilter
 from infra.jobs.machine_fault import MachineFaultError
 from tests.worlds.synthetic_run import clip
+from tests.worlds.synthetic_run import source as unit
 from tests.worlds.videos import add_video, write_video
 
 
@@ -44,6 +45,13 @@ def test_sources_that_are_in_work_together_give_signs_of_their_own(tmp_path: Pat
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(run, (2, 5))) == [2, 5]
     assert signs == {2: 2, 5: 5}
+
+
+def test_crops_are_counted_among_the_clips_and_apart() -> None:
+    source = unit("a.mp4", 320, 240, 20.0)
+    whole = clip(source, 0)
+    found = progress_of(replace(source, clips=(whole, replace(whole, parent_key=whole.key), clip(source, 1))))
+    assert (found.clips, found.crops) == (3, 1)
 
 
 def test_sources_that_nobody_is_to_blame_for_stay_to_be_done_and_the_command_says_so(

@@ -76,10 +76,13 @@ def test_bytes_are_told_once_there_is_a_shard() -> None:
     assert "shard" not in page_of(document).text("tiles")
 
 
-def test_crops_that_the_stage_pose_makes_are_explained() -> None:
-    assert "crops out of others" not in page_of(status()).text("funnel")
-    pools = [pool("cpu", ["format", "split", "pose"]), pool("commit")]
-    assert "Clips that the stage pose crops out of others count from" in page_of(status(pools=pools)).text("funnel")
+def test_crops_are_told_at_the_stage_that_makes_them() -> None:
+    assert "cropped out" not in page_of(status()).text("funnel")
+    document = status(pools=[pool("cpu", ["format", "split", "pose"]), pool("commit")])
+    document["progress"] |= {"clips": 211, "kept": 170, "crops": 20, "rejected": {"split/no_people": 40, "pose/cut": 1}}
+    told = page_of(document).text("funnel")
+    assert "pose+20 −1 → 170cropped out 20" in told
+    assert "kept17081 %" in told, "of all 211 clips"
 
 
 def test_what_has_not_changed_stays_in_the_page_while_the_run_goes_on() -> None:

@@ -45,8 +45,8 @@ def test_the_funnel_is_in_the_order_of_the_stages_and_its_counts_meet() -> None:
     assert found["units"] == {
         "count": 80,
         "steps": [
-            {"stage": "probe", "rules": [["unreadable", 2]], "in": 80, "lost": 2},
-            {"stage": "format", "rules": [["too short", 8]], "in": 78, "lost": 8},
+            {"stage": "probe", "rules": [["unreadable", 2]], "new": 0, "in": 80, "lost": 2},
+            {"stage": "format", "rules": [["too short", 8]], "new": 0, "in": 78, "lost": 8},
         ],
     }
     clips = found["clips"]
@@ -64,10 +64,14 @@ def test_units_that_fail_late_are_told_apart_from_clips() -> None:
     assert clips["steps"][-1]["in"] - clips["steps"][-1]["lost"] == clips["kept"]
 
 
-def test_the_stage_that_makes_crops_is_named_where_it_runs() -> None:
-    assert funnel(status_of(status()))["crops_at"] is None
-    pools = [pool("cpu", ["format", "split", "pose"])]
-    assert funnel(status_of(status(pools=pools)))["crops_at"] == "pose"
+def test_crops_are_added_at_the_stage_that_makes_them() -> None:
+    document = status(pools=[pool("cpu", ["format", "split", "quality", "pose"]), pool("commit")])
+    document["progress"] |= {"clips": 260, "kept": 170, "crops": 20}
+    clips = funnel(status_of(document))["clips"]
+    assert [(step["stage"], step["new"], step["in"], step["lost"]) for step in clips["steps"]] == [
+        ("split", 0, 240, 40), ("quality", 0, 200, 49), ("pose", 20, 171, 0), ("worker", 0, 171, 1),
+    ]  # fmt: skip
+    assert (clips["count"], clips["kept"]) == (240, 170)
 
 
 def test_reasons_without_a_stage_are_told_as_they_are() -> None:
@@ -76,7 +80,7 @@ def test_reasons_without_a_stage_are_told_as_they_are() -> None:
     found = funnel(status_of(document))
     assert found["units"] is None
     assert found["clips"]["steps"] == [
-        {"stage": "damaged or gone", "rules": [["damaged or gone", 3]], "in": 10, "lost": 3}
+        {"stage": "damaged or gone", "rules": [["damaged or gone", 3]], "new": 0, "in": 10, "lost": 3}
     ]
 
 

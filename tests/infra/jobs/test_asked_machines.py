@@ -129,7 +129,9 @@ def named(process: psutil.Process, part: str) -> bool:
 
 
 @pytest.mark.slow
-def test_machines_are_started_for_a_run_that_waits_for_them_or_has_work_for_more(cluster: dict[str, str], tmp_path: Path) -> None:
+def test_machines_are_started_for_a_run_that_waits_for_them_or_has_work_for_more(
+    cluster: dict[str, str], tmp_path: Path
+) -> None:
     def run(timeout_s: float) -> subprocess.CompletedProcess[str]:
         words = [sys.executable, "-c", RUN, str(tmp_path / "out"), str(timeout_s)]
         return subprocess.run(words, env=cluster, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
