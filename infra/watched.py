@@ -19,6 +19,10 @@ import psutil
 
 VARIABLE: Final = "SOUL_MONITORING"
 """The folder of all this; without it, one of this user's in the system's temporary directory."""
+KEEP_S: Final = 600.0
+"""How long a process that was killed is still looked for; longer than `SoulServerGone` takes to fire."""
+SAME_S: Final = 2.0
+"""The kernel counts when processes began from when it started, which moves as the machine's clock is set right."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +30,7 @@ class Monitor:
     """What `make monitor` has started."""
 
     pid: int
+    """Of the process that keeps it."""
     prometheus: str
     """Its address."""
     grafana: str | None = None
@@ -46,18 +51,20 @@ def targets_folder() -> Path:
 def running_monitor() -> Monitor | None:
     """What watches this machine now; None where nothing does."""
     try:
-        monitor = Monitor(**json.loads((folder() / "monitor.json").read_text()))
-    except (OSError, ValueError, TypeError):
+        said = json.loads((folder() / "monitor.json").read_text())
+        began_s = float(said.pop("began_s"))
+        monitor = Monitor(**said)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    return monitor if psutil.pid_exists(monitor.pid) else None
+    return monitor if _lives(monitor.pid, began_s) else None
 
 
 @contextmanager
 def announced_monitor(monitor: Monitor) -> Iterator[None]:
-    """Inside, others know of a monitor."""
+    """Inside, others know of a monitor; its process runs."""
     path = folder() / "monitor.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(monitor)))
+    path.write_text(json.dumps({**asdict(monitor), "began_s": psutil.Process(monitor.pid).create_time()}))
     try:
         yield
     finally:
@@ -74,7 +81,8 @@ def announce(kind: str, address: str) -> Path:
     Raises:
         OSError: the file cannot be written.
     """
-    path = targets_folder() / f"{kind}-{address.replace(':', '-')}-{os.getpid()}.json"
+    began_s = round(psutil.Process().create_time())
+    path = targets_folder() / f"{kind}-{address.replace(':', '-')}-{os.getpid()}-{began_s}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".part")
     partial.write_text(json.dumps([{"targets": [address], "labels": {"job": kind}}]))
@@ -95,9 +103,57 @@ def announced(kind: str, address: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def forget_the_dead() -> None:
-    """Remove the files of processes that are gone and had no time to do so."""
-    for path in targets_folder().glob("*.json"):
-        pid = path.stem.rpartition("-")[2]
-        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+class LeftBehind:
+    """The files of processes that were killed, and so had no time to remove them.
+
+    Such a file stays for a while, so that Prometheus finds nobody there and `SoulServerGone` fires. The files of those
+    that were killed before anything watched are removed at once.
+    """
+
+    def __init__(self) -> None:
+        self._found_s: dict[Path, float] = {}
+        """When the process of a file was first found dead."""
+        for path in _announcements(alive=False):
             path.unlink(missing_ok=True)
+
+    def tidy(self, now_s: float) -> None:
+        """Remove the files that have stayed for `KEEP_S`, and those whose place another process has taken.
+
+        Args:
+            now_s: time on a clock that never goes back.
+        """
+        taken = {_place(path) for path in _announcements(alive=True)}
+        self._found_s = {path: self._found_s.get(path, now_s) for path in _announcements(alive=False)}
+        for path, found_s in self._found_s.items():
+            if now_s - found_s > KEEP_S or _place(path) in taken:
+                path.unlink(missing_ok=True)
+
+
+def _announcements(*, alive: bool) -> list[Path]:
+    """The files of `announce` whose process runs, or those whose process does not."""
+    found = []
+    for path in targets_folder().glob("*.json"):
+        _, *process = path.stem.rsplit("-", 2)
+        if len(process) == 2 and all(word.isdigit() for word in process):
+            pid, began_s = map(int, process)
+            if _lives(pid, began_s) == alive:
+                found.append(path)
+    return found
+
+
+def _place(path: Path) -> str:
+    """Kind and address that a file announces."""
+    return path.stem.rsplit("-", 2)[0]
+
+
+def _lives(pid: int, began_s: float) -> bool:
+    """Whether a process runs that has this number and began at this time, in seconds of the Unix epoch.
+
+    Numbers are given again: after a restart of the machine, or once they have all been used.
+    """
+    try:
+        process = psutil.Process(pid)
+        is_same = abs(process.create_time() - began_s) <= SAME_S
+        return is_same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -16,7 +16,7 @@ from infra.jobs.notes import tell
 from infra.monitoring import grafana, prometheus
 from infra.servers.config import asked_at
 from infra.servers.process import ServerProcess, check_free
-from infra.watched import Monitor, announced_monitor, folder, forget_the_dead, running_monitor, targets_folder
+from infra.watched import LeftBehind, Monitor, announced_monitor, folder, running_monitor, targets_folder
 
 START_TIMEOUT_S: Final = 60.0
 POLL_S: Final = 0.5
@@ -96,6 +96,7 @@ def _tell(prometheus_url: str, boards: str | None) -> None:
 def _watch(processes: dict[str, ServerProcess]) -> None:
     """Wait until one of them ends, which it should not."""
     looked_s = 0.0
+    left_behind = LeftBehind()
     while True:
         for name, process in processes.items():
             if not process.alive():
@@ -103,5 +104,5 @@ def _watch(processes: dict[str, ServerProcess]) -> None:
         if time.monotonic() - looked_s > LOOK_EVERY_S:
             looked_s = time.monotonic()
             prometheus.follow_ray(targets_folder())
-            forget_the_dead()
+            left_behind.tidy(looked_s)
         time.sleep(POLL_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from infra.jobs.notes import tell
 from infra.servers.config import ServerConfig, asked_at
 from infra.servers.gpus import VISIBLE
 from infra.servers.process import ServerProcess, check_free
-from infra.watched import announced
+from infra.watched import announce
 
 POLL_S: Final = 0.5
 TELL_EVERY_S: Final = 30.0
@@ -49,7 +49,9 @@ class Kept:
         self.process: ServerProcess | None = None
         self.working = False
         self.watched = ExitStack()
-        """Open while it works: whoever watches this machine finds its metrics."""
+        """Open from its first answer to its end, deaths in between included: what watches this machine is to miss it
+        while it is dead."""
+        self.is_announced = False
         self.deaths = 0
         self.again_s = 0.0
         self.told_s = 0.0
@@ -70,8 +72,11 @@ class Kept:
             self._wait_for(self.process, now_s)
 
     def end(self) -> None:
-        """End its process, if there is one."""
+        """End it: its process, if there is one, and that others look for it."""
         self.watched.close()
+        self._end_process()
+
+    def _end_process(self) -> None:
         if self.process is not None:
             self.process.end()
             self.process = None
@@ -87,8 +92,7 @@ class Kept:
         took_s = now_s - process.started_s
         if process.works():
             self.working, self.deaths = True, 0
-            if self.config.has_metrics:
-                self.watched.enter_context(announced("soul-models", self.url.partition("//")[2]))
+            self._announce()
             tell(f"{self.name} answers at {self.url} after {took_s:.0f} s")
         elif took_s > self.config.start_timeout_s:
             self._died(f"has not answered for {took_s:.0f} s")
@@ -96,14 +100,24 @@ class Kept:
             self.told_s = now_s
             tell(f"{self.name} is starting, {took_s:.0f} s: {process.last_words(1)}")
 
+    def _announce(self) -> None:
+        if not self.config.has_metrics or self.is_announced:
+            return
+        with suppress(OSError):  # whether it is watched must not decide whether it works
+            path = announce("soul-models", self.url.partition("//")[2])
+            self.watched.callback(path.unlink, missing_ok=True)
+            self.is_announced = True
+
     def _died(self, how: str) -> None:
         process = self.process
         assert process is not None, "only what runs can die"
         words = process.last_words()
         # A dead server's own processes may live on, and hold its GPUs and its port.
-        self.end()
+        self._end_process()
         self.deaths += 1
         if self.deaths >= MAX_DEATHS:
+            # Nobody starts it again: its announcement stays, as if this process had been killed.
+            self.watched.pop_all()
             raise CommandFailedError(
                 f"{self.name} {how}, {self.deaths} times without one answer; the last lines of {self.log}: {words}"
             )

@@ -11,7 +11,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import pytest
@@ -22,7 +22,8 @@ from infra.config import ConfigError
 from infra.jobs import notes
 from infra.servers.config import OtherServer
 from infra.servers.process import free_port
-from infra.servers.supervisor import Pace, keep
+from infra.servers.supervisor import Kept, Pace, keep
+from infra.watched import targets_folder
 from tests.paths import ROOT
 from tests.worlds.waiting import until
 
@@ -80,6 +81,56 @@ def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:
     server = OtherServer(program=("/no/such/program", "{port}"), port=free_port())
     with pytest.raises(ConfigError, match="/no/such/program does not start: No such file"):
         keep({"a": server}, logs=tmp_path, gpus={"a": ""}, pace=PACE)
+
+
+class Measured(OtherServer):
+    """A server that has metrics."""
+
+    has_metrics: ClassVar[bool] = True
+
+
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: list[str]) -> Iterator[Kept]:
+    monkeypatch.setenv("SOUL_MONITORING", str(tmp_path / "watch"))
+    program = ("{python}", "-m", "tests.infra.servers.stand_in", "{host}", "{port}")
+    server = Measured(program=program, port=free_port(), num_gpus=0)
+    kept = Kept("captions", server, log=tmp_path / "captions.log", gpus="", pace=PACE)
+    try:
+        until(lambda: kept.check() or kept.working)
+        yield kept
+    finally:
+        kept.end()
+
+
+def announcements() -> list[Path]:
+    return list(targets_folder().glob("soul-models-*.json"))
+
+
+def kill(kept: Kept) -> None:
+    assert kept.process is not None
+    kept.process.process.kill()
+    kept.process.process.wait()
+    kept.check()
+    assert kept.process is None
+
+
+def test_a_server_is_looked_for_while_it_is_dead_and_no_longer_at_its_end(measured: Kept) -> None:
+    (announcement,) = announcements()
+    kill(measured)
+    assert announcements() == [announcement]
+    until(lambda: measured.check() or (measured.process and measured.working))
+    assert announcements() == [announcement]
+    measured.end()
+    assert not announcements()
+
+
+def test_a_server_that_is_given_up_is_looked_for_after_the_end(measured: Kept) -> None:
+    measured.words = [*measured.words, "dies"]
+    kill(measured)
+    with pytest.raises(CommandFailedError, match="3 times without one answer"):
+        until(measured.check)
+    measured.end()
+    assert len(announcements()) == 1
 
 
 @pytest.fixture
