@@ -72,7 +72,7 @@ def standing_in() -> Iterator[None]:
         Gauge(f"vllm:num_requests_{name}", "As vLLM says", ("model_name",), registry=registry).labels("captions").set(3)
     Gauge("vllm:kv_cache_usage_perc", "As vLLM says", ("model_name",), registry=registry).labels("captions").set(0.4)
     for name in ("gpus_utilization", "gram_used"):
-        gauge = Gauge(f"ray_node_{name}", "As Ray says", ("NodeAddress", "GpuIndex"), registry=registry)
+        gauge = Gauge(f"ray_node_{name}", "As Ray says", ("ip", "GpuIndex"), registry=registry)
         gauge.labels("127.0.0.1", "0").set(50)
     Gauge("soul_training_mfu", "No device's peak is known here", ("run", "stage"), registry=registry).labels(
         "", ""

@@ -221,15 +221,15 @@ def _nodes(of: str) -> Row:
             stat("Nodes", "Those that the run has now, the head included.", f"max(ray_soul_nodes{of})"),
             Panel(
                 title="CPU", unit="percent", width=10, about="By node.",
-                queries=(Query(expr="max by (NodeAddress) (ray_node_cpu_utilization)", legend="{{NodeAddress}}"),),
+                queries=(Query(expr="max by (ip) (ray_node_cpu_utilization)", legend="{{ip}}"),),
             ),
             Panel(
                 title="Memory", unit="percentunit", width=10,
                 about="Used, by node. At 95 % Ray ends workers, the newest first.",
                 queries=(
                     Query(
-                        expr="max by (NodeAddress) (ray_node_mem_used) / max by (NodeAddress) (ray_node_mem_total)",
-                        legend="{{NodeAddress}}",
+                        expr="max by (ip) (ray_node_mem_used) / max by (ip) (ray_node_mem_total)",
+                        legend="{{ip}}",
                     ),
                 ),
             ),
@@ -256,8 +256,8 @@ GPUS: Final = Row(
             title="Use", unit="percent", width=12, about="By node and GPU. Idle ones cost as much as busy ones.",
             queries=(
                 Query(
-                    expr="max by (NodeAddress, GpuIndex) (ray_node_gpus_utilization)",
-                    legend="{{NodeAddress}} {{GpuIndex}}",
+                    expr="max by (ip, GpuIndex) (ray_node_gpus_utilization)",
+                    legend="{{ip}} {{GpuIndex}}",
                 ),
             ),
         ),
@@ -265,7 +265,7 @@ GPUS: Final = Row(
             title="Memory", unit="decmbytes", width=12, about="Used, by node and GPU.",
             queries=(
                 Query(
-                    expr="max by (NodeAddress, GpuIndex) (ray_node_gram_used)", legend="{{NodeAddress}} {{GpuIndex}}"
+                    expr="max by (ip, GpuIndex) (ray_node_gram_used)", legend="{{ip}} {{GpuIndex}}"
                 ),
             ),
         ),
@@ -352,8 +352,15 @@ def _failures(of: str, where: _Where, units: str) -> Row:
             ),
             Panel(
                 title="Left to the next run", kind="bars",
-                about="Units for which such a fault persisted: the same command takes them up again.",
-                queries=(Query(expr=f"sum by (fault) (ray_soul_left_units{of}){NOTHING_YET}", legend="{{fault}}"),),
+                about="In the last hour, units for which such a fault persisted: the same command takes them up again.",
+                # The run may be over, and its gauges with it, when people come to look.
+                queries=(
+                    Query(
+                        expr="sum by (fault) (max by (job_name, run, fault) "
+                        f"(max_over_time(ray_soul_left_units{of}[1h]))){NOTHING_YET}",
+                        legend="{{fault}}",
+                    ),
+                ),
             ),
         ),
     )  # fmt: skip

@@ -8,44 +8,79 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
 from ray.dashboard.modules.reporter import reporter_agent
 
 from infra.jobs import gauges
 from infra.monitoring.boards.all import BOARDS
 from infra.monitoring.boards.board import Board
-from infra.monitoring.prometheus import RULES
 from infra.monitoring.writing import HERE, written
 from serving.metrics import Metrics
-from training.monitoring import exporter
+from tests.infra.monitoring.test_rules import ALERTS
+from tests.worlds.encoded_run import make_encoded_run
+from tests.worlds.recipes import metrics as metrics_of
+from tests.worlds.recipes import train
+from training.monitoring import exporter, throughput
 
-SERIES = re.compile(r"(?<![\w:])(?:ray|soul)_\w+|(?<=vllm\[:_\])\w+")
-OF_VLLM = {"num_requests_running", "num_requests_waiting", "kv_cache_usage_perc"}
-OF_RAYS_CORE = {"ray_object_store_used_memory", "ray_spill_manager_objects_bytes"}
-OF_TRAINING = {
-    *("step", "steps", "epoch", "samples", "loss", "validation_loss", "grad_norm", "lr", "audio_delta", "s_per_step"),
-    *("tokens_per_s", "mfu", "tflops", "data_wait_s", "save_s"),
+SERIES = re.compile(r"(?<![\w:])(?:ray|soul)_\w+|(?<=vllm\[:_\])\w+|\bup(?={)")
+OF_TARGETS = {"job", "instance"}
+"""What Prometheus adds itself."""
+OF_WORKERS = {"NodeAddress", "WorkerId", "SessionName"}
+"""What Ray adds to metrics of workers; tests/infra/monitoring/test_scraped_run.py asks it."""
+OF_VLLM = {name: {"model_name"} for name in ("num_requests_running", "num_requests_waiting", "kv_cache_usage_perc")}
+OF_RAYS_CORE = {
+    "ray_object_store_used_memory": {"NodeAddress"},
+    "ray_spill_manager_objects_bytes": {"NodeAddress", "State"},
 }
+Labels = dict[str, set[str]]
+GROUPED = re.compile(r"\b(?:by|on) \((.+?)\)")
+CHOSEN = re.compile(r"(\w+){(.+?)}")
 
 
-def published() -> set[str]:
-    """Names of all series that there can be."""
-    ours = {f"ray_{gauges.PREFIX}{name}" for name in gauges.GAUGES}
-    ours |= {"ray_soul_stage_unit_seconds_bucket", "ray_soul_scratch_free_bytes", "ray_soul_scratch_total_bytes"}
-    rays = {f"ray_{name}" for name in reporter_agent.METRICS_GAUGES}
-    training = {f"{exporter.PREFIX}{name}" for name in OF_TRAINING}
-    return ours | rays | OF_RAYS_CORE | OF_VLLM | training | set(of_the_server())
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Labels:
+    """All series that there can be, and their labels."""
+    of_run = {*gauges.OF_RUN, *OF_WORKERS}
+    ours = {f"ray_{gauges.PREFIX}{name}": of_run | {*labels} for name, (_, labels) in gauges.GAUGES.items()}
+    ours["ray_soul_stage_unit_seconds_bucket"] = of_run | {"stage", "le"}
+    ours |= dict.fromkeys(("ray_soul_scratch_free_bytes", "ray_soul_scratch_total_bytes"), of_run)
+    rays = {f"ray_{name}": {*gauge.view.columns} for name, gauge in reporter_agent.METRICS_GAUGES.items()}
+    of_training = labels_of(of_a_training(tmp_path_factory.mktemp("training")))
+    served = labels_of(of_the_server())
+    known = ours | rays | OF_RAYS_CORE | OF_VLLM | of_training | served | {"up": set()}
+    return {name: labels | OF_TARGETS for name, labels in known.items()}
 
 
-def of_the_server() -> Iterator[str]:
+def labels_of(text: str) -> Labels:
+    """The series of a scrape, and their labels."""
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {sample.name: set(sample.labels) for sample in samples}
+
+
+def of_the_server() -> str:
     """What a server of videos publishes once it has done something."""
     metrics = Metrics()
     metrics.ended.labels("done").inc()
     metrics.refused.labels("429").inc()
-    for family in text_string_to_metric_families(metrics.text().decode()):
-        yield from (sample.name for sample in family.samples)
+    return metrics.text().decode()
+
+
+def of_a_training(run: Path) -> str:
+    """What a training publishes that has validated, saved, and run on a device whose peak is known."""
+    make_encoded_run(run)
+    every = {"validation__every": 2, "checkpoint__every": 1, "audio_delta_every": 2}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(throughput, "peak_bf16_flops", lambda _: 1e12)
+        train(run, steps=2, log_every=2, validation__videos=1, **every)
+    (values,) = metrics_of(run)
+    logged = exporter.Exporter(run / "train" / "720p", 0, 2, 0)
+    try:
+        logged.scalars(2, values)
+        return httpx2.get(f"http://127.0.0.1:{logged.port}/metrics", trust_env=False).text
+    finally:
+        logged.close()
 
 
 def questions() -> list[tuple[str, str]]:
@@ -56,19 +91,43 @@ def questions() -> list[tuple[str, str]]:
         for panel in board.panels
         for query in panel.queries
     ]
-    rules = [
-        (rule["alert"], rule["expr"])
-        for path in sorted(RULES.glob("*.yaml"))
-        for group in yaml.safe_load(path.read_text())["groups"]
-        for rule in group["rules"]
-    ]
-    return boards + rules
+    return boards + [(rule["alert"], rule["expr"]) for rule in ALERTS]
 
 
-def test_every_series_that_is_asked_for_is_published() -> None:
-    known = published()
-    unknown = {where: sorted(names) for where, expr in questions() if (names := set(SERIES.findall(expr)) - known)}
+def test_every_series_that_is_asked_for_is_published(published: Labels) -> None:
+    unknown = {
+        where: sorted(names) for where, expr in questions() if (names := set(SERIES.findall(expr)) - published.keys())
+    }
     assert not unknown
+
+
+def test_series_have_the_labels_that_they_are_told_apart_by(published: Labels) -> None:
+    """A label that a series does not have would make one of all of them, and say so nowhere."""
+    missing = {}
+    for where, expr in questions():
+        named = SERIES.findall(expr)
+        assert named, where
+        known = set.intersection(*(published[name] for name in named))
+        lacking = {label for labels in GROUPED.findall(expr) for label in re.findall(r"\w+", labels)} - known
+        for name, labels in CHOSEN.findall(expr):
+            lacking |= set(re.findall(r"(\w+)(?==|!)", labels)) - published[name]
+        if lacking:
+            missing[where, expr] = lacking
+    assert not missing
+
+
+def test_names_of_answers_are_labels_that_are_left() -> None:
+    """A legend or an alert's text may only name what the question keeps."""
+    drawn = [
+        (f"{board.name}: {panel.title}", query.expr, re.findall(r"{{(\w+)}}", query.legend))
+        for board in BOARDS
+        for panel in board.panels
+        for query in panel.queries
+    ]
+    told = [(rule["alert"], rule["expr"], re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) for rule in ALERTS]
+    for where, expr, names in drawn + told:
+        if kept := GROUPED.findall(expr):
+            assert set(names) <= set(re.findall(r"\w+", kept[0])), where
 
 
 def test_what_is_kept_is_what_is_drawn() -> None:

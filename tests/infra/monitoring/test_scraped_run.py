@@ -6,11 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.dashboard.consts import NODE_TAG_KEYS
 
 from infra.jobs.run_log import problems
 from infra.jobs.status import read_statuses
+from infra.monitoring.boards.all import BOARDS
 from tests.infra.jobs.test_many_nodes import driver, num_done, wait_until
-from tests.worlds.machines import machines
+from tests.infra.monitoring.test_boards import GROUPED, OF_WORKERS
+from tests.worlds.machines import Machines, machines
 from tests.worlds.tiny_units import PER_COMMIT, TinyJob, expected
 from tests.worlds.waiting import until
 from tests.worlds.watching import Watch, needs_prometheus, watched_machine
@@ -26,6 +29,23 @@ def status_of(out: Path) -> dict[str, Any]:
 def by_label(watch: Watch, name: str, of: str, label: str) -> dict[str, float]:
     """What Prometheus has now of a gauge of the run, by a label."""
     return {each["metric"][label]: float(each["value"][1]) for each in watch.now(f"ray_soul_{name}{of}")}
+
+
+def check_labels(watch: Watch, cluster: Machines) -> None:
+    """Nodes are told apart by the labels by which boards and rules do so."""
+    for name in ("node_cpu_utilization", "node_mem_used", "node_mem_total"):
+        found = watch.now(f"ray_{name}")
+        assert found
+        assert all(set(each["metric"]) >= set(NODE_TAG_KEYS) for each in found), found
+    for name in ("free", "total"):
+        found = watch.now(f"ray_soul_scratch_{name}_bytes")
+        assert found
+        assert all(set(each["metric"]) >= OF_WORKERS for each in found), found
+    asked = [query.expr for board in BOARDS for panel in board.panels for query in panel.queries]
+    for expr in (each.replace("$run", ".*") for each in asked if "ray_node_" in each or "scratch" in each):
+        for group in GROUPED.findall(expr):
+            labels = set(group.split(", "))
+            assert all(labels <= set(each["metric"]) for each in watch.now(expr)), expr
 
 
 @needs_prometheus
@@ -69,6 +89,7 @@ def test_totals_equal_the_ledgers_after_a_worker_and_a_node_were_killed(
         seconds = {each["labels"][0]: each["value"] for each in status["progress"]["counts"]}
         assert by_label(watch, "stage_seconds", of, "stage") == pytest.approx(seconds)
         assert set(seconds) == {"first", "second"}
+        check_labels(watch, cluster)
         held.unlink()
         assert process.wait(timeout=300) == 0
         assert {each["event"] for each in problems(str(out))} >= {"began", "lost", "node_left", "node_joined", "ended"}
