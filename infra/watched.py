@@ -154,6 +154,6 @@ def _lives(pid: int, began_s: float) -> bool:
     try:
         process = psutil.Process(pid)
         is_same = abs(process.create_time() - began_s) <= SAME_S
-        return is_same and process.status() != psutil.STATUS_ZOMBIE
+        return bool(is_same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False

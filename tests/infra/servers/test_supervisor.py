@@ -89,6 +89,12 @@ class Measured(OtherServer):
     has_metrics: ClassVar[bool] = True
 
 
+def checked(kept: Kept) -> bool:
+    """Look at a server once; whether it answers."""
+    kept.check()
+    return kept.process is not None and kept.working
+
+
 @pytest.fixture
 def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: list[str]) -> Iterator[Kept]:
     monkeypatch.setenv("SOUL_MONITORING", str(tmp_path / "watch"))
@@ -96,7 +102,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: list[str]) 
     server = Measured(program=program, port=free_port(), num_gpus=0)
     kept = Kept("captions", server, log=tmp_path / "captions.log", gpus="", pace=PACE)
     try:
-        until(lambda: kept.check() or kept.working)
+        until(lambda: checked(kept))
         yield kept
     finally:
         kept.end()
@@ -118,7 +124,7 @@ def test_a_server_is_looked_for_while_it_is_dead_and_no_longer_at_its_end(measur
     (announcement,) = announcements()
     kill(measured)
     assert announcements() == [announcement]
-    until(lambda: measured.check() or (measured.process and measured.working))
+    until(lambda: checked(measured))
     assert announcements() == [announcement]
     measured.end()
     assert not announcements()
@@ -128,7 +134,7 @@ def test_a_server_that_is_given_up_is_looked_for_after_the_end(measured: Kept) -
     measured.words = [*measured.words, "dies"]
     kill(measured)
     with pytest.raises(CommandFailedError, match="3 times without one answer"):
-        until(measured.check)
+        until(lambda: checked(measured))
     measured.end()
     assert len(announcements()) == 1
 
