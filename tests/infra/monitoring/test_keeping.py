@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,9 @@ from infra.monitoring import grafana
 from infra.monitoring.__main__ import main
 from infra.monitoring.prometheus import configuration, follow_ray, write_configuration
 from infra.watched import Monitor, announced_monitor, targets_folder
-from tests.worlds.watching import needs_prometheus
+from tests.paths import ROOT
+from tests.worlds.waiting import until
+from tests.worlds.watching import Watch, needs_prometheus, watched_machine
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +52,45 @@ def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str]) -> Non
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["run", "--port", str(taken.getsockname()[1])]) == 2
     assert "cannot listen" in capsys.readouterr().err
+
+
+SERVER = """
+import sys
+from prometheus_client import start_http_server
+from infra.watched import announced
+server, _ = start_http_server(0, addr="127.0.0.1")
+with announced("soul-training", f"127.0.0.1:{server.server_port}"):
+    print(server.server_port, flush=True)
+    sys.stdin.read()
+"""
+
+
+@needs_prometheus
+def test_a_process_that_is_killed_is_missed_and_one_that_ends_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with watched_machine(tmp_path / "watch", monkeypatch) as watch:
+        words = [sys.executable, "-c", SERVER]
+        killed, ended = (
+            subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            for _ in range(2)
+        )
+        assert killed.stdout is not None
+        at = f"127.0.0.1:{int(killed.stdout.readline())}"
+        until(lambda: watch.value('count(up{job="soul-training"} == 1)') == 2, patience_s=60)
+        killed.send_signal(signal.SIGKILL)
+        for process in (killed, ended):
+            process.communicate(timeout=60)
+        until(lambda: missed(watch) == [at], patience_s=60)
+        # Longer than the monitor takes to tidy up, and Prometheus to look again.
+        time.sleep(12.0)
+        assert missed(watch) == [at]
+        assert watch.value('up{job="soul-training"}') == 0
+
+
+def missed(watch: Watch) -> list[str]:
+    """Where Prometheus finds nobody, so that it alerts or is about to."""
+    return [each["metric"]["instance"] for each in watch.now('ALERTS{alertname="SoulServerGone"}')]
 
 
 def test_the_configuration_names_our_targets_and_rules(tmp_path: Path) -> None:
