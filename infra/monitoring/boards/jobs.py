@@ -1,6 +1,6 @@
 """The rows that all jobs of the engine share: progress, what becomes of clips, stages, pools, nodes, failures.
 
-All totals are gauges of the run's ledger; the histogram of stages is the workers'.
+All totals are gauges of the run's ledger, and so is the histogram of stages its own.
 """
 
 from __future__ import annotations
