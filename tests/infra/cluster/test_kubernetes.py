@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,11 +21,12 @@ import yaml
 import curation.__main__
 import training.__main__
 from curation.encoding.config import EncodeConfig
-from curation.pipeline import CurationConfig
+from curation.pipeline import STAGES, CurationConfig
 from infra.command_line import CommandLine, parse_command, run_alone
 from infra.config import ConfigError, load_section, read_profile
 from infra.jobs.cluster import OWN_SETTINGS
 from infra.jobs.leaving import add_arguments
+from infra.jobs.placement import NodeResources, resolve_pools
 from infra.servers.config import FineVqServer, ServersConfig, VllmServer
 from tests.infra.cluster.rendered import JOBS, KUBERNETES, OVERLAYS, Pod, cluster_of, pods, rendered
 from tests.infra.cluster.schema_check import SCHEMAS, RefusedError, check_document, check_pod
@@ -327,6 +329,26 @@ def test_machines_leave_by_a_command_that_there_is(monkeypatch: pytest.MonkeyPat
     assert run_alone("infra.jobs.leaving", "", add_arguments, ["--inside", "3"]) == 2
 
 
+def check_autoscaler_writes_where_ray_does(cluster: dict[str, Any]) -> None:
+    """Ray's session lies in the head's TMPDIR, and the autoscaler, in a container beside it, writes its log there."""
+    spec = cluster["headGroupSpec"]["template"]["spec"]
+    (head,) = spec["containers"]
+    (session,) = (each for each in head["volumeMounts"] if each["mountPath"] == environment(head)["TMPDIR"])
+    assert session in cluster["autoscalerOptions"].get("volumeMounts", ())
+    assert session["name"] in {volume["name"] for volume in spec["volumes"]}
+
+
+def test_the_autoscaler_can_write_its_log() -> None:
+    assert "RAY_TMPDIR" not in json.dumps(everything()), "TMPDIR says where the session lies"
+    growing = [cluster for _, cluster in clusters() if cluster["enableInTreeAutoscaling"]]
+    assert len(growing) == 4
+    for cluster in growing:
+        check_autoscaler_writes_where_ray_does(cluster)
+    del growing[0]["autoscalerOptions"]["volumeMounts"]
+    with pytest.raises(AssertionError):
+        check_autoscaler_writes_where_ray_does(growing[0])
+
+
 def check_gpus(where: str, group: dict[str, Any]) -> None:
     spec = group["template"]["spec"]
     resources = spec["containers"][0]["resources"]
@@ -464,6 +486,45 @@ def test_a_curation_by_the_papers_models_begins_with_machines_for_all_its_pools(
         if pod.get("groupName") != "cpu":
             assert "soul-paddle" in container["image"], "the pool `text` runs in the environment of PaddleOCR"
         assert environment(container)["SOUL_ENVIRONMENTS"] == "/opt/environments"
+
+
+def machine(group: dict[str, Any]) -> NodeResources:
+    """What Ray counts of a machine of a group: the limits of its container."""
+    limits = group["template"]["spec"]["containers"][0]["resources"]["limits"]
+    memory_gb = int(limits["memory"].removesuffix("Gi")) * 2**30 / 1e9
+    return NodeResources(num_cpus=float(limits["cpu"]), num_gpus=float(limits.get(GPU, 0)), memory_gb=memory_gb)
+
+
+def test_the_machines_of_a_curation_hold_its_pools(profile: str) -> None:
+    config = load_section(CurationConfig, profile, "curation")
+    spec = one("overlays/production/curate", "RayJob")["spec"]["rayClusterSpec"]
+    first = [machine(group) for group in spec["workerGroupSpecs"] for _ in range(group["replicas"])]
+    placed = resolve_pools(config.execution.pools, tuple(STAGES), first)
+    assert not any(group["replicas"] for group in spec["workerGroupSpecs"] if "spot" in group["groupName"])
+    on_gpus = [pool for pool in placed if pool.config.num_gpus]
+    (gpus,) = (each for each in first if each.num_gpus)
+    # What a GPU holds, whichever actors they are, must find CPUs beside it; the rest goes to the other machine.
+    most = max(pool.config.num_cpus / pool.config.num_gpus for pool in on_gpus)
+    assert most <= gpus.num_cpus
+    beside = sum(pool.actors.min * pool.config.num_cpus for pool in placed if not pool.config.num_gpus)
+    assert beside + config.execution.writer_cpus <= min(each.num_cpus for each in first if not each.num_gpus)
+    # Pools that grow have actors that find no room, which is what an autoscaler starts machines for.
+    groups = [group for group in spec["workerGroupSpecs"] if "gpu" in group["groupName"]]
+    asked = sum(pool.actors.max * pool.config.num_gpus for pool in on_gpus)
+    assert 1 < asked <= sum(group["maxReplicas"] for group in groups)
+    assert resolve_pools(config.execution.pools, tuple(STAGES), [*first, *[gpus] * 7])
+
+
+def test_the_pools_are_those_of_the_production_profile(profile: str) -> None:
+    """A profile's list takes the place of the one below it, so what does not differ is written twice."""
+    own, production = (
+        [
+            replace(pool, actors=None, weight=1.0, num_cpus=1.0)
+            for pool in load_section(CurationConfig, each, "curation").execution.pools
+        ]
+        for each in (profile, "production")
+    )
+    assert own == production
 
 
 @pytest.fixture
