@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,10 @@ import pytest
 import yaml
 from botocore.validate import ParamValidator
 
+from curation.pipeline import STAGES, CurationConfig
+from infra.config import load_section
 from infra.jobs.cluster import OWN_SETTINGS
+from infra.jobs.placement import NodeResources, resolve_pools
 from tests.paths import ROOT
 
 RAY: Final = ROOT / "infra" / "cluster" / "ray"
@@ -96,6 +100,30 @@ def test_the_head_takes_no_work_and_stays_and_only_spot_machines_may_go() -> Non
     assert kinds["cpu"]["min_workers"] >= 1
     assert kinds["gpu"]["min_workers"] >= 1
     assert sum(kind["max_workers"] for kind in kinds.values()) >= config["max_workers"]
+
+
+def test_the_first_machines_hold_the_pools_of_the_production_profile() -> None:
+    kinds = described()["available_node_types"].values()
+    first = [NodeResources.from_ray(kind["resources"]) for kind in kinds for _ in range(kind["min_workers"])]
+    config = load_section(CurationConfig, "production", "curation")
+    nodes = [replace(node, memory_gb=64.0) for node in first]
+    placed = resolve_pools(config.execution.pools, tuple(STAGES), nodes)
+    on_gpu, beside = (
+        sum(pool.actors.min * pool.config.num_cpus for pool in placed if (pool.config.num_gpus > 0) is is_on_gpu)
+        for is_on_gpu in (True, False)
+    )
+    # The sums alone do not say that the actors of a GPU find CPUs on its machine.
+    (gpu,), (cpus,) = ([node for node in nodes if (node.num_gpus > 0) is is_gpu] for is_gpu in (True, False))
+    assert on_gpu <= gpu.num_cpus
+    assert beside + config.execution.writer_cpus <= cpus.num_cpus
+
+
+def test_ray_makes_no_security_group_which_would_let_everybody_in() -> None:
+    """Ray's own rules allow port 22 from any address, and what `provider.security_group` says comes on top."""
+    config = described()
+    assert "security_group" not in config["provider"]
+    for name, kind in config["available_node_types"].items():
+        assert kind["node_config"]["SecurityGroupIds"] == ["sg-REPLACE"], name
 
 
 def test_no_keys_are_written_down() -> None:
