@@ -4,9 +4,10 @@ A node of a Ray cluster tells the cluster that it leaves. Ray places nothing on 
 give its actors nothing more, and what these have in work is finished and committed. Ray ends the node when it has
 nothing left to do.
 
-The head (`--head`) leaves otherwise: a cluster ends with it. It tells the drivers that were submitted as jobs to end,
-which is SIGTERM to them, and waits until they have. For that Ray must give drivers more time than its own 3 s:
-RAY_JOB_STOP_WAIT_TIME_S on the head.
+The head (`--head`) leaves otherwise: a cluster ends with it. It sends SIGTERM to the drivers of submitted jobs, which
+run here, and waits until they have ended. It does not ask Ray to stop the jobs: a job that Ray has stopped is done, to
+Ray and to KubeRay, whatever its driver's status. One whose driver ends with a status of its own, 143, has failed, and
+KubeRay begins it again.
 
 A machine's owner runs this when it is told that the machine goes: `preStop` of a pod, a notice of a spot market.
 """
@@ -15,8 +16,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
+from contextlib import suppress
 from typing import Any, Final
 
 from infra.command_line import CommandFailedError, run_alone, whole_number
@@ -25,6 +28,8 @@ from infra.config import ConfigError
 ABOUT: Final = "Leave a Ray cluster in order: what is in work here is finished, and nothing begins."
 REASON: Final = "its machine is taken away"
 POLL_S: Final = 0.5
+HEARD_S: Final = 10.0
+"""How long a head is still there when its jobs have ended: KubeRay asks every three seconds how they did."""
 DASHBOARD: Final = "http://127.0.0.1:8265"
 
 
@@ -89,7 +94,9 @@ def leave(node_id: str | None, deadline_s: float) -> None:
 
 
 def end_jobs(dashboard: str, deadline_s: float) -> None:
-    """Tell the drivers of all submitted jobs to end, and wait until they have.
+    """Send SIGTERM to the drivers of all submitted jobs, and wait until they have ended and that is known.
+
+    A job whose driver has not joined the cluster yet gets it as soon as it has.
 
     Args:
         dashboard: its address.
@@ -102,15 +109,21 @@ def end_jobs(dashboard: str, deadline_s: float) -> None:
     from ray.job_submission import JobSubmissionClient  # noqa: PLC0415 (Ray takes seconds to import)
 
     client = JobSubmissionClient(dashboard)
+    told = set[int]()
 
-    def running() -> list[str]:
-        jobs = client.list_jobs()
-        return [str(job.submission_id) for job in jobs if job.submission_id and not job.status.is_terminal()]
+    def running() -> list[Any]:
+        return [job for job in client.list_jobs() if job.submission_id and not job.status.is_terminal()]
 
-    for job in running():
-        client.stop_job(job)
     while jobs := running():
-        _wait(deadline_s, f"jobs have not ended: {', '.join(jobs)}")
+        # A second one would break a driver off.
+        drivers = {int(job.driver_info.pid) for job in jobs if job.driver_info is not None} - told
+        for driver in drivers:
+            with suppress(ProcessLookupError):  # it has ended since
+                os.kill(driver, signal.SIGTERM)
+        told |= drivers
+        _wait(deadline_s, f"jobs have not ended: {', '.join(job.submission_id for job in jobs)}")
+    if told:
+        time.sleep(max(0.0, min(HEARD_S, deadline_s - time.monotonic())))
 
 
 def _nodes(cluster: Any) -> dict[str, Any]:

@@ -12,8 +12,20 @@ import fsspec.config
 
 PREFIXES: Final = ("AWS_", "FSSPEC_", "GCSFS_", "GOOGLE_CLOUD_", "AZURE_STORAGE_", "HF_ENDPOINT", "HF_TOKEN")
 """Beginnings of the environment variables that stores' clients read."""
-OF_THE_MACHINE: Final = frozenset({"AWS_EXECUTION_ENV", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"})
-"""Those of them that say where a process runs, and hold nowhere else."""
+OF_THE_MACHINE: Final = frozenset(
+    {
+        "AWS_EXECUTION_ENV",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+        "AWS_ROLE_ARN",
+        "AWS_ROLE_SESSION_NAME",
+        "AWS_WEB_IDENTITY_TOKEN_FILE",
+    }
+)
+"""Those of them that say where a process runs, or who it is there, and hold nowhere else: a pod's service account has
+an identity of its own, whose token is a file of the pod."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -193,6 +193,7 @@ def test_the_head_and_a_worker_leave_a_curation_in_order_and_nothing_is_lost(clu
     left = cluster.before_stop("head", "--dashboard", cluster.dashboard)
     assert (left.returncode, left.stderr) == (0, "")
     assert "ended by SIGTERM: what was in work is committed" in cluster.logs("first")
+    assert cluster.status("first") == "failed", "KubeRay begins only a job again that has failed"
     done = committed()
     # KubeRay begins the job again. A spot machine is taken away meanwhile.
     cluster.submit("second")
