@@ -43,7 +43,7 @@ check_shared() {
 }
 
 start_ray() {
-  export HEAD_NODE=$SLURMD_NODENAME LOGS PY
+  export HEAD_NODE=$SLURMD_NODENAME LOGS PY MAX_RESTARTS
   # A port that no other job on this node has, unless their numbers are a multiple of a thousand apart. The next two
   # are Ray's, too.
   export RAY_PORT=$((10000 + SLURM_JOB_ID % 1000 * 10))

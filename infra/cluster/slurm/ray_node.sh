@@ -48,7 +48,8 @@ rm -rf "$RAY_TMPDIR"
 mkdir -p "$RAY_TMPDIR"
 "$ray" start "${options[@]}" >"$LOGS/ray-$kind-$SLURMD_NODENAME.log" 2>&1 &
 started=$!
-trap 'kill -TERM $started 2>/dev/null || true' TERM
+told= # not empty once this node was told to end
+trap 'told=yes; kill -TERM $started 2>/dev/null || true' TERM
 while kill -0 "$started" 2>/dev/null; do
   wait "$started" || true
 done
@@ -56,3 +57,24 @@ done
 tar -C "$RAY_TMPDIR/ray" -czf "$LOGS/ray-$kind-$SLURMD_NODENAME-${SLURM_RESTART_COUNT:-0}.tar.gz" \
   --ignore-failed-read --warning=no-file-changed session_latest/logs 2>/dev/null || true
 rm -rf "$RAY_TMPDIR"
+
+# Ray's nodes end a minute after the head is gone. With --no-kill Slurm keeps the job on its other nodes when the head's
+# fails, and nobody is left there to requeue it.
+head_is_there() {
+  timeout 10 bash -c ": >/dev/tcp/${RAY_ADDRESS/://}" 2>/dev/null
+}
+
+if [[ $kind == worker && -z $told ]] && ! head_is_there; then
+  state=$(squeue --noheader --jobs="$SLURM_JOB_ID" --format=%T 2>/dev/null || true)
+  # Another node may have been first, and a job that was cancelled must not come back.
+  [[ $state == RUNNING ]] || exit 0
+  # The srun that this script writes to went with the head's node.
+  exec >>"$LOGS/steps.log" 2>&1
+  if ((${SLURM_RESTART_COUNT:-0} >= MAX_RESTARTS)); then
+    echo "soul: the head $HEAD_NODE is gone, and the job has been requeued $MAX_RESTARTS times: submit it again to go on"
+    scancel "$SLURM_JOB_ID"
+  else
+    echo "soul: the head $HEAD_NODE is gone: requeued"
+    scontrol requeue "$SLURM_JOB_ID" || scancel "$SLURM_JOB_ID"
+  fi
+fi

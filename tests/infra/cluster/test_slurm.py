@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -175,6 +176,75 @@ def test_a_command_that_does_not_end_does_not_cost_the_job(shell: Shell) -> None
     _, said = process.communicate()
     assert "what is in work will be done again" in said
     assert shell.requeued.read_text() == "requeue 7\n"
+
+
+class Node(Shell):
+    """A node of a job of several, on which Ray is a program that only waits."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._program("ray", f"touch {folder}/started\n[ ! -e {folder}/gone ] || exit 1\nexec sleep 60")
+        self._program("scancel", f'echo "cancel $*" >> {self.requeued}')
+        (folder / "logs").mkdir()
+        self.environment |= {
+            "PY": str(folder / "python"),
+            "LOGS": str(folder / "logs"),
+            "RAY_TMPDIR": str(folder / "ray-tmp"),
+            "HEAD_NODE": "first",
+            "MAX_RESTARTS": "50",
+            "SLURM_CPUS_ON_NODE": "1",
+            "SLURM_PROCID": "0",
+            "SLURMD_NODENAME": "second",
+        }
+
+    def begin(self, kind: str, head: socket.socket, **more: str) -> subprocess.Popen[bytes]:
+        """A node of a kind whose head has this address."""
+        address = {"RAY_ADDRESS": f"127.0.0.1:{head.getsockname()[1]}"}
+        return subprocess.Popen(["bash", str(FOLDER / "ray_node.sh"), kind], env=self.environment | address | more)
+
+    def asked(self) -> str:
+        """What Slurm was told to do with the job."""
+        return self.requeued.read_text() if self.requeued.exists() else ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_head_there", "job", "asked"),
+    [
+        ("worker", False, ("RUNNING", "0"), "requeue 7\n"),
+        ("worker", False, ("RUNNING", "50"), "cancel 7\n"),
+        ("worker", False, ("COMPLETING", "0"), ""),
+        ("worker", True, ("RUNNING", "0"), ""),
+        ("beside", False, ("RUNNING", "0"), ""),
+    ],
+)
+def test_a_node_requeues_the_job_when_its_head_is_gone(
+    tmp_path: Path, kind: str, is_head_there: bool, job: tuple[str, str], asked: str
+) -> None:
+    """With --no-kill Slurm does not, even when the batch script is on the node that failed."""
+    node, (state, restarts) = Node(tmp_path), job
+    node.answers(state=state, end="N/A")
+    (tmp_path / "gone").touch()
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        if is_head_there:
+            head.listen()
+        process = node.begin(kind, head, SLURM_RESTART_COUNT=restarts)
+        assert process.wait(timeout=60) == 0
+    assert node.asked() == asked
+    if asked.startswith("requeue"):
+        assert "the head first is gone: requeued" in (tmp_path / "logs/steps.log").read_text()
+
+
+def test_a_node_that_is_told_to_end_requeues_nothing(tmp_path: Path) -> None:
+    """So a job ends whose command is done: its head goes last, but may be gone when a node comes to its end."""
+    node = Node(tmp_path)
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        process = node.begin("worker", head)
+        until((tmp_path / "started").exists)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+    assert node.asked() == ""
 
 
 @pytest.fixture(scope="module")

@@ -109,7 +109,7 @@ def test_a_driver_is_told_once_and_its_status_is_its_own(tmp_path: Path, monkeyp
 
 def test_the_head_stays_until_it_is_known_how_jobs_ended(tmp_path: Path) -> None:
     driver = Driver(SAVES, tmp_path / "log")
-    with dashboard(driver) as (address, asked):
+    with dashboard(driver) as (address, _):
         began_s = time.monotonic()
         leaving.end_jobs(address, began_s + 6)
         assert driver.process.poll() == 143
