@@ -40,6 +40,10 @@ class Worker:
             listener.bind(("", 0))
             return ray.util.get_node_ip_address(), int(listener.getsockname()[1])
 
+    def node(self) -> str:
+        """The ID of the node that this worker is on."""
+        return str(ray.get_runtime_context().get_node_id())
+
     def run(self, arguments: Sequence[str], environment: dict[str, str]) -> int:
         """Train to the end; returns the exit status. Ray shows what the first process prints."""
         quiet = None if environment["RANK"] == "0" else subprocess.DEVNULL
@@ -62,7 +66,7 @@ def train_on_ray(arguments: Sequence[str], num_workers: int, *, name: str = "tra
     """Run `python -m training run <arguments>` in `num_workers` processes; returns the worst exit status.
 
     Needs a Ray session, which lists the processes as `name/0`, `name/1`, …. SIGTERM and ctrl-C reach all of them: they
-    save and stop.
+    save and stop. So they do when a node of theirs is about to be taken away (`infra.jobs.leaving`).
 
     Raises:
         ConfigError: the cluster does not have as many GPUs, or CPUs when it has no GPUs.
@@ -104,6 +108,7 @@ def _train(group: Any, bundle: dict[str, float], arguments: Sequence[str], num_w
     ]
     # A worker loads nothing itself, so that this is a matter of seconds.
     host, port = ray.get(workers[0].address.remote(), timeout=START_TIMEOUT_S)
+    nodes = frozenset(ray.get([worker.node.remote() for worker in workers], timeout=START_TIMEOUT_S))
     common = {"MASTER_ADDR": host, "MASTER_PORT": str(port), "WORLD_SIZE": str(num_workers)}
     # Ray shows each worker its own GPU only, so that it is number 0 to all of them.
     running = [
@@ -117,15 +122,19 @@ def _train(group: Any, bundle: dict[str, float], arguments: Sequence[str], num_w
 
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        return _wait(workers, running, stop)
+        return _wait(workers, running, nodes, stop)
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-def _wait(workers: Sequence[Any], running: list[Any], stop: Callable[[], None]) -> int:
+def _wait(workers: Sequence[Any], running: list[Any], nodes: frozenset[str], stop: Callable[[], None]) -> int:
     """The worst status. When a process fails, the others are stopped: they would wait for it for ever."""
-    worst, waiting, deadline = 0, running, math.inf
+    worst, waiting, deadline, is_leaving = 0, running, math.inf, False
     while waiting:
+        if not is_leaving and not nodes.isdisjoint(ray._private.state.state.get_draining_nodes()):
+            print("soul: a machine of the training is taken away: it saves and stops", file=sys.stderr, flush=True)
+            is_leaving = True
+            stop()
         try:
             done, waiting = ray.wait(waiting, timeout=1.0)
         except KeyboardInterrupt:
