@@ -15,7 +15,7 @@ from infra.jobs.machine_fault import MachineFaultError
 from infra.jobs.persistence import persistently
 from infra.jobs.progress import Progress
 from infra.jobs.record import RunRecord, recorded
-from infra.jobs.status import RunView
+from infra.jobs.status import RunView, was_done
 from infra.jobs.tidying import tidy
 from infra.jobs.waiting import check_none_left, count_left, why_ended
 from infra.jobs.watch import Report
@@ -52,6 +52,9 @@ class InlineRun(Generic[U]):
             UnitsWaitError: units are left to the next run.
         """
         self.job.open()
+        if not self.units and was_done(self.job):
+            tidy(self.job)  # what is kept of the last run is worth more than that this one had nothing to do
+            return
         with self._record, recorded(self._record, self.job, len(self.units)):
             if self.units:
                 self._run()
@@ -108,7 +111,8 @@ class InlineRun(Generic[U]):
         with self._reporting:
             for name, value in tally.take().items():
                 self.progress.counts[name] = self.progress.counts.get(name, 0.0) + value
-            self._report(self.progress)
+            if self.units:
+                self._report(self.progress)
             self._record.show(self._view.status(deepcopy(self.progress), ending=self.ending, ended=ended))
 
     def _alive(self) -> None:

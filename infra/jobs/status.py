@@ -179,6 +179,15 @@ def read_statuses(run: str) -> dict[str, dict[str, Any]]:
     return found
 
 
+def was_done(job: Job[Any]) -> bool:
+    """Whether the last run of a job on its directory has done all, as far as its status tells.
+
+    Raises:
+        OSError: the store fails.
+    """
+    return bool(job.about.run) and read_statuses(job.about.run).get(job.name, {}).get("ended") == ""
+
+
 def _plain(value: Any) -> Any:
     """A value as JSON knows it, without infinity."""
     if is_dataclass(value):  # `asdict` takes a Counter apart

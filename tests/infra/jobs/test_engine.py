@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -178,8 +179,20 @@ def test_workers_that_do_not_start_end_the_run(ray_cluster: None, tmp_path: Path
 
 def test_without_units_the_directory_is_taken_over_and_nothing_started(tmp_path: Path) -> None:
     job = ToyJob(out=tmp_path / "out", starts=False)
-    run_on_ray([], job, nothing)
+    run_on_ray([], job, lambda _: pytest.fail("there is nothing to report"))
     assert ended(tmp_path / "out") == ""
+
+
+def test_what_is_kept_of_a_run_stays_when_nothing_is_left_to_do_unless_it_says_otherwise(tmp_path: Path) -> None:
+    job = ToyJob(out=tmp_path)
+    run_inline(units("a"), job, nothing)
+    path = tmp_path / "status" / "toy.json"
+    whole = path.read_text()
+    run_inline([], job, nothing)
+    assert path.read_text() == whole
+    path.write_text(json.dumps({**json.loads(whole), "ended": None}))  # killed after its last commit
+    run_inline([], job, nothing)
+    assert ended(tmp_path) == ""
 
 
 def test_a_run_that_is_told_to_end_over_its_last_unit_has_done_all(tmp_path: Path) -> None:
