@@ -124,9 +124,9 @@ def _has_begun(progress: Progress) -> bool:
 
 @contextmanager
 def display(console: Console, total: int, words: Words) -> Iterator[Display]:
-    """A live display on a terminal, lines now and then elsewhere."""
+    """A live display on a terminal, lines now and then elsewhere; nothing where there is nothing to do."""
     drawing = Display(console=console, total=total, words=words)
-    if not console.is_terminal:
+    if not console.is_terminal or not total:
         yield drawing
         return
     with Live(drawing.bar, console=console, refresh_per_second=4) as live:
