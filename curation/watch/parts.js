@@ -125,7 +125,7 @@ function drawFunnel(job) {
     return [first, ...steps.map((step) => make("li", {},
       make("span", { class: "stage" }, words(step.stage)),
       bar([["fill-keep", step.in - step.lost], ["fill-lose", step.lost]], most, { class: "bar flow", "aria-hidden": "true" }),
-      make("span", { class: "count" }, step.new ? make("span", { class: "keep" }, `+${whole(step.new)} `) : null, make("span", { class: "lost" }, `−${whole(step.lost)}`), ` → ${whole(step.in - step.lost)}`),
+      make("span", { class: "count" }, step.new ? make("span", { class: "keep" }, `+${whole(step.new)} `) : null, step.lost ? make("span", { class: "lost" }, `−${whole(step.lost)}`) : null, ` → ${whole(step.in - step.lost)}`),
       make("ul", { class: "rules soft" }, step.new ? make("li", {}, "cropped out ", make("span", { class: "keep" }, whole(step.new))) : null, step.rules.map(([rule, lost]) => make("li", {}, `${rule} `, make("span", { class: "lost" }, whole(lost)))))))];
   };
   const { units, clips } = job.funnel;
