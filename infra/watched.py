@@ -19,6 +19,8 @@ import psutil
 
 VARIABLE: Final = "SOUL_MONITORING"
 """The folder of all this; without it, one of this user's in the system's temporary directory."""
+SCRAPE_S: Final = 5
+"""Between two looks of the Prometheus that `make monitor` starts."""
 KEEP_S: Final = 600.0
 """How long a process that was killed is still looked for; longer than `SoulServerGone` takes to fire."""
 SAME_S: Final = 2.0

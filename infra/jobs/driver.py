@@ -31,13 +31,15 @@ from infra.jobs.job import Job
 from infra.jobs.placement import ActorRange, PlacedPool, PoolConfig
 from infra.jobs.pool_worker import Outcome, PoolWorker, Writer
 from infra.jobs.progress import Loads, Progress, Silence
+from infra.jobs.reach import given_address
 from infra.jobs.record import RunRecord
 from infra.jobs.recovery import LOST_ACTOR, LOST_DATA, Recovery
-from infra.jobs.status import PoolStatus, RunView
+from infra.jobs.status import PoolStatus, RunStatus, RunView
 from infra.jobs.tidying import Tidying
 from infra.jobs.waiting import check_none_left, count_left, why_ended
 from infra.jobs.watch import LEDGER_TIMEOUT_S, REPORT_INTERVAL_S, Report, complaint_of, ledger_is_silent
 from infra.storage.settings import StorageSettings
+from infra.watched import SCRAPE_S, running_monitor
 
 U = TypeVar("U")
 
@@ -52,6 +54,8 @@ MIN_FAULTS: Final = 10
 are in work at once."""
 MAX_FAILED_STARTS: Final = 5
 """Actors of a pool in a row that find a fault when they start, where others of it have started before."""
+CLUSTER_SCRAPE_S: Final = 30.0
+"""Between two looks of a cluster's Prometheus, as its operator and our pod monitors set it."""
 MIN_WRITERS: Final = 2
 """Actors that commit at once at most; more where there are more nodes."""
 
@@ -99,6 +103,8 @@ class Driver(Generic[U]):
         self.stage_times: list[StageTime] = []
         """Of units that have come back since the last look."""
         self._is_unpublished = False
+        self.status: RunStatus | None = None
+        """The last one that was shown."""
         self._options = options
         self._packed = ray.cloudpickle.dumps(job)
         self._settings = StorageSettings.here()
@@ -143,6 +149,7 @@ class Driver(Generic[U]):
                     for actor in list(pool.actors):
                         pool.end(actor)
         progress = self._look(report, is_over=True)[0]
+        self._stay_seen()
         check_none_left(progress, self.num_left, ending=self.ending, is_signal=self.is_ended_by_signal)
 
     @property
@@ -362,9 +369,22 @@ class Driver(Generic[U]):
             ended=ended,
         )  # fmt: skip
         self.record.show(status)
+        self.status = status
         stage_times, self.stage_times = self.stage_times, []
         self._when(self.ledger.publish.remote(status, stage_times), self._published)
         return progress, silence
+
+    def _stay_seen(self) -> None:
+        """Publish the last totals until what watches the run has looked once more: they go with the ledger."""
+        if self.is_ended_by_signal:
+            return
+        local_s = 2 * SCRAPE_S if running_monitor() is not None else 0.0
+        # Only an alert is worth the wait where nobody knows whether the cluster is watched.
+        cluster_s = CLUSTER_SCRAPE_S + REPORT_INTERVAL_S if given_address() is not None and self.num_left else 0.0
+        until_s = time.monotonic() + max(local_s, cluster_s)
+        while time.monotonic() < until_s:
+            self.ledger.publish.remote(self.status)
+            time.sleep(REPORT_INTERVAL_S)
 
     def _published(self, future: Future[Any]) -> None:
         """Tell once that metrics cannot be published; the run goes on without them."""

@@ -12,9 +12,9 @@ from typing import Any, Final
 import yaml
 
 from infra.config import ConfigError
+from infra.watched import SCRAPE_S
 
 RULES: Final = Path(__file__).parent / "rules"
-SCRAPE_S: Final = 5
 CONNECT_S: Final = 1.0
 PROGRAM: Final = "PROMETHEUS"
 """Environment variable that names the program, where it is not found by its name."""
