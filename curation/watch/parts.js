@@ -119,8 +119,9 @@ function drawSpeed(job) {
 }
 
 function drawFunnel(job) {
-  const rows = (count, what, steps) => {
-    const most = Math.max(count, ...steps.map((step) => step.in));
+  const widest = ({ count, steps }) => Math.max(count, ...steps.map((step) => step.in));
+  const rows = (what, { count, steps }) => {
+    const most = widest({ count, steps });
     const first = make("li", { class: "total" }, make("span", {}, what), bar([["fill-keep", count]], most, { class: "bar flow", "aria-hidden": "true" }), make("span", { class: "count" }, whole(count)));
     return [first, ...steps.map((step) => make("li", {},
       make("span", { class: "stage" }, words(step.stage)),
@@ -129,14 +130,13 @@ function drawFunnel(job) {
       make("ul", { class: "rules soft" }, step.new ? make("li", {}, "cropped out ", make("span", { class: "keep" }, whole(step.new))) : null, step.rules.map(([rule, lost]) => make("li", {}, `${rule} `, make("span", { class: "lost" }, whole(lost)))))))];
   };
   const { units, clips } = job.funnel;
-  const all = clips.count + clips.steps.reduce((sum, step) => sum + step.new, 0);
   const kept = make("li", { class: "total" }, make("span", { class: "keep" }, "kept"),
-    bar([["fill-keep", clips.kept]], Math.max(clips.count, ...clips.steps.map((step) => step.in)), { class: "bar flow", "aria-hidden": "true" }),
-    make("span", { class: "count keep" }, whole(clips.kept), make("small", {}, share(clips.kept, all))));
+    bar([["fill-keep", clips.kept]], widest(clips), { class: "bar flow", "aria-hidden": "true" }),
+    make("span", { class: "count keep" }, whole(clips.kept), make("small", {}, share(clips.kept, clips.all))));
   const whole_ = clips.whole ? make("p", { class: "soft" }, `${plural(clips.whole, "unit")} without clips, such as one that failed in a late stage, ${clips.whole === 1 ? "counts" : "count"} among the clips here.`) : null;
   return [
-    units && make("h3", {}, "Units of work, before they have clips"), units && make("ul", { class: "funnel" }, rows(units.count, "units", units.steps)),
-    units && make("h3", {}, "Clips"), make("ul", { class: "funnel" }, rows(clips.count, "clips", clips.steps), kept), whole_,
+    units && make("h3", {}, "Units of work, before they have clips"), units && make("ul", { class: "funnel" }, rows("units", units)),
+    units && make("h3", {}, "Clips"), make("ul", { class: "funnel" }, rows("clips", clips), kept), whole_,
   ];
 }
 

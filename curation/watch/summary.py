@@ -161,13 +161,15 @@ def funnel(status: Status) -> dict[str, Any]:
     of_units = _losses([stage for stage in stages if stage in early], rules, progress.units, {})
     late = [stage for stage in stages if stage not in early]
     num_late = sum(number for stage in late for _, number in rules[stage])
-    num_first = progress.kept + num_late - crops
-    of_clips = _losses(late, rules, num_first, {CROPS_BEGIN_AT: crops})
+    num_all = progress.kept + num_late
+    of_clips = _losses(late, rules, num_all - crops, {CROPS_BEGIN_AT: crops})
     num_whole = max(0, num_late - max(0, progress.clips - progress.kept))
     return {
         "units": {"count": progress.units, "steps": of_units} if of_units else None,
-        "clips": {"count": num_first, "steps": of_clips, "kept": progress.kept, "whole": num_whole},
-    }
+        "clips": {
+            "count": num_all - crops, "all": num_all, "steps": of_clips, "kept": progress.kept, "whole": num_whole,
+        },
+    }  # fmt: skip
 
 
 def stage_costs(status: Status) -> list[dict[str, Any]]:

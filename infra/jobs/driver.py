@@ -103,7 +103,7 @@ class Driver(Generic[U]):
         self.stage_times: list[StageTime] = []
         """Of units that have come back since the last look."""
         self._is_unpublished = False
-        self.status: RunStatus | None = None
+        self._status: RunStatus | None = None
         """The last one that was shown."""
         self._options = options
         self._packed = ray.cloudpickle.dumps(job)
@@ -369,7 +369,7 @@ class Driver(Generic[U]):
             ended=ended,
         )  # fmt: skip
         self.record.show(status)
-        self.status = status
+        self._status = status
         stage_times, self.stage_times = self.stage_times, []
         self._when(self.ledger.publish.remote(status, stage_times), self._published)
         return progress, silence
@@ -383,7 +383,7 @@ class Driver(Generic[U]):
         cluster_s = CLUSTER_SCRAPE_S + REPORT_INTERVAL_S if given_address() is not None and self.num_left else 0.0
         until_s = time.monotonic() + max(local_s, cluster_s)
         while time.monotonic() < until_s:
-            self.ledger.publish.remote(self.status)
+            self.ledger.publish.remote(self._status)
             time.sleep(REPORT_INTERVAL_S)
 
     def _published(self, future: Future[Any]) -> None:
@@ -394,15 +394,15 @@ class Driver(Generic[U]):
             notes.tell(f"the metrics of the run cannot be published: {' '.join(str(error.cause).split())}")
 
     def _pool_status(self, pool: ActorPool, silence: Silence) -> PoolStatus:
-        is_writing = pool is self.writers
-        per_place = self.job.units_per_commit if is_writing else 1
-        groups = sum(len(group.members) for group in self.flow.ready)
-        waiting = groups if is_writing else self._num_waiting(pool.number)
+        if pool is self.writers:
+            waiting, places = sum(len(group.members) for group in self.flow.ready), self.job.units_per_commit
+        else:
+            waiting, places = self._num_waiting(pool.number), 1
         ready = sum(actor.is_ready for actor in pool.actors)
         loads = silence.loads.get(pool.config.name, Loads())
         return PoolStatus(
             name=pool.config.name, stages=pool.config.stages, ready=ready, starting=len(pool.actors) - ready,
-            most=pool.size.max, places=pool.num_places * per_place, waiting=waiting,
+            most=pool.size.max, places=pool.num_places * places, waiting=waiting,
             in_hand=sum(len(actor.keys) for actor in pool.actors), loads=loads.number, loading_s=loads.seconds,
         )  # fmt: skip
 

@@ -33,8 +33,21 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
+def running(handler: type[BaseHTTPRequestHandler], port: int = 0) -> Iterator[str]:
+    """The address of a server, without a slash at its end; port 0 is any free one."""
+    server = Server(("127.0.0.1", port), handler)
+    # Shutting down waits for one poll, which is half a second by default.
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
 def serving(respond: Callable[[Asked], Answer], port: int = 0) -> Iterator[str]:
-    """The server's address, without a slash at its end; port 0 is any free one."""
+    """The address of a server of JSON; see `running`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -58,11 +71,5 @@ def serving(respond: Callable[[Asked], Answer], port: int = 0) -> Iterator[str]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Stay quiet."""
 
-    server = Server(("127.0.0.1", port), Handler)
-    # Shutting down waits for one poll, which is half a second by default.
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with running(Handler, port) as address:
+        yield address

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from tests.worlds.served_models import Server
+from tests.worlds.served_models import running
 
 LARGE = (".safetensors", ".parquet", ".tar", ".mp4")
 """How the names of files end that the Hub keeps apart from the others."""
@@ -69,7 +68,7 @@ def shelf(files: Mapping[str, bytes]) -> Iterator[Shelf]:
         def log_message(self, *_: object) -> None:
             """Stay quiet."""
 
-    with _running(Handler) as served.address:
+    with running(Handler) as served.address:
         yield served
 
 
@@ -255,16 +254,5 @@ def hub(repository: str, files: Mapping[str, bytes], **changes: Any) -> Iterator
     served = Hub(dict(files), **changes)
 
     handler = type("Handler", (HubHandler,), {"served": served, "repository": repository})
-    with _running(handler) as served.address:
+    with running(handler) as served.address:
         yield served
-
-
-@contextmanager
-def _running(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    server = Server(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import http.server
 import json
 import os
 import re
 import shlex
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +25,7 @@ from infra.config import load_section
 from infra.jobs.cluster import OWN_SETTINGS
 from infra.jobs.placement import NodeResources, resolve_pools
 from tests.paths import ROOT
+from tests.worlds.served_models import running
 
 RAY: Final = ROOT / "infra" / "cluster" / "ray"
 READ: Final = """
@@ -167,7 +167,7 @@ def metadata(*answers: int) -> Iterator[tuple[str, list[str]]]:
     asked: list[str] = []
     left = iter(answers)
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
             self.answer(200, b"the token")
 
@@ -183,13 +183,8 @@ def metadata(*answers: int) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in the base class)
             """Say nothing."""
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
+    with running(Handler) as address:
+        yield address, asked
 
 
 def test_a_spot_machine_leaves_when_aws_says_that_it_goes(tmp_path: Path) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
-import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +15,7 @@ import ray
 
 from infra.command_line import CommandFailedError
 from infra.jobs import leaving
+from tests.worlds.served_models import Answer, Asked, serving
 
 SAVES: Final = """
 import signal, sys, time
@@ -65,32 +63,18 @@ def dashboard(driver: Driver) -> Iterator[tuple[str, list[str]]]:
     """A dashboard that knows of one job; its address, and what it was asked."""
     asked: list[str] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(f"GET {self.path}")
-            if self.path == "/api/version":
-                found: Any = {"version": "4", "ray_version": ray.__version__, "ray_commit": ray.__commit__}
-            else:
-                found = [driver.described(asked.count("GET /api/jobs/"))]
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.end_headers()
-            self.wfile.write(json.dumps(found).encode())
+    def respond(one: Asked) -> Answer:
+        asked.append(f"{'GET' if one.body is None else 'POST'} {one.path}")
+        if one.body is not None:
+            return Answer({}, 500)
+        if one.path == "/api/version":
+            return Answer({"version": "4", "ray_version": ray.__version__, "ray_commit": ray.__commit__})
+        return Answer([driver.described(asked.count("GET /api/jobs/"))])
 
-        def do_POST(self) -> None:
-            asked.append(f"POST {self.path}")
-            self.send_error(500)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its name in the base class)
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        with serving(respond) as address:
+            yield address, asked
     finally:
-        server.shutdown()
-        server.server_close()
         driver.process.kill()
         driver.process.wait()
 
